@@ -1,0 +1,17 @@
+//! A whole archive: where its tables and blocks lie, written once and read many times.
+//!
+//! ```text
+//! superblock | extents, index | blocks ... | extents, index (copy) | superblock (copy)
+//! ```
+//!
+//! The tables stand in front so that a truncated archive still gives what is left of it, and once
+//! more at the end so that damage to the front does not make the rest unreadable.
+
+mod reader;
+mod writer;
+
+pub use reader::ArchiveReader;
+pub use writer::{ArchiveWriter, Original};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! Reads an archive: opens it in constant time and decodes any block.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::block::BlockDecoder;
+use crate::error::{Error, Result};
+use crate::format::{
+    BlockEntry, Geometry, INDEX_PAGE_ENTRIES, IndexPage, SUPERBLOCK_BYTES, Superblock, checksum,
+};
+use crate::io::{Bytes, MappedFile};
+
+/// An open archive. All methods may be called from many threads at once.
+#[derive(Debug)]
+pub struct ArchiveReader {
+    path: PathBuf,
+    bytes: Bytes,
+    superblock: Superblock,
+    geometry: Geometry,
+}
+
+impl ArchiveReader {
+    /// Opens an archive: reads the superblock and the short table of extents, nothing else.
+    ///
+    /// # Errors
+    /// `Io` if the file cannot be opened, otherwise as `from_bytes`.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path)
+            .map_err(|e| Error::io(format!("cannot open {}", path.display()), e))?;
+        Self::from_file(&file, path)
+    }
+
+    /// As `open`, for a file that is open already; `path` is its name in messages.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn from_file(file: &File, path: &Path) -> Result<Self> {
+        let map = MappedFile::new(file)
+            .map_err(|e| Error::io(format!("cannot map {}", path.display()), e))?;
+        Self::from_bytes(Bytes::Mapped(map), path)
+    }
+
+    /// Opens an archive whose bytes are at hand; `path` is its name in messages.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is no archive, `Corrupt` if neither copy of superblock or extents is
+    /// whole, `Unsupported` if a newer version is needed.
+    pub fn from_bytes(bytes: Bytes, path: &Path) -> Result<Self> {
+        let open = || {
+            let superblock = superblock(&bytes)?;
+            let geometry = geometry(&bytes, &superblock)?;
+            Ok((superblock, geometry))
+        };
+        match open() {
+            Ok((superblock, geometry)) => Ok(Self {
+                path: path.to_path_buf(),
+                bytes,
+                superblock,
+                geometry,
+            }),
+            Err(Error::InvalidInput(what)) => {
+                Err(Error::InvalidInput(format!("{}: {what}", path.display())))
+            }
+            Err(error) => Err(error.in_file(path)),
+        }
+    }
+
+    /// The archive's name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the archive says of itself and of the original file.
+    pub const fn superblock(&self) -> &Superblock {
+        &self.superblock
+    }
+
+    /// Which block holds which bytes.
+    pub const fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Where a block is stored and what it must decode to.
+    ///
+    /// # Errors
+    /// `Corrupt` if both copies of its index page are damaged, or there is no such block.
+    pub fn entry(&self, block: u64) -> Result<BlockEntry> {
+        self.with_place(block, self.find_entry(block))
+    }
+
+    /// Decodes a block into `decoded`, whose length is that of the block's range.
+    ///
+    /// # Errors
+    /// `Corrupt` if the block or both copies of its index page are damaged; `decoded` must not be
+    /// used then.
+    pub fn decode_block(
+        &self,
+        block: u64,
+        decoder: &mut BlockDecoder,
+        decoded: &mut [u8],
+    ) -> Result<()> {
+        let mut decode = || {
+            let entry = self.find_entry(block)?;
+            decoder.decode_into(self.stored(&entry)?, entry.decoded_checksum, decoded)
+        };
+        self.with_place(block, decode())
+    }
+
+    /// Compares the checksum of a block's stored bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` if they are not those that were written.
+    pub fn check_stored(&self, block: u64) -> Result<()> {
+        let check = || {
+            let entry = self.find_entry(block)?;
+            if checksum(self.stored(&entry)?) == entry.stored_checksum {
+                Ok(())
+            } else {
+                Err(Error::corrupt("the stored bytes fail their checksum"))
+            }
+        };
+        self.with_place(block, check())
+    }
+
+    /// Compares everything that is not a block: length, both superblocks, both copies of the
+    /// tables. Reading may go on with one good copy, but the archive should be made anew.
+    pub fn check_tables(&self) -> Vec<Error> {
+        let mut found = Vec::new();
+        let mut note = |what: String| found.push(Error::corrupt(what).in_file(&self.path));
+        let expected = self.superblock.archive_bytes;
+        if self.bytes.len() != expected {
+            let is = self.bytes.len();
+            note(format!("the archive has {is} bytes instead of {expected}"));
+        }
+        let copies = [("first", 0), ("second", expected - SUPERBLOCK_BYTES as u64)];
+        for (which, at) in copies {
+            if superblock_at(&self.bytes, at).ok() != Some(self.superblock) {
+                note(format!("the {which} superblock is not whole"));
+            }
+        }
+        for (which, tables) in ["first", "second"]
+            .iter()
+            .zip(self.superblock.table_copies())
+        {
+            let extents = self.bytes.slice(tables.extents);
+            if extents.map(checksum) != Some(self.superblock.extents_checksum) {
+                note(format!("the {which} table of extents fails its checksum"));
+            }
+            let pages = self.superblock.block_count.div_ceil(INDEX_PAGE_ENTRIES);
+            for page in 0..pages {
+                if self
+                    .index_page(tables.index.start, page * INDEX_PAGE_ENTRIES)
+                    .is_err()
+                {
+                    note(format!(
+                        "page {page} of the {which} index fails its checksum"
+                    ));
+                }
+            }
+        }
+        found
+    }
+
+    fn find_entry(&self, block: u64) -> Result<BlockEntry> {
+        if block >= self.superblock.block_count {
+            return Err(Error::corrupt("there is no such block"));
+        }
+        let [first, second] = self.superblock.table_copies();
+        let (page, row) = self.index_page(first.index.start, block).or_else(|error| {
+            self.index_page(second.index.start, block)
+                .map_err(|_| error)
+        })?;
+        page.entry(row)
+    }
+
+    fn index_page(&self, index: u64, block: u64) -> Result<(IndexPage<'_>, u64)> {
+        let (number, range, row) = IndexPage::place(block, self.superblock.block_count);
+        let bytes = self
+            .bytes
+            .slice(index + range.start..index + range.end)
+            .ok_or_else(|| Error::corrupt("the index lies behind the end of the archive"))?;
+        Ok((IndexPage::parse(bytes, number)?, row))
+    }
+
+    fn stored(&self, entry: &BlockEntry) -> Result<&[u8]> {
+        entry
+            .offset
+            .checked_add(u64::from(entry.stored_len))
+            .and_then(|end| self.bytes.slice(entry.offset..end))
+            .ok_or_else(|| Error::corrupt("the block lies behind the end of the archive"))
+    }
+
+    fn with_place<T>(&self, block: u64, result: Result<T>) -> Result<T> {
+        result.map_err(|error| {
+            let range = self.geometry.block(block).map_or(0..0, |(range, _)| range);
+            error.at_block(block, range).in_file(&self.path)
+        })
+    }
+}
+
+/// The superblock at the start, or else its copy at the end.
+fn superblock(bytes: &Bytes) -> Result<Superblock> {
+    let copy_at = bytes.len().checked_sub(SUPERBLOCK_BYTES as u64);
+    superblock_at(bytes, 0).or_else(|error| {
+        copy_at
+            .ok_or(())
+            .and_then(|at| superblock_at(bytes, at).map_err(|_| ()))
+            .map_err(|()| error)
+    })
+}
+
+fn superblock_at(bytes: &Bytes, at: u64) -> Result<Superblock> {
+    bytes
+        .slice(at..at + SUPERBLOCK_BYTES as u64)
+        .and_then(|bytes| bytes.first_chunk())
+        .ok_or_else(|| Error::InvalidInput("not a weightfs archive: it is too short".into()))
+        .and_then(Superblock::parse)
+}
+
+/// The geometry of the first copy of the table of extents that is whole.
+fn geometry(bytes: &Bytes, superblock: &Superblock) -> Result<Geometry> {
+    let whole = superblock
+        .table_copies()
+        .into_iter()
+        .filter_map(|tables| bytes.slice(tables.extents))
+        .find(|table| checksum(table) == superblock.extents_checksum)
+        .ok_or_else(|| Error::corrupt("both copies of the table of extents fail their checksum"))?;
+    let geometry = Geometry::parse(superblock.block_bytes, whole)?;
+    if geometry.original_bytes() != superblock.original_bytes
+        || geometry.block_count() != superblock.block_count
+    {
+        return Err(Error::corrupt(
+            "superblock and extents contradict each other",
+        ));
+    }
+    Ok(geometry)
+}

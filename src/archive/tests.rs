@@ -1,0 +1,185 @@
+//! Archives as a whole: every byte comes back, and no damage goes unnoticed.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::{ArchiveReader, ArchiveWriter, Original};
+use crate::block::{BlockDecoder, BlockEncoder};
+use crate::codec::Level;
+use crate::error::{Error, Result};
+use crate::format::{ElementType, Extent, Geometry, checksum};
+use crate::io::Bytes;
+
+const BLOCK_BYTES: u32 = 4096;
+
+fn sample() -> (Vec<u8>, Vec<u8>) {
+    let original: Vec<u8> = (0..20_001u32)
+        .map(|i| {
+            if i % 2 == 0 {
+                (i.wrapping_mul(0x9E37_79B1) >> 24) as u8
+            } else {
+                0x3c
+            }
+        })
+        .collect();
+    let extents = [
+        (0, 101, ElementType::Bytes),
+        (101, 15_000, ElementType::Bf16),
+        (15_101, 4_900, ElementType::F32),
+    ]
+    .map(|(start, len, element)| Extent {
+        start,
+        len,
+        element,
+    });
+    let archive = write(&original, &Geometry::new(BLOCK_BYTES, &extents).unwrap());
+    (original, archive)
+}
+
+fn write(original: &[u8], geometry: &Geometry) -> Vec<u8> {
+    let file = tempfile::tempfile().unwrap();
+    let mut writer = ArchiveWriter::new(&file, geometry).unwrap();
+    let mut encoder = BlockEncoder::new(Level::Default).unwrap();
+    let mut stored = Vec::new();
+    for block in 0..geometry.block_count() {
+        let (range, element) = geometry.block(block).unwrap();
+        let bytes =
+            &original[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
+        encoder.encode(bytes, element, &mut stored).unwrap();
+        writer.append(&stored, checksum(bytes)).unwrap();
+    }
+    let superblock = writer
+        .finish(&Original {
+            sha256: [3; 32],
+            mode: 0o640,
+            mtime_seconds: 5,
+            mtime_nanoseconds: 6,
+        })
+        .unwrap();
+    let archive = contents(&file);
+    assert_eq!(archive.len() as u64, superblock.archive_bytes);
+    archive
+}
+
+fn contents(file: &File) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+fn open(archive: Vec<u8>) -> Result<ArchiveReader> {
+    ArchiveReader::from_bytes(Bytes::Memory(archive), Path::new("sample.wfz"))
+}
+
+/// Decodes all blocks; each is the right bytes or an error.
+fn blocks(reader: &ArchiveReader, original: &[u8]) -> Vec<Result<()>> {
+    let mut decoder = BlockDecoder::new().unwrap();
+    (0..reader.geometry().block_count())
+        .map(|block| {
+            let (range, _) = reader.geometry().block(block).unwrap();
+            let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+            let mut decoded = vec![0; range.len()];
+            reader.decode_block(block, &mut decoder, &mut decoded)?;
+            assert!(decoded == original[range], "block {block} is wrong");
+            Ok(())
+        })
+        .collect()
+}
+
+fn problems(reader: &ArchiveReader, original: &[u8]) -> Vec<Error> {
+    let mut found = reader.check_tables();
+    found.extend((0..reader.geometry().block_count()).filter_map(|b| reader.check_stored(b).err()));
+    found.extend(blocks(reader, original).into_iter().filter_map(Result::err));
+    found
+}
+
+#[test]
+fn a_sound_archive_has_no_problems() {
+    let (original, archive) = sample();
+    let reader = open(archive).unwrap();
+    assert!(problems(&reader, &original).is_empty());
+    assert_eq!(reader.superblock().mode, 0o640);
+    assert!(reader.entry(reader.geometry().block_count()).is_err());
+}
+
+#[test]
+fn an_empty_file_has_an_archive() {
+    let reader = open(write(&[], &Geometry::new(BLOCK_BYTES, &[]).unwrap())).unwrap();
+    assert_eq!(reader.geometry().block_count(), 0);
+    assert!(problems(&reader, &[]).is_empty());
+}
+
+#[test]
+fn every_flipped_bit_is_reported_and_never_changes_what_is_read() {
+    let (original, archive) = sample();
+    let mut survived = 0;
+    for bit in 0..archive.len() * 8 {
+        let mut archive = archive.clone();
+        archive[bit / 8] ^= 1 << (bit % 8);
+        let reader = open(archive).unwrap_or_else(|e| panic!("bit {bit}: one copy is whole: {e}"));
+        assert!(
+            !problems(&reader, &original).is_empty(),
+            "bit {bit} unnoticed"
+        );
+        let readable = blocks(&reader, &original).into_iter().all(|r| r.is_ok());
+        survived += usize::from(readable);
+    }
+    // Damage to a superblock or table leaves everything readable.
+    assert!(survived > 2 * 256 * 8, "{survived}");
+}
+
+#[test]
+fn every_truncation_is_reported_and_leaves_what_is_left_readable() {
+    let (original, archive) = sample();
+    let mut most_readable = 0;
+    for len in 0..archive.len() {
+        let Ok(reader) = open(archive[..len].to_vec()) else {
+            assert!(len < 600, "the tables in front are whole at {len}");
+            continue;
+        };
+        assert!(!problems(&reader, &original).is_empty(), "cut to {len}");
+        let readable = blocks(&reader, &original)
+            .iter()
+            .filter(|r| r.is_ok())
+            .count();
+        assert!(readable >= most_readable, "cut to {len}");
+        most_readable = readable;
+    }
+    assert!(most_readable > 3);
+}
+
+#[test]
+fn appended_bytes_are_reported() {
+    let (original, mut archive) = sample();
+    archive.extend(b"tail");
+    let reader = open(archive).unwrap();
+    assert_eq!(problems(&reader, &original).len(), 1);
+}
+
+#[test]
+fn damage_names_file_block_and_range() {
+    let (_, mut archive) = sample();
+    let reader = open(archive.clone()).unwrap();
+    let at = usize::try_from(reader.entry(1).unwrap().offset).unwrap();
+    archive[at + 60] ^= 1;
+    let reader = open(archive).unwrap();
+    let message = reader.check_stored(1).unwrap_err().to_string();
+    assert!(
+        message.starts_with("sample.wfz: block 1 (bytes 101..4097): damaged:"),
+        "{message}"
+    );
+}
+
+#[test]
+fn other_files_are_named_as_such() {
+    for bytes in [vec![], b"hello".to_vec(), vec![0; 1000]] {
+        let error = open(bytes).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("sample.wfz: not a weightfs archive"),
+            "{error}"
+        );
+    }
+}

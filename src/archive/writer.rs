@@ -1,0 +1,156 @@
+//! Writes an archive block by block in memory that does not grow with it.
+
+use std::fs::File;
+use std::io;
+
+use crate::error::{Error, Result};
+use crate::format::{
+    BlockEntry, Geometry, INDEX_PAGE_ENTRIES, SUPERBLOCK_BYTES, Superblock, checksum,
+    encode_index_page,
+};
+use crate::io::{read_full_at, write_all_at};
+
+/// What is known of the original file once all of it was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Original {
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// Permission bits.
+    pub mode: u32,
+    /// Modification time, seconds since the epoch.
+    pub mtime_seconds: i64,
+    /// Modification time, nanoseconds of the second.
+    pub mtime_nanoseconds: u32,
+}
+
+/// Writes the blocks of one archive in order.
+pub struct ArchiveWriter<'a> {
+    file: &'a File,
+    geometry: &'a Geometry,
+    /// Entries of the index page that is not full yet.
+    page: Vec<BlockEntry>,
+    pages_written: u64,
+    index_at: u64,
+    blocks_at: u64,
+}
+
+/// Where the first copy of the tables stands.
+const TABLES_AT: u64 = SUPERBLOCK_BYTES as u64;
+
+impl<'a> ArchiveWriter<'a> {
+    /// Starts an archive in an empty file.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the file to store is larger than the format can index.
+    pub fn new(file: &'a File, geometry: &'a Geometry) -> Result<Self> {
+        let extents_bytes = geometry.encode().len() as u64;
+        let tables_bytes =
+            Superblock::table_bytes(geometry.extents().len() as u64, geometry.block_count())
+                .ok_or_else(|| Error::InvalidInput("the file is too large".into()))?;
+        Ok(Self {
+            file,
+            geometry,
+            page: Vec::new(),
+            pages_written: 0,
+            index_at: TABLES_AT + extents_bytes,
+            blocks_at: TABLES_AT + tables_bytes,
+        })
+    }
+
+    /// Appends the next block.
+    ///
+    /// # Errors
+    /// `Io` if writing fails.
+    pub fn append(&mut self, stored: &[u8], decoded_checksum: u64) -> Result<()> {
+        self.write(stored, self.blocks_at)?;
+        self.page.push(BlockEntry {
+            offset: self.blocks_at,
+            stored_len: u32::try_from(stored.len())
+                .expect("invariant: a stored block is little longer than MAX_BLOCK_BYTES"),
+            decoded_checksum,
+            stored_checksum: checksum(stored),
+        });
+        self.blocks_at += stored.len() as u64;
+        if self.page.len() as u64 == INDEX_PAGE_ENTRIES {
+            self.write_page()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rest of the tables, their copies and the superblocks, and returns the superblock.
+    /// The caller makes it durable.
+    ///
+    /// # Errors
+    /// `Io` if writing fails.
+    ///
+    /// # Panics
+    /// If not every block of the geometry was appended, which is a mistake of the caller.
+    pub fn finish(mut self, original: &Original) -> Result<Superblock> {
+        if !self.page.is_empty() {
+            self.write_page()?;
+        }
+        assert_eq!(
+            self.pages_written,
+            self.geometry.block_count().div_ceil(INDEX_PAGE_ENTRIES),
+            "every block was appended"
+        );
+        let extents = self.geometry.encode();
+        self.write(&extents, TABLES_AT)?;
+        let tables_copy = self.blocks_at;
+        let tables_end = self.copy_tables(tables_copy)?;
+        let superblock = Superblock {
+            block_bytes: u32::try_from(self.geometry.block_bytes())
+                .expect("invariant: at most MAX_BLOCK_BYTES"),
+            mode: original.mode & 0o7777,
+            archive_bytes: tables_end + SUPERBLOCK_BYTES as u64,
+            original_bytes: self.geometry.original_bytes(),
+            sha256: original.sha256,
+            mtime_seconds: original.mtime_seconds,
+            mtime_nanoseconds: original.mtime_nanoseconds,
+            extent_count: self.geometry.extents().len() as u64,
+            block_count: self.geometry.block_count(),
+            tables: TABLES_AT,
+            tables_copy,
+            extents_checksum: checksum(&extents),
+        };
+        let bytes = superblock.encode();
+        self.write(&bytes, tables_end)?;
+        self.write(&bytes, 0)?;
+        Ok(superblock)
+    }
+
+    fn write_page(&mut self) -> Result<()> {
+        let page = encode_index_page(self.pages_written, &self.page);
+        self.write(&page, self.index_at)?;
+        self.index_at += page.len() as u64;
+        self.pages_written += 1;
+        self.page.clear();
+        Ok(())
+    }
+
+    /// Copies the tables from the front to `to`; returns where the copy ends.
+    fn copy_tables(&self, to: u64) -> Result<u64> {
+        let mut buffer = vec![0; 64 * 1024];
+        let (mut from, mut to) = (TABLES_AT, to);
+        while from < self.index_at {
+            let left = usize::try_from(self.index_at - from).unwrap_or(usize::MAX);
+            let chunk = &mut buffer[..left.min(64 * 1024)];
+            let read = read_full_at(self.file, chunk, from)
+                .map_err(|e| Error::io("cannot read back the tables", e))?;
+            if read < chunk.len() {
+                return Err(Error::io(
+                    "cannot read back the tables",
+                    io::ErrorKind::UnexpectedEof.into(),
+                ));
+            }
+            self.write(chunk, to)?;
+            from += chunk.len() as u64;
+            to += chunk.len() as u64;
+        }
+        Ok(to)
+    }
+
+    fn write(&self, bytes: &[u8], at: u64) -> Result<()> {
+        write_all_at(self.file, bytes, at).map_err(|e| Error::io("cannot write the archive", e))
+    }
+}

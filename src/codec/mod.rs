@@ -1,0 +1,222 @@
+//! Codes planes: each codec turns the bytes of one plane into fewer bytes and back.
+//!
+//! Invariant: `Decoder::decode_into` fills the plane exactly or fails; what it returns on success
+//! may still be wrong if the input was damaged, so the caller checks a checksum. Knows nothing of
+//! elements, blocks or files.
+//!
+//! A new codec is a variant of `CodecId`, an arm in `decode_into` and a candidate in `encode`.
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use crate::error::{Error, Result};
+use crate::format::CodecId;
+use crate::plane::{constant_value, fill_constant};
+
+/// What the writer optimizes for. A property of packing alone: every reader reads every level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Level {
+    /// Packing speed first.
+    Fast,
+    /// Balanced.
+    #[default]
+    Default,
+    /// Size first.
+    Max,
+}
+
+impl Level {
+    const fn zstd(self) -> i32 {
+        match self {
+            Self::Fast => 1,
+            Self::Default => 3,
+            Self::Max => 19,
+        }
+    }
+}
+
+/// The shape of a plane: `count` fields of `width` bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlaneShape {
+    /// Bits of a field.
+    pub width: u8,
+    /// Number of fields.
+    pub count: usize,
+}
+
+/// A coded plane must be smaller by this share of its size, or it is stored raw: less is not worth
+/// the time to decode it.
+const DEFAULT_LEAST_SAVING: usize = 200;
+
+/// Codes planes, with buffers that are used again.
+pub struct Encoder {
+    zstd: Compressor<'static>,
+    buffer: Vec<u8>,
+}
+
+impl Encoder {
+    /// # Errors
+    /// `Io` if zstd cannot get memory.
+    pub fn new(level: Level) -> Result<Self> {
+        Ok(Self {
+            zstd: Compressor::new(level.zstd()).map_err(|e| Error::io("zstd", e))?,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Appends the coded plane to `out` in the way that is smallest, and says which that is.
+    ///
+    /// # Errors
+    /// `Io` if zstd fails, which it does for want of memory only.
+    pub fn encode(
+        &mut self,
+        plane: &[u8],
+        shape: PlaneShape,
+        out: &mut Vec<u8>,
+    ) -> Result<CodecId> {
+        if let Some(value) = constant_value(plane, shape.width, shape.count) {
+            out.extend_from_slice(&value.to_le_bytes()[..constant_bytes(shape.width)]);
+            return Ok(CodecId::Constant);
+        }
+        self.buffer.clear();
+        self.buffer
+            .reserve(zstd::zstd_safe::compress_bound(plane.len()));
+        self.zstd
+            .compress_to_buffer(plane, &mut self.buffer)
+            .map_err(|e| Error::io("zstd", e))?;
+        if self.buffer.len() < plane.len() - plane.len() / DEFAULT_LEAST_SAVING {
+            out.extend_from_slice(&self.buffer);
+            Ok(CodecId::Zstd)
+        } else {
+            out.extend_from_slice(plane);
+            Ok(CodecId::Raw)
+        }
+    }
+}
+
+/// Decodes planes; holds what the codecs need between calls.
+pub struct Decoder {
+    zstd: Decompressor<'static>,
+}
+
+impl Decoder {
+    /// # Errors
+    /// `Io` if zstd cannot get memory.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            zstd: Decompressor::new().map_err(|e| Error::io("zstd", e))?,
+        })
+    }
+
+    /// Decodes a plane into `plane`, whose length is that of the shape.
+    ///
+    /// # Errors
+    /// `Corrupt` if the coded bytes are not such a plane.
+    pub fn decode_into(
+        &mut self,
+        codec: CodecId,
+        coded: &[u8],
+        shape: PlaneShape,
+        plane: &mut [u8],
+    ) -> Result<()> {
+        match codec {
+            CodecId::Raw => {
+                if coded.len() != plane.len() {
+                    return Err(Error::corrupt("a raw plane has the wrong length"));
+                }
+                plane.copy_from_slice(coded);
+            }
+            CodecId::Constant => {
+                let value = constant(coded, shape.width)?;
+                fill_constant(value, shape.width, shape.count, plane);
+            }
+            CodecId::Zstd => {
+                let decoded = self.zstd.decompress_to_buffer(coded, plane);
+                if decoded.ok() != Some(plane.len()) {
+                    return Err(Error::corrupt("a zstd plane does not decode to its length"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn constant_bytes(width: u8) -> usize {
+    usize::from(width.div_ceil(8))
+}
+
+fn constant(coded: &[u8], width: u8) -> Result<u64> {
+    let mut value = [0; 8];
+    let valid = coded.len() == constant_bytes(width);
+    if valid {
+        value[..coded.len()].copy_from_slice(coded);
+    }
+    let value = u64::from_le_bytes(value);
+    if !valid || value > u64::MAX >> (64 - width) {
+        return Err(Error::corrupt("a constant plane does not hold one value"));
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plane::plane_bytes;
+    use proptest::prelude::*;
+
+    fn round_trip(plane: &[u8], shape: PlaneShape) -> CodecId {
+        let mut coded = vec![0xEE];
+        let mut encoder = Encoder::new(Level::Default).unwrap();
+        let codec = encoder.encode(plane, shape, &mut coded).unwrap();
+        let mut decoder = Decoder::new().unwrap();
+        let mut back = vec![0x55; plane.len()];
+        decoder
+            .decode_into(codec, &coded[1..], shape, &mut back)
+            .unwrap();
+        assert_eq!(back, plane);
+        for len in 0..coded.len() - 1 {
+            assert!(
+                decoder
+                    .decode_into(codec, &coded[1..=len], shape, &mut back)
+                    .is_err(),
+                "{codec:?} cut to {len}"
+            );
+        }
+        codec
+    }
+
+    #[test]
+    fn each_kind_of_plane_finds_its_codec() {
+        let shape = |count| PlaneShape { width: 8, count };
+        assert_eq!(round_trip(&[], shape(0)), CodecId::Raw);
+        assert_eq!(round_trip(&[9; 1000], shape(1000)), CodecId::Constant);
+        let text = b"weights weights weights ".repeat(20);
+        assert_eq!(round_trip(&text, shape(text.len())), CodecId::Zstd);
+        let noise: Vec<u8> = (0..200u32)
+            .map(|i| (i.wrapping_mul(0x9E37_79B1) >> 24) as u8)
+            .collect();
+        assert_eq!(round_trip(&noise, shape(200)), CodecId::Raw);
+    }
+
+    proptest! {
+        #[test]
+        fn constant_planes_of_every_width(width in 1u8..=64, count in 1usize..100, bits: u64) {
+            let value = bits & (u64::MAX >> (64 - width));
+            let shape = PlaneShape { width, count };
+            let mut plane = vec![0; plane_bytes(count, width)];
+            fill_constant(value, width, count, &mut plane);
+            prop_assert_eq!(constant_value(&plane, width, count), Some(value));
+            prop_assert_eq!(round_trip(&plane, shape), CodecId::Constant);
+        }
+
+        #[test]
+        fn garbage_never_panics(
+            coded in prop::collection::vec(any::<u8>(), 0..200),
+            codec in prop::sample::select(vec![CodecId::Raw, CodecId::Constant, CodecId::Zstd]),
+            width in 1u8..=64, count in 0usize..100,
+        ) {
+            let mut plane = vec![0; plane_bytes(count, width)];
+            let shape = PlaneShape { width, count };
+            let _ = Decoder::new().unwrap().decode_into(codec, &coded, shape, &mut plane);
+        }
+    }
+}

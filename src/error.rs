@@ -1,0 +1,132 @@
+//! The one error type of the crate.
+//!
+//! Its variants are sorted by what the caller can do: retry or fix the system (`Io`), restore the
+//! archive (`Corrupt`), use another version (`Unsupported`), change the request (`InvalidInput`).
+//! Lower layers state what is wrong; the layers above add where (block, tensor, file) on the way up.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// The result of every fallible operation of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused an operation.
+    #[error("{context}: {source}")]
+    Io {
+        /// What was being done, naming the file.
+        context: String,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// An archive does not hold what it held when it was written.
+    #[error("{0}")]
+    Corrupt(Box<Damage>),
+    /// An archive asks for something this version does not know.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The request itself cannot be carried out.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// The user asked to stop (SIGINT or SIGTERM); nothing was left behind.
+    #[error("interrupted; nothing was changed")]
+    Interrupted,
+}
+
+impl Error {
+    /// An I/O error with what was being done, e.g. `Error::io("cannot open x", e)`.
+    pub fn io(context: impl Into<String>, source: io::Error) -> Self {
+        Self::Io {
+            context: context.into(),
+            source,
+        }
+    }
+
+    /// Damage whose place the layers above fill in.
+    pub fn corrupt(what: impl Into<String>) -> Self {
+        Self::Corrupt(Box::new(Damage {
+            what: what.into(),
+            ..Damage::default()
+        }))
+    }
+
+    /// Adds the archive's path to an error that has a place for it.
+    #[must_use]
+    pub fn in_file(mut self, path: &Path) -> Self {
+        match &mut self {
+            Self::Corrupt(damage) => {
+                damage.file.get_or_insert_with(|| path.to_path_buf());
+            }
+            Self::Unsupported(what) => {
+                *what = format!("{}: {what}", path.display());
+            }
+            Self::Io { .. } | Self::InvalidInput(_) | Self::Interrupted => {}
+        }
+        self
+    }
+
+    /// Adds the block, and the range of the original file that it holds.
+    #[must_use]
+    pub fn at_block(mut self, block: u64, range: Range<u64>) -> Self {
+        if let Self::Corrupt(damage) = &mut self {
+            damage.block.get_or_insert((block, range));
+        }
+        self
+    }
+
+    /// Adds the names of the tensors that the damaged range belongs to.
+    #[must_use]
+    pub fn in_tensors(mut self, names: Vec<String>) -> Self {
+        if let Self::Corrupt(damage) = &mut self {
+            damage.tensors = names;
+        }
+        self
+    }
+
+    /// The errno a reader of a mounted file gets.
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::Io { source, .. } => source.raw_os_error().unwrap_or(libc::EIO),
+            Self::Corrupt(_) | Self::Unsupported(_) => libc::EIO,
+            Self::InvalidInput(_) => libc::EINVAL,
+            Self::Interrupted => libc::EINTR,
+        }
+    }
+}
+
+/// What is damaged, and where.
+#[derive(Debug, Default, Clone)]
+pub struct Damage {
+    /// The archive.
+    pub file: Option<PathBuf>,
+    /// The block and the range of the original file it holds.
+    pub block: Option<(u64, Range<u64>)>,
+    /// The tensors that lie in that range, where the header is known.
+    pub tensors: Vec<String>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}: ", file.display())?;
+        }
+        if let Some((block, range)) = &self.block {
+            write!(f, "block {block} (bytes {}..{}", range.start, range.end)?;
+            match self.tensors.as_slice() {
+                [] => {}
+                [one] => write!(f, ", tensor {one}")?,
+                [first, rest @ ..] => {
+                    write!(f, ", tensor {first} and {} more", rest.len())?;
+                }
+            }
+            write!(f, "): ")?;
+        }
+        write!(f, "damaged: {}", self.what)
+    }
+}

@@ -1,0 +1,118 @@
+//! Element types: what the numbers of an extent are.
+
+use crate::error::{Error, Result};
+
+macro_rules! element_types {
+    ($($variant:ident = $code:literal, $bytes:literal, $dtype:literal;)+) => {
+        /// What the numbers of an extent are. The code is the one on disk.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum ElementType {
+            $(
+                #[doc = concat!("`", $dtype, "`, ", stringify!($bytes), " bytes an element.")]
+                $variant = $code,
+            )+
+        }
+
+        impl ElementType {
+            /// Every type, for tests and tables.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The code on disk.
+            pub const fn code(self) -> u8 {
+                self as u8
+            }
+
+            /// The type of a code.
+            ///
+            /// # Errors
+            /// `Unsupported` for a code this version does not know.
+            pub fn from_code(code: u8) -> Result<Self> {
+                match code {
+                    $($code => Ok(Self::$variant),)+
+                    _ => Err(Error::Unsupported(format!(
+                        "unknown element type {code}; a newer weightfs is needed to read this archive"
+                    ))),
+                }
+            }
+
+            /// Bytes of one element: a power of two, at most 8.
+            pub const fn bytes(self) -> u8 {
+                match self {
+                    $(Self::$variant => $bytes,)+
+                }
+            }
+
+            /// The name, as safetensors spells it where it has one.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $dtype,)+
+                }
+            }
+        }
+    };
+}
+
+element_types! {
+    Bytes = 0, 1, "BYTES";
+    Bool = 1, 1, "BOOL";
+    U8 = 2, 1, "U8";
+    I8 = 3, 1, "I8";
+    U16 = 4, 2, "U16";
+    I16 = 5, 2, "I16";
+    U32 = 6, 4, "U32";
+    I32 = 7, 4, "I32";
+    U64 = 8, 8, "U64";
+    I64 = 9, 8, "I64";
+    F8E4M3 = 10, 1, "F8_E4M3";
+    F8E5M2 = 11, 1, "F8_E5M2";
+    F8E8M0 = 12, 1, "F8_E8M0";
+    F16 = 13, 2, "F16";
+    Bf16 = 14, 2, "BF16";
+    F32 = 15, 4, "F32";
+    F64 = 16, 8, "F64";
+}
+
+impl ElementType {
+    /// The type to store a tensor of this safetensors dtype as. A complex number is two `F32`;
+    /// sub-byte types and those of the future are bytes.
+    pub fn from_dtype(dtype: &str) -> Self {
+        match dtype {
+            "C64" => Self::F32,
+            "F8_E4M3FNUZ" => Self::F8E4M3,
+            "F8_E5M2FNUZ" => Self::F8E5M2,
+            _ => Self::ALL
+                .iter()
+                .copied()
+                .find(|element| element.name() == dtype)
+                .unwrap_or(Self::Bytes),
+        }
+    }
+
+    /// True for IEEE-like floats with a sign bit on top and the exponent below it.
+    pub const fn is_float(self) -> bool {
+        matches!(
+            self,
+            Self::F8E4M3 | Self::F8E5M2 | Self::F16 | Self::Bf16 | Self::F32 | Self::F64
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_names_are_unique_and_round_trip() {
+        for &element in ElementType::ALL {
+            assert_eq!(ElementType::from_code(element.code()).unwrap(), element);
+            assert!(element.bytes().is_power_of_two() && element.bytes() <= 8);
+            if element != ElementType::Bytes {
+                assert_eq!(ElementType::from_dtype(element.name()), element);
+            }
+        }
+        assert_eq!(ElementType::from_dtype("F4"), ElementType::Bytes);
+        assert_eq!(ElementType::from_dtype("C64"), ElementType::F32);
+        assert!(ElementType::from_code(200).is_err());
+    }
+}

@@ -1,0 +1,296 @@
+//! The superblock: what the archive is, where its tables lie, and what it must decode to.
+
+use std::ops::Range;
+
+use super::{
+    EXTENT_BYTES, MAX_BLOCK_BYTES, MAX_EXTENTS, MIN_BLOCK_BYTES, checksum, field, index_bytes,
+};
+use crate::error::{Error, Result};
+
+/// Bytes of a superblock; one stands at the start of an archive, its copy at the end.
+pub const SUPERBLOCK_BYTES: usize = 256;
+
+/// Not text, and broken by every conversion of line ends.
+const MAGIC: [u8; 8] = *b"\x89WFZ\r\n\x1a\n";
+const VERSION: u16 = 1;
+/// Incompatible features this version knows: none yet.
+const KNOWN_FEATURES: u64 = 0;
+
+// Offsets of the fields; `docs/FORMAT.md` has the same table.
+const AT_VERSION: usize = 8;
+const AT_BLOCK_BYTES_LOG2: usize = 10;
+const AT_CHECKSUM_KIND: usize = 11;
+const AT_MODE: usize = 12;
+const AT_FEATURES: usize = 16;
+const AT_ARCHIVE_BYTES: usize = 24;
+const AT_ORIGINAL_BYTES: usize = 32;
+const AT_SHA256: usize = 40;
+const AT_MTIME_SECONDS: usize = 72;
+const AT_MTIME_NANOSECONDS: usize = 80;
+const AT_RESERVED_32: usize = 84;
+const AT_EXTENT_COUNT: usize = 88;
+const AT_BLOCK_COUNT: usize = 96;
+const AT_TABLES: usize = 104;
+const AT_TABLES_COPY: usize = 112;
+const AT_EXTENTS_CHECKSUM: usize = 120;
+const AT_RESERVED: usize = 128;
+const AT_CHECKSUM: usize = SUPERBLOCK_BYTES - 8;
+
+/// The one kind of checksum so far: XXH3, 64 bits.
+const CHECKSUM_XXH3: u8 = 1;
+/// Permission bits of a mode.
+const MODE_MASK: u32 = 0o7777;
+
+/// A superblock that passed its checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Superblock {
+    /// The most bytes a block decodes to, a power of two.
+    pub block_bytes: u32,
+    /// Permission bits of the original file.
+    pub mode: u32,
+    /// Length of the whole archive.
+    pub archive_bytes: u64,
+    /// Length of the original file.
+    pub original_bytes: u64,
+    /// SHA-256 of the original file.
+    pub sha256: [u8; 32],
+    /// Modification time of the original file: seconds since the epoch.
+    pub mtime_seconds: i64,
+    /// Modification time of the original file: nanoseconds of the second.
+    pub mtime_nanoseconds: u32,
+    /// Number of extents.
+    pub extent_count: u64,
+    /// Number of blocks.
+    pub block_count: u64,
+    /// Offset of the tables (extents, then index).
+    pub tables: u64,
+    /// Offset of the second copy of the tables.
+    pub tables_copy: u64,
+    /// Checksum of the table of extents.
+    pub extents_checksum: u64,
+}
+
+/// Where one copy of the tables lies in the archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableRange {
+    /// The table of extents.
+    pub extents: Range<u64>,
+    /// The index.
+    pub index: Range<u64>,
+}
+
+impl Superblock {
+    /// Reads and checks a superblock.
+    ///
+    /// # Errors
+    /// `InvalidInput` if these bytes are not of a weightfs archive at all, `Unsupported` for a
+    /// version or feature this reader does not know, `Corrupt` if the checksum or a limit fails.
+    pub fn parse(bytes: &[u8; SUPERBLOCK_BYTES]) -> Result<Self> {
+        if bytes[..8] != MAGIC {
+            return Err(Error::InvalidInput("not a weightfs archive".into()));
+        }
+        let version = field::u16(bytes, AT_VERSION);
+        if version != VERSION {
+            return Err(Error::Unsupported(format!(
+                "archive format version {version}; this weightfs reads version {VERSION}"
+            )));
+        }
+        if checksum(&bytes[..AT_CHECKSUM]) != field::u64(bytes, AT_CHECKSUM) {
+            return Err(Error::corrupt("the superblock fails its checksum"));
+        }
+        let unknown = field::u64(bytes, AT_FEATURES) & !KNOWN_FEATURES;
+        if unknown != 0 {
+            return Err(Error::Unsupported(format!(
+                "the archive uses features {unknown:#x}; a newer weightfs is needed to read it"
+            )));
+        }
+        if bytes[AT_CHECKSUM_KIND] != CHECKSUM_XXH3 {
+            return Err(Error::Unsupported(format!(
+                "unknown kind of checksum {}; a newer weightfs is needed to read this archive",
+                bytes[AT_CHECKSUM_KIND]
+            )));
+        }
+        let superblock = Self {
+            block_bytes: 1u32
+                .checked_shl(u32::from(bytes[AT_BLOCK_BYTES_LOG2]))
+                .unwrap_or(0),
+            mode: field::u32(bytes, AT_MODE),
+            archive_bytes: field::u64(bytes, AT_ARCHIVE_BYTES),
+            original_bytes: field::u64(bytes, AT_ORIGINAL_BYTES),
+            sha256: field::array(bytes, AT_SHA256),
+            mtime_seconds: field::i64(bytes, AT_MTIME_SECONDS),
+            mtime_nanoseconds: field::u32(bytes, AT_MTIME_NANOSECONDS),
+            extent_count: field::u64(bytes, AT_EXTENT_COUNT),
+            block_count: field::u64(bytes, AT_BLOCK_COUNT),
+            tables: field::u64(bytes, AT_TABLES),
+            tables_copy: field::u64(bytes, AT_TABLES_COPY),
+            extents_checksum: field::u64(bytes, AT_EXTENTS_CHECKSUM),
+        };
+        let reserved_are_zero = field::is_zero(&bytes[AT_RESERVED_32..AT_EXTENT_COUNT])
+            && field::is_zero(&bytes[AT_RESERVED..AT_CHECKSUM]);
+        if !reserved_are_zero || !superblock.is_sound() {
+            return Err(Error::corrupt("the superblock contradicts itself"));
+        }
+        Ok(superblock)
+    }
+
+    /// The superblock as bytes.
+    pub fn encode(&self) -> [u8; SUPERBLOCK_BYTES] {
+        let mut bytes = [0; SUPERBLOCK_BYTES];
+        field::put(&mut bytes, 0, &MAGIC);
+        field::put(&mut bytes, AT_VERSION, &VERSION.to_le_bytes());
+        // A power of two, so the logarithm is below 32.
+        let [log2, ..] = self.block_bytes.trailing_zeros().to_le_bytes();
+        bytes[AT_BLOCK_BYTES_LOG2] = log2;
+        bytes[AT_CHECKSUM_KIND] = CHECKSUM_XXH3;
+        field::put(&mut bytes, AT_MODE, &self.mode.to_le_bytes());
+        field::put(
+            &mut bytes,
+            AT_ARCHIVE_BYTES,
+            &self.archive_bytes.to_le_bytes(),
+        );
+        field::put(
+            &mut bytes,
+            AT_ORIGINAL_BYTES,
+            &self.original_bytes.to_le_bytes(),
+        );
+        field::put(&mut bytes, AT_SHA256, &self.sha256);
+        field::put(
+            &mut bytes,
+            AT_MTIME_SECONDS,
+            &self.mtime_seconds.to_le_bytes(),
+        );
+        field::put(
+            &mut bytes,
+            AT_MTIME_NANOSECONDS,
+            &self.mtime_nanoseconds.to_le_bytes(),
+        );
+        field::put(
+            &mut bytes,
+            AT_EXTENT_COUNT,
+            &self.extent_count.to_le_bytes(),
+        );
+        field::put(&mut bytes, AT_BLOCK_COUNT, &self.block_count.to_le_bytes());
+        field::put(&mut bytes, AT_TABLES, &self.tables.to_le_bytes());
+        field::put(&mut bytes, AT_TABLES_COPY, &self.tables_copy.to_le_bytes());
+        field::put(
+            &mut bytes,
+            AT_EXTENTS_CHECKSUM,
+            &self.extents_checksum.to_le_bytes(),
+        );
+        let sum = checksum(&bytes[..AT_CHECKSUM]);
+        field::put(&mut bytes, AT_CHECKSUM, &sum.to_le_bytes());
+        bytes
+    }
+
+    /// Where the tables lie: the first copy and the second.
+    pub fn table_copies(&self) -> [TableRange; 2] {
+        [self.tables, self.tables_copy].map(|at| {
+            // `is_sound` has shown that both copies fit into the archive.
+            let extents = at..at + self.extent_count * EXTENT_BYTES as u64;
+            let index_len = index_bytes(self.block_count).unwrap_or(0);
+            let index = extents.end..extents.end + index_len;
+            TableRange { extents, index }
+        })
+    }
+
+    /// Bytes of one copy of the tables; `None` if the counts are impossible.
+    pub fn table_bytes(extent_count: u64, block_count: u64) -> Option<u64> {
+        let extents = extent_count.checked_mul(EXTENT_BYTES as u64)?;
+        extents.checked_add(index_bytes(block_count)?)
+    }
+
+    fn is_sound(&self) -> bool {
+        let fits = |at: u64| {
+            let end = Self::table_bytes(self.extent_count, self.block_count)
+                .and_then(|len| at.checked_add(len));
+            at >= SUPERBLOCK_BYTES as u64
+                && end.is_some_and(|end| end <= self.archive_bytes - SUPERBLOCK_BYTES as u64)
+        };
+        self.block_bytes.is_power_of_two()
+            && (MIN_BLOCK_BYTES..=MAX_BLOCK_BYTES).contains(&self.block_bytes)
+            && self.mode & !MODE_MASK == 0
+            && self.mtime_nanoseconds < 1_000_000_000
+            && self.original_bytes <= i64::MAX as u64
+            && self.archive_bytes <= i64::MAX as u64
+            && self.archive_bytes >= 2 * SUPERBLOCK_BYTES as u64
+            && self.extent_count <= MAX_EXTENTS
+            && fits(self.tables)
+            && fits(self.tables_copy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Superblock {
+        Superblock {
+            block_bytes: 1 << 18,
+            mode: 0o644,
+            archive_bytes: 10_000,
+            original_bytes: 20_000,
+            sha256: [9; 32],
+            mtime_seconds: -5,
+            mtime_nanoseconds: 7,
+            extent_count: 2,
+            block_count: 3,
+            tables: 256,
+            tables_copy: 9_000,
+            extents_checksum: 1,
+        }
+    }
+
+    #[test]
+    fn round_trip() {
+        let superblock = sample();
+        assert_eq!(Superblock::parse(&superblock.encode()).unwrap(), superblock);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let good = sample().encode();
+        for bit in 0..good.len() * 8 {
+            let mut bytes = good;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Superblock::parse(&bytes).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn impossible_counts_and_places_are_refused_even_with_a_right_checksum() {
+        let cases: [fn(&mut Superblock); 11] = [
+            |s| s.block_bytes = 1 << 30,
+            |s| s.block_bytes = 1 << 11,
+            |s| s.mode = 0o100_644,
+            |s| s.mtime_nanoseconds = 1_000_000_000,
+            |s| s.original_bytes = u64::MAX,
+            |s| s.archive_bytes = 300,
+            |s| s.extent_count = u64::MAX,
+            |s| s.block_count = u64::MAX,
+            |s| s.block_count = 1_000_000,
+            |s| s.tables = 0,
+            |s| s.tables_copy = u64::MAX - 10,
+        ];
+        for (i, spoil) in cases.iter().enumerate() {
+            let mut superblock = sample();
+            spoil(&mut superblock);
+            assert!(Superblock::parse(&superblock.encode()).is_err(), "case {i}");
+        }
+    }
+
+    #[test]
+    fn unknown_versions_and_features_are_named() {
+        let mut bytes = sample().encode();
+        bytes[AT_VERSION] = 2;
+        let error = Superblock::parse(&bytes).unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)), "{error}");
+
+        let mut bytes = sample().encode();
+        bytes[AT_FEATURES] = 1;
+        let sum = checksum(&bytes[..AT_CHECKSUM]);
+        field::put(&mut bytes, AT_CHECKSUM, &sum.to_le_bytes());
+        let error = Superblock::parse(&bytes).unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)), "{error}");
+    }
+}

@@ -1,0 +1,263 @@
+//! A read-only memory map that survives the truncation of its file.
+//!
+//! Touching a page of a map that lies beyond the end of the file, or that the disk cannot deliver,
+//! raises SIGBUS, whose default action ends the process: one damaged archive would take down the
+//! mounts of all the others. A handler replaces the page by an anonymous page of zeros instead, so
+//! that the access returns; the checksum of the block then fails and the reader gets an error.
+//! No byte of such a page can be served, because every byte served has passed a checksum.
+//!
+//! The handler acts on the maps of this module alone and passes every other SIGBUS on. It needs to
+//! find them without a lock, hence the one global of the crate: a list of slots that only grows,
+//! and whose slots are used again.
+
+#![expect(
+    unsafe_code,
+    reason = "memory maps and a signal handler; see each SAFETY"
+)]
+
+use std::fs::File;
+use std::io;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use memmap2::{Mmap, MmapOptions};
+
+/// A file mapped for reading.
+///
+/// The contents of the slice may change if somebody writes to the file: whoever reads it must
+/// treat it as untrusted bytes and check what it made of them.
+#[derive(Debug)]
+pub struct MappedFile {
+    // `None` for an empty file, which cannot be mapped.
+    map: Option<Registered>,
+}
+
+impl MappedFile {
+    /// Maps the whole file as long as it is now.
+    ///
+    /// # Errors
+    /// What the system answered, or `Unsupported` if the SIGBUS handler cannot be installed.
+    pub fn new(file: &File) -> io::Result<Self> {
+        let len = usize::try_from(file.metadata()?.len())
+            .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        if len == 0 {
+            return Ok(Self { map: None });
+        }
+        install_handler()?;
+        // SAFETY: the map is read only. Rust's rule that nobody changes it meanwhile cannot be
+        // enforced for a file; all readers copy or decode from it with bounds that do not depend on
+        // the bytes staying the same between two looks, and check the result (see `block::decode`).
+        // Truncation is handled by the SIGBUS handler above.
+        let map = unsafe { MmapOptions::new().len(len).map(file)? };
+        Ok(Self {
+            map: Some(Registered::new(map)),
+        })
+    }
+
+    /// The bytes of the file.
+    pub fn as_slice(&self) -> &[u8] {
+        self.map.as_ref().map_or(&[], |registered| &registered.map)
+    }
+}
+
+/// A map that the handler knows of.
+#[derive(Debug)]
+struct Registered {
+    map: Mmap,
+    slot: &'static Slot,
+}
+
+impl Registered {
+    fn new(map: Mmap) -> Self {
+        let start = map.as_ptr() as usize;
+        let slot = Slot::claim(start, start + map.len());
+        Self { map, slot }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        // Before the field `map` is unmapped, so that the handler never acts on a foreign map.
+        self.slot.release();
+    }
+}
+
+/// One entry of the handler's list: the addresses `start..end`, or `end == 0` for a free slot.
+#[derive(Debug)]
+struct Slot {
+    start: AtomicUsize,
+    end: AtomicUsize,
+    next: *const Slot,
+}
+
+// SAFETY: `next` is written once, before the slot is published, and slots are never freed.
+unsafe impl Sync for Slot {}
+
+static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+/// A slot whose `end` is this is taken, but not filled in yet.
+const CLAIMED: usize = 1;
+
+impl Slot {
+    fn iter() -> impl Iterator<Item = &'static Slot> {
+        let mut at = SLOTS.load(Ordering::Acquire).cast_const();
+        std::iter::from_fn(move || {
+            // SAFETY: null or a slot that was leaked on purpose, so it lives for ever.
+            let slot = unsafe { at.as_ref() }?;
+            at = slot.next;
+            Some(slot)
+        })
+    }
+
+    fn claim(start: usize, end: usize) -> &'static Slot {
+        let free = Self::iter().find(|slot| {
+            slot.end
+                .compare_exchange(0, CLAIMED, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        });
+        if let Some(slot) = free {
+            slot.start.store(start, Ordering::Release);
+            slot.end.store(end, Ordering::Release);
+            return slot;
+        }
+        let slot = Box::leak(Box::new(Slot {
+            start: AtomicUsize::new(start),
+            end: AtomicUsize::new(end),
+            next: ptr::null(),
+        }));
+        let mut head = SLOTS.load(Ordering::Acquire);
+        loop {
+            slot.next = head;
+            match SLOTS.compare_exchange_weak(head, slot, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return slot,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    fn release(&self) {
+        self.end.store(0, Ordering::Release);
+    }
+
+    fn contains(&self, address: usize) -> bool {
+        let end = self.end.load(Ordering::Acquire);
+        (self.start.load(Ordering::Acquire)..end).contains(&address)
+    }
+}
+
+struct Handler {
+    previous: libc::sigaction,
+    page_bytes: usize,
+}
+
+static HANDLER: OnceLock<Option<Handler>> = OnceLock::new();
+
+fn install_handler() -> io::Result<()> {
+    let installed = HANDLER.get_or_init(|| {
+        // SAFETY: plain calls with valid pointers; all-zero is a valid sigaction.
+        unsafe {
+            let page_bytes = usize::try_from(libc::sysconf(libc::_SC_PAGESIZE)).ok()?;
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_sigbus as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_ONSTACK;
+            libc::sigemptyset(&raw mut action.sa_mask);
+            let mut previous: libc::sigaction = std::mem::zeroed();
+            (libc::sigaction(libc::SIGBUS, &raw const action, &raw mut previous) == 0).then_some(
+                Handler {
+                    previous,
+                    page_bytes,
+                },
+            )
+        }
+    });
+    installed
+        .as_ref()
+        .map(|_| ())
+        .ok_or_else(|| io::Error::other("cannot install the SIGBUS handler"))
+}
+
+/// Runs in signal context: it may only use atomics and system calls.
+extern "C" fn on_sigbus(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: the kernel passes a valid siginfo, whose si_addr is set for SIGBUS.
+    let address = unsafe { (*info).si_addr() } as usize;
+    let handler = HANDLER.get().and_then(Option::as_ref);
+    if let Some(handler) = handler
+        && Slot::iter().any(|slot| slot.contains(address))
+    {
+        let page = address & !(handler.page_bytes - 1);
+        // SAFETY: the page belongs to a live map of ours (the faulting thread borrows it, so it
+        // cannot be unmapped meanwhile); replacing it by a private page of zeros keeps it readable.
+        let replaced = unsafe {
+            libc::mmap(
+                page as *mut libc::c_void,
+                handler.page_bytes,
+                libc::PROT_READ,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
+                -1,
+                0,
+            )
+        };
+        if replaced != libc::MAP_FAILED {
+            return;
+        }
+    }
+    // Not ours: do what would have been done without this handler.
+    // SAFETY: restores a disposition that sigaction gave us, or the default one; the faulting
+    // instruction runs again on return and meets it. A handler installed before is called directly.
+    unsafe {
+        match handler.map(|h| h.previous) {
+            Some(previous)
+                if previous.sa_flags & libc::SA_SIGINFO != 0
+                    && previous.sa_sigaction != libc::SIG_DFL
+                    && previous.sa_sigaction != libc::SIG_IGN =>
+            {
+                let call: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                    std::mem::transmute(previous.sa_sigaction);
+                call(signal, info, context);
+            }
+            _ => {
+                libc::signal(libc::SIGBUS, libc::SIG_DFL);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn an_empty_file_maps_to_an_empty_slice() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(MappedFile::new(&file).unwrap().as_slice().is_empty());
+    }
+
+    #[test]
+    fn a_truncated_map_reads_as_zeros_instead_of_killing_the_process() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7u8; 64 * 1024]).unwrap();
+        let first = MappedFile::new(&file).unwrap();
+        let second = MappedFile::new(&file).unwrap();
+        file.set_len(4096).unwrap();
+        for map in [&first, &second] {
+            assert_eq!(map.as_slice()[4095], 7);
+            assert_eq!(map.as_slice()[40_000], 0);
+            assert_eq!(map.as_slice()[65_535], 0);
+        }
+    }
+
+    #[test]
+    fn slots_are_used_again() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4096).unwrap();
+        for _ in 0..100 {
+            drop(MappedFile::new(&file).unwrap());
+        }
+        assert!(Slot::iter().count() < 50);
+    }
+}

@@ -5,10 +5,12 @@
 
 pub mod archive;
 pub mod block;
+pub mod cli;
 pub mod codec;
 pub mod error;
 pub mod format;
 pub mod io;
+pub mod job;
 pub mod layout;
 pub mod pipeline;
 pub mod plane;

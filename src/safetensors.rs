@@ -134,7 +134,7 @@ where
 
 struct HeaderVisitor<F, K, D, S> {
     tensor: F,
-    kinds: std::marker::PhantomData<fn() -> (K, D, S)>,
+    kinds: std::marker::PhantomData<(K, D, S)>,
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockEntry, Geometry, INDEX_PAGE_ENTRIES, IndexPage, SUPERBLOCK_BYTES, Superblock, checksum,
+    BlockEntry, BlockHeader, Geometry, INDEX_PAGE_ENTRIES, IndexPage, SUPERBLOCK_BYTES, Superblock,
+    checksum,
 };
 use crate::io::{Bytes, MappedFile};
 
@@ -106,6 +107,19 @@ impl ArchiveReader {
         self.with_place(block, decode())
     }
 
+    /// How a block was taken apart.
+    ///
+    /// # Errors
+    /// `Corrupt` if the block's header or its index page is damaged.
+    pub fn block_header(&self, block: u64) -> Result<BlockHeader> {
+        let parse = || {
+            let stored = self.stored(&self.find_entry(block)?)?;
+            let span = self.geometry.block(block);
+            BlockHeader::parse(stored, span.map_or(0, |span| span.buffer_bytes()))
+        };
+        self.with_place(block, parse())
+    }
+
     /// Compares the checksum of a block's stored bytes.
     ///
     /// # Errors
@@ -192,7 +206,7 @@ impl ArchiveReader {
 
     fn with_place<T>(&self, block: u64, result: Result<T>) -> Result<T> {
         result.map_err(|error| {
-            let range = self.geometry.block(block).map_or(0..0, |(range, _)| range);
+            let range = self.geometry.block(block).map_or(0..0, |span| span.range);
             error.at_block(block, range).in_file(&self.path)
         })
     }

@@ -8,7 +8,7 @@ use super::{ArchiveReader, ArchiveWriter, Original};
 use crate::block::{BlockDecoder, BlockEncoder};
 use crate::codec::Level;
 use crate::error::{Error, Result};
-use crate::format::{ElementType, Extent, Geometry, checksum};
+use crate::format::{BlockSpan, ElementType, Extent, Geometry, checksum};
 use crate::io::Bytes;
 
 const BLOCK_BYTES: u32 = 4096;
@@ -43,7 +43,7 @@ fn write(original: &[u8], geometry: &Geometry) -> Vec<u8> {
     let mut encoder = BlockEncoder::new(Level::Default).unwrap();
     let mut stored = Vec::new();
     for block in 0..geometry.block_count() {
-        let (range, element) = geometry.block(block).unwrap();
+        let BlockSpan { range, element } = geometry.block(block).unwrap();
         let bytes =
             &original[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
         encoder.encode(bytes, element, &mut stored).unwrap();
@@ -77,7 +77,7 @@ fn blocks(reader: &ArchiveReader, original: &[u8]) -> Vec<Result<()>> {
     let mut decoder = BlockDecoder::new().unwrap();
     (0..reader.geometry().block_count())
         .map(|block| {
-            let (range, _) = reader.geometry().block(block).unwrap();
+            let range = reader.geometry().block(block).unwrap().range;
             let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
             let mut decoded = vec![0; range.len()];
             reader.decode_block(block, &mut decoder, &mut decoded)?;

@@ -1,6 +1,6 @@
 //! Encoding: choose how to take the elements apart, code each plane, keep the smallest result.
 
-use crate::codec::{Encoder, Level, PlaneShape};
+use crate::codec::{Content, Encoder, Level, PlaneShape};
 use crate::error::Result;
 use crate::format::{BlockHeader, ElementType, PlaneHeader};
 use crate::plane::{Field, split};
@@ -48,14 +48,19 @@ impl BlockEncoder {
         element: ElementType,
         stored: &mut Vec<u8>,
     ) -> Result<()> {
-        self.encode_split(bytes, preferred_split(element), stored)?;
+        let content = if element.is_float() {
+            Content::Numbers
+        } else {
+            Content::Any
+        };
+        self.encode_split(bytes, preferred_split(element), content, stored)?;
         // Repeats of whole values are longer matches when the bytes stay together; floats that
         // did not shrink may still be something else under a float's name.
         let unsplit_may_win = element.bytes() > 1
             && (!element.is_float() || stored.len() > bytes.len() || is_one_byte(bytes));
         if unsplit_may_win {
             let mut candidate = std::mem::take(&mut self.candidate);
-            self.encode_split(bytes, UNSPLIT, &mut candidate)?;
+            self.encode_split(bytes, UNSPLIT, Content::Any, &mut candidate)?;
             if candidate.len() < stored.len() {
                 std::mem::swap(stored, &mut candidate);
             }
@@ -64,7 +69,13 @@ impl BlockEncoder {
         Ok(())
     }
 
-    fn encode_split(&mut self, bytes: &[u8], how: Split, stored: &mut Vec<u8>) -> Result<()> {
+    fn encode_split(
+        &mut self,
+        bytes: &[u8],
+        how: Split,
+        content: Content,
+        stored: &mut Vec<u8>,
+    ) -> Result<()> {
         let mut header = BlockHeader::new(how.element_bytes, how.rotate);
         let (elements, tail) = bytes.split_at(bytes.len() - header.tail_bytes(bytes.len()));
         self.coded.clear();
@@ -79,7 +90,8 @@ impl BlockEncoder {
             };
             let before = self.coded.len();
             let codec = if how.element_bytes == 1 {
-                self.codec.encode(elements, shape, &mut self.coded)?
+                self.codec
+                    .encode(elements, shape, content, &mut self.coded)?
             } else {
                 split(
                     elements,
@@ -88,7 +100,8 @@ impl BlockEncoder {
                     field,
                     &mut self.plane,
                 );
-                self.codec.encode(&self.plane, shape, &mut self.coded)?
+                self.codec
+                    .encode(&self.plane, shape, content, &mut self.coded)?
             };
             header.push(PlaneHeader {
                 codec,

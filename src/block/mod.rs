@@ -10,6 +10,7 @@ pub use decode::BlockDecoder;
 pub use encode::BlockEncoder;
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "made-up numbers")]
 mod tests {
     use super::*;
     use crate::codec::Level;

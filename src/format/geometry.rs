@@ -41,6 +41,23 @@ struct Placed {
     first_block: u64,
 }
 
+/// What a block holds of the original file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockSpan {
+    /// The bytes of the file, at least one and at most `MAX_BLOCK_BYTES`.
+    pub range: Range<u64>,
+    /// What the numbers are.
+    pub element: ElementType,
+}
+
+impl BlockSpan {
+    /// Length in bytes, as that of a buffer.
+    pub fn buffer_bytes(&self) -> usize {
+        usize::try_from(self.range.end - self.range.start)
+            .expect("invariant: a block is at most MAX_BLOCK_BYTES")
+    }
+}
+
 impl Extent {
     /// Offset of the first byte behind the extent.
     pub const fn end(&self) -> u64 {
@@ -171,9 +188,8 @@ impl Geometry {
         Some(placed.first_block + placed.extent.cell(offset, self.block_bytes) - first_cell)
     }
 
-    /// The range of the original file that a block holds, and its element type; `None` if there is
-    /// no such block.
-    pub fn block(&self, number: u64) -> Option<(Range<u64>, ElementType)> {
+    /// What a block holds; `None` if there is no such block.
+    pub fn block(&self, number: u64) -> Option<BlockSpan> {
         if number >= self.block_count {
             return None;
         }
@@ -183,7 +199,10 @@ impl Geometry {
         let cell = extent.cell(extent.start, self.block_bytes) + (number - placed.first_block);
         let grid = cell * self.block_bytes + extent.shift();
         let range = grid.max(extent.start)..(grid + self.block_bytes).min(extent.end());
-        Some((range, extent.element))
+        Some(BlockSpan {
+            range,
+            element: extent.element,
+        })
     }
 }
 
@@ -218,7 +237,7 @@ mod tests {
         };
         let geometry = huge(i64::MAX as u64 - 3).unwrap();
         let last = geometry.block_count() - 1;
-        assert_eq!(geometry.block(last).unwrap().0.end, i64::MAX as u64);
+        assert_eq!(geometry.block(last).unwrap().range.end, i64::MAX as u64);
         assert_eq!(geometry.block_at(i64::MAX as u64 - 1), Some(last));
         assert!(huge(i64::MAX as u64).is_err());
     }
@@ -245,7 +264,7 @@ mod tests {
             prop_assert_eq!(&Geometry::parse(4096, &geometry.encode()).unwrap(), &geometry);
             let mut offset = 0;
             for number in 0..geometry.block_count() {
-                let (range, element) = geometry.block(number).unwrap();
+                let BlockSpan { range, element } = geometry.block(number).unwrap();
                 prop_assert_eq!(range.start, offset);
                 prop_assert!(range.end > range.start && range.end - range.start <= 4096);
                 prop_assert_eq!(geometry.block_at(range.start), Some(number));

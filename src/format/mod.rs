@@ -15,7 +15,7 @@ mod superblock;
 
 pub use block_header::{BlockHeader, CodecId, MAX_PLANES, PlaneHeader};
 pub use element::ElementType;
-pub use geometry::{EXTENT_BYTES, Extent, Geometry, MAX_EXTENTS};
+pub use geometry::{BlockSpan, EXTENT_BYTES, Extent, Geometry, MAX_EXTENTS};
 pub use index::{BlockEntry, INDEX_PAGE_ENTRIES, IndexPage, encode_index_page, index_bytes};
 pub use superblock::{SUPERBLOCK_BYTES, Superblock, TableRange};
 

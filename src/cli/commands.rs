@@ -1,0 +1,80 @@
+//! The commands: arguments into jobs, jobs into reports.
+
+use std::num::NonZeroUsize;
+use std::time::Instant;
+
+use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
+use super::progress::watched;
+use super::{Outcome, print, report};
+use crate::error::Result;
+use crate::job::{self, PackOptions, UnpackOptions};
+
+pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
+    let options = PackOptions {
+        level: args.level.into(),
+        threads: threads(args.threads),
+        force: args.force,
+        block_bytes: args.block_size,
+    };
+    let start = Instant::now();
+    let (to, totals) = watched("packing", |monitor| {
+        job::pack(&args.src, args.dst.as_deref(), &options, monitor)
+    })?;
+    print(&if args.json {
+        report::totals_json(&to, &totals, start.elapsed()).to_string()
+    } else {
+        report::totals_text(&to, &totals, start.elapsed())
+    })?;
+    Ok(Outcome::Done)
+}
+
+pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
+    let options = UnpackOptions {
+        threads: threads(args.threads),
+        force: args.force,
+    };
+    let start = Instant::now();
+    let (to, totals) = watched("unpacking", |monitor| {
+        job::unpack(&args.src, args.dst.as_deref(), &options, monitor)
+    })?;
+    print(&if args.json {
+        report::totals_json(&to, &totals, start.elapsed()).to_string()
+    } else {
+        report::totals_text(&to, &totals, start.elapsed())
+    })?;
+    Ok(Outcome::Done)
+}
+
+pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
+    let start = Instant::now();
+    let paths = job::archives_in(&args.paths)?;
+    let found = watched("verifying", |monitor| {
+        job::verify(&paths, threads(args.threads), monitor)
+    })?;
+    print(&if args.json {
+        report::verified_json(&found, start.elapsed()).to_string()
+    } else {
+        report::verified_text(&found, start.elapsed())
+    })?;
+    Ok(if found.iter().all(|archive| archive.problem_count == 0) {
+        Outcome::Done
+    } else {
+        Outcome::DamageFound
+    })
+}
+
+pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
+    let start = Instant::now();
+    let found = job::inspect(&args.path)?;
+    print(&if args.json {
+        report::inspection_json(&args.path, &found, start.elapsed()).to_string()
+    } else {
+        report::inspection_text(&args.path, &found)
+    })?;
+    Ok(Outcome::Done)
+}
+
+/// One thread a core unless told otherwise.
+fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+}

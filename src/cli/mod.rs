@@ -1,0 +1,53 @@
+//! The command line: arguments, what they mean, what is printed. Nothing below knows of it.
+//!
+//! Data goes to stdout, talk to stderr. Exit status 0: done; 1: verify found damage; 2: error.
+
+mod args;
+mod commands;
+mod progress;
+mod report;
+mod size;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+
+use crate::error::{Error, Result};
+
+/// What a command ends with, short of an error.
+enum Outcome {
+    Done,
+    DamageFound,
+}
+
+/// Runs the program with the arguments of the process.
+pub fn run() -> ExitCode {
+    let args = Args::parse();
+    let outcome = match &args.command {
+        Command::Pack(args) => commands::pack(args),
+        Command::Unpack(args) => commands::unpack(args),
+        Command::Verify(args) => commands::verify(args),
+        Command::Inspect(args) => commands::inspect(args),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::DamageFound) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("weightfs: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints a line of data; a reader that went away is an error that `run` knows.
+fn print(text: &str) -> Result<()> {
+    use std::io::Write;
+    writeln!(std::io::stdout().lock(), "{text}").map_err(|e| Error::io("cannot write to stdout", e))
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
+}

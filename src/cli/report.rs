@@ -1,0 +1,209 @@
+//! What commands print: one JSON object, or a few lines for people.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::size;
+use crate::error::Error;
+use crate::job::{Inspection, Totals, Verification};
+
+/// Original bytes for each stored byte; 1 for nothing at all.
+pub(super) fn ratio(original_bytes: u64, stored_bytes: u64) -> f64 {
+    if stored_bytes == 0 {
+        return 1.0;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a ratio shown to people")]
+    {
+        original_bytes as f64 / stored_bytes as f64
+    }
+}
+
+/// Bytes a second, for people.
+pub(super) fn speed(bytes: u64, time: Duration) -> String {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a speed shown to people"
+    )]
+    let rate = (bytes as f64 / time.as_secs_f64().max(1e-6)) as u64;
+    format!("{}/s", size::show(rate))
+}
+
+pub(super) fn totals_json(to: &Path, totals: &Totals, time: Duration) -> Value {
+    json!({
+        "path": to.display().to_string(),
+        "original_bytes": totals.original_bytes,
+        "stored_bytes": totals.stored_bytes,
+        "ratio": ratio(totals.original_bytes, totals.stored_bytes),
+        "seconds": time.as_secs_f64(),
+        "archives": totals.archives,
+        "copied": totals.copied,
+    })
+}
+
+pub(super) fn totals_text(to: &Path, totals: &Totals, time: Duration) -> String {
+    let mut text = format!(
+        "{}: original {}, stored {}, ratio {:.4}, {:.1} s ({})",
+        to.display(),
+        size::show(totals.original_bytes),
+        size::show(totals.stored_bytes),
+        ratio(totals.original_bytes, totals.stored_bytes),
+        time.as_secs_f64(),
+        speed(totals.original_bytes, time),
+    );
+    if totals.archives + totals.copied > 1 {
+        text += &format!(
+            "; {} archives, {} other files",
+            totals.archives, totals.copied
+        );
+    }
+    text
+}
+
+pub(super) fn verified_json(found: &[Verification], time: Duration) -> Value {
+    let original_bytes = found.iter().map(|v| v.original_bytes).sum();
+    let stored_bytes = found.iter().map(|v| v.stored_bytes).sum();
+    json!({
+        "original_bytes": original_bytes,
+        "stored_bytes": stored_bytes,
+        "ratio": ratio(original_bytes, stored_bytes),
+        "seconds": time.as_secs_f64(),
+        "problems": found.iter().map(|v| v.problem_count).sum::<u64>(),
+        "archives": found.iter().map(|v| json!({
+            "path": v.path.display().to_string(),
+            "original_bytes": v.original_bytes,
+            "stored_bytes": v.stored_bytes,
+            "ok": v.problem_count == 0,
+            "problem_count": v.problem_count,
+            "problems": v.problems.iter().map(problem_json).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn problem_json(problem: &Error) -> Value {
+    let Error::Corrupt(damage) = problem else {
+        return json!({ "what": problem.to_string() });
+    };
+    let (block, range) = damage.block.clone().unzip();
+    json!({
+        "what": damage.what,
+        "block": block,
+        "offset": range.as_ref().map(|range| range.start),
+        "bytes": range.as_ref().map(|range| range.end - range.start),
+        "tensors": damage.tensors,
+    })
+}
+
+pub(super) fn verified_text(found: &[Verification], time: Duration) -> String {
+    let mut lines = Vec::new();
+    for archive in found {
+        if archive.problem_count == 0 {
+            lines.push(format!("{}: ok", archive.path.display()));
+            continue;
+        }
+        lines.extend(archive.problems.iter().map(ToString::to_string));
+        let more = archive.problem_count - archive.problems.len() as u64;
+        if more > 0 {
+            lines.push(format!("{}: {more} more problems", archive.path.display()));
+        }
+    }
+    let bytes = found.iter().map(|v| v.original_bytes).sum();
+    let damaged = found.iter().filter(|v| v.problem_count > 0).count();
+    lines.push(format!(
+        "{} archives, {damaged} damaged; {} decoded in {:.1} s ({})",
+        found.len(),
+        size::show(bytes),
+        time.as_secs_f64(),
+        speed(bytes, time),
+    ));
+    lines.join("\n")
+}
+
+pub(super) fn inspection_json(path: &Path, found: &Inspection, time: Duration) -> Value {
+    let superblock = &found.superblock;
+    json!({
+        "path": path.display().to_string(),
+        "original_bytes": superblock.original_bytes,
+        "stored_bytes": superblock.archive_bytes,
+        "ratio": ratio(superblock.original_bytes, superblock.archive_bytes),
+        "seconds": time.as_secs_f64(),
+        "sha256": hex(&superblock.sha256),
+        "block_bytes": superblock.block_bytes,
+        "blocks": superblock.block_count,
+        "planes": found.planes.iter().map(|plane| json!({
+            "element": plane.element,
+            "bits": plane.bits,
+            "codec": plane.codec.name(),
+            "planes": plane.planes,
+            "stored_bytes": plane.stored_bytes,
+        })).collect::<Vec<_>>(),
+        "tensors": found.tensors.iter().map(|total| json!({
+            "name": total.tensor.name,
+            "dtype": total.tensor.dtype,
+            "shape": total.tensor.shape,
+            "original_bytes": total.tensor.range.end - total.tensor.range.start,
+            "stored_bytes": total.stored_bytes,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn inspection_text(path: &Path, found: &Inspection) -> String {
+    let superblock = &found.superblock;
+    let mut lines = vec![
+        format!(
+            "{}: original {}, stored {}, ratio {:.4}",
+            path.display(),
+            size::show(superblock.original_bytes),
+            size::show(superblock.archive_bytes),
+            ratio(superblock.original_bytes, superblock.archive_bytes),
+        ),
+        format!("sha256 {}", hex(&superblock.sha256)),
+        format!(
+            "{} blocks of up to {}",
+            superblock.block_count,
+            size::show(superblock.block_bytes.into()),
+        ),
+        String::new(),
+        format!(
+            "{:10} {:>8} {:>10} {:>8} {:>12}",
+            "element", "bits", "codec", "planes", "stored"
+        ),
+    ];
+    lines.extend(found.planes.iter().map(|plane| {
+        format!(
+            "{:10} {:>8} {:>10} {:>8} {:>12}",
+            plane.element,
+            plane.bits,
+            plane.codec.name(),
+            plane.planes,
+            size::show(plane.stored_bytes),
+        )
+    }));
+    if !found.tensors.is_empty() {
+        lines.push(String::new());
+        lines.push(format!(
+            "{:>12} {:>12} {:>7}  {:8} tensor",
+            "original", "stored", "ratio", "dtype"
+        ));
+    }
+    lines.extend(found.tensors.iter().map(|total| {
+        let bytes = total.tensor.range.end - total.tensor.range.start;
+        format!(
+            "{:>12} {:>12} {:>7.3}  {:8} {} {:?}",
+            size::show(bytes),
+            size::show(total.stored_bytes),
+            ratio(bytes, total.stored_bytes),
+            total.tensor.dtype,
+            total.tensor.name,
+            total.tensor.shape,
+        )
+    }));
+    lines.join("\n")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

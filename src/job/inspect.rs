@@ -1,0 +1,170 @@
+//! Inspecting: what an archive holds and what it costs, without decoding the tensors.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::archive::ArchiveReader;
+use crate::block::BlockDecoder;
+use crate::error::{Error, Result};
+use crate::format::{BlockSpan, CodecId, Superblock};
+use crate::safetensors::{self, Tensor};
+
+/// What an archive holds.
+#[derive(Debug)]
+pub struct Inspection {
+    /// What the archive says of itself.
+    pub superblock: Superblock,
+    /// The tensors by place; empty if the original is not safetensors.
+    pub tensors: Vec<TensorTotal>,
+    /// How the planes are coded, by element type and codec.
+    pub planes: Vec<PlaneTotal>,
+}
+
+/// A tensor and its share of the archive.
+#[derive(Debug)]
+pub struct TensorTotal {
+    /// Name, dtype, shape and place.
+    pub tensor: Tensor,
+    /// Its share of the stored bytes. A block that holds several tensors is shared by length.
+    pub stored_bytes: u64,
+}
+
+/// All planes of one bit field of one element type with one codec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaneTotal {
+    /// Element type of the extents.
+    pub element: &'static str,
+    /// Bits of the plane within the rotated element, e.g. `8..16`; `unsplit` for plain bytes.
+    pub bits: String,
+    /// The codec.
+    pub codec: CodecId,
+    /// How many planes.
+    pub planes: u64,
+    /// Their stored bytes.
+    pub stored_bytes: u64,
+}
+
+/// Inspects an archive.
+///
+/// # Errors
+/// `Corrupt` if the tables, the header or a block header are damaged.
+pub fn inspect(path: &Path) -> Result<Inspection> {
+    let reader = ArchiveReader::open(path)?;
+    let mut tensors: Vec<_> = tensors_of(&reader)?
+        .into_iter()
+        .map(|tensor| (tensor, 0u128))
+        .collect();
+    let planes = totals(&reader, &mut tensors)?;
+    Ok(Inspection {
+        superblock: *reader.superblock(),
+        tensors: tensors
+            .into_iter()
+            .map(|(tensor, share)| TensorTotal {
+                tensor,
+                stored_bytes: u64::try_from(share >> SHARE_BITS).unwrap_or(u64::MAX),
+            })
+            .collect(),
+        planes,
+    })
+}
+
+/// Fraction bits of a share of bytes, so that rounding does not add up over many blocks.
+const SHARE_BITS: u32 = 16;
+
+fn totals(reader: &ArchiveReader, tensors: &mut [(Tensor, u128)]) -> Result<Vec<PlaneTotal>> {
+    let mut planes = BTreeMap::new();
+    // Tensors are sorted by start: those before `first` end before the block.
+    let mut first = 0;
+    for block in 0..reader.geometry().block_count() {
+        let Some(BlockSpan { range, element }) = reader.geometry().block(block) else {
+            break;
+        };
+        let entry = reader.entry(block)?;
+        let header = reader.block_header(block)?;
+        let split = header.planes().len() > 1;
+        for plane in header.planes() {
+            let bits = (
+                plane.shift,
+                plane.shift + plane.width,
+                header.element_bytes,
+                split,
+            );
+            let total: &mut (u64, u64) = planes
+                .entry((element.code(), element.name(), bits, plane.codec))
+                .or_default();
+            total.0 += 1;
+            total.1 += u64::from(plane.stored_len);
+        }
+        while tensors
+            .get(first)
+            .is_some_and(|(t, _)| t.range.end <= range.start)
+        {
+            first += 1;
+        }
+        for (tensor, share) in &mut tensors[first..] {
+            if tensor.range.start >= range.end {
+                break;
+            }
+            let start = tensor.range.start.max(range.start);
+            let overlap = tensor.range.end.min(range.end).saturating_sub(start);
+            *share += ((u128::from(entry.stored_len) * u128::from(overlap)) << SHARE_BITS)
+                / u128::from(range.end - range.start);
+        }
+    }
+    Ok(planes
+        .into_iter()
+        .map(
+            |((_, element, (from, to, _, split), codec), (count, stored_bytes))| PlaneTotal {
+                element,
+                bits: if split {
+                    format!("{from}..{to}")
+                } else {
+                    "unsplit".into()
+                },
+                codec,
+                planes: count,
+                stored_bytes,
+            },
+        )
+        .collect())
+}
+
+/// The tensors of the archive's original; none if it is not safetensors.
+///
+/// # Errors
+/// `Corrupt` if the blocks of the header are damaged.
+pub(super) fn tensors_of(reader: &ArchiveReader) -> Result<Vec<Tensor>> {
+    let file_bytes = reader.superblock().original_bytes;
+    let Some(header_end) = (file_bytes >= 8)
+        .then(|| read_start(reader, 8))
+        .transpose()?
+        .and_then(|first| first.first_chunk().copied())
+        .and_then(|first| safetensors::header_end(first, file_bytes))
+    else {
+        return Ok(Vec::new());
+    };
+    // Only an archive whose first extent is the header was recognized as safetensors: anything
+    // else is bytes that happen to start with a small number.
+    let header = read_start(reader, header_end)?;
+    match safetensors::tensors(&header[8..], header_end, file_bytes) {
+        Err(Error::InvalidInput(_)) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// Decodes the first `len` bytes of the original.
+fn read_start(reader: &ArchiveReader, len: u64) -> Result<Vec<u8>> {
+    let mut decoder = BlockDecoder::new()?;
+    let (mut start, mut block) = (Vec::new(), Vec::new());
+    for number in 0..reader.geometry().block_count() {
+        let span = reader.geometry().block(number);
+        let Some(span) = span.filter(|span| span.range.start < len) else {
+            break;
+        };
+        block.resize(span.buffer_bytes(), 0);
+        reader.decode_block(number, &mut decoder, &mut block)?;
+        start.extend_from_slice(&block);
+    }
+    start.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+    Ok(start)
+}

@@ -1,0 +1,55 @@
+//! The jobs of the command line on files and directories: pack, unpack, verify, inspect.
+//!
+//! Invariant: a destination appears whole and checked, or not at all; a source is only read. Knows
+//! nothing of arguments, terminals or mounts.
+
+mod archives;
+mod inspect;
+mod output;
+mod pack;
+mod tree;
+mod unpack;
+mod verify;
+
+pub use archives::{archives_in, is_archive_name, original_name};
+pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
+pub use pack::{PackOptions, pack, pack_file};
+pub use unpack::{UnpackOptions, unpack, unpack_file};
+pub use verify::{Verification, verify};
+
+use std::sync::atomic::AtomicBool;
+
+/// How a running job is watched and stopped.
+pub struct Monitor<'a> {
+    /// Once set, the job stops and leaves nothing behind.
+    pub cancel: &'a AtomicBool,
+    /// Called once with the number of bytes that `progress` will add up to.
+    pub begin: &'a (dyn Fn(u64) + Sync),
+    /// Called with the number of bytes that were done since the last call, from any thread. Each
+    /// byte of the original counts once per pass over it.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+    /// Called with things the user should know that do not stop the job.
+    pub warn: &'a (dyn Fn(&str) + Sync),
+}
+
+/// What a job that turns files into files did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes of the original files.
+    pub original_bytes: u64,
+    /// Bytes of the archives, and of files that are kept as they are.
+    pub stored_bytes: u64,
+    /// Files that are archives on one side.
+    pub archives: u64,
+    /// Files that are the same on both sides.
+    pub copied: u64,
+}
+
+impl Totals {
+    fn add(&mut self, other: Self) {
+        self.original_bytes += other.original_bytes;
+        self.stored_bytes += other.stored_bytes;
+        self.archives += other.archives;
+        self.copied += other.copied;
+    }
+}

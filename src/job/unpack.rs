@@ -1,0 +1,215 @@
+//! Unpacking: an archive into the file it holds, a directory of archives into a model directory.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
+
+use super::archives::{is_archive_name, original_path};
+use super::output::{OutputDir, OutputFile};
+use super::tree::{self, Kind};
+use super::{Monitor, Totals};
+use crate::archive::ArchiveReader;
+use crate::block::BlockDecoder;
+use crate::error::{Error, Result};
+use crate::format::{ARCHIVE_SUFFIX, Superblock};
+use crate::io::write_all_at;
+use crate::pipeline;
+
+/// How to unpack.
+#[derive(Debug, Clone, Copy)]
+pub struct UnpackOptions {
+    /// Threads that decode.
+    pub threads: NonZeroUsize,
+    /// Replace a destination that exists.
+    pub force: bool,
+}
+
+impl Default for UnpackOptions {
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            force: false,
+        }
+    }
+}
+
+/// Unpacks an archive (to its name without `.wfz` unless `to` says otherwise) or a directory (to
+/// `to`), and returns the destination and what was done.
+///
+/// # Errors
+/// Whatever keeps the destination from being whole and checked; nothing is left behind then.
+pub fn unpack(
+    from: &Path,
+    to: Option<&Path>,
+    options: &UnpackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<(PathBuf, Totals)> {
+    let meta =
+        fs::metadata(from).map_err(|e| Error::io(format!("cannot read {}", from.display()), e))?;
+    if meta.is_dir() {
+        let to = to.ok_or_else(|| {
+            Error::InvalidInput(format!(
+                "{} is a directory; name the directory to make with -o DST",
+                from.display()
+            ))
+        })?;
+        let totals = unpack_directory(from, to, options, monitor)?;
+        return Ok((to.to_path_buf(), totals));
+    }
+    let to = match to {
+        Some(to) => to.to_path_buf(),
+        None => original_path(from).ok_or_else(|| {
+            Error::InvalidInput(format!(
+                "{} does not end in {ARCHIVE_SUFFIX}; name the file to make with -o DST",
+                from.display()
+            ))
+        })?,
+    };
+    let reader = ArchiveReader::open(from)?;
+    (monitor.begin)(reader.superblock().original_bytes);
+    let totals = unpack_reader(&reader, &to, options, monitor)?;
+    Ok((to, totals))
+}
+
+/// Unpacks one archive, checking every block and the SHA-256 of the whole.
+///
+/// # Errors
+/// `Corrupt` if the archive is damaged, `InvalidInput` if the destination exists, `Io` if the
+/// system refuses.
+pub fn unpack_file(
+    from: &Path,
+    to: &Path,
+    options: &UnpackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<Totals> {
+    unpack_reader(&ArchiveReader::open(from)?, to, options, monitor)
+}
+
+struct DecodeWorker {
+    decoder: BlockDecoder,
+    block: u64,
+    decoded: Vec<u8>,
+}
+
+fn unpack_reader(
+    reader: &ArchiveReader,
+    to: &Path,
+    options: &UnpackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<Totals> {
+    let output = OutputFile::create(to, options.force)?;
+    let geometry = reader.geometry();
+    let workers = (0..options.threads.get())
+        .map(|_| {
+            Ok(DecodeWorker {
+                decoder: BlockDecoder::new()?,
+                block: 0,
+                decoded: Vec::new(),
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let (mut next, mut at) = (0, 0);
+    let mut sha256 = Sha256::new();
+    pipeline::run(
+        workers,
+        monitor.cancel,
+        |worker| {
+            worker.block = next;
+            next += 1;
+            Ok(worker.block < geometry.block_count())
+        },
+        |worker| {
+            let span = geometry
+                .block(worker.block)
+                .expect("invariant: only blocks of the geometry are taken");
+            worker.decoded.resize(span.buffer_bytes(), 0);
+            reader.decode_block(worker.block, &mut worker.decoder, &mut worker.decoded)
+        },
+        |worker| {
+            write_all_at(output.file(), &worker.decoded, at)
+                .map_err(|e| Error::io(format!("cannot write {}", to.display()), e))?;
+            sha256.update(&worker.decoded);
+            at += worker.decoded.len() as u64;
+            (monitor.progress)(worker.decoded.len() as u64);
+            Ok(())
+        },
+    )?;
+    let superblock = reader.superblock();
+    if <[u8; 32]>::from(sha256.finalize()) != superblock.sha256 {
+        return Err(Error::corrupt("the decoded file fails its SHA-256").in_file(reader.path()));
+    }
+    output.sync(superblock.mode, Some(modified(superblock)))?;
+    output.publish()?;
+    Ok(Totals {
+        original_bytes: superblock.original_bytes,
+        stored_bytes: superblock.archive_bytes,
+        archives: 1,
+        copied: 0,
+    })
+}
+
+/// The modification time of the original file.
+pub(super) fn modified(superblock: &Superblock) -> SystemTime {
+    let whole = Duration::from_secs(superblock.mtime_seconds.unsigned_abs());
+    let base = if superblock.mtime_seconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(whole)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(whole)
+    };
+    base.and_then(|time| {
+        time.checked_add(Duration::from_nanos(superblock.mtime_nanoseconds.into()))
+    })
+    .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn unpack_directory(
+    from: &Path,
+    to: &Path,
+    options: &UnpackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<Totals> {
+    let entries = tree::walk(from)?;
+    let mut bytes = 0;
+    for entry in &entries {
+        let path = from.join(&entry.relative);
+        if matches!(entry.kind, Kind::File) {
+            bytes += if is_archive_name(&path) {
+                tree::refuse_pair(&path)?;
+                ArchiveReader::open(&path)?.superblock().original_bytes
+            } else {
+                fs::metadata(&path)
+                    .map_err(|e| Error::io(format!("cannot read {}", path.display()), e))?
+                    .len()
+            };
+        }
+    }
+    (monitor.begin)(bytes);
+    let output = OutputDir::create(to, options.force)?;
+    let mut totals = Totals::default();
+    for entry in entries {
+        let (from, to) = (
+            from.join(&entry.relative),
+            output.path().join(&entry.relative),
+        );
+        match entry.kind {
+            Kind::Directory => tree::make_directory(&from, &to)?,
+            Kind::Link(target) => tree::make_link(&target, &to, options.force)?,
+            Kind::Special => (monitor.warn)(&format!(
+                "{} is not a regular file and was left out",
+                from.display()
+            )),
+            Kind::File => {
+                let archive = original_path(&to).filter(|_| is_archive_name(&from));
+                totals.add(match archive {
+                    Some(to) => unpack_file(&from, &to, options, monitor)?,
+                    None => tree::copy_file(&from, &to, options.force, monitor)?,
+                });
+            }
+        }
+    }
+    output.publish(from)?;
+    Ok(totals)
+}

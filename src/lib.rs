@@ -5,10 +5,14 @@
 
 pub mod archive;
 pub mod block;
+pub mod cache;
 pub mod cli;
 pub mod codec;
 pub mod error;
+pub mod file;
 pub mod format;
+pub mod fs;
+pub mod fuse;
 pub mod io;
 pub mod job;
 pub mod layout;

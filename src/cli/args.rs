@@ -24,6 +24,10 @@ pub(super) enum Command {
     Unpack(UnpackArgs),
     Verify(VerifyArgs),
     Inspect(InspectArgs),
+    Mount(MountArgs),
+    #[command(visible_alias = "unmount")]
+    Umount(UmountArgs),
+    Demo(DemoArgs),
 }
 
 /// Compress a file into an archive, or a model directory into a directory of archives
@@ -100,6 +104,70 @@ pub(super) struct InspectArgs {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Show a directory of archives as ordinary files
+///
+/// Every NAME.wfz appears as NAME, every other file, directory and link as it is. If both NAME and
+/// NAME.wfz exist, both appear as they are. The mount is read-only; archives that are added or
+/// replaced in SRC are seen within a second, and files that are open keep what they opened.
+///
+/// Stays in the foreground, prints "ready: MOUNTPOINT" once the mount answers (and tells systemd,
+/// if that started it), and ends on SIGINT, SIGTERM or when it is unmounted. A mount point that a
+/// killed weightfs left behind is recovered.
+#[derive(Debug, Parser)]
+pub(super) struct MountArgs {
+    /// A directory with archives anywhere below it, or one archive
+    pub(super) src: PathBuf,
+    /// An existing directory; may be SRC itself
+    pub(super) mountpoint: PathBuf,
+    /// Budget of decoded blocks that are kept for further reads
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::parse_usize)]
+    pub(super) cache_size: usize,
+    /// Threads that answer reads [default: two a core]
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<NonZeroUsize>,
+    /// Let other users read, as far as owner and permissions of the source files allow (for users
+    /// other than root, user_allow_other must be set in /etc/fuse.conf)
+    #[arg(long)]
+    pub(super) allow_other: bool,
+    /// Seconds that names may be remembered before SRC is looked at again
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
+    pub(super) ttl: f64,
+}
+
+/// Unmount what `weightfs mount` mounted; its process then ends
+#[derive(Debug, Parser)]
+pub(super) struct UmountArgs {
+    /// Where it is mounted
+    pub(super) mountpoint: PathBuf,
+    /// Free the mount point even if files are open; their readers can finish
+    #[arg(long)]
+    pub(super) lazy: bool,
+}
+
+/// Try everything on one model: pack, mount, read back, compare, measure, clean up
+///
+/// Works in a temporary directory (of TMPDIR) and leaves nothing behind. A model given with --model
+/// is only read.
+#[derive(Debug, Parser)]
+pub(super) struct DemoArgs {
+    /// A file or directory of your own instead of a model made up for the occasion
+    #[arg(long, value_name = "FILE_OR_DIR")]
+    pub(super) model: Option<PathBuf>,
+    /// What to optimize for
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) level: Level,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| (0.0..=1e6).contains(seconds))
+        .ok_or_else(|| format!("'{text}' is not a number of seconds from 0 to 1000000"))
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]

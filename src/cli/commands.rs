@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
-use super::progress::watched;
+use super::progress::{Stop, watched};
 use super::{Outcome, print, report};
 use crate::error::Result;
 use crate::job::{self, PackOptions, UnpackOptions};
@@ -17,7 +17,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
         block_bytes: args.block_size,
     };
     let start = Instant::now();
-    let (to, totals) = watched("packing", |monitor| {
+    let (to, totals) = watched("packing", &Stop::on_signals()?, |monitor| {
         job::pack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
     print(&if args.json {
@@ -34,7 +34,7 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
         force: args.force,
     };
     let start = Instant::now();
-    let (to, totals) = watched("unpacking", |monitor| {
+    let (to, totals) = watched("unpacking", &Stop::on_signals()?, |monitor| {
         job::unpack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
     print(&if args.json {
@@ -48,7 +48,7 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
 pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     let start = Instant::now();
     let paths = job::archives_in(&args.paths)?;
-    let found = watched("verifying", |monitor| {
+    let found = watched("verifying", &Stop::on_signals()?, |monitor| {
         job::verify(&paths, threads(args.threads), monitor)
     })?;
     print(&if args.json {

@@ -4,8 +4,11 @@
 
 mod args;
 mod commands;
+mod demo;
+mod mount;
 mod progress;
 mod report;
+mod sample_model;
 mod size;
 
 use std::process::ExitCode;
@@ -30,6 +33,9 @@ pub fn run() -> ExitCode {
         Command::Unpack(args) => commands::unpack(args),
         Command::Verify(args) => commands::verify(args),
         Command::Inspect(args) => commands::inspect(args),
+        Command::Mount(args) => mount::mount(args),
+        Command::Umount(args) => mount::umount(args),
+        Command::Demo(args) => demo::demo(args),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -45,7 +51,10 @@ pub fn run() -> ExitCode {
 /// Prints a line of data; a reader that went away is an error that `run` knows.
 fn print(text: &str) -> Result<()> {
     use std::io::Write;
-    writeln!(std::io::stdout().lock(), "{text}").map_err(|e| Error::io("cannot write to stdout", e))
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{text}")
+        .and_then(|()| stdout.flush())
+        .map_err(|e| Error::io("cannot write to stdout", e))
 }
 
 fn is_broken_pipe(error: &Error) -> bool {

@@ -45,6 +45,14 @@ pub(super) fn parse_u32(text: &str) -> Result<u32, String> {
     u32::try_from(parse(text)?).map_err(|_| format!("'{text}' is too large"))
 }
 
+/// As `parse`, for sizes of memory.
+///
+/// # Errors
+/// As `parse`.
+pub(super) fn parse_usize(text: &str) -> Result<usize, String> {
+    usize::try_from(parse(text)?).map_err(|_| format!("'{text}' is too large"))
+}
+
 /// `943.0 MiB`
 pub(super) fn show(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()

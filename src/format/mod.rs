@@ -11,16 +11,15 @@ mod block_header;
 mod element;
 mod geometry;
 mod index;
+mod name;
 mod superblock;
 
 pub use block_header::{BlockHeader, CodecId, MAX_PLANES, PlaneHeader};
 pub use element::ElementType;
 pub use geometry::{BlockSpan, EXTENT_BYTES, Extent, Geometry, MAX_EXTENTS};
 pub use index::{BlockEntry, INDEX_PAGE_ENTRIES, IndexPage, encode_index_page, index_bytes};
+pub use name::{ARCHIVE_SUFFIX, archive_name, original_name};
 pub use superblock::{SUPERBLOCK_BYTES, Superblock, TableRange};
-
-/// What an archive's name ends in: `NAME.wfz` holds the file `NAME`.
-pub const ARCHIVE_SUFFIX: &str = ".wfz";
 
 /// Uncompressed bytes of a block unless the writer is told otherwise: the smallest size at which
 /// the costs per block (tables, dispatch, cache) no longer show in sequential reads, while a random

@@ -1,11 +1,13 @@
 //! The superblock: what the archive is, where its tables lie, and what it must decode to.
 
 use std::ops::Range;
+use std::time::SystemTime;
 
 use super::{
     EXTENT_BYTES, MAX_BLOCK_BYTES, MAX_EXTENTS, MIN_BLOCK_BYTES, checksum, field, index_bytes,
 };
 use crate::error::{Error, Result};
+use crate::io::system_time;
 
 /// Bytes of a superblock; one stands at the start of an archive, its copy at the end.
 pub const SUPERBLOCK_BYTES: usize = 256;
@@ -132,6 +134,11 @@ impl Superblock {
             return Err(Error::corrupt("the superblock contradicts itself"));
         }
         Ok(superblock)
+    }
+
+    /// Modification time of the original file.
+    pub fn modified(&self) -> SystemTime {
+        system_time(self.mtime_seconds, self.mtime_nanoseconds)
     }
 
     /// The superblock as bytes.

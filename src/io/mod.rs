@@ -4,10 +4,12 @@
 //! caller's choosing, never zeros. Knows nothing of the archive format.
 
 mod mapped;
+mod place;
 mod positional;
 
 pub use mapped::MappedFile;
-pub use positional::{FileStamp, read_full_at, write_all_at};
+pub use place::leads_out;
+pub use positional::{FileStamp, read_full_at, system_time, write_all_at};
 
 use std::ops::Range;
 

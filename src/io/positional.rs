@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::time::{Duration, SystemTime};
 
 /// Reads at `offset` until `buf` is full or the file ends; returns how many bytes were read.
 ///
@@ -68,6 +69,19 @@ impl FileStamp {
             ctime_ns: nanoseconds(meta.ctime(), meta.ctime_nsec()),
         }
     }
+}
+
+/// A time of the kernel: seconds since the epoch, nanoseconds of the second. One that cannot be
+/// represented becomes the epoch.
+pub fn system_time(seconds: i64, nanoseconds: u32) -> SystemTime {
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let base = if seconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(whole)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(whole)
+    };
+    base.and_then(|base| base.checked_add(Duration::from_nanos(nanoseconds.into())))
+        .unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {

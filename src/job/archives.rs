@@ -1,21 +1,10 @@
 //! Which files are archives, by name.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::tree::{self, Kind};
 use crate::error::{Error, Result};
-use crate::format::ARCHIVE_SUFFIX;
-
-/// The name of the file that an archive of this name holds; `None` if it is not an archive's name.
-pub fn original_name(archive: &OsStr) -> Option<&OsStr> {
-    archive
-        .as_bytes()
-        .strip_suffix(ARCHIVE_SUFFIX.as_bytes())
-        .filter(|name| !name.is_empty())
-        .map(OsStr::from_bytes)
-}
+use crate::format::{ARCHIVE_SUFFIX, archive_name, original_name};
 
 /// True for `NAME.wfz`.
 pub fn is_archive_name(path: &Path) -> bool {
@@ -24,15 +13,12 @@ pub fn is_archive_name(path: &Path) -> bool {
 
 /// `PATH` -> `PATH.wfz`.
 pub(super) fn archive_path(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(ARCHIVE_SUFFIX);
-    name.into()
+    archive_name(path.as_os_str()).into()
 }
 
 /// `PATH.wfz` -> `PATH`.
 pub(super) fn original_path(path: &Path) -> Option<PathBuf> {
-    let name = original_name(path.file_name()?)?;
-    Some(path.with_file_name(OsString::from_vec(name.as_bytes().to_vec())))
+    original_name(path.file_name()?).map(|name| path.with_file_name(name))
 }
 
 /// The archives that a list of files and directories names, directories searched to the bottom.

@@ -11,7 +11,7 @@ mod tree;
 mod unpack;
 mod verify;
 
-pub use archives::{archives_in, is_archive_name, original_name};
+pub use archives::archives_in;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
 pub use pack::{PackOptions, pack, pack_file};
 pub use unpack::{UnpackOptions, unpack, unpack_file};

@@ -8,12 +8,13 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::archives::original_path;
 use super::output::OutputFile;
 use super::{Monitor, Totals};
 use crate::error::{Error, Result};
+use crate::io::leads_out;
 
 /// Something in the directory.
 #[derive(Debug)]
@@ -85,8 +86,9 @@ impl Walk<'_> {
         let mut meta = fs::symlink_metadata(&path).map_err(|e| cannot_read(&path, e))?;
         if meta.is_symlink() {
             let target = fs::read_link(&path).map_err(|e| cannot_read(&path, e))?;
+            let depth = relative.components().count() - 1;
             match fs::metadata(&path) {
-                Ok(followed) if leads_out(&relative, &target) => meta = followed,
+                Ok(followed) if leads_out(depth, &target) => meta = followed,
                 _ => {
                     let kind = Kind::Link(target);
                     self.entries.push(Entry { relative, kind });
@@ -105,21 +107,6 @@ impl Walk<'_> {
         self.entries.push(Entry { relative, kind });
         below.map_or(Ok(()), |relative| self.directory(&relative, &meta))
     }
-}
-
-/// True if the target of a link at `relative` is not below the root, going by the names alone.
-fn leads_out(relative: &Path, target: &Path) -> bool {
-    let mut depth = relative.components().count() - 1;
-    for component in target.components() {
-        match component {
-            Component::RootDir | Component::Prefix(_) => return true,
-            Component::ParentDir if depth == 0 => return true,
-            Component::ParentDir => depth -= 1,
-            Component::CurDir => {}
-            Component::Normal(_) => depth += 1,
-        }
-    }
-    false
 }
 
 /// An archive and the file it stands for, side by side, would become one file.

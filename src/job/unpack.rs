@@ -3,7 +3,6 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
@@ -14,7 +13,7 @@ use super::{Monitor, Totals};
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
-use crate::format::{ARCHIVE_SUFFIX, Superblock};
+use crate::format::ARCHIVE_SUFFIX;
 use crate::io::write_all_at;
 use crate::pipeline;
 
@@ -141,7 +140,7 @@ fn unpack_reader(
     if <[u8; 32]>::from(sha256.finalize()) != superblock.sha256 {
         return Err(Error::corrupt("the decoded file fails its SHA-256").in_file(reader.path()));
     }
-    output.sync(superblock.mode, Some(modified(superblock)))?;
+    output.sync(superblock.mode, Some(superblock.modified()))?;
     output.publish()?;
     Ok(Totals {
         original_bytes: superblock.original_bytes,
@@ -149,20 +148,6 @@ fn unpack_reader(
         archives: 1,
         copied: 0,
     })
-}
-
-/// The modification time of the original file.
-pub(super) fn modified(superblock: &Superblock) -> SystemTime {
-    let whole = Duration::from_secs(superblock.mtime_seconds.unsigned_abs());
-    let base = if superblock.mtime_seconds < 0 {
-        SystemTime::UNIX_EPOCH.checked_sub(whole)
-    } else {
-        SystemTime::UNIX_EPOCH.checked_add(whole)
-    };
-    base.and_then(|time| {
-        time.checked_add(Duration::from_nanos(superblock.mtime_nanoseconds.into()))
-    })
-    .unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 fn unpack_directory(

@@ -1,0 +1,333 @@
+//! Decoded blocks: an LRU with a byte budget in which each miss is decoded once.
+//!
+//! Invariant: the cached blocks never exceed the budget, no lock is held while a block is decoded,
+//! and a block whose decoding failed is in nobody's hands. The page cache of the kernel holds what
+//! was read already; this one is for blocks that several reads share.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+
+use crate::error::Result;
+
+/// Names a block of a generation of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BlockKey {
+    /// The archive's generation; no two that are cached have the same.
+    pub archive: u64,
+    /// The block.
+    pub block: u64,
+}
+
+/// Decoded bytes that several readers share.
+pub type Block = Arc<Vec<u8>>;
+
+/// Buffers of evicted blocks that are kept for the next ones, so that a cache that is full
+/// allocates nothing.
+const SPARE_BUFFERS: usize = 8;
+
+/// The cache. All methods may be called from many threads at once.
+#[derive(Debug)]
+pub struct BlockCache {
+    budget_bytes: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    blocks: LruCache<BlockKey, Block>,
+    bytes: usize,
+    flights: HashMap<BlockKey, Arc<Flight>>,
+    spare: Vec<Vec<u8>>,
+}
+
+/// A block that somebody is decoding.
+#[derive(Debug, Default)]
+struct Flight {
+    landed: Mutex<Landing>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+enum Landing {
+    #[default]
+    Flying,
+    Decoded(Block),
+    Failed,
+}
+
+impl BlockCache {
+    /// A cache that keeps at most `budget_bytes` of decoded blocks. A budget of less than a block
+    /// keeps none; readers that ask for one block at once still share it.
+    pub fn new(budget_bytes: usize) -> Self {
+        Self {
+            budget_bytes,
+            state: Mutex::new(State {
+                blocks: LruCache::unbounded(),
+                bytes: 0,
+                flights: HashMap::new(),
+                spare: Vec::new(),
+            }),
+        }
+    }
+
+    /// The block of a key: from the cache, or from whoever is decoding it, or decoded by `decode`
+    /// into a buffer of `len` bytes.
+    ///
+    /// # Errors
+    /// That of `decode`. Readers that waited for a block whose decoding failed try it themselves,
+    /// so that each has an error of its own.
+    pub fn get_or_decode(
+        &self,
+        key: BlockKey,
+        len: usize,
+        decode: impl FnOnce(&mut [u8]) -> Result<()>,
+    ) -> Result<Block> {
+        loop {
+            let flight = {
+                let mut state = lock(&self.state);
+                if let Some(block) = state.blocks.get(&key) {
+                    return Ok(Arc::clone(block));
+                }
+                match state.flights.get(&key) {
+                    Some(flight) => Arc::clone(flight),
+                    None => {
+                        let flight = Arc::new(Flight::default());
+                        state.flights.insert(key, Arc::clone(&flight));
+                        let buffer = state.spare.pop().unwrap_or_default();
+                        drop(state);
+                        return self.decode(key, len, buffer, &flight, decode);
+                    }
+                }
+            };
+            if let Some(block) = flight.wait() {
+                return Ok(block);
+            }
+        }
+    }
+
+    /// Bytes of the blocks that are cached now.
+    pub fn cached_bytes(&self) -> usize {
+        lock(&self.state).bytes
+    }
+
+    fn decode(
+        &self,
+        key: BlockKey,
+        len: usize,
+        mut buffer: Vec<u8>,
+        flight: &Flight,
+        decode: impl FnOnce(&mut [u8]) -> Result<()>,
+    ) -> Result<Block> {
+        // Whatever happens, even a panic, nobody may wait for this flight for ever.
+        let mut landing = LandOnDrop {
+            cache: self,
+            key,
+            flight,
+            block: None,
+        };
+        buffer.resize(len, 0);
+        decode(&mut buffer)?;
+        let block = Arc::new(buffer);
+        landing.block = Some(Arc::clone(&block));
+        Ok(block)
+    }
+}
+
+struct LandOnDrop<'a> {
+    cache: &'a BlockCache,
+    key: BlockKey,
+    flight: &'a Flight,
+    block: Option<Block>,
+}
+
+impl Drop for LandOnDrop<'_> {
+    fn drop(&mut self) {
+        let block = self.block.take();
+        {
+            let mut state = lock(&self.cache.state);
+            state.flights.remove(&self.key);
+            if let Some(block) = &block {
+                state.keep(self.key, block, self.cache.budget_bytes);
+            }
+        }
+        self.flight
+            .land(block.map_or(Landing::Failed, Landing::Decoded));
+    }
+}
+
+impl State {
+    fn keep(&mut self, key: BlockKey, block: &Block, budget_bytes: usize) {
+        let Some(room) = budget_bytes.checked_sub(block.len()) else {
+            return;
+        };
+        while self.bytes > room {
+            let Some((_, evicted)) = self.blocks.pop_lru() else {
+                break;
+            };
+            self.bytes -= evicted.len();
+            if let Some(buffer) = Arc::into_inner(evicted)
+                && self.spare.len() < SPARE_BUFFERS
+            {
+                self.spare.push(buffer);
+            }
+        }
+        self.bytes += block.len();
+        self.blocks.put(key, Arc::clone(block));
+    }
+}
+
+impl Flight {
+    fn land(&self, landing: Landing) {
+        *lock(&self.landed) = landing;
+        self.wake.notify_all();
+    }
+
+    /// The block, or `None` if decoding it failed.
+    fn wait(&self) -> Option<Block> {
+        let mut landed = lock(&self.landed);
+        loop {
+            match &*landed {
+                Landing::Flying => {
+                    landed = self
+                        .wake
+                        .wait(landed)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
+                Landing::Decoded(block) => return Some(Arc::clone(block)),
+                Landing::Failed => return None,
+            }
+        }
+    }
+}
+
+/// Things that are costly to make, of which each user needs one for itself for a moment.
+#[derive(Debug)]
+pub struct Pool<T> {
+    idle: Mutex<Vec<T>>,
+    most_idle: NonZeroUsize,
+}
+
+impl<T> Pool<T> {
+    /// A pool that keeps at most `most_idle` things that nobody uses.
+    pub const fn new(most_idle: NonZeroUsize) -> Self {
+        Self {
+            idle: Mutex::new(Vec::new()),
+            most_idle,
+        }
+    }
+
+    /// Lends a thing from the pool to `use_it`, or a new one if all are in use.
+    ///
+    /// # Errors
+    /// That of `make` or of `use_it`.
+    pub fn with<R>(
+        &self,
+        make: impl FnOnce() -> Result<T>,
+        use_it: impl FnOnce(&mut T) -> Result<R>,
+    ) -> Result<R> {
+        let idle = lock(&self.idle).pop();
+        let mut thing = idle.map_or_else(make, Ok)?;
+        let result = use_it(&mut thing);
+        let mut idle = lock(&self.idle);
+        if idle.len() < self.most_idle.get() {
+            idle.push(thing);
+        }
+        result
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing in this module panics while it holds a lock and has half changed what it guards.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn key(block: u64) -> BlockKey {
+        BlockKey { archive: 1, block }
+    }
+
+    fn load(cache: &BlockCache, block: u64, len: usize) -> bool {
+        let mut decoded = false;
+        cache
+            .get_or_decode(key(block), len, |buffer| {
+                decoded = true;
+                buffer.fill(1);
+                Ok(())
+            })
+            .unwrap();
+        decoded
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_first_and_the_budget_holds() {
+        let cache = BlockCache::new(300);
+        assert!(load(&cache, 1, 100) && load(&cache, 2, 100) && load(&cache, 3, 100));
+        assert!(!load(&cache, 1, 100));
+        assert!(load(&cache, 4, 100));
+        assert!(!load(&cache, 1, 100));
+        assert!(load(&cache, 2, 100));
+        assert_eq!(cache.cached_bytes(), 300);
+        assert!(load(&cache, 5, 250));
+        assert_eq!(cache.cached_bytes(), 250);
+        assert!(load(&cache, 6, 301) && load(&cache, 6, 301));
+        assert_eq!(cache.cached_bytes(), 250);
+        assert!(!load(&cache, 5, 250));
+    }
+
+    #[test]
+    fn readers_of_one_missing_block_decode_it_once() {
+        for budget in [0, 1 << 20] {
+            let cache = BlockCache::new(budget);
+            let (decoded, start) = (AtomicUsize::new(0), Barrier::new(8));
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        start.wait();
+                        let block = cache.get_or_decode(key(7), 10, |buffer| {
+                            decoded.fetch_add(1, Ordering::SeqCst);
+                            // Long enough for the others to arrive.
+                            std::thread::sleep(std::time::Duration::from_millis(200));
+                            buffer.fill(9);
+                            Ok(())
+                        });
+                        assert_eq!(*block.unwrap(), vec![9; 10]);
+                    });
+                }
+            });
+            assert_eq!(decoded.load(Ordering::SeqCst), 1);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_not_cached_and_every_waiter_gets_an_error() {
+        let cache = BlockCache::new(1000);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let result = cache.get_or_decode(key(1), 10, |_| Err(Error::corrupt("x")));
+                    assert!(result.is_err());
+                });
+            }
+        });
+        assert!(load(&cache, 1, 10));
+    }
+
+    #[test]
+    fn a_panic_while_decoding_leaves_nobody_waiting() {
+        let cache = BlockCache::new(1000);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _ = cache.get_or_decode(key(1), 10, |_| panic!("on purpose"));
+        }));
+        assert!(panicked.is_err());
+        assert!(load(&cache, 1, 10));
+    }
+}

@@ -1,0 +1,144 @@
+//! The file an archive stands for, read at any offset through the cache.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use crate::archive::ArchiveReader;
+use crate::block::BlockDecoder;
+use crate::cache::{Block, BlockCache, BlockKey, Pool};
+use crate::error::{Error, Result};
+
+/// What all files of a mount share: the cache, and what a read needs while it runs.
+pub struct ReadShared {
+    cache: BlockCache,
+    contexts: Pool<ReadContext>,
+}
+
+/// What one read needs while it runs.
+struct ReadContext {
+    decoder: BlockDecoder,
+    buffer: Vec<u8>,
+}
+
+impl ReadContext {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            decoder: BlockDecoder::new()?,
+            buffer: Vec::new(),
+        })
+    }
+}
+
+impl ReadShared {
+    /// A cache of `cache_bytes`, for about as many reads at once as there are `threads`.
+    pub fn new(cache_bytes: usize, threads: NonZeroUsize) -> Self {
+        Self {
+            cache: BlockCache::new(cache_bytes),
+            contexts: Pool::new(threads),
+        }
+    }
+
+    /// Lends a buffer of `len` bytes to a read that does not go through the cache.
+    ///
+    /// # Errors
+    /// That of `read`, or `Io` for want of memory.
+    pub fn with_buffer<R>(
+        &self,
+        len: usize,
+        read: impl FnOnce(&mut [u8]) -> Result<R>,
+    ) -> Result<R> {
+        self.contexts.with(ReadContext::new, |context| {
+            context.buffer.resize(len, 0);
+            read(&mut context.buffer)
+        })
+    }
+}
+
+/// The file an archive stands for.
+pub struct VirtualFile {
+    archive: ArchiveReader,
+    /// Names the generation in the cache.
+    generation: u64,
+    shared: Arc<ReadShared>,
+}
+
+impl VirtualFile {
+    /// A file whose blocks are cached under `generation`, which no other contents may share.
+    pub const fn new(archive: ArchiveReader, generation: u64, shared: Arc<ReadShared>) -> Self {
+        Self {
+            archive,
+            generation,
+            shared,
+        }
+    }
+
+    /// The name of its blocks in the cache.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The archive it comes from.
+    pub const fn archive(&self) -> &ArchiveReader {
+        &self.archive
+    }
+
+    /// Passes `len` bytes from `offset` on to `reply`, fewer only where the file ends.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io` if any byte of the range cannot be had; `reply` is not called then.
+    pub fn read<R>(&self, offset: u64, len: usize, reply: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let geometry = self.archive.geometry();
+        let left = geometry.original_bytes().saturating_sub(offset);
+        let len = usize::try_from(left).map_or(len, |left| left.min(len));
+        let Some(first) = geometry.block_at(offset).filter(|_| len > 0) else {
+            return Ok(reply(&[]));
+        };
+        self.shared.contexts.with(ReadContext::new, |context| {
+            let (block, skip) = self.block_from(first, offset, &mut context.decoder)?;
+            if let Some(bytes) = block.get(skip..skip + len) {
+                // All in one block: straight from the cache to the reply.
+                return Ok(reply(bytes));
+            }
+            let ReadContext { decoder, buffer } = context;
+            buffer.clear();
+            buffer.extend_from_slice(&block[skip..]);
+            let mut number = first;
+            while buffer.len() < len {
+                number += 1;
+                let at = offset + buffer.len() as u64;
+                let (block, skip) = self.block_from(number, at, decoder)?;
+                let take = (len - buffer.len()).min(block.len() - skip);
+                buffer.extend_from_slice(&block[skip..skip + take]);
+            }
+            Ok(reply(buffer))
+        })
+    }
+
+    /// A block, and the place in it of the byte at `offset`, which it holds.
+    fn block_from(
+        &self,
+        number: u64,
+        offset: u64,
+        decoder: &mut BlockDecoder,
+    ) -> Result<(Block, usize)> {
+        let span = self
+            .archive
+            .geometry()
+            .block(number)
+            .filter(|span| span.range.contains(&offset))
+            .ok_or_else(|| Error::corrupt("the blocks of the archive do not meet"))?;
+        let key = BlockKey {
+            archive: self.generation,
+            block: number,
+        };
+        let block = self
+            .shared
+            .cache
+            .get_or_decode(key, span.buffer_bytes(), |buffer| {
+                self.archive.decode_block(number, decoder, buffer)
+            })?;
+        let skip = usize::try_from(offset - span.range.start)
+            .expect("invariant: a block is at most MAX_BLOCK_BYTES");
+        Ok((block, skip))
+    }
+}

@@ -1,0 +1,193 @@
+//! What is shown under a name.
+//!
+//! - An archive `NAME.wfz` is shown as `NAME`. If there is a `NAME` as well, both are shown as they
+//!   are, so that nothing is hidden.
+//! - A link that stays inside the source stays a link; where its target is the name of an archive,
+//!   the suffix is taken off. An absolute target inside the source becomes a relative one, since
+//!   the mount stands elsewhere.
+//! - A link that leads out of the source is shown with an absolute target, so that it leads where
+//!   it led; if that is an archive, the link is shown as the file the archive stands for.
+//! - FIFOs, sockets and devices are not shown.
+
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::links::{Followed, Place, follow};
+use super::source::Source;
+use crate::format::{archive_name, original_name};
+use crate::io::leads_out;
+
+/// What is shown under a name.
+#[derive(Debug)]
+pub(super) enum Shown {
+    /// A directory of the source.
+    Directory { path: PathBuf, meta: Metadata },
+    /// A file as it is.
+    File { place: Place, meta: Metadata },
+    /// The file that the archive at this place stands for.
+    Archive { place: Place, meta: Metadata },
+    /// A link with this target.
+    Link { target: PathBuf, meta: Metadata },
+}
+
+/// Looks up a name in a directory of the source.
+///
+/// # Errors
+/// `NotFound` if nothing is shown under that name; else what the system answered.
+pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Result<Shown> {
+    let path = directory.join(name);
+    if source.shows(directory, name)
+        && let Some(meta) = existing(source.metadata(&path))?
+    {
+        let alone = original_name(name)
+            .is_some_and(|original| source.metadata(&directory.join(original)).is_err());
+        let is_archive =
+            || meta.is_file() || (meta.is_symlink() && leads_to_archive(source, directory, &path));
+        if alone && is_archive() {
+            // It is shown without the suffix.
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        return as_it_is(source, directory, path, meta);
+    }
+    let archive = archive_name(name);
+    let path = directory.join(&archive);
+    let meta = source
+        .shows(directory, &archive)
+        .then(|| existing(source.metadata(&path)))
+        .transpose()?
+        .flatten()
+        .ok_or(io::ErrorKind::NotFound)?;
+    if meta.is_file() {
+        let place = Place::Inside(path);
+        return Ok(Shown::Archive { place, meta });
+    }
+    if meta.is_symlink() && leads_to_archive(source, directory, &path) {
+        return as_it_is(source, directory, path, meta);
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+/// The names that are shown in a directory; a look at some may find nothing.
+pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    let mut names = source.names(directory)?;
+    let originals: Vec<_> = names
+        .iter()
+        .filter_map(|name| original_name(name))
+        .map(OsStr::to_os_string)
+        .collect();
+    names.extend(originals);
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+fn as_it_is(source: &Source, directory: &Path, path: PathBuf, meta: Metadata) -> io::Result<Shown> {
+    if meta.is_dir() {
+        Ok(Shown::Directory { path, meta })
+    } else if meta.is_file() {
+        let place = Place::Inside(path);
+        Ok(Shown::File { place, meta })
+    } else if meta.is_symlink() {
+        link(source, directory, &path, meta)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+fn link(source: &Source, directory: &Path, path: &Path, meta: Metadata) -> io::Result<Shown> {
+    let target = source.read_link(path)?;
+    let archive = followed_archive(source, directory, &target);
+    let target = match (inside(source, directory, &target), archive) {
+        (
+            Some(target),
+            Some(Followed {
+                place: Place::Inside(_),
+                ..
+            }),
+        ) => without_suffix(source, directory, target),
+        (_, Some(Followed { place, meta })) => return Ok(Shown::Archive { place, meta }),
+        (Some(target), None) => target,
+        (None, None) if target.is_absolute() => target,
+        (None, None) => normalized(&source.path().join(directory).join(target)),
+    };
+    Ok(Shown::Link { target, meta })
+}
+
+fn leads_to_archive(source: &Source, directory: &Path, link: &Path) -> bool {
+    source
+        .read_link(link)
+        .is_ok_and(|target| followed_archive(source, directory, &target).is_some())
+}
+
+/// The archive that a link leads to, if it is one that is shown as the file it stands for.
+fn followed_archive(source: &Source, directory: &Path, target: &Path) -> Option<Followed> {
+    follow(source, directory, target).filter(|followed| {
+        let path = followed.place.path();
+        let original = path.file_name().and_then(original_name);
+        followed.meta.is_file()
+            && original.is_some_and(|name| {
+                let pair = match &followed.place {
+                    Place::Inside(_) => Place::Inside(path.with_file_name(name)),
+                    Place::Outside(_) => Place::Outside(path.with_file_name(name)),
+                };
+                pair.metadata(source).is_err()
+            })
+    })
+}
+
+/// A target as it holds in the mount, if by its names it stays inside the source.
+fn inside(source: &Source, directory: &Path, target: &Path) -> Option<PathBuf> {
+    let depth = directory.components().count();
+    if !target.is_absolute() {
+        return (!leads_out(depth, target)).then(|| target.to_path_buf());
+    }
+    let below = target.strip_prefix(source.path()).ok()?;
+    if leads_out(0, below) {
+        return None;
+    }
+    let mut relative: PathBuf = std::iter::repeat_n("..", depth).collect();
+    relative.push(below);
+    if relative.as_os_str().is_empty() {
+        relative.push(".");
+    }
+    Some(relative)
+}
+
+/// The target of a link to an archive, under the name that the archive is shown as.
+fn without_suffix(source: &Source, directory: &Path, target: PathBuf) -> PathBuf {
+    let Some(original) = target.file_name().and_then(original_name) else {
+        return target;
+    };
+    let shown = target.with_file_name(original);
+    let beside = normalized(&directory.join(&shown));
+    if source.metadata(&beside).is_ok() {
+        return target;
+    }
+    shown
+}
+
+/// A path without `.` and `..`, going by the names alone.
+fn normalized(path: &Path) -> PathBuf {
+    let mut normalized = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normalized.pop();
+            }
+            other => normalized.push(other),
+        }
+    }
+    normalized
+}
+
+/// `None` for what does not exist. A name that is too long with the suffix does not exist either.
+fn existing(meta: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
+    match meta {
+        Ok(meta) => Ok(Some(meta)),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENAMETOOLONG)) => Ok(None),
+        Err(e) => Err(e),
+    }
+}

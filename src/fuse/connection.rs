@@ -1,0 +1,186 @@
+//! Gets a connection to the kernel: with mount(2) where that is allowed, else through fusermount3.
+
+use std::ffi::CString;
+use std::fs::OpenOptions;
+use std::io::{self, IoSliceMut, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+
+use super::mountinfo::FILE_SYSTEM_TYPE;
+use crate::error::{Error, Result};
+
+/// Shown as the source of the mount, and as the part of the type behind the dot.
+const NAME: &str = "weightfs";
+/// The program that mounts for users who may not.
+const FUSERMOUNT: &str = "fusermount3";
+const DEVICE: &str = "/dev/fuse";
+
+/// Mounts on a canonical path and returns the connection.
+///
+/// # Errors
+/// `Io` that says what is missing, and how to get it.
+pub(super) fn connect(mountpoint: &Path, allow_other: bool) -> Result<OwnedFd> {
+    if !Path::new(DEVICE).exists() {
+        return Err(Error::InvalidInput(format!(
+            "{DEVICE} is missing: load the kernel module (modprobe fuse), or start the container \
+             with --device {DEVICE} --cap-add SYS_ADMIN"
+        )));
+    }
+    if rustix::process::geteuid().is_root()
+        && let Some(connection) = mount_directly(mountpoint, allow_other)?
+    {
+        return Ok(connection);
+    }
+    mount_by_helper(mountpoint, allow_other)
+}
+
+/// `None` if the system does not allow it, as in a container without the capability.
+fn mount_directly(mountpoint: &Path, allow_other: bool) -> Result<Option<OwnedFd>> {
+    let cannot = |e| Error::io(format!("cannot mount on {}", mountpoint.display()), e);
+    let device = match OpenOptions::new().read(true).write(true).open(DEVICE) {
+        Ok(device) => device,
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        Err(e) => return Err(Error::io(format!("cannot open {DEVICE}"), e)),
+    };
+    let mut options = format!(
+        "fd={},rootmode=40000,user_id={},group_id={},default_permissions",
+        device.as_raw_fd(),
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    if allow_other {
+        options += ",allow_other";
+    }
+    let options = CString::new(options).expect("invariant: no NUL in options made here");
+    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    match rustix::mount::mount(
+        NAME,
+        mountpoint,
+        FILE_SYSTEM_TYPE,
+        flags,
+        options.as_c_str(),
+    ) {
+        Ok(()) => Ok(Some(device.into())),
+        Err(Errno::PERM) => Ok(None),
+        Err(Errno::NODEV) => Err(Error::InvalidInput(
+            "the kernel does not know FUSE: load its module (modprobe fuse)".into(),
+        )),
+        Err(e) => Err(cannot(e.into())),
+    }
+}
+
+/// The helper mounts and sends the connection through a socket.
+fn mount_by_helper(mountpoint: &Path, allow_other: bool) -> Result<OwnedFd> {
+    let cannot = |e| Error::io(format!("cannot run {FUSERMOUNT}"), e);
+    let (ours, theirs) = UnixStream::pair().map_err(cannot)?;
+    let mut options = format!("ro,nosuid,nodev,default_permissions,fsname={NAME},subtype={NAME}");
+    if allow_other {
+        options += ",allow_other";
+    }
+    let mut child = Command::new(FUSERMOUNT)
+        .args(["-o", &options, "--"])
+        .arg(mountpoint)
+        // The helper finds its end of the socket as descriptor 0.
+        .env("_FUSE_COMMFD", "0")
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(helper_missing)?;
+    let connection = receive(&ours);
+    let mut message = String::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        let _ = stderr.read_to_string(&mut message);
+    }
+    child.wait().map_err(cannot)?;
+    connection.map_err(|e| {
+        Error::InvalidInput(format!(
+            "cannot mount on {}: {}",
+            mountpoint.display(),
+            if message.trim().is_empty() {
+                e.to_string()
+            } else {
+                message.trim().to_owned()
+            }
+        ))
+    })
+}
+
+fn receive(socket: &UnixStream) -> io::Result<OwnedFd> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    recvmsg(
+        socket,
+        &mut [IoSliceMut::new(&mut byte)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    control
+        .drain()
+        .find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        })
+        .ok_or_else(|| io::Error::other("it sent no connection"))
+}
+
+/// Unmounts a canonical path; with `lazy` also while files are open, which then stay readable.
+///
+/// # Errors
+/// `Io` with EBUSY if files are open and `lazy` is not set.
+pub(super) fn disconnect(mountpoint: &Path, lazy: bool) -> Result<()> {
+    let cannot = |e| Error::io(format!("cannot unmount {}", mountpoint.display()), e);
+    let flags = if lazy {
+        UnmountFlags::DETACH | UnmountFlags::NOFOLLOW
+    } else {
+        UnmountFlags::NOFOLLOW
+    };
+    match rustix::mount::unmount(mountpoint, flags) {
+        Ok(()) => return Ok(()),
+        Err(Errno::PERM) => {}
+        Err(e) => return Err(cannot(e.into())),
+    }
+    let mut command = Command::new(FUSERMOUNT);
+    command.arg("-u");
+    if lazy {
+        command.arg("-z");
+    }
+    let output = command
+        .arg("--")
+        .arg(mountpoint)
+        .output()
+        .map_err(helper_missing)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    // The helper does not tell which; a mount that is ours cannot be unmounted only while in use.
+    let busy = message.contains("busy");
+    Err(if busy {
+        cannot(io::Error::from_raw_os_error(libc::EBUSY))
+    } else {
+        Error::InvalidInput(format!(
+            "cannot unmount {}: {message}",
+            mountpoint.display()
+        ))
+    })
+}
+
+fn helper_missing(error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        Error::InvalidInput(format!(
+            "{FUSERMOUNT} is missing; it mounts for users other than root. Install the package \
+             fuse3 (Debian, Ubuntu: apt install fuse3; Fedora: dnf install fuse3)"
+        ))
+    } else {
+        Error::io(format!("cannot run {FUSERMOUNT}"), error)
+    }
+}

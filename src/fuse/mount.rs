@@ -1,0 +1,207 @@
+//! Mounting, serving and unmounting.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fuser::{Config, Session, SessionACL};
+
+use super::connection::{connect, disconnect};
+use super::mountinfo::{self, FILE_SYSTEM_TYPE};
+use super::server::Server;
+use crate::error::{Error, Result};
+use crate::fs::{ModelTree, Source};
+
+/// How to mount.
+#[derive(Debug, Clone, Copy)]
+pub struct MountOptions {
+    /// Budget of decoded blocks.
+    pub cache_bytes: usize,
+    /// Threads that answer the kernel.
+    pub threads: NonZeroUsize,
+    /// Let other users read, as far as the permissions of the source allow.
+    pub allow_other: bool,
+    /// How long the kernel may believe a name before it asks again.
+    pub ttl: Duration,
+}
+
+impl Default for MountOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self {
+            cache_bytes: 256 << 20,
+            // More than one a core, so that those that wait for the disk keep nobody from decoding.
+            threads: cores.saturating_mul(NonZeroUsize::MIN.saturating_add(1)),
+            allow_other: false,
+            ttl: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A live mount; it is not unmounted when this is dropped, but when `unmount` is called or somebody
+/// else unmounts it.
+pub struct Mounted {
+    mountpoint: PathBuf,
+    server: JoinHandle<io::Result<()>>,
+}
+
+/// What became of an unmount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmount {
+    /// It is gone.
+    Done,
+    /// Files are open: the mount point is free, and those who have files open can go on reading.
+    Detached,
+}
+
+/// Mounts a source on an existing directory. When this returns, the mount answers.
+///
+/// A mount of ours that no process serves any more is removed first.
+///
+/// # Errors
+/// `InvalidInput` if the mount point does not fit or a helper is missing, `Io` if the system
+/// refuses.
+pub fn mount(mut source: Source, mountpoint: &Path, options: &MountOptions) -> Result<Mounted> {
+    clear_mountpoint(mountpoint)?;
+    source.set_mountpoint(mountpoint)?;
+    let cannot = |e| Error::io(format!("cannot mount on {}", mountpoint.display()), e);
+    let mountpoint = mountpoint.canonicalize().map_err(cannot)?;
+    let tree = ModelTree::new(source, options.cache_bytes, options.threads)?;
+    let server = Server::new(tree, options.ttl);
+
+    let acl = if options.allow_other {
+        SessionACL::All
+    } else {
+        SessionACL::Owner
+    };
+    let mut config = Config::default();
+    config.acl = acl;
+    config.n_threads = Some(options.threads.get());
+    let connection = connect(&mountpoint, options.allow_other)?;
+    let serve = || {
+        let session = Session::from_fd(server, connection, acl, config)?;
+        std::thread::Builder::new()
+            .name("fuse".into())
+            .spawn(move || session.run())
+    };
+    match serve() {
+        Ok(server) => Ok(Mounted { mountpoint, server }),
+        Err(error) => {
+            // Nobody would ever answer there.
+            let _ = disconnect(&mountpoint, true);
+            Err(cannot(error))
+        }
+    }
+}
+
+impl Mounted {
+    /// Unmounts it, from any thread.
+    pub fn unmounter(&self) -> Unmounter {
+        Unmounter {
+            mountpoint: self.mountpoint.clone(),
+        }
+    }
+
+    /// Waits until it is unmounted and every open file is closed.
+    ///
+    /// # Errors
+    /// `Io` if the connection to the kernel broke.
+    pub fn join(self) -> Result<()> {
+        let lost = |e| Error::io("lost the connection to the kernel", e);
+        match self.server.join() {
+            Ok(served) => served.map_err(lost),
+            Err(_) => Err(lost(io::Error::other("a worker panicked"))),
+        }
+    }
+}
+
+/// Unmounts a live mount of this process.
+#[derive(Debug)]
+pub struct Unmounter {
+    mountpoint: PathBuf,
+}
+
+impl Unmounter {
+    /// Unmounts. If files are open, the mount point is freed at once, and their readers can finish.
+    ///
+    /// # Errors
+    /// `Io` if the system refuses.
+    pub fn unmount(&self) -> Result<Unmount> {
+        if mountinfo::type_at(&self.mountpoint)?.as_deref() != Some(FILE_SYSTEM_TYPE) {
+            // Somebody else did already.
+            return Ok(Unmount::Done);
+        }
+        match disconnect(&self.mountpoint, false) {
+            Ok(()) => Ok(Unmount::Done),
+            Err(error) if error.errno() == libc::EBUSY => {
+                disconnect(&self.mountpoint, true)?;
+                Ok(Unmount::Detached)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Unmounts what `mount` mounted, from another process.
+///
+/// # Errors
+/// `InvalidInput` if there is no mount of ours, or if files are open and `lazy` is not set.
+pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
+    let canonical = canonical(mountpoint)?;
+    if mountinfo::type_at(&canonical)?.as_deref() != Some(FILE_SYSTEM_TYPE) {
+        return Err(Error::InvalidInput(format!(
+            "{} is not a weightfs mount",
+            mountpoint.display()
+        )));
+    }
+    disconnect(&canonical, lazy).map_err(|error| {
+        if error.errno() == libc::EBUSY {
+            Error::InvalidInput(format!(
+                "{} is in use; close its files, or use --lazy to free the mount point now and let \
+                 their readers finish",
+                mountpoint.display()
+            ))
+        } else {
+            error
+        }
+    })
+}
+
+/// Makes sure that nothing of ours is mounted there: a dead mount is removed, a live one refused.
+fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
+    let canonical = canonical(mountpoint)?;
+    let ours = mountinfo::type_at(&canonical)?.as_deref() == Some(FILE_SYSTEM_TYPE);
+    let dead = matches!(
+        mountpoint.metadata(),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOTCONN | libc::ECONNABORTED))
+    );
+    match (ours, dead) {
+        (true, true) => {
+            tracing::warn!(
+                "{}: removing the mount of a weightfs that is gone",
+                mountpoint.display()
+            );
+            disconnect(&canonical, true)
+        }
+        (true, false) => Err(Error::InvalidInput(format!(
+            "{} is a weightfs mount already; unmount it first (weightfs umount)",
+            mountpoint.display()
+        ))),
+        (false, true) => Err(Error::InvalidInput(format!(
+            "{} is the mount of another program that is gone; unmount it first (fusermount3 -u)",
+            mountpoint.display()
+        ))),
+        (false, false) => Ok(()),
+    }
+}
+
+fn canonical(mountpoint: &Path) -> Result<PathBuf> {
+    mountinfo::canonical(mountpoint).map_err(|e| {
+        Error::io(
+            format!("cannot use mount point {}", mountpoint.display()),
+            e,
+        )
+    })
+}

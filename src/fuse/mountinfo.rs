@@ -1,0 +1,95 @@
+//! What is mounted where, as the kernel tells in `/proc/self/mountinfo`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// The type our mounts have; the kernel knows what stands before the dot.
+pub(super) const FILE_SYSTEM_TYPE: &str = "fuse.weightfs";
+
+/// The type of the file system that was mounted last on a canonical path; `None` if none is.
+///
+/// # Errors
+/// `Io` if `/proc` cannot be read.
+pub(super) fn type_at(mountpoint: &Path) -> Result<Option<String>> {
+    let text = std::fs::read("/proc/self/mountinfo")
+        .map_err(|e| Error::io("cannot read /proc/self/mountinfo", e))?;
+    let found = text
+        .split(|&byte| byte == b'\n')
+        .filter_map(parse)
+        .rfind(|(path, _)| path == mountpoint);
+    Ok(found.map(|(_, kind)| kind))
+}
+
+/// Mount point and type of a line.
+fn parse(line: &[u8]) -> Option<(PathBuf, String)> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let mountpoint = fields.nth(4)?;
+    let kind = fields.skip_while(|&field| field != b"-").nth(1)?;
+    Some((
+        unescape(mountpoint).into(),
+        String::from_utf8_lossy(kind).into_owned(),
+    ))
+}
+
+/// Undoes the kernel's `\040` for characters that would end a field.
+fn unescape(field: &[u8]) -> OsString {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let octal = (byte == b'\\')
+            .then(|| after.get(..3))
+            .flatten()
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match octal {
+            Some(value) => {
+                bytes.push(value);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+/// The canonical path of a mount point whose file system may not answer any more: only the
+/// directory it is in is asked.
+///
+/// # Errors
+/// What the system answered about that directory.
+pub(super) fn canonical(mountpoint: &Path) -> std::io::Result<PathBuf> {
+    match (mountpoint.parent(), mountpoint.file_name()) {
+        (Some(parent), Some(name)) if name != OsStr::from_bytes(b"..") => {
+            let parent = if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            };
+            Ok(parent.canonicalize()?.join(name))
+        }
+        _ => mountpoint.canonicalize(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_with_their_escapes_and_optional_fields() {
+        let line = br"36 35 98:0 / /mnt/a\040b\134 rw,noatime shared:1 master:2 - fuse.weightfs weightfs ro";
+        assert_eq!(
+            parse(line),
+            Some((PathBuf::from("/mnt/a b\\"), "fuse.weightfs".into()))
+        );
+        let bare = b"36 35 98:0 / /mnt rw - ext4 /dev/x rw";
+        assert_eq!(parse(bare), Some((PathBuf::from("/mnt"), "ext4".into())));
+        assert_eq!(parse(b""), None);
+    }
+}

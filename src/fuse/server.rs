@@ -1,0 +1,299 @@
+//! Requests of the kernel, answered from the tree.
+//!
+//! Each request is handled on the thread that read it from the kernel, and no thread waits for
+//! another request: all it may wait for is the decoding of a block by another thread.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fuser::{
+    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    KernelConfig, LockOwner, OpenAccMode, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, Request,
+};
+
+use crate::error::Error;
+use crate::fs::{Attr, DirEntry, Kind, ModelTree};
+
+/// READs in flight that are not waited for, which is what readahead is. With few, many readers at
+/// once make the kernel cut READs down to single pages.
+const MAX_BACKGROUND: u16 = 128;
+/// From here on the kernel holds readahead back.
+const CONGESTION_THRESHOLD: u16 = 96;
+/// What `stat` advises as the size of a read; programs that read past the page cache align to it.
+const IO_BLOCK_BYTES: u32 = 4096;
+/// How long the kernel may believe attributes of an archived file: they belong to a generation,
+/// and another generation is another inode.
+const ARCHIVED_ATTR_TTL: Duration = Duration::from_secs(3600);
+
+/// Answers the kernel.
+pub(super) struct Server {
+    tree: ModelTree,
+    /// How long the kernel may believe names, and attributes of what is not an archive.
+    ttl: Duration,
+    directories: Mutex<HashMap<u64, Arc<Vec<DirEntry>>>>,
+    next_directory: AtomicU64,
+}
+
+impl Server {
+    pub(super) fn new(tree: ModelTree, ttl: Duration) -> Self {
+        Self {
+            tree,
+            ttl,
+            directories: Mutex::default(),
+            next_directory: AtomicU64::new(1),
+        }
+    }
+
+    fn attr_ttl(&self, attr: &Attr) -> Duration {
+        if attr.archived {
+            ARCHIVED_ATTR_TTL
+        } else {
+            self.ttl
+        }
+    }
+
+    fn directories(&self) -> MutexGuard<'_, HashMap<u64, Arc<Vec<DirEntry>>>> {
+        self.directories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Filesystem for Server {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // Each is a wish: an older kernel goes without.
+        let _ = config.set_max_background(MAX_BACKGROUND);
+        let _ = config.set_congestion_threshold(CONGESTION_THRESHOLD);
+        let _ = config.add_capabilities(InitFlags::FUSE_PARALLEL_DIROPS);
+        let _ = config.add_capabilities(InitFlags::FUSE_ASYNC_DIO);
+        Ok(())
+    }
+
+    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match self.tree.lookup(parent.0, name) {
+            Ok(attr) => {
+                let attr_ttl = self.attr_ttl(&attr);
+                let file_attr = file_attr(&attr);
+                reply.entry_with_ttls(&attr_ttl, &self.ttl, &file_attr, Generation(0));
+            }
+            Err(error) => reply.error(errno("lookup", &error)),
+        }
+    }
+
+    fn forget(&self, _req: &Request, inode: INodeNo, count: u64) {
+        self.tree.forget(inode.0, count);
+    }
+
+    fn getattr(
+        &self,
+        _req: &Request,
+        inode: INodeNo,
+        handle: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
+        let attr = match handle {
+            Some(handle) => self.tree.open_attr(inode.0, handle.0),
+            None => self.tree.attr(inode.0),
+        };
+        match attr {
+            Ok(attr) => reply.attr(&self.attr_ttl(&attr), &file_attr(&attr)),
+            Err(error) => reply.error(errno("getattr", &error)),
+        }
+    }
+
+    fn readlink(&self, _req: &Request, inode: INodeNo, reply: ReplyData) {
+        match self.tree.read_link(inode.0) {
+            Ok(target) => reply.data(target.as_os_str().as_bytes()),
+            Err(error) => reply.error(errno("readlink", &error)),
+        }
+    }
+
+    fn open(&self, _req: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        // The mount is read-only, so the kernel refuses this before it comes here, unless somebody
+        // remounted it.
+        if flags.acc_mode() != OpenAccMode::O_RDONLY {
+            reply.error(Errno::EROFS);
+            return;
+        }
+        match self.tree.open(inode.0) {
+            Ok(opened) => {
+                let mut flags = FopenFlags::FOPEN_NOFLUSH;
+                flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_cache);
+                reply.opened(FileHandle(opened.handle), flags);
+            }
+            Err(error) => reply.error(errno("open", &error)),
+        }
+    }
+
+    fn read(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        // A panic would be a mistake of ours; it must cost this reader an error, not every reader
+        // a worker thread. A reply that is dropped tells the kernel EIO.
+        let mut reply = Some(reply);
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            self.tree.read(handle.0, offset, size as usize, |bytes| {
+                if let Some(reply) = reply.take() {
+                    reply.data(bytes);
+                }
+            })
+        }));
+        match read {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let errno = errno("read", &error);
+                if let Some(reply) = reply.take() {
+                    reply.error(errno);
+                }
+            }
+            Err(_) => tracing::error!("read panicked; the reader gets an error"),
+        }
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.tree.release(handle.0);
+        reply.ok();
+    }
+
+    fn opendir(&self, _req: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        match self.tree.read_directory(inode.0) {
+            Ok(mut entries) => {
+                let dot = |name: &str| DirEntry {
+                    name: name.into(),
+                    kind: Kind::Directory,
+                    inode: inode.0,
+                };
+                entries.splice(0..0, [dot("."), dot("..")]);
+                let handle = self.next_directory.fetch_add(1, Ordering::Relaxed);
+                self.directories().insert(handle, Arc::new(entries));
+                reply.opened(FileHandle(handle), FopenFlags::empty());
+            }
+            Err(error) => reply.error(errno("opendir", &error)),
+        }
+    }
+
+    fn readdir(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        let Some(entries) = self.directories().get(&handle.0).cloned() else {
+            reply.error(Errno::EBADF);
+            return;
+        };
+        let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+        for (next, entry) in (1..).zip(entries.iter()).skip(skip) {
+            let full = reply.add(
+                INodeNo(entry.inode),
+                next,
+                file_type(entry.kind),
+                &entry.name,
+            );
+            if full {
+                break;
+            }
+        }
+        reply.ok();
+    }
+
+    fn releasedir(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.directories().remove(&handle.0);
+        reply.ok();
+    }
+
+    fn statfs(&self, _req: &Request, _inode: INodeNo, reply: ReplyStatfs) {
+        match self.tree.source().statvfs() {
+            Ok(stat) => {
+                let size = |value: u64| u32::try_from(value).unwrap_or(IO_BLOCK_BYTES);
+                reply.statfs(
+                    stat.f_blocks,
+                    // Some programs refuse to work beside a full disk, even to read.
+                    stat.f_bfree.max(1),
+                    stat.f_bavail.max(1),
+                    stat.f_files,
+                    stat.f_ffree,
+                    size(stat.f_bsize),
+                    size(stat.f_namemax),
+                    size(stat.f_frsize),
+                );
+            }
+            Err(error) => reply.error(errno("statfs", &Error::io("cannot stat the source", error))),
+        }
+    }
+}
+
+fn file_type(kind: Kind) -> FileType {
+    match kind {
+        Kind::Directory => FileType::Directory,
+        Kind::File => FileType::RegularFile,
+        Kind::Link => FileType::Symlink,
+    }
+}
+
+fn file_attr(attr: &Attr) -> FileAttr {
+    FileAttr {
+        ino: INodeNo(attr.inode),
+        size: attr.size,
+        blocks: attr.blocks,
+        atime: attr.mtime,
+        mtime: attr.mtime,
+        ctime: attr.ctime,
+        crtime: attr.mtime,
+        kind: file_type(attr.kind),
+        perm: attr.mode,
+        nlink: attr.nlink,
+        uid: attr.uid,
+        gid: attr.gid,
+        rdev: 0,
+        blksize: IO_BLOCK_BYTES,
+        flags: 0,
+    }
+}
+
+/// The errno of an error, which is logged here and nowhere else if an administrator should see it.
+fn errno(operation: &str, error: &Error) -> Errno {
+    let errno = error.errno();
+    if matches!(
+        errno,
+        libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENAMETOOLONG
+    ) {
+        tracing::debug!("{operation}: {error}");
+    } else {
+        tracing::error!("{operation}: {error}");
+    }
+    Errno::from_i32(errno)
+}

@@ -91,8 +91,8 @@ impl Error {
     pub fn errno(&self) -> i32 {
         match self {
             Self::Io { source, .. } => source.raw_os_error().unwrap_or(libc::EIO),
-            Self::Corrupt(_) | Self::Unsupported(_) => libc::EIO,
-            Self::InvalidInput(_) => libc::EINVAL,
+            // What a reader can meet of the last is a file that is no archive, whatever its name.
+            Self::Corrupt(_) | Self::Unsupported(_) | Self::InvalidInput(_) => libc::EIO,
             Self::Interrupted => libc::EINTR,
         }
     }

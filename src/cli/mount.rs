@@ -1,5 +1,6 @@
 //! `mount` and `umount`.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -84,6 +85,7 @@ fn log_to_stderr() -> Result<()> {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .try_init();
     Ok(())

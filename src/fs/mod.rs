@@ -15,3 +15,6 @@ pub use attr::{Attr, Kind};
 pub use nodes::{Inode, ROOT_INODE};
 pub use source::Source;
 pub use tree::{DirEntry, Handle, ModelTree, OpenFile};
+
+#[cfg(test)]
+mod tests;

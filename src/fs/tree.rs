@@ -363,6 +363,11 @@ impl ModelTree {
     }
 
     #[cfg(test)]
+    pub(super) fn known_archives(&self) -> usize {
+        lock(&self.archives).len()
+    }
+
+    #[cfg(test)]
     pub(super) fn known_inodes(&self) -> usize {
         lock(&self.nodes).len()
     }

@@ -47,7 +47,7 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
             || meta.is_file() || (meta.is_symlink() && leads_to_archive(source, directory, &path));
         if alone && is_archive() {
             // It is shown without the suffix.
-            return Err(io::ErrorKind::NotFound.into());
+            return Err(not_found());
         }
         return as_it_is(source, directory, path, meta);
     }
@@ -58,7 +58,7 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
         .then(|| existing(source.metadata(&path)))
         .transpose()?
         .flatten()
-        .ok_or(io::ErrorKind::NotFound)?;
+        .ok_or_else(not_found)?;
     if meta.is_file() {
         let place = Place::Inside(path);
         return Ok(Shown::Archive { place, meta });
@@ -66,7 +66,7 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
     if meta.is_symlink() && leads_to_archive(source, directory, &path) {
         return as_it_is(source, directory, path, meta);
     }
-    Err(io::ErrorKind::NotFound.into())
+    Err(not_found())
 }
 
 /// The names that are shown in a directory; a look at some may find nothing.
@@ -92,7 +92,7 @@ fn as_it_is(source: &Source, directory: &Path, path: PathBuf, meta: Metadata) ->
     } else if meta.is_symlink() {
         link(source, directory, &path, meta)
     } else {
-        Err(io::ErrorKind::NotFound.into())
+        Err(not_found())
     }
 }
 
@@ -181,6 +181,10 @@ fn normalized(path: &Path) -> PathBuf {
         }
     }
     normalized
+}
+
+fn not_found() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOENT)
 }
 
 /// `None` for what does not exist. A name that is too long with the suffix does not exist either.

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,10 @@ use fuser::{
     ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, Request,
 };
 
+use lru::LruCache;
+
 use crate::error::Error;
+use crate::format::checksum;
 use crate::fs::{Attr, DirEntry, Kind, ModelTree};
 
 /// READs in flight that are not waited for, which is what readahead is. With few, many readers at
@@ -32,6 +36,9 @@ const IO_BLOCK_BYTES: u32 = 4096;
 /// and another generation is another inode.
 const ARCHIVED_ATTR_TTL: Duration = Duration::from_secs(3600);
 
+/// Messages that are not logged again while they are among so many last ones.
+const MESSAGES_KEPT: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
+
 /// Answers the kernel.
 pub(super) struct Server {
     tree: ModelTree,
@@ -39,6 +46,8 @@ pub(super) struct Server {
     ttl: Duration,
     directories: Mutex<HashMap<u64, Arc<Vec<DirEntry>>>>,
     next_directory: AtomicU64,
+    /// Checksums of the messages that were logged lately.
+    logged: Mutex<LruCache<u64, ()>>,
 }
 
 impl Server {
@@ -48,6 +57,7 @@ impl Server {
             ttl,
             directories: Mutex::default(),
             next_directory: AtomicU64::new(1),
+            logged: Mutex::new(LruCache::new(MESSAGES_KEPT)),
         }
     }
 
@@ -57,6 +67,27 @@ impl Server {
         } else {
             self.ttl
         }
+    }
+
+    /// The errno of an error, which is logged here and nowhere else if an administrator should see
+    /// it: once, since a program that meets damage may try it again and again.
+    fn errno(&self, operation: &str, error: &Error) -> Errno {
+        let errno = error.errno();
+        let expected = matches!(
+            errno,
+            libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENAMETOOLONG
+        );
+        let message = format!("{operation}: {error}");
+        let known = || {
+            let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+            logged.put(checksum(message.as_bytes()), ()).is_some()
+        };
+        if expected || known() {
+            tracing::debug!("{message}");
+        } else {
+            tracing::error!("{message}");
+        }
+        Errno::from_i32(errno)
     }
 
     fn directories(&self) -> MutexGuard<'_, HashMap<u64, Arc<Vec<DirEntry>>>> {
@@ -83,7 +114,7 @@ impl Filesystem for Server {
                 let file_attr = file_attr(&attr);
                 reply.entry_with_ttls(&attr_ttl, &self.ttl, &file_attr, Generation(0));
             }
-            Err(error) => reply.error(errno("lookup", &error)),
+            Err(error) => reply.error(self.errno("lookup", &error)),
         }
     }
 
@@ -104,14 +135,14 @@ impl Filesystem for Server {
         };
         match attr {
             Ok(attr) => reply.attr(&self.attr_ttl(&attr), &file_attr(&attr)),
-            Err(error) => reply.error(errno("getattr", &error)),
+            Err(error) => reply.error(self.errno("getattr", &error)),
         }
     }
 
     fn readlink(&self, _req: &Request, inode: INodeNo, reply: ReplyData) {
         match self.tree.read_link(inode.0) {
             Ok(target) => reply.data(target.as_os_str().as_bytes()),
-            Err(error) => reply.error(errno("readlink", &error)),
+            Err(error) => reply.error(self.errno("readlink", &error)),
         }
     }
 
@@ -128,7 +159,7 @@ impl Filesystem for Server {
                 flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_cache);
                 reply.opened(FileHandle(opened.handle), flags);
             }
-            Err(error) => reply.error(errno("open", &error)),
+            Err(error) => reply.error(self.errno("open", &error)),
         }
     }
 
@@ -156,7 +187,7 @@ impl Filesystem for Server {
         match read {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                let errno = errno("read", &error);
+                let errno = self.errno("read", &error);
                 if let Some(reply) = reply.take() {
                     reply.error(errno);
                 }
@@ -192,7 +223,7 @@ impl Filesystem for Server {
                 self.directories().insert(handle, Arc::new(entries));
                 reply.opened(FileHandle(handle), FopenFlags::empty());
             }
-            Err(error) => reply.error(errno("opendir", &error)),
+            Err(error) => reply.error(self.errno("opendir", &error)),
         }
     }
 
@@ -251,7 +282,9 @@ impl Filesystem for Server {
                     size(stat.f_frsize),
                 );
             }
-            Err(error) => reply.error(errno("statfs", &Error::io("cannot stat the source", error))),
+            Err(error) => {
+                reply.error(self.errno("statfs", &Error::io("cannot stat the source", error)))
+            }
         }
     }
 }
@@ -282,18 +315,4 @@ fn file_attr(attr: &Attr) -> FileAttr {
         blksize: IO_BLOCK_BYTES,
         flags: 0,
     }
-}
-
-/// The errno of an error, which is logged here and nowhere else if an administrator should see it.
-fn errno(operation: &str, error: &Error) -> Errno {
-    let errno = error.errno();
-    if matches!(
-        errno,
-        libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENAMETOOLONG
-    ) {
-        tracing::debug!("{operation}: {error}");
-    } else {
-        tracing::error!("{operation}: {error}");
-    }
-    Errno::from_i32(errno)
 }

@@ -1,0 +1,432 @@
+//! The tree without a kernel: what is shown, where links lead, generations, reads.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::{Attr, Inode, Kind, ModelTree, ROOT_INODE, Source};
+use crate::error::Result;
+use crate::job::{Monitor, PackOptions, pack_file};
+
+struct Place {
+    root: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("src")).unwrap();
+        Self { root }
+    }
+
+    /// A path; those of the source start with `src/`.
+    fn path(&self, relative: &str) -> PathBuf {
+        self.root.path().canonicalize().unwrap().join(relative)
+    }
+
+    fn write(&self, relative: &str, bytes: &[u8]) {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn pack(&self, relative: &str, bytes: &[u8]) {
+        let original = self.path("original");
+        fs::write(&original, bytes).unwrap();
+        let archive = self.path(relative);
+        fs::create_dir_all(archive.parent().unwrap()).unwrap();
+        let options = PackOptions {
+            force: true,
+            block_bytes: 4096,
+            ..PackOptions::default()
+        };
+        let monitor = Monitor {
+            cancel: &AtomicBool::new(false),
+            begin: &|_| {},
+            progress: &|_| {},
+            warn: &|_| {},
+        };
+        pack_file(&original, &archive, &options, &monitor).unwrap();
+    }
+
+    fn link(&self, relative: &str, target: impl AsRef<Path>) {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(target, path).unwrap();
+    }
+
+    fn tree_of(&self, source: &str) -> Tree {
+        let source = Source::open(&self.path(source)).unwrap();
+        Tree(ModelTree::new(source, 16 * 4096, NonZeroUsize::MIN).unwrap())
+    }
+
+    fn tree(&self) -> Tree {
+        self.tree_of("src")
+    }
+}
+
+struct Tree(ModelTree);
+
+impl Tree {
+    fn find(&self, path: &str) -> Result<Attr> {
+        let mut attr = self.0.attr(ROOT_INODE)?;
+        for name in Path::new(path) {
+            attr = self.0.lookup(attr.inode, name)?;
+        }
+        Ok(attr)
+    }
+
+    fn read(&self, path: &str) -> Vec<u8> {
+        self.read_inode(self.find(path).unwrap().inode).unwrap()
+    }
+
+    fn read_inode(&self, inode: Inode) -> Result<Vec<u8>> {
+        let opened = self.0.open(inode)?;
+        let bytes = self.0.read(opened.handle, 0, 1 << 20, <[u8]>::to_vec);
+        self.0.release(opened.handle);
+        bytes
+    }
+
+    fn target(&self, path: &str) -> PathBuf {
+        let attr = self.find(path).unwrap();
+        assert_eq!(attr.kind, Kind::Link, "{path}");
+        let target = self.0.read_link(attr.inode).unwrap();
+        assert_eq!(attr.size, target.as_os_str().len() as u64);
+        target
+    }
+
+    fn names(&self, path: &str) -> Vec<String> {
+        let inode = self.find(path).unwrap().inode;
+        let entries = self.0.read_directory(inode).unwrap();
+        for entry in &entries {
+            // What is listed is what is found.
+            if let Ok(attr) = self.0.lookup(inode, &entry.name) {
+                assert_eq!((attr.inode, attr.kind), (entry.inode, entry.kind));
+            }
+        }
+        entries
+            .into_iter()
+            .map(|entry| entry.name.into_string().unwrap())
+            .collect()
+    }
+}
+
+#[test]
+fn archives_lose_their_suffix_and_all_else_is_as_it_is() {
+    let place = Place::new();
+    place.pack("src/model.safetensors.wfz", b"decoded");
+    place.write("src/config.json", b"{}");
+    place.pack("src/sub/deep/x.wfz", b"deep");
+    place.write("src/sub/.wfz", b"only a suffix");
+    fs::create_dir(place.path("src/dir.wfz")).unwrap();
+    let tree = place.tree();
+    assert_eq!(
+        tree.names(""),
+        ["config.json", "dir.wfz", "model.safetensors", "sub"]
+    );
+    assert_eq!(tree.names("sub"), [".wfz", "deep"]);
+    assert_eq!(tree.read("model.safetensors"), b"decoded");
+    assert_eq!(tree.read("config.json"), b"{}");
+    assert_eq!(tree.read("sub/deep/x"), b"deep");
+    assert_eq!(tree.find("dir.wfz").unwrap().kind, Kind::Directory);
+    let attr = tree.find("model.safetensors").unwrap();
+    assert_eq!((attr.size, attr.kind, attr.archived), (7, Kind::File, true));
+    for missing in ["model.safetensors.wfz", "nothing", "sub/deep/x.wfz"] {
+        assert_eq!(
+            tree.find(missing).unwrap_err().errno(),
+            libc::ENOENT,
+            "{missing}"
+        );
+    }
+    let long = "n".repeat(255);
+    assert_eq!(tree.find(&long).unwrap_err().errno(), libc::ENOENT);
+}
+
+#[test]
+fn a_file_beside_its_archive_hides_nothing() {
+    let place = Place::new();
+    place.pack("src/m.wfz", b"from the archive");
+    place.write("src/m", b"from the file");
+    let tree = place.tree();
+    assert_eq!(tree.names(""), ["m", "m.wfz"]);
+    assert_eq!(tree.read("m"), b"from the file");
+    assert_eq!(
+        tree.read("m.wfz"),
+        fs::read(place.path("src/m.wfz")).unwrap()
+    );
+    fs::remove_file(place.path("src/m")).unwrap();
+    assert_eq!(tree.names(""), ["m"]);
+    assert_eq!(tree.read("m"), b"from the archive");
+}
+
+#[test]
+fn links_inside_stay_links_and_lose_the_suffix_where_it_is_not_shown() {
+    let place = Place::new();
+    place.pack("src/blobs/abc.wfz", b"decoded");
+    place.write("src/blobs/cfg", b"{}");
+    for (link, target) in [
+        ("a", "../../blobs/abc.wfz"),
+        ("b", "../../blobs/abc"),
+        ("c.wfz", "../../blobs/abc.wfz"),
+        ("d", "../../blobs/cfg"),
+        ("e", "gone"),
+        ("f", "c.wfz"),
+    ] {
+        place.link(&format!("src/snapshots/1/{link}"), target);
+    }
+    place.link("src/snapshots/1/abs", place.path("src/blobs/abc.wfz"));
+    let tree = place.tree();
+    assert_eq!(
+        tree.names("snapshots/1"),
+        ["a", "abs", "b", "c", "d", "e", "f"]
+    );
+    for link in ["a", "b", "c", "abs"] {
+        let target = tree.target(&format!("snapshots/1/{link}"));
+        assert_eq!(target, Path::new("../../blobs/abc"), "{link}");
+    }
+    assert_eq!(tree.target("snapshots/1/d"), Path::new("../../blobs/cfg"));
+    assert_eq!(tree.target("snapshots/1/e"), Path::new("gone"));
+    assert_eq!(tree.target("snapshots/1/f"), Path::new("c"));
+    assert!(tree.find("snapshots/1/c.wfz").is_err());
+}
+
+#[test]
+fn links_out_of_the_source_lead_where_they_led() {
+    let place = Place::new();
+    place.pack("hub/blobs/abc.wfz", b"decoded");
+    place.write("hub/blobs/cfg", b"{}");
+    place.link("hub/snapshots/1/model.safetensors", "../../blobs/abc");
+    place.link("hub/snapshots/1/other.safetensors", "../../blobs/abc.wfz");
+    place.link("hub/snapshots/1/config.json", "../../blobs/cfg");
+    place.link("hub/snapshots/1/blobs", "../../blobs");
+    place.link("hub/snapshots/1/root", "/");
+    let tree = place.tree_of("hub/snapshots/1");
+    assert_eq!(tree.read("model.safetensors"), b"decoded");
+    assert_eq!(tree.read("other.safetensors"), b"decoded");
+    assert_eq!(tree.target("config.json"), place.path("hub/blobs/cfg"));
+    assert_eq!(tree.target("blobs"), place.path("hub/blobs"));
+    assert_eq!(tree.target("root"), Path::new("/"));
+}
+
+#[test]
+fn circles_and_special_files_do_no_harm() {
+    let place = Place::new();
+    place.link("src/a", "b");
+    place.link("src/b", "a");
+    place.link("src/self.wfz", "self.wfz");
+    place.link("src/up", "../src/a");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        place.path("src/fifo.wfz"),
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    let tree = place.tree();
+    assert_eq!(tree.names(""), ["a", "b", "self.wfz", "up"]);
+    assert_eq!(tree.target("a"), Path::new("b"));
+    assert!(tree.find("fifo").is_err() && tree.find("fifo.wfz").is_err());
+}
+
+#[test]
+fn links_into_the_mount_are_not_followed_by_the_mount_itself() {
+    let place = Place::new();
+    place.write("mnt/x.wfz", b"never looked at");
+    place.link("src/in", place.path("mnt/x"));
+    place.link("out", place.path("mnt/x"));
+    place.link("src/around", place.path("out"));
+    let mut source = Source::open(&place.path("src")).unwrap();
+    source.set_mountpoint(&place.path("mnt")).unwrap();
+    let tree = Tree(ModelTree::new(source, 0, NonZeroUsize::MIN).unwrap());
+    assert_eq!(tree.target("in"), place.path("mnt/x"));
+    assert_eq!(tree.target("around"), place.path("out"));
+}
+
+#[test]
+fn a_mount_point_inside_the_source_is_refused_but_the_source_itself_is_not() {
+    let place = Place::new();
+    place.write("src/mnt/x", b"");
+    let mut source = Source::open(&place.path("src")).unwrap();
+    assert!(source.set_mountpoint(&place.path("src/mnt")).is_err());
+    assert!(source.set_mountpoint(&place.path("src")).is_ok());
+}
+
+#[test]
+fn one_archive_is_a_source() {
+    let place = Place::new();
+    place.pack("src/m.wfz", b"decoded");
+    place.write("src/other", b"");
+    let tree = place.tree_of("src/m.wfz");
+    assert_eq!(tree.names(""), ["m"]);
+    assert_eq!(tree.read("m"), b"decoded");
+    assert!(tree.find("other").is_err());
+    assert!(Source::open(&place.path("src/other")).is_err());
+}
+
+#[test]
+fn a_replaced_archive_is_another_inode_and_open_files_keep_the_old_one() {
+    let place = Place::new();
+    place.pack("src/m.wfz", b"first");
+    let tree = place.tree();
+    let first = tree.find("m").unwrap();
+    let opened = tree.0.open(first.inode).unwrap();
+    assert!(opened.keep_cache);
+    place.pack("src/m.wfz", b"the second");
+    let second = tree.find("m").unwrap();
+    assert_ne!(first.inode, second.inode);
+    assert_eq!(tree.read("m"), b"the second");
+    let old = tree.0.read(opened.handle, 0, 100, <[u8]>::to_vec).unwrap();
+    assert_eq!(old, b"first");
+    assert_eq!(
+        tree.0.open_attr(first.inode, opened.handle).unwrap().size,
+        5
+    );
+    tree.0.release(opened.handle);
+    assert_eq!(tree.0.open(first.inode).unwrap_err().errno(), libc::ESTALE);
+}
+
+#[test]
+fn inode_numbers_are_the_same_in_another_mount() {
+    let place = Place::new();
+    place.pack("src/m.wfz", b"x");
+    place.write("src/f", b"x");
+    let inodes = || ["m", "f"].map(|name| place.tree().find(name).unwrap().inode);
+    assert_eq!(inodes(), inodes());
+}
+
+#[test]
+fn a_plain_file_that_was_written_to_drops_what_the_kernel_has_cached() {
+    let place = Place::new();
+    place.write("src/f", b"one");
+    let tree = place.tree();
+    let inode = tree.find("f").unwrap().inode;
+    let keep = || {
+        let opened = tree.0.open(inode).unwrap();
+        tree.0.release(opened.handle);
+        opened.keep_cache
+    };
+    assert!(!keep());
+    assert!(keep());
+    place.write("src/f", b"other");
+    assert!(!keep());
+    assert_eq!(tree.0.attr(inode).unwrap().size, 5);
+}
+
+#[test]
+fn a_damaged_archive_is_listed_and_says_so_when_looked_at() {
+    let place = Place::new();
+    place.write("src/bad.wfz", &[7; 3000]);
+    place.write("src/empty.wfz", b"");
+    let tree = place.tree();
+    assert_eq!(tree.names(""), ["bad", "empty"]);
+    for name in ["bad", "empty"] {
+        let error = tree.find(name).unwrap_err();
+        assert_eq!(error.errno(), libc::EIO, "{error}");
+        assert!(
+            error.to_string().contains(&format!("{name}.wfz")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_is_forgotten_and_closed_takes_no_memory() {
+    let place = Place::new();
+    place.pack("src/m.wfz", b"x");
+    place.write("src/f", b"x");
+    let tree = place.tree();
+    for _ in 0..50 {
+        for name in ["m", "f"] {
+            let attr = tree.find(name).unwrap();
+            tree.0.release(tree.0.open(attr.inode).unwrap().handle);
+        }
+    }
+    assert_eq!((tree.0.open_count(), tree.0.known_inodes()), (0, 3));
+    for name in ["m", "f"] {
+        let inode = tree.find(name).unwrap().inode;
+        tree.0.forget(inode, 51);
+        assert!(tree.0.attr(inode).is_err());
+    }
+    assert_eq!((tree.0.known_inodes(), tree.0.known_archives()), (1, 0));
+}
+
+#[test]
+fn random_reads_equal_the_slice() {
+    let place = Place::new();
+    let original: Vec<u8> = (0..60_000u32)
+        .flat_map(|i| i.wrapping_mul(0x9E37_79B1).to_be_bytes())
+        .collect();
+    place.pack("src/m.wfz", &original);
+    place.write("src/f", &original);
+    let tree = place.tree();
+    for name in ["m", "f"] {
+        let inode = tree.find(name).unwrap().inode;
+        let handle = tree.0.open(inode).unwrap().handle;
+        let strategy = (0..original.len() + 5000, 0..40_000usize);
+        TestRunner::new(Config::with_cases(500))
+            .run(&strategy, |(offset, len)| {
+                let expected = original.get(offset..).unwrap_or(&[]);
+                let expected = &expected[..len.min(expected.len())];
+                let read = tree
+                    .0
+                    .read(handle, offset as u64, len, |bytes| bytes == expected);
+                prop_assert!(read.unwrap());
+                Ok(())
+            })
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_read_of_a_damaged_block_is_an_error_and_the_others_go_on() {
+    let place = Place::new();
+    let original: Vec<u8> = (0..10_000u32)
+        .flat_map(|i| i.wrapping_mul(0x9E37_79B1).to_be_bytes())
+        .collect();
+    place.pack("src/m.wfz", &original);
+    let reader = crate::archive::ArchiveReader::open(&place.path("src/m.wfz")).unwrap();
+    let at = reader.entry(3).unwrap().offset + 100;
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(place.path("src/m.wfz"))
+        .unwrap();
+    file.write_all_at(&[!original[3 * 4096 + 84]], at).unwrap();
+    let tree = place.tree();
+    let handle = tree.0.open(tree.find("m").unwrap().inode).unwrap().handle;
+    let read = |offset: usize, len: usize| {
+        tree.0.read(handle, offset as u64, len, |bytes| {
+            bytes == &original[offset..offset + len]
+        })
+    };
+    assert!(read(0, 3 * 4096).unwrap());
+    assert!(read(4 * 4096, 20_000).unwrap());
+    for (offset, len) in [(3 * 4096, 1), (3 * 4096 - 1, 2), (0, 40_000)] {
+        let error = read(offset, len).unwrap_err();
+        assert_eq!(error.errno(), libc::EIO);
+        assert!(
+            error
+                .to_string()
+                .contains("m.wfz: block 3 (bytes 12288..16384)"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn names_need_not_be_utf8() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    let name = OsStr::from_bytes(b"\xff\n name");
+    fs::write(place.path("src").join(name), b"x").unwrap();
+    let tree = place.tree();
+    let entries = tree.0.read_directory(ROOT_INODE).unwrap();
+    assert_eq!(entries[0].name, name);
+    assert_eq!(tree.0.lookup(ROOT_INODE, name).unwrap().size, 1);
+}

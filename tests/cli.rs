@@ -1,0 +1,573 @@
+//! The command line: what each command writes, prints and answers.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use support::{model, noise, ok, run, safetensors, weightfs, weights, with_header};
+
+/// SHA-256 of what the golden archive holds.
+const GOLDEN_SHA256: &str = "8564d0ec7d3708e7001d2f7dd2f0a8152508a38f8b1562009739bcef3c0f2cf8";
+
+struct Dir(tempfile::TempDir);
+
+impl Dir {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, relative: &str) -> String {
+        self.0.path().join(relative).to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, relative: &str, bytes: &[u8]) -> String {
+        let path = self.path(relative);
+        fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Names in a directory, those of unfinished outputs included.
+    fn names(&self, relative: &str) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.path(relative))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+fn json(text: &str) -> Value {
+    assert_eq!(text.lines().count(), 1, "one object: {text}");
+    serde_json::from_str(text).unwrap()
+}
+
+/// All the kinds of files that must come back byte for byte.
+fn kinds() -> Vec<(&'static str, Vec<u8>)> {
+    let dtypes = [
+        ("BOOL", 1),
+        ("U8", 1),
+        ("I8", 1),
+        ("U16", 2),
+        ("I16", 2),
+        ("U32", 4),
+        ("I32", 4),
+        ("U64", 8),
+        ("I64", 8),
+        ("F8_E4M3", 1),
+        ("F8_E5M2", 1),
+        ("F8_E8M0", 1),
+        ("F16", 2),
+        ("BF16", 2),
+        ("F32", 4),
+        ("F64", 8),
+        ("C64", 8),
+    ];
+    let every_dtype: Vec<support::Tensor<'_>> = dtypes
+        .iter()
+        .map(|&(dtype, bytes)| (dtype, dtype, &[70_001][..], noise(3, 70_001 * bytes)))
+        .chain([
+            ("F4", "F4", &[8][..], noise(4, 4)),
+            ("F6", "F6_E2M3", &[8], noise(5, 6)),
+            ("future", "X128_NEW", &[2], noise(6, 32)),
+        ])
+        .collect();
+    let tiny: Vec<(String, usize)> = (0..10_000).map(|i| (format!("t{i}"), i % 7)).collect();
+    let tiny: Vec<support::Tensor<'_>> = tiny
+        .iter()
+        .map(|(name, n)| {
+            (
+                name.as_str(),
+                if n % 2 == 0 { "F32" } else { "I64" },
+                &[1][..],
+                noise(*n as u64, 8 * n),
+            )
+        })
+        .collect();
+    let gaps = r#"{"b":{"dtype":"F32","shape":[25],"data_offsets":[300,400]},"a":{"dtype":"BF16","shape":[50],"data_offsets":[7,107]}}"#;
+    let overlap = r#"{"b":{"dtype":"F32","shape":[25],"data_offsets":[50,150]},"a":{"dtype":"BF16","shape":[50],"data_offsets":[0,100]}}"#;
+    let mut odd_start = 3u64.to_le_bytes().to_vec();
+    odd_start.extend(b"{ }");
+    vec![
+        ("model", model(1, 3)),
+        ("every dtype", safetensors(&every_dtype)),
+        ("10,000 tiny tensors", safetensors(&tiny)),
+        (
+            "zero-sized tensors",
+            safetensors(&[("a", "F32", &[0], vec![]), ("b", "BF16", &[2, 0], vec![])]),
+        ),
+        ("no tensors", with_header("{}", &[])),
+        ("header that is not padded", odd_start),
+        (
+            "gaps and trailing bytes",
+            with_header(gaps, &noise(1, 1000)),
+        ),
+        ("overlapping tensors", with_header(overlap, &noise(1, 1000))),
+        ("tensor outside the file", with_header(gaps, &noise(1, 200))),
+        ("broken header", with_header("{\"a\":", &noise(1, 500))),
+        (
+            "header length of 2^63",
+            [&(1u64 << 63).to_le_bytes()[..], &noise(1, 100)].concat(),
+        ),
+        ("empty", vec![]),
+        ("one byte", vec![42]),
+        ("seven bytes", vec![0; 7]),
+        ("text", b"not a model at all\n".repeat(1000)),
+        ("zeros", vec![0; 3_000_000]),
+        ("noise", noise(9, 2_000_003)),
+    ]
+}
+
+#[test]
+fn every_kind_of_file_comes_back_byte_for_byte() {
+    let dir = Dir::new();
+    for (kind, original) in kinds() {
+        for level in ["fast", "default", "max"] {
+            if level == "max" && original.len() > 500_000 {
+                continue;
+            }
+            let file = dir.write("file", &original);
+            let packed = json(&ok(["pack", &file, "--level", level, "--force", "--json"]));
+            let archive = dir.path("file.wfz");
+            assert_eq!(packed["original_bytes"], original.len(), "{kind}");
+            assert_eq!(
+                packed["stored_bytes"],
+                fs::metadata(&archive).unwrap().len(),
+                "{kind}"
+            );
+            ok(["verify", &archive]);
+            let back = dir.path("back");
+            ok(["unpack", &archive, "-o", &back, "--force"]);
+            assert!(fs::read(&back).unwrap() == original, "{kind} at {level}");
+            ok(["inspect", &archive]);
+        }
+    }
+}
+
+#[test]
+fn noise_hardly_grows_and_small_tensors_cost_no_blocks() {
+    let dir = Dir::new();
+    let stored = |bytes: &[u8]| {
+        let file = dir.write("file", bytes);
+        json(&ok(["pack", &file, "--force", "--json"]))["stored_bytes"]
+            .as_u64()
+            .unwrap()
+    };
+    assert!(stored(&noise(1, 10_000_000)) <= 10_010_000);
+    assert!(stored(&vec![0; 10_000_000]) < 10_000);
+    let (_, tiny) = kinds().swap_remove(2);
+    assert!(stored(&tiny) < tiny.len() as u64 / 2);
+    assert!(stored(b"") < 1000);
+}
+
+#[test]
+fn json_objects_have_what_scripts_rely_on() {
+    let dir = Dir::new();
+    let original = model(5, 2);
+    let file = dir.write("m.safetensors", &original);
+    let archive = dir.path("m.safetensors.wfz");
+    for command in [
+        &["pack", &file][..],
+        &["inspect", &archive],
+        &["verify", &archive, "--threads", "1"],
+        &["unpack", &archive, "-o", &dir.path("out"), "--threads", "3"],
+    ] {
+        let found = json(&ok(command.iter().chain(&["--json"])));
+        assert_eq!(found["original_bytes"], original.len(), "{command:?}");
+        let stored = found["stored_bytes"].as_u64().unwrap();
+        assert_eq!(stored, fs::metadata(&archive).unwrap().len());
+        let ratio = original.len() as f64 / stored as f64;
+        assert!((found["ratio"].as_f64().unwrap() - ratio).abs() < 1e-9);
+        assert!(found["seconds"].as_f64().unwrap() > 0.0);
+    }
+    let found = json(&ok(["inspect", &archive, "--json"]));
+    let tensors = found["tensors"].as_array().unwrap();
+    let names: Vec<_> = tensors
+        .iter()
+        .map(|t| t["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["embed", "norm", "steps", "head", "mask"]);
+    assert_eq!(tensors[0]["dtype"], "BF16");
+    assert_eq!(tensors[0]["shape"], serde_json::json!([1024, 512]));
+    assert_eq!(tensors[0]["original_bytes"], 1 << 20);
+    let total: u64 = tensors
+        .iter()
+        .map(|t| t["stored_bytes"].as_u64().unwrap())
+        .sum();
+    let stored = found["stored_bytes"].as_u64().unwrap();
+    assert!(
+        total < stored && total > stored * 95 / 100,
+        "{total} of {stored}"
+    );
+}
+
+#[test]
+fn a_model_directory_becomes_a_complete_directory_and_comes_back() {
+    let dir = Dir::new();
+    let original = model(6, 1);
+    dir.write("hub/model/a.safetensors", &original);
+    dir.write("hub/model/sub/blob", &original);
+    dir.write("hub/model/not-a-model.safetensors", b"broken");
+    dir.write("hub/model/config.json", b"{}");
+    dir.write("hub/model/empty", b"");
+    dir.write("hub/shared.json", b"shared");
+    symlink("a.safetensors", dir.path("hub/model/link")).unwrap();
+    symlink("../shared.json", dir.path("hub/model/out.json")).unwrap();
+    fs::set_permissions(
+        dir.path("hub/model/config.json"),
+        fs::Permissions::from_mode(0o640),
+    )
+    .unwrap();
+
+    let packed = json(&ok([
+        "pack",
+        &dir.path("hub/model"),
+        "-o",
+        &dir.path("packed"),
+        "--json",
+    ]));
+    assert_eq!(
+        (&packed["archives"], &packed["copied"]),
+        (&3.into(), &3.into())
+    );
+    assert_eq!(
+        dir.names("packed"),
+        [
+            "a.safetensors.wfz",
+            "config.json",
+            "empty",
+            "link",
+            "not-a-model.safetensors.wfz",
+            "out.json",
+            "sub"
+        ]
+    );
+    assert_eq!(dir.names("packed/sub"), ["blob.wfz"]);
+    assert_eq!(
+        fs::read_link(dir.path("packed/link")).unwrap(),
+        Path::new("a.safetensors")
+    );
+    assert_eq!(fs::read(dir.path("packed/out.json")).unwrap(), b"shared");
+    assert_eq!(
+        fs::metadata(dir.path("packed/config.json")).unwrap().mode() & 0o777,
+        0o640
+    );
+    ok(["verify", &dir.path("packed")]);
+
+    ok(["unpack", &dir.path("packed"), "-o", &dir.path("back")]);
+    assert_eq!(
+        dir.names("back"),
+        [
+            "a.safetensors",
+            "config.json",
+            "empty",
+            "link",
+            "not-a-model.safetensors",
+            "out.json",
+            "sub"
+        ]
+    );
+    for file in ["a.safetensors", "sub/blob", "link"] {
+        assert!(fs::read(dir.path("back").as_str().to_owned() + "/" + file).unwrap() == original);
+    }
+    // A second time: refused, then in place.
+    let (status, _, stderr) = run(["pack", &dir.path("hub/model"), "-o", &dir.path("packed")]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("--force"), "{stderr}");
+    ok([
+        "pack",
+        &dir.path("hub/model"),
+        "-o",
+        &dir.path("packed"),
+        "--force",
+    ]);
+    assert_eq!(dir.names(""), ["back", "hub", "packed"]);
+}
+
+#[test]
+fn unpacked_files_have_the_mode_and_time_of_the_original() {
+    let dir = Dir::new();
+    let file = dir.write("f", b"weights");
+    let time = SystemTime::UNIX_EPOCH + Duration::new(1_234_567_890, 123_456_789);
+    fs::File::open(&file).unwrap().set_modified(time).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    ok(["pack", &file]);
+    assert_eq!(
+        fs::metadata(dir.path("f.wfz")).unwrap().mode() & 0o777,
+        0o600
+    );
+    ok(["unpack", &dir.path("f.wfz"), "-o", &dir.path("g")]);
+    let meta = fs::metadata(dir.path("g")).unwrap();
+    assert_eq!(meta.modified().unwrap(), time);
+    assert_eq!(meta.mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_cannot_be_done_is_said_and_nothing_is_left_behind() {
+    let dir = Dir::new();
+    let file = dir.write("in/f", &weights(1, 1000));
+    ok(["pack", &file]);
+    let archive = dir.path("in/f.wfz");
+    dir.write("in/d/x", b"");
+    dir.write("pair/m", b"1");
+    dir.write("pair/m.wfz", b"2");
+    fs::create_dir(dir.path("in/taken")).unwrap();
+    let before = fs::read(&archive).unwrap();
+    let cases: &[(&[&str], &str)] = &[
+        (&["pack", &file], "--force"),
+        (&["pack", &archive], "archive already"),
+        (&["pack", &dir.path("in/gone")], "in/gone"),
+        (
+            &["pack", "/dev/null", "-o", &dir.path("in/null")],
+            "not a regular file",
+        ),
+        (&["pack", &dir.path("in")], "-o DST"),
+        (
+            &["pack", &file, "-o", &dir.path("nowhere/f.wfz")],
+            "nowhere",
+        ),
+        (
+            &["pack", &file, "-o", &dir.path("in/taken"), "--force"],
+            "is a directory",
+        ),
+        (
+            &["pack", &file, "--block-size", "5K", "-o", &dir.path("in/g")],
+            "power of two",
+        ),
+        (
+            &["pack", &dir.path("pair"), "-o", &dir.path("packed")],
+            "keep one",
+        ),
+        (&["unpack", &file], "does not end in .wfz"),
+        (
+            &["unpack", &file, "-o", &dir.path("in/g")],
+            "not a weightfs archive",
+        ),
+        (&["unpack", &archive], "--force"),
+        (
+            &["unpack", &dir.path("pair"), "-o", &dir.path("out")],
+            "keep one",
+        ),
+        (&["inspect", &file], "not a weightfs archive"),
+        (&["verify", &dir.path("in/d")], "no .wfz archive"),
+        (&["verify", &dir.path("in/gone")], "in/gone"),
+        (
+            &["mount", &file, &dir.path("in/taken")],
+            "neither a directory nor a .wfz archive",
+        ),
+        (
+            &["mount", &dir.path("in"), &dir.path("in/taken")],
+            "inside the source",
+        ),
+        (
+            &["mount", &dir.path("in"), &dir.path("nowhere/mnt")],
+            "nowhere",
+        ),
+        (&["mount", &dir.path("in"), &file], "f"),
+        (&["umount", &dir.path("in/taken")], "not a weightfs mount"),
+    ];
+    for (args, expected) in cases {
+        let (status, stdout, stderr) = run(*args);
+        assert_eq!(status, 2, "{args:?}: {stderr}");
+        assert_eq!(stdout, "", "{args:?}");
+        assert!(
+            stderr.starts_with("weightfs: ") && stderr.contains(expected),
+            "{args:?}: {stderr}"
+        );
+    }
+    assert_eq!(fs::read(&archive).unwrap(), before);
+    assert_eq!(dir.names(""), ["in", "pair"]);
+    assert_eq!(dir.names("in"), ["d", "f", "f.wfz", "taken"]);
+}
+
+#[test]
+fn a_damaged_archive_is_found_named_and_not_unpacked() {
+    let dir = Dir::new();
+    let file = dir.write("m.safetensors", &model(7, 2));
+    ok(["pack", &file]);
+    let archive = dir.path("m.safetensors.wfz");
+    let mut bytes = fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(&archive, &bytes).unwrap();
+
+    let (status, stdout, _) = run(["verify", &archive]);
+    assert_eq!(status, 1);
+    assert!(
+        stdout.contains("m.safetensors.wfz: block ") && stdout.contains("tensor "),
+        "{stdout}"
+    );
+    let (status, stdout, _) = run(["verify", &archive, "--json"]);
+    assert_eq!(status, 1);
+    let found = json(&stdout);
+    assert_eq!(found["problems"], 1);
+    let problem = &found["archives"][0]["problems"][0];
+    assert!(
+        problem["block"].is_u64() && problem["offset"].is_u64(),
+        "{problem}"
+    );
+    assert!(
+        !problem["tensors"].as_array().unwrap().is_empty(),
+        "{problem}"
+    );
+
+    let out = dir.path("out");
+    let (status, _, stderr) = run(["unpack", &archive, "-o", &out]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("damaged"), "{stderr}");
+    assert_eq!(dir.names(""), ["m.safetensors", "m.safetensors.wfz"]);
+
+    // Something that is no archive at all, among good ones.
+    dir.write("bad.wfz", b"garbage");
+    let (status, stdout, _) = run(["verify", &dir.path("")]);
+    assert_eq!(status, 1);
+    assert!(
+        stdout.contains("bad.wfz: not a weightfs archive"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_nothing() {
+    let dir = Dir::new();
+    let (file, small) = (dir.write("m", &noise(1, 5 << 20)), dir.path("small"));
+    fs::create_dir(&small).unwrap();
+    // In a mount namespace of its own, which an ordinary user may make as well.
+    let script = r#"mount -t tmpfs -o size=1M tmpfs "$2" || exit 99
+        "$0" pack "$1" -o "$2/m.wfz"; status=$?; ls -A "$2"; exit $status"#;
+    let output = std::process::Command::new("unshare")
+        .args(["--mount", "--map-root-user", "sh", "-c", script])
+        .args([env!("CARGO_BIN_EXE_weightfs"), &file, &small])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("No space left on device") && stderr.contains("m.wfz"),
+        "{stderr}"
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+}
+
+#[test]
+fn a_source_that_changes_while_it_is_packed_is_refused() {
+    let dir = Dir::new();
+    let file = dir.write("m", &noise(1, 64 << 20));
+    let child = weightfs()
+        .args(["pack", &file, "--level", "max", "--threads", "1"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // As soon as something is written, so that the source was opened.
+    while dir.names("").len() < 2 {
+        std::thread::yield_now();
+    }
+    fs::OpenOptions::new().append(true).open(&file).unwrap();
+    fs::write(&file, noise(2, 64 << 20)).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("changed while it was read"), "{stderr}");
+    assert_eq!(dir.names(""), ["m"]);
+}
+
+#[test]
+fn interrupting_a_pack_leaves_nothing() {
+    for signal in ["INT", "TERM"] {
+        let dir = Dir::new();
+        let file = dir.write("m", &noise(1, 64 << 20));
+        let child = weightfs()
+            .args(["pack", &file, "--level", "max", "--threads", "1"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while dir.names("").len() < 2 {
+            std::thread::yield_now();
+        }
+        support::signal(child.id(), signal);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
+        assert_eq!(dir.names(""), ["m"]);
+    }
+}
+
+#[test]
+fn help_names_every_command_and_a_closed_pipe_is_no_error() {
+    let help = ok(["--help"]);
+    for command in [
+        "pack", "unpack", "verify", "inspect", "mount", "umount", "demo",
+    ] {
+        assert!(help.contains(&format!("\n  {command} ")), "{help}");
+        assert!(ok([command, "--help"]).contains("Usage: weightfs"));
+    }
+    assert_eq!(run(["no-such-command"]).0, 2);
+
+    let dir = Dir::new();
+    let file = dir.write("f", b"x");
+    ok(["pack", &file]);
+    let mut child = weightfs()
+        .args(["inspect", &dir.path("f.wfz")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn packing_twice_gives_the_same_archive_whatever_the_threads() {
+    let dir = Dir::new();
+    let file = dir.write("m.safetensors", &model(8, 4));
+    for threads in ["1", "2", "5"] {
+        ok([
+            "pack",
+            &file,
+            "-o",
+            &dir.path(threads),
+            "--threads",
+            threads,
+        ]);
+    }
+    let archive = fs::read(dir.path("1")).unwrap();
+    assert!(
+        fs::read(dir.path("2")).unwrap() == archive && fs::read(dir.path("5")).unwrap() == archive
+    );
+}
+
+#[test]
+fn the_golden_archive_of_format_1_reads_for_ever() {
+    // Written by the first version of format 1; see docs/FORMAT.md. Never write it anew.
+    let golden = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/v1.safetensors.wfz"
+    );
+    ok(["verify", golden]);
+    let found = json(&ok(["inspect", golden, "--json"]));
+    assert_eq!(found["sha256"], GOLDEN_SHA256);
+    let codecs: std::collections::BTreeSet<_> = found["planes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|plane| plane["codec"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        codecs.into_iter().collect::<Vec<_>>(),
+        ["constant", "raw", "zstd"]
+    );
+    let dir = Dir::new();
+    let out = dir.path("out");
+    ok(["unpack", golden, "-o", &out]);
+    let sum = std::process::Command::new("sha256sum")
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&sum.stdout).starts_with(GOLDEN_SHA256));
+}

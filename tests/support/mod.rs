@@ -1,0 +1,363 @@
+//! What the tests of the program share: models, the program itself, and mounts that cannot hang
+//! the run.
+#![allow(
+    dead_code,
+    reason = "each test binary uses its own part of this module"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    reason = "test code"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+/// The program under test.
+pub fn weightfs() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_weightfs"))
+}
+
+/// Runs the program; returns its exit status, stdout and stderr.
+pub fn run<I, S>(args: I) -> (i32, String, String)
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<std::ffi::OsStr>,
+{
+    let output = weightfs().args(args).output().unwrap();
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+/// Runs the program, which must succeed; returns stdout.
+pub fn ok<I, S>(args: I) -> String
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<std::ffi::OsStr>,
+{
+    let (status, stdout, stderr) = run(args);
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    stdout
+}
+
+/// Bytes that do not compress, the same for the same seed.
+pub fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        // SplitMix64.
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        bytes.extend_from_slice(&(z ^ (z >> 31)).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Little-endian BF16 numbers that look like weights.
+pub fn weights(seed: u64, count: usize) -> Vec<u8> {
+    noise(seed, count * 2)
+        .chunks_exact(2)
+        .flat_map(|pair| {
+            [
+                pair[0],
+                (pair[1] & 0x81).rotate_left(7) | 0x3b | (pair[1] >> 5 & 4),
+            ]
+        })
+        .collect()
+}
+
+/// A tensor of a safetensors file: name, dtype, shape, bytes.
+pub type Tensor<'a> = (&'a str, &'a str, &'a [u64], Vec<u8>);
+
+/// A safetensors file with these tensors one behind the other.
+pub fn safetensors(tensors: &[Tensor<'_>]) -> Vec<u8> {
+    let mut entries = vec![String::from(r#""__metadata__":{"format":"pt"}"#)];
+    let mut data = Vec::new();
+    for (name, dtype, shape, bytes) in tensors {
+        let start = data.len();
+        data.extend_from_slice(bytes);
+        entries.push(format!(
+            r#""{name}":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{start},{}]}}"#,
+            data.len()
+        ));
+    }
+    with_header(&format!("{{{}}}", entries.join(",")), &data)
+}
+
+/// A file with this header, padded to 8 bytes, and these bytes behind it.
+pub fn with_header(header: &str, data: &[u8]) -> Vec<u8> {
+    let mut header = header.to_owned();
+    while !header.len().is_multiple_of(8) {
+        header.push(' ');
+    }
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend_from_slice(header.as_bytes());
+    file.extend_from_slice(data);
+    file
+}
+
+/// A model of about `mib` MiB with tensors of several types and sizes.
+pub fn model(seed: u64, mib: usize) -> Vec<u8> {
+    let rows = mib * 512;
+    safetensors(&[
+        (
+            "embed",
+            "BF16",
+            &[rows as u64, 512],
+            weights(seed, rows * 512),
+        ),
+        ("norm", "F32", &[512], noise(seed + 1, 2048)),
+        ("steps", "I64", &[], 12345u64.to_le_bytes().to_vec()),
+        (
+            "head",
+            "BF16",
+            &[rows as u64, 512],
+            weights(seed + 2, rows * 512),
+        ),
+        ("mask", "BOOL", &[100_000], vec![1; 100_000]),
+    ])
+}
+
+/// `weightfs mount` in a process of its own. A watchdog ends it, and with it every request that
+/// waits for it, should the test not be done in time.
+pub struct Mount {
+    child: Option<Child>,
+    pub mountpoint: PathBuf,
+    done: Sender<()>,
+}
+
+/// No test of a mount takes longer, unless it says so.
+const LIMIT: Duration = Duration::from_secs(240);
+
+impl Mount {
+    pub fn start(source: &Path, mountpoint: &Path) -> Self {
+        Self::with(source, mountpoint, &[], LIMIT)
+    }
+
+    pub fn with(source: &Path, mountpoint: &Path, options: &[&str], limit: Duration) -> Self {
+        let mut command = weightfs();
+        command
+            .arg("mount")
+            .args(options)
+            .arg(source)
+            .arg(mountpoint);
+        Self::spawn(command, mountpoint, limit)
+    }
+
+    /// Starts a command that ends up as `weightfs mount`.
+    pub fn spawn(mut command: Command, mountpoint: &Path, limit: Duration) -> Self {
+        assert!(
+            Path::new("/dev/fuse").exists(),
+            "/dev/fuse is missing: the tests of mounts need it (modprobe fuse, or a container with \
+             --device /dev/fuse --cap-add SYS_ADMIN)"
+        );
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        assert!(line.starts_with("ready: "), "mount is not ready: {line:?}");
+        let (done, wait) = mpsc::channel();
+        let (pid, at) = (child.id(), mountpoint.to_path_buf());
+        std::thread::spawn(move || {
+            if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                eprintln!(
+                    "watchdog: {} took over {limit:?}; stacks follow",
+                    at.display()
+                );
+                stacks(pid);
+                abort(&at);
+                signal(pid, "KILL");
+            }
+        });
+        Self {
+            child: Some(child),
+            mountpoint: mountpoint.to_path_buf(),
+            done,
+        }
+    }
+
+    /// Process id of the daemon.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// Path of something in the mount.
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.mountpoint.join(relative)
+    }
+
+    /// Ends the daemon with SIGTERM; it must succeed.
+    pub fn stop(mut self) {
+        let status = self.end("TERM");
+        assert!(status.success(), "{status}");
+        assert!(!is_mounted(&self.mountpoint));
+    }
+
+    /// Waits for a daemon that was told to end otherwise.
+    pub fn wait(mut self) -> ExitStatus {
+        self.child.take().map(|mut child| wait(&mut child)).unwrap()
+    }
+
+    /// Kills the daemon and leaves the dead mount.
+    pub fn kill(mut self) {
+        self.end("KILL");
+    }
+
+    fn end(&mut self, name: &str) -> ExitStatus {
+        let mut child = self.child.take().unwrap();
+        signal(child.id(), name);
+        wait(&mut child)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // A test that failed: do not let it wait for what it still has open.
+            abort(&self.mountpoint);
+            signal(child.id(), "KILL");
+            let _ = child.wait();
+            let _ = Command::new("umount")
+                .arg("-l")
+                .arg(&self.mountpoint)
+                .output();
+        }
+        let _ = self.done.send(());
+    }
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if start.elapsed() > Duration::from_secs(30) {
+            stacks(child.id());
+            signal(child.id(), "KILL");
+            panic!("the daemon did not end; killed it");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends a signal to a process that the test started.
+pub fn signal(pid: u32, name: &str) {
+    let _ = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .output();
+}
+
+/// Aborts the connection of a mount: everything that waits for its daemon gets an error.
+fn abort(mountpoint: &Path) {
+    let Some(minor) = mount_line(mountpoint).and_then(|line| {
+        let device = line.split(' ').nth(2)?.to_owned();
+        Some(device.split(':').nth(1)?.to_owned())
+    }) else {
+        return;
+    };
+    let control = Path::new("/sys/fs/fuse/connections");
+    if fs::read_dir(control).map_or(true, |mut entries| entries.next().is_none()) {
+        let _ = Command::new("mount")
+            .args(["-t", "fusectl", "none"])
+            .arg(control)
+            .output();
+    }
+    let _ = fs::write(control.join(minor).join("abort"), "1");
+}
+
+/// What each thread of a process waits for.
+fn stacks(pid: u32) {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return;
+    };
+    for thread in threads.flatten() {
+        let read = |name| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+        eprintln!(
+            "{} {}\n{}",
+            read("comm").trim(),
+            read("wchan"),
+            read("stack")
+        );
+    }
+}
+
+fn mount_line(mountpoint: &Path) -> Option<String> {
+    let mountpoint = mountpoint.to_str()?;
+    fs::read_to_string("/proc/self/mountinfo")
+        .ok()?
+        .lines()
+        .filter(|line| line.split(' ').nth(4) == Some(mountpoint))
+        .map(str::to_owned)
+        .next_back()
+}
+
+/// True if anything is mounted there.
+pub fn is_mounted(mountpoint: &Path) -> bool {
+    mount_line(mountpoint).is_some()
+}
+
+/// A source directory and a mount point in a temporary directory.
+pub struct Place {
+    pub root: tempfile::TempDir,
+    pub source: PathBuf,
+    pub mountpoint: PathBuf,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().canonicalize().unwrap();
+        let (source, mountpoint) = (path.join("source"), path.join("mnt"));
+        fs::create_dir(&source).unwrap();
+        fs::create_dir(&mountpoint).unwrap();
+        Self {
+            root,
+            source,
+            mountpoint,
+        }
+    }
+
+    /// Writes a file of the source.
+    pub fn write(&self, relative: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.source.join(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Writes an archive `RELATIVE.wfz` of these bytes to the source.
+    pub fn pack(&self, relative: &str, bytes: &[u8]) -> PathBuf {
+        let original = self.root.path().join("to-pack");
+        fs::write(&original, bytes).unwrap();
+        let archive = self.source.join(format!("{relative}.wfz"));
+        fs::create_dir_all(archive.parent().unwrap()).unwrap();
+        ok([
+            "pack".as_ref(),
+            original.as_os_str(),
+            "-o".as_ref(),
+            archive.as_os_str(),
+            "--force".as_ref(),
+        ]);
+        archive
+    }
+
+    pub fn mount(&self) -> Mount {
+        Mount::start(&self.source, &self.mountpoint)
+    }
+}

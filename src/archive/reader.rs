@@ -100,11 +100,30 @@ impl ArchiveReader {
         decoder: &mut BlockDecoder,
         decoded: &mut [u8],
     ) -> Result<()> {
-        let mut decode = || {
-            let entry = self.find_entry(block)?;
-            decoder.decode_into(self.stored(&entry)?, entry.decoded_checksum, decoded)
-        };
-        self.with_place(block, decode())
+        self.with_stored(block, |entry, stored| {
+            decoder.decode_into(stored, entry.decoded_checksum, decoded)
+        })
+    }
+
+    /// As `decode_block`, and compares the checksum of the stored bytes as well, which finds what
+    /// decoding forgives, such as padding bits.
+    ///
+    /// # Errors
+    /// As `decode_block`.
+    pub fn verify_block(
+        &self,
+        block: u64,
+        decoder: &mut BlockDecoder,
+        decoded: &mut [u8],
+    ) -> Result<()> {
+        self.with_stored(block, |entry, stored| {
+            decoder.decode_into(stored, entry.decoded_checksum, decoded)?;
+            if checksum(stored) == entry.stored_checksum {
+                Ok(())
+            } else {
+                Err(Error::corrupt("the stored bytes fail their checksum"))
+            }
+        })
     }
 
     /// How a block was taken apart.
@@ -112,28 +131,10 @@ impl ArchiveReader {
     /// # Errors
     /// `Corrupt` if the block's header or its index page is damaged.
     pub fn block_header(&self, block: u64) -> Result<BlockHeader> {
-        let parse = || {
-            let stored = self.stored(&self.find_entry(block)?)?;
-            let span = self.geometry.block(block);
+        let span = self.geometry.block(block);
+        self.with_stored(block, |_, stored| {
             BlockHeader::parse(stored, span.map_or(0, |span| span.buffer_bytes()))
-        };
-        self.with_place(block, parse())
-    }
-
-    /// Compares the checksum of a block's stored bytes.
-    ///
-    /// # Errors
-    /// `Corrupt` if they are not those that were written.
-    pub fn check_stored(&self, block: u64) -> Result<()> {
-        let check = || {
-            let entry = self.find_entry(block)?;
-            if checksum(self.stored(&entry)?) == entry.stored_checksum {
-                Ok(())
-            } else {
-                Err(Error::corrupt("the stored bytes fail their checksum"))
-            }
-        };
-        self.with_place(block, check())
+        })
     }
 
     /// Compares everything that is not a block: length, both superblocks, both copies of the
@@ -196,12 +197,30 @@ impl ArchiveReader {
         Ok((IndexPage::parse(bytes, number)?, row))
     }
 
-    fn stored(&self, entry: &BlockEntry) -> Result<&[u8]> {
-        entry
-            .offset
-            .checked_add(u64::from(entry.stored_len))
-            .and_then(|end| self.bytes.slice(entry.offset..end))
-            .ok_or_else(|| Error::corrupt("the block lies behind the end of the archive"))
+    /// Passes the stored bytes of a block on to `read`, and gives back the memory they took: the
+    /// file may be far larger than memory, and who needs the block again finds it decoded.
+    fn with_stored<T>(
+        &self,
+        block: u64,
+        read: impl FnOnce(&BlockEntry, &[u8]) -> Result<T>,
+    ) -> Result<T> {
+        let read = || {
+            let entry = self.find_entry(block)?;
+            let range = entry
+                .offset
+                .checked_add(u64::from(entry.stored_len))
+                .map(|end| entry.offset..end);
+            let stored = range.clone().and_then(|range| self.bytes.slice(range));
+            let (Some(range), Some(stored)) = (range, stored) else {
+                return Err(Error::corrupt(
+                    "the block lies behind the end of the archive",
+                ));
+            };
+            let result = read(&entry, stored);
+            self.bytes.release(range);
+            result
+        };
+        self.with_place(block, read())
     }
 
     fn with_place<T>(&self, block: u64, result: Result<T>) -> Result<T> {

@@ -17,11 +17,15 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use memmap2::{Mmap, MmapOptions};
+use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
+
+/// What the kernel maps around a fault, unless its default was changed.
+const FAULT_WINDOW_BYTES: usize = 64 * 1024;
 
 /// A file mapped for reading.
 ///
@@ -58,6 +62,29 @@ impl MappedFile {
     /// The bytes of the file.
     pub fn as_slice(&self) -> &[u8] {
         self.map.as_ref().map_or(&[], |registered| &registered.map)
+    }
+
+    /// Gives back the memory that reading a range has mapped. The pages stay in the page cache;
+    /// who reads the range again maps them again.
+    pub fn release(&self, range: Range<usize>) {
+        let Some(registered) = &self.map else { return };
+        // A fault maps a whole window of pages that are in the page cache, so windows are released.
+        let start = range.start.min(registered.map.len()) / FAULT_WINDOW_BYTES * FAULT_WINDOW_BYTES;
+        let end = range
+            .end
+            .next_multiple_of(FAULT_WINDOW_BYTES)
+            .min(registered.map.len());
+        // SAFETY: the map is shared with the file and never written to through it, so a page that
+        // is dropped comes back with the bytes of the file.
+        let advised = unsafe {
+            registered.map.unchecked_advise_range(
+                UncheckedAdvice::DontNeed,
+                start,
+                end.saturating_sub(start),
+            )
+        };
+        // Only a wish: memory is all that depends on it.
+        let _ = advised;
     }
 }
 

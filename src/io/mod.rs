@@ -40,6 +40,15 @@ impl Bytes {
         self.as_slice().get(start..end)
     }
 
+    /// Gives back what memory reading a range has taken, where that is possible.
+    pub fn release(&self, range: Range<u64>) {
+        if let Self::Mapped(file) = self
+            && let (Ok(start), Ok(end)) = (range.start.try_into(), range.end.try_into())
+        {
+            file.release(start..end);
+        }
+    }
+
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Mapped(file) => file.as_slice(),

@@ -114,11 +114,8 @@ fn verify_reader(
                 .block(worker.block)
                 .expect("invariant: only blocks of the geometry are taken");
             worker.decoded.resize(span.buffer_bytes(), 0);
-            // Decoding proves the bytes that readers get; the stored checksum finds what decoding
-            // may forgive, such as padding bits.
             worker.problem = reader
-                .decode_block(worker.block, &mut worker.decoder, &mut worker.decoded)
-                .and_then(|()| reader.check_stored(worker.block))
+                .verify_block(worker.block, &mut worker.decoder, &mut worker.decoded)
                 .err();
             (monitor.progress)(worker.decoded.len() as u64);
             Ok(())

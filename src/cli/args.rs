@@ -127,6 +127,10 @@ pub(super) struct MountArgs {
     /// Threads that answer reads [default: two a core]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<NonZeroUsize>,
+    /// How far the kernel reads ahead of a sequential reader (only root can change it; other users
+    /// get 128K)
+    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = size::parse)]
+    pub(super) readahead: u64,
     /// Let other users read, as far as owner and permissions of the source files allow (for users
     /// other than root, user_allow_other must be set in /etc/fuse.conf)
     #[arg(long)]

@@ -22,6 +22,7 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     log_to_stderr()?;
     let mut options = MountOptions {
         cache_bytes: args.cache_size,
+        readahead_bytes: args.readahead,
         allow_other: args.allow_other,
         ttl: Duration::from_secs_f64(args.ttl),
         ..MountOptions::default()

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fuser::{Config, Session, SessionACL};
 
 use super::connection::{connect, disconnect};
-use super::mountinfo::{self, FILE_SYSTEM_TYPE};
+use super::mountinfo::{self, mount_at};
 use super::server::Server;
 use crate::error::{Error, Result};
 use crate::fs::{ModelTree, Source};
@@ -21,6 +21,8 @@ pub struct MountOptions {
     pub cache_bytes: usize,
     /// Threads that answer the kernel.
     pub threads: NonZeroUsize,
+    /// How far the kernel reads ahead of a sequential reader; only root can change it.
+    pub readahead_bytes: u64,
     /// Let other users read, as far as the permissions of the source allow.
     pub allow_other: bool,
     /// How long the kernel may believe a name before it asks again.
@@ -34,6 +36,8 @@ impl Default for MountOptions {
             cache_bytes: 256 << 20,
             // More than one a core, so that those that wait for the disk keep nobody from decoding.
             threads: cores.saturating_mul(NonZeroUsize::MIN.saturating_add(1)),
+            // Beyond this, reads get no faster and the first byte of a file comes later.
+            readahead_bytes: 4 << 20,
             allow_other: false,
             ttl: Duration::from_secs(1),
         }
@@ -87,7 +91,10 @@ pub fn mount(mut source: Source, mountpoint: &Path, options: &MountOptions) -> R
             .spawn(move || session.run())
     };
     match serve() {
-        Ok(server) => Ok(Mounted { mountpoint, server }),
+        Ok(server) => {
+            set_readahead(&mountpoint, options.readahead_bytes);
+            Ok(Mounted { mountpoint, server })
+        }
         Err(error) => {
             // Nobody would ever answer there.
             let _ = disconnect(&mountpoint, true);
@@ -129,7 +136,7 @@ impl Unmounter {
     /// # Errors
     /// `Io` if the system refuses.
     pub fn unmount(&self) -> Result<Unmount> {
-        if mountinfo::type_at(&self.mountpoint)?.as_deref() != Some(FILE_SYSTEM_TYPE) {
+        if !is_ours(&self.mountpoint)? {
             // Somebody else did already.
             return Ok(Unmount::Done);
         }
@@ -150,7 +157,7 @@ impl Unmounter {
 /// `InvalidInput` if there is no mount of ours, or if files are open and `lazy` is not set.
 pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
     let canonical = canonical(mountpoint)?;
-    if mountinfo::type_at(&canonical)?.as_deref() != Some(FILE_SYSTEM_TYPE) {
+    if !is_ours(&canonical)? {
         return Err(Error::InvalidInput(format!(
             "{} is not a weightfs mount",
             mountpoint.display()
@@ -172,7 +179,7 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
 /// Makes sure that nothing of ours is mounted there: a dead mount is removed, a live one refused.
 fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
     let canonical = canonical(mountpoint)?;
-    let ours = mountinfo::type_at(&canonical)?.as_deref() == Some(FILE_SYSTEM_TYPE);
+    let ours = is_ours(&canonical)?;
     let dead = matches!(
         mountpoint.metadata(),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOTCONN | libc::ECONNABORTED))
@@ -194,6 +201,31 @@ fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
             mountpoint.display()
         ))),
         (false, false) => Ok(()),
+    }
+}
+
+fn is_ours(mountpoint: &Path) -> Result<bool> {
+    Ok(mount_at(mountpoint)?.is_some_and(|line| line.is_ours()))
+}
+
+/// Sets how far the kernel reads ahead of a sequential reader. It offers a FUSE server no more than
+/// 128 KiB; an administrator may have more.
+fn set_readahead(mountpoint: &Path, bytes: u64) {
+    let kib = bytes.div_ceil(1024).to_string();
+    let set = || {
+        // Somebody was faster and has unmounted it again.
+        let Some(line) = mount_at(mountpoint)? else {
+            return Ok(());
+        };
+        let control = format!("/sys/class/bdi/{}/read_ahead_kb", line.device);
+        std::fs::write(&control, kib).map_err(|e| Error::io(format!("cannot write {control}"), e))
+    };
+    match set() {
+        Ok(()) => {}
+        Err(error) if error.errno() == libc::EACCES => {
+            tracing::debug!("readahead stays at the default: {error}");
+        }
+        Err(error) => tracing::warn!("readahead stays at the default: {error}"),
     }
 }
 

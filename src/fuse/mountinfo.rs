@@ -9,29 +9,48 @@ use crate::error::{Error, Result};
 /// The type our mounts have; the kernel knows what stands before the dot.
 pub(super) const FILE_SYSTEM_TYPE: &str = "fuse.weightfs";
 
-/// The type of the file system that was mounted last on a canonical path; `None` if none is.
+/// A line of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct MountLine {
+    /// Device number, as `major:minor`.
+    pub(super) device: String,
+    /// Canonical path.
+    mountpoint: PathBuf,
+    /// Type of the file system.
+    kind: String,
+}
+
+impl MountLine {
+    /// True for a mount of ours, of this process or another.
+    pub(super) fn is_ours(&self) -> bool {
+        self.kind == FILE_SYSTEM_TYPE
+    }
+}
+
+/// What was mounted last on a canonical path; `None` if nothing is.
 ///
 /// # Errors
 /// `Io` if `/proc` cannot be read.
-pub(super) fn type_at(mountpoint: &Path) -> Result<Option<String>> {
+pub(super) fn mount_at(mountpoint: &Path) -> Result<Option<MountLine>> {
     let text = std::fs::read("/proc/self/mountinfo")
         .map_err(|e| Error::io("cannot read /proc/self/mountinfo", e))?;
-    let found = text
+    Ok(text
         .split(|&byte| byte == b'\n')
         .filter_map(parse)
-        .rfind(|(path, _)| path == mountpoint);
-    Ok(found.map(|(_, kind)| kind))
+        .rfind(|line| line.mountpoint == mountpoint))
 }
 
-/// Mount point and type of a line.
-fn parse(line: &[u8]) -> Option<(PathBuf, String)> {
+fn parse(line: &[u8]) -> Option<MountLine> {
     let mut fields = line.split(|&byte| byte == b' ');
-    let mountpoint = fields.nth(4)?;
+    let device = fields.nth(2)?;
+    let mountpoint = fields.nth(1)?;
     let kind = fields.skip_while(|&field| field != b"-").nth(1)?;
-    Some((
-        unescape(mountpoint).into(),
-        String::from_utf8_lossy(kind).into_owned(),
-    ))
+    let text = |field| String::from_utf8_lossy(field).into_owned();
+    Some(MountLine {
+        device: text(device),
+        mountpoint: unescape(mountpoint).into(),
+        kind: text(kind),
+    })
 }
 
 /// Undoes the kernel's `\040` for characters that would end a field.
@@ -84,12 +103,13 @@ mod tests {
     #[test]
     fn lines_are_read_with_their_escapes_and_optional_fields() {
         let line = br"36 35 98:0 / /mnt/a\040b\134 rw,noatime shared:1 master:2 - fuse.weightfs weightfs ro";
-        assert_eq!(
-            parse(line),
-            Some((PathBuf::from("/mnt/a b\\"), "fuse.weightfs".into()))
-        );
-        let bare = b"36 35 98:0 / /mnt rw - ext4 /dev/x rw";
-        assert_eq!(parse(bare), Some((PathBuf::from("/mnt"), "ext4".into())));
+        let line = parse(line).unwrap();
+        assert_eq!(line.device, "98:0");
+        assert_eq!(line.mountpoint, Path::new("/mnt/a b\\"));
+        assert!(line.is_ours());
+        let bare = parse(b"36 35 98:0 / /mnt rw - ext4 /dev/x rw").unwrap();
+        assert_eq!(bare.mountpoint, Path::new("/mnt"));
+        assert!(!bare.is_ours());
         assert_eq!(parse(b""), None);
     }
 }

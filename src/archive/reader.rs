@@ -24,11 +24,18 @@ impl ArchiveReader {
     /// Opens an archive: reads the superblock and the short table of extents, nothing else.
     ///
     /// # Errors
-    /// `Io` if the file cannot be opened, otherwise as `from_bytes`.
+    /// `Io` if the file cannot be opened, `InvalidInput` if it is no regular file, otherwise as
+    /// `from_bytes`.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path)
-            .map_err(|e| Error::io(format!("cannot open {}", path.display()), e))?;
-        Self::from_file(&file, path)
+        let cannot = |e| Error::io(format!("cannot open {}", path.display()), e);
+        // Before opening: opening a FIFO would wait for a writer.
+        if !path.metadata().map_err(cannot)?.is_file() {
+            return Err(Error::InvalidInput(format!(
+                "{}: not a weightfs archive: it is not a regular file",
+                path.display()
+            )));
+        }
+        Self::from_file(&File::open(path).map_err(cannot)?, path)
     }
 
     /// As `open`, for a file that is open already; `path` is its name in messages.

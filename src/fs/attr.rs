@@ -42,8 +42,6 @@ pub struct Attr {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// True for the file of an archive: what it holds never changes under this inode.
-    pub archived: bool,
 }
 
 impl Attr {
@@ -61,7 +59,6 @@ impl Attr {
             nlink: u32::try_from(meta.nlink()).unwrap_or(u32::MAX),
             uid: meta.uid(),
             gid: meta.gid(),
-            archived: false,
         }
     }
 
@@ -71,7 +68,6 @@ impl Attr {
         Self {
             size: superblock.original_bytes,
             mtime: superblock.modified(),
-            archived: true,
             ..Self::plain(inode, Kind::File, meta)
         }
     }

@@ -25,7 +25,7 @@ pub struct MountOptions {
     pub readahead_bytes: u64,
     /// Let other users read, as far as the permissions of the source allow.
     pub allow_other: bool,
-    /// How long the kernel may believe a name before it asks again.
+    /// How long the kernel may believe names and attributes before it asks again.
     pub ttl: Duration,
 }
 

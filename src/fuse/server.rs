@@ -32,17 +32,13 @@ const MAX_BACKGROUND: u16 = 128;
 const CONGESTION_THRESHOLD: u16 = 96;
 /// What `stat` advises as the size of a read; programs that read past the page cache align to it.
 const IO_BLOCK_BYTES: u32 = 4096;
-/// How long the kernel may believe attributes of an archived file: they belong to a generation,
-/// and another generation is another inode.
-const ARCHIVED_ATTR_TTL: Duration = Duration::from_secs(3600);
-
 /// Messages that are not logged again while they are among so many last ones.
 const MESSAGES_KEPT: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
 
 /// Answers the kernel.
 pub(super) struct Server {
     tree: ModelTree,
-    /// How long the kernel may believe names, and attributes of what is not an archive.
+    /// How long the kernel may believe names and attributes.
     ttl: Duration,
     directories: Mutex<HashMap<u64, Arc<Vec<DirEntry>>>>,
     next_directory: AtomicU64,
@@ -58,14 +54,6 @@ impl Server {
             directories: Mutex::default(),
             next_directory: AtomicU64::new(1),
             logged: Mutex::new(LruCache::new(MESSAGES_KEPT)),
-        }
-    }
-
-    fn attr_ttl(&self, attr: &Attr) -> Duration {
-        if attr.archived {
-            ARCHIVED_ATTR_TTL
-        } else {
-            self.ttl
         }
     }
 
@@ -110,9 +98,8 @@ impl Filesystem for Server {
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         match self.tree.lookup(parent.0, name) {
             Ok(attr) => {
-                let attr_ttl = self.attr_ttl(&attr);
-                let file_attr = file_attr(&attr);
-                reply.entry_with_ttls(&attr_ttl, &self.ttl, &file_attr, Generation(0));
+                // Inode numbers name generations already.
+                reply.entry(&self.ttl, &file_attr(&attr), Generation(0));
             }
             Err(error) => reply.error(self.errno("lookup", &error)),
         }
@@ -134,7 +121,7 @@ impl Filesystem for Server {
             None => self.tree.attr(inode.0),
         };
         match attr {
-            Ok(attr) => reply.attr(&self.attr_ttl(&attr), &file_attr(&attr)),
+            Ok(attr) => reply.attr(&self.ttl, &file_attr(&attr)),
             Err(error) => reply.error(self.errno("getattr", &error)),
         }
     }

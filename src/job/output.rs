@@ -29,13 +29,13 @@ impl OutputFile {
     /// # Errors
     /// `InvalidInput` if `path` exists and `force` is not set, `Io` if nothing can be written there.
     pub(super) fn create(path: &Path, force: bool) -> Result<Self> {
-        refuse_existing(path, force)?;
         if path.is_dir() {
             return Err(Error::InvalidInput(format!(
                 "{} is a directory; name a file with -o",
                 path.display()
             )));
         }
+        refuse_existing(path, force)?;
         let temporary = temporary_name()
             .tempfile_in(parent(path))
             .map_err(|e| Error::io(format!("cannot write {}", path.display()), e))?;

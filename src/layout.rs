@@ -152,7 +152,9 @@ fn merged_element(last: &Extent, next: &Extent, least_bytes: u64) -> Option<Elem
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::Geometry;
     use ElementType::{Bf16, Bytes, F32, I64};
+    use proptest::prelude::*;
 
     fn typed(pieces: &[(u64, u64, ElementType)]) -> Vec<TypedRange> {
         pieces
@@ -166,7 +168,7 @@ mod tests {
 
     fn tiled(pieces: &[(u64, u64, ElementType)], file_bytes: u64) -> Vec<(u64, ElementType)> {
         let extents = tile(100, &typed(pieces), file_bytes);
-        crate::format::Geometry::new(4096, &extents).unwrap();
+        Geometry::new(4096, &extents).unwrap();
         extents.iter().map(|e| (e.len, e.element)).collect()
     }
 
@@ -217,5 +219,25 @@ mod tests {
         assert_eq!(tiled(&[(100, 100, F32)], 100), [(100, Bytes)]);
         let nested = [(100, 3 * M, Bf16), (M, 2 * M, F32)];
         assert_eq!(tiled(&nested, 3 * M), [(100, Bytes), (3 * M - 100, Bf16)]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_header_says_extents_tile_the_file(
+            pieces in prop::collection::vec(
+                (0u64..300_000, 0u64..200_000, prop::sample::select(ElementType::ALL)), 0..30),
+            file_bytes in 100u64..600_000,
+        ) {
+            let mut ranges: Vec<_> = pieces
+                .into_iter()
+                .map(|(start, len, element)| {
+                    let start = (100 + start).min(file_bytes);
+                    TypedRange { range: start..(start + len).min(file_bytes), element }
+                })
+                .collect();
+            ranges.sort_by_key(|typed| (typed.range.start, typed.range.end));
+            let geometry = Geometry::new(4096, &tile(100, &ranges, file_bytes)).unwrap();
+            prop_assert_eq!(geometry.original_bytes(), file_bytes);
+        }
     }
 }

@@ -5,12 +5,12 @@
 //! was read already; this one is for blocks that several reads share.
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use lru::LruCache;
 
 use crate::error::Result;
+use crate::sync::lock;
 
 /// Names a block of a generation of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,9 @@ pub type Block = Arc<Vec<u8>>;
 /// Buffers of evicted blocks that are kept for the next ones, so that a cache that is full
 /// allocates nothing.
 const SPARE_BUFFERS: usize = 8;
+
+/// What an entry takes beside its block: key, links, counters.
+const ENTRY_BYTES: usize = 200;
 
 /// The cache. All methods may be called from many threads at once.
 #[derive(Debug)]
@@ -128,6 +131,10 @@ impl BlockCache {
             flight,
             block: None,
         };
+        if buffer.capacity() > 2 * len {
+            // That of a larger block: it would count for more than it holds.
+            buffer = Vec::new();
+        }
         buffer.resize(len, 0);
         decode(&mut buffer)?;
         let block = Arc::new(buffer);
@@ -160,23 +167,28 @@ impl Drop for LandOnDrop<'_> {
 
 impl State {
     fn keep(&mut self, key: BlockKey, block: &Block, budget_bytes: usize) {
-        let Some(room) = budget_bytes.checked_sub(block.len()) else {
+        let Some(room) = budget_bytes.checked_sub(cost(block)) else {
             return;
         };
         while self.bytes > room {
             let Some((_, evicted)) = self.blocks.pop_lru() else {
                 break;
             };
-            self.bytes -= evicted.len();
+            self.bytes -= cost(&evicted);
             if let Some(buffer) = Arc::into_inner(evicted)
                 && self.spare.len() < SPARE_BUFFERS
             {
                 self.spare.push(buffer);
             }
         }
-        self.bytes += block.len();
+        self.bytes += cost(block);
         self.blocks.put(key, Arc::clone(block));
     }
+}
+
+/// What a cached block takes of the budget.
+fn cost(block: &Block) -> usize {
+    block.capacity() + ENTRY_BYTES
 }
 
 impl Flight {
@@ -201,47 +213,6 @@ impl Flight {
             }
         }
     }
-}
-
-/// Things that are costly to make, of which each user needs one for itself for a moment.
-#[derive(Debug)]
-pub struct Pool<T> {
-    idle: Mutex<Vec<T>>,
-    most_idle: NonZeroUsize,
-}
-
-impl<T> Pool<T> {
-    /// A pool that keeps at most `most_idle` things that nobody uses.
-    pub const fn new(most_idle: NonZeroUsize) -> Self {
-        Self {
-            idle: Mutex::new(Vec::new()),
-            most_idle,
-        }
-    }
-
-    /// Lends a thing from the pool to `use_it`, or a new one if all are in use.
-    ///
-    /// # Errors
-    /// That of `make` or of `use_it`.
-    pub fn with<R>(
-        &self,
-        make: impl FnOnce() -> Result<T>,
-        use_it: impl FnOnce(&mut T) -> Result<R>,
-    ) -> Result<R> {
-        let idle = lock(&self.idle).pop();
-        let mut thing = idle.map_or_else(make, Ok)?;
-        let result = use_it(&mut thing);
-        let mut idle = lock(&self.idle);
-        if idle.len() < self.most_idle.get() {
-            idle.push(thing);
-        }
-        result
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing in this module panics while it holds a lock and has half changed what it guards.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -269,18 +240,18 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_goes_first_and_the_budget_holds() {
-        let cache = BlockCache::new(300);
+        let cache = BlockCache::new(300 + 3 * ENTRY_BYTES);
         assert!(load(&cache, 1, 100) && load(&cache, 2, 100) && load(&cache, 3, 100));
         assert!(!load(&cache, 1, 100));
         assert!(load(&cache, 4, 100));
         assert!(!load(&cache, 1, 100));
         assert!(load(&cache, 2, 100));
-        assert_eq!(cache.cached_bytes(), 300);
-        assert!(load(&cache, 5, 250));
-        assert_eq!(cache.cached_bytes(), 250);
-        assert!(load(&cache, 6, 301) && load(&cache, 6, 301));
-        assert_eq!(cache.cached_bytes(), 250);
-        assert!(!load(&cache, 5, 250));
+        assert_eq!(cache.cached_bytes(), 300 + 3 * ENTRY_BYTES);
+        assert!(load(&cache, 5, 700));
+        assert_eq!(cache.cached_bytes(), 700 + ENTRY_BYTES);
+        assert!(load(&cache, 6, 701) && load(&cache, 6, 701));
+        assert_eq!(cache.cached_bytes(), 700 + ENTRY_BYTES);
+        assert!(!load(&cache, 5, 700));
     }
 
     #[test]

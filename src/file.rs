@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
-use crate::cache::{Block, BlockCache, BlockKey, Pool};
+use crate::cache::{Block, BlockCache, BlockKey};
 use crate::error::{Error, Result};
+use crate::sync::Pool;
 
 /// What all files of a mount share: the cache, and what a read needs while it runs.
 pub struct ReadShared {

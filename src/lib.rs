@@ -19,5 +19,6 @@ pub mod layout;
 pub mod pipeline;
 pub mod plane;
 pub mod safetensors;
+pub mod sync;
 
 pub use error::{Error, Result};

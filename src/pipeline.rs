@@ -6,9 +6,10 @@
 //! which makes them the places for sequential work: reading, hashing, writing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::sync::lock;
 
 /// Runs all items through `take`, `work` and `hand_over` on one thread a worker.
 ///
@@ -117,10 +118,6 @@ impl<T, H> Drop for StopOnDrop<'_, '_, T, H> {
         let _sink = lock(&self.0.sink);
         self.0.turn.notify_all();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// From the lowest rank to the highest, as the bytes flow from the disk to the reader.
 const RANKS: &[&str] = &[
     "error",
+    "sync",
     "io",
     "format",
     "plane",

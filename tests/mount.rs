@@ -422,7 +422,7 @@ fn an_archive_truncated_under_the_mount_costs_its_readers_an_error_and_nobody_el
 fn signals_and_umount_end_the_daemon_cleanly() {
     let place = Place::new();
     place.pack("m", b"decoded");
-    for name in ["INT", "TERM"] {
+    for name in ["INT", "TERM", "HUP"] {
         let mount = place.mount();
         signal(mount.pid(), name);
         assert!(mount.wait().success());
@@ -493,9 +493,89 @@ fn a_source_can_be_mounted_over_itself() {
 }
 
 #[test]
+fn a_killed_mount_over_its_own_source_is_recovered() {
+    let place = Place::new();
+    place.pack("m", b"decoded");
+    Mount::start(&place.source, &place.source).kill();
+    let mount = Mount::start(&place.source, &place.source);
+    assert_eq!(fs::read(place.source.join("m")).unwrap(), b"decoded");
+    mount.stop();
+}
+
+#[test]
+fn a_daemon_ends_its_own_mount_and_no_other() {
+    let place = Place::new();
+    place.pack("m", b"decoded");
+    let first = place.mount();
+    let open = File::open(first.path("m")).unwrap();
+    ok([
+        "umount".as_ref(),
+        "--lazy".as_ref(),
+        place.mountpoint.as_os_str(),
+    ]);
+    let second = place.mount();
+    // It has nothing to unmount any more; the second signal ends it all the same.
+    signal(first.pid(), "TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(is_mounted(&place.mountpoint));
+    signal(first.pid(), "TERM");
+    assert_eq!(first.wait().code(), Some(2));
+    drop(open);
+    assert_eq!(fs::read(second.path("m")).unwrap(), b"decoded");
+    second.stop();
+}
+
+#[test]
+fn a_mount_point_may_be_reached_through_a_link() {
+    let place = Place::new();
+    place.pack("m", b"decoded");
+    let link = place.root.path().join("link");
+    symlink(&place.mountpoint, &link).unwrap();
+    let mount = Mount::start(&place.source, &link);
+    let (status, _, stderr) = run(["mount".as_ref(), place.source.as_os_str(), link.as_os_str()]);
+    assert!(status == 2 && stderr.contains("already"), "{stderr}");
+    ok(["umount".as_ref(), link.as_os_str()]);
+    assert!(mount.wait().success());
+}
+
+#[test]
+fn the_daemon_outlives_whoever_reads_its_messages() {
+    let place = Place::new();
+    place.pack("m", b"decoded");
+    for i in 0..3000 {
+        place.write(&format!("broken{i}.wfz"), b"no archive");
+    }
+    let mut command = weightfs();
+    command
+        .args([
+            "mount".as_ref(),
+            place.source.as_os_str(),
+            place.mountpoint.as_os_str(),
+        ])
+        .stderr(std::process::Stdio::piped());
+    // The pipe stays open and full, and then is closed.
+    let mut mount = Mount::spawn(command, &place.mountpoint, Duration::from_secs(60));
+    for i in 0..3000 {
+        assert!(fs::metadata(mount.path(format!("broken{i}"))).is_err());
+    }
+    assert_eq!(fs::read(mount.path("m")).unwrap(), b"decoded");
+    mount.close_stderr();
+    for i in 0..3000 {
+        assert!(fs::metadata(mount.path(format!("broken{i}"))).is_err());
+    }
+    assert_eq!(fs::read(mount.path("m")).unwrap(), b"decoded");
+    mount.stop();
+}
+
+#[test]
 fn one_archive_can_be_mounted() {
     let place = Place::new();
     let archive = place.pack("m", b"decoded");
+    let beside = place.source.join("mnt");
+    fs::create_dir(&beside).unwrap();
+    let mount = Mount::start(&archive, &beside);
+    assert_eq!(fs::read(mount.path("m")).unwrap(), b"decoded");
+    mount.stop();
     let mount = Mount::start(&archive, &place.mountpoint);
     assert_eq!(fs::read_dir(mount.path("")).unwrap().count(), 1);
     assert_eq!(fs::read(mount.path("m")).unwrap(), b"decoded");

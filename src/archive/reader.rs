@@ -1,6 +1,7 @@
 //! Reads an archive: opens it in constant time and decodes any block.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::block::BlockDecoder;
@@ -188,11 +189,15 @@ impl ArchiveReader {
             return Err(Error::corrupt("there is no such block"));
         }
         let [first, second] = self.superblock.table_copies();
-        let (page, row) = self.index_page(first.index.start, block).or_else(|error| {
-            self.index_page(second.index.start, block)
-                .map_err(|_| error)
-        })?;
-        page.entry(row)
+        let find = |index: &Range<u64>| {
+            let (page, row) = self.index_page(index.start, block)?;
+            page.entry(row)
+        };
+        find(&first.index).or_else(|error| {
+            // Should the file have shrunk under us, see it as it is the next time.
+            self.bytes.release(first.index.clone());
+            find(&second.index).map_err(|_| error)
+        })
     }
 
     fn index_page(&self, index: u64, block: u64) -> Result<(IndexPage<'_>, u64)> {
@@ -201,7 +206,10 @@ impl ArchiveReader {
             .bytes
             .slice(index + range.start..index + range.end)
             .ok_or_else(|| Error::corrupt("the index lies behind the end of the archive"))?;
-        Ok((IndexPage::parse(bytes, number)?, row))
+        Ok((
+            IndexPage::parse(bytes, number, self.superblock.archive_id())?,
+            row,
+        ))
     }
 
     /// Passes the stored bytes of a block on to `read`, and gives back the memory they took: the
@@ -213,19 +221,15 @@ impl ArchiveReader {
     ) -> Result<T> {
         let read = || {
             let entry = self.find_entry(block)?;
-            let range = entry
-                .offset
-                .checked_add(u64::from(entry.stored_len))
-                .map(|end| entry.offset..end);
-            let stored = range.clone().and_then(|range| self.bytes.slice(range));
-            let (Some(range), Some(stored)) = (range, stored) else {
-                return Err(Error::corrupt(
-                    "the block lies behind the end of the archive",
-                ));
-            };
-            let result = read(&entry, stored);
+            let range = entry.offset..entry.offset.saturating_add(entry.stored_len.into());
+            let stored = self.bytes.slice(range.clone());
+            let result = stored.map(|stored| read(&entry, stored));
             self.bytes.release(range);
-            result
+            result.unwrap_or_else(|| {
+                Err(Error::corrupt(
+                    "the block lies behind the end of the archive",
+                ))
+            })
         };
         self.with_place(block, read())
     }

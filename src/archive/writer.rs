@@ -5,8 +5,8 @@ use std::io;
 
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockEntry, Geometry, INDEX_PAGE_ENTRIES, SUPERBLOCK_BYTES, Superblock, checksum,
-    encode_index_page,
+    BlockEntry, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, SUPERBLOCK_BYTES,
+    Superblock, checksum, encode_index_page, seal_index_page,
 };
 use crate::io::{read_full_at, write_all_at};
 
@@ -97,7 +97,7 @@ impl<'a> ArchiveWriter<'a> {
         let extents = self.geometry.encode();
         self.write(&extents, TABLES_AT)?;
         let tables_copy = self.blocks_at;
-        let tables_end = self.copy_tables(tables_copy)?;
+        let tables_end = tables_copy + (self.index_at - TABLES_AT);
         let superblock = Superblock {
             block_bytes: u32::try_from(self.geometry.block_bytes())
                 .expect("invariant: at most MAX_BLOCK_BYTES"),
@@ -113,6 +113,8 @@ impl<'a> ArchiveWriter<'a> {
             tables_copy,
             extents_checksum: checksum(&extents),
         };
+        self.write(&extents, tables_copy)?;
+        self.seal_index(superblock.archive_id(), tables_copy + extents.len() as u64)?;
         let bytes = superblock.encode();
         self.write(&bytes, tables_end)?;
         self.write(&bytes, 0)?;
@@ -120,7 +122,7 @@ impl<'a> ArchiveWriter<'a> {
     }
 
     fn write_page(&mut self) -> Result<()> {
-        let page = encode_index_page(self.pages_written, &self.page);
+        let page = encode_index_page(self.pages_written, 0, &self.page);
         self.write(&page, self.index_at)?;
         self.index_at += page.len() as u64;
         self.pages_written += 1;
@@ -128,26 +130,26 @@ impl<'a> ArchiveWriter<'a> {
         Ok(())
     }
 
-    /// Copies the tables from the front to `to`; returns where the copy ends.
-    fn copy_tables(&self, to: u64) -> Result<u64> {
-        let mut buffer = vec![0; 64 * 1024];
-        let (mut from, mut to) = (TABLES_AT, to);
-        while from < self.index_at {
-            let left = usize::try_from(self.index_at - from).unwrap_or(usize::MAX);
-            let chunk = &mut buffer[..left.min(64 * 1024)];
-            let read = read_full_at(self.file, chunk, from)
-                .map_err(|e| Error::io("cannot read back the tables", e))?;
-            if read < chunk.len() {
-                return Err(Error::io(
-                    "cannot read back the tables",
-                    io::ErrorKind::UnexpectedEof.into(),
-                ));
+    /// Says in each page of the index which archive it belongs to, and writes the copy at `to`.
+    fn seal_index(&self, archive_id: u64, to: u64) -> Result<()> {
+        let cannot = |e| Error::io("cannot read back the index", e);
+        let start = TABLES_AT + self.geometry.encode().len() as u64;
+        let mut page = Vec::new();
+        let mut block = 0;
+        while block < self.geometry.block_count() {
+            let (_, range, _) = IndexPage::place(block, self.geometry.block_count());
+            page.resize(INDEX_PAGE_BYTES, 0);
+            let len = usize::try_from(range.end - range.start).unwrap_or(INDEX_PAGE_BYTES);
+            page.truncate(len);
+            if read_full_at(self.file, &mut page, start + range.start).map_err(cannot)? < len {
+                return Err(cannot(io::ErrorKind::UnexpectedEof.into()));
             }
-            self.write(chunk, to)?;
-            from += chunk.len() as u64;
-            to += chunk.len() as u64;
+            seal_index_page(&mut page, archive_id);
+            self.write(&page, start + range.start)?;
+            self.write(&page, to + range.start)?;
+            block += INDEX_PAGE_ENTRIES;
         }
-        Ok(to)
+        Ok(())
     }
 
     fn write(&self, bytes: &[u8], at: u64) -> Result<()> {

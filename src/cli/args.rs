@@ -124,8 +124,8 @@ pub(super) struct MountArgs {
     /// Budget of decoded blocks that are kept for further reads
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::parse_usize)]
     pub(super) cache_size: usize,
-    /// Threads that answer reads [default: two a core]
-    #[arg(long, value_name = "N")]
+    /// Threads that answer reads, 1 to 256 [default: two a core]
+    #[arg(long, value_name = "N", value_parser = mount_threads)]
     pub(super) threads: Option<NonZeroUsize>,
     /// How far the kernel reads ahead of a sequential reader (only root can change it; other users
     /// get 128K)
@@ -165,6 +165,13 @@ pub(super) struct DemoArgs {
     /// Print one JSON object instead of a table
     #[arg(long)]
     pub(super) json: bool,
+}
+
+fn mount_threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .ok()
+        .filter(|threads: &NonZeroUsize| threads.get() <= 256)
+        .ok_or_else(|| format!("'{text}' is not a number of threads from 1 to 256"))
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -11,6 +11,7 @@ mod report;
 mod sample_model;
 mod size;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -42,7 +43,8 @@ pub fn run() -> ExitCode {
         Ok(Outcome::DamageFound) => ExitCode::from(1),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("weightfs: {error}");
+            // Not eprintln!, which panics where nobody reads stderr any more.
+            let _ = writeln!(std::io::stderr(), "weightfs: {error}");
             ExitCode::from(2)
         }
     }
@@ -50,7 +52,6 @@ pub fn run() -> ExitCode {
 
 /// Prints a line of data; a reader that went away is an error that `run` knows.
 fn print(text: &str) -> Result<()> {
-    use std::io::Write;
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")
         .and_then(|()| stdout.flush())

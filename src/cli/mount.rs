@@ -1,16 +1,16 @@
 //! `mount` and `umount`.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
 
 use super::args::{MountArgs, UmountArgs};
 use super::{Outcome, print};
 use crate::error::{Error, Result};
-use crate::fs::Source;
 use crate::fuse::{self, MountOptions, Unmount, Unmounter};
 
 /// Names what is logged, in the syntax of the tracing libraries, e.g. `weightfs=debug`.
@@ -32,8 +32,8 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     }
     // Before mounting, so that no signal falls in between.
     let signals =
-        Signals::new([SIGINT, SIGTERM]).map_err(|e| Error::io("cannot handle signals", e))?;
-    let mounted = fuse::mount(Source::open(&args.src)?, &args.mountpoint, &options)?;
+        Signals::new(ending_signals()).map_err(|e| Error::io("cannot handle signals", e))?;
+    let mounted = fuse::mount(&args.src, &args.mountpoint, &options)?;
     let unmounter = mounted.unmounter();
     std::thread::spawn(move || unmount_on(signals, &unmounter));
     fuse::supervisor().ready(&format!(
@@ -47,6 +47,23 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// The signals that unmount. A terminal that goes away is one, unless whoever started the program
+/// (nohup) said that it is not.
+fn ending_signals() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    let hangup_is_ignored = ignored >> (SIGHUP - 1) & 1 == 1;
+    let mut signals = vec![SIGINT, SIGTERM];
+    if !hangup_is_ignored {
+        signals.push(SIGHUP);
+    }
+    signals
+}
+
 /// The first signal unmounts; another one ends the process, whoever is still reading.
 fn unmount_on(mut signals: Signals, unmounter: &Unmounter) {
     let mut again = false;
@@ -55,6 +72,7 @@ fn unmount_on(mut signals: Signals, unmounter: &Unmounter) {
             tracing::warn!("ending at once; readers get an error");
             std::process::exit(2);
         }
+        again = true;
         fuse::supervisor().stopping();
         match unmounter.unmount() {
             Ok(Unmount::Done) => {}
@@ -63,12 +81,8 @@ fn unmount_on(mut signals: Signals, unmounter: &Unmounter) {
                     "files are still open; the mount point is free, and this process ends when \
                      they are closed, or at once on another signal"
                 );
-                again = true;
             }
-            Err(error) => {
-                tracing::error!("{error}");
-                again = true;
-            }
+            Err(error) => tracing::error!("{error}"),
         }
     }
 }
@@ -78,16 +92,43 @@ pub(super) fn umount(args: &UmountArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Messages that wait to be written; what comes when so many wait is dropped.
+const MESSAGES_WAITING: usize = 1000;
+
+/// Logs through a thread of its own: whoever reads stderr may be slow or gone, and must keep no
+/// reader of the mount waiting.
 fn log_to_stderr() -> Result<()> {
     let wanted = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| DEFAULT_LOG.into());
     let filter = EnvFilter::try_new(&wanted)
         .map_err(|e| Error::InvalidInput(format!("{LOG_VARIABLE}={wanted}: {e}")))?;
+    let (send, receive) = std::sync::mpsc::sync_channel::<Vec<u8>>(MESSAGES_WAITING);
+    std::thread::spawn(move || {
+        for message in receive {
+            // There is nowhere to say that it cannot be said.
+            let _ = io::stderr().write_all(&message);
+        }
+    });
     // Whoever set a subscriber before wants to keep it.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(move || LogWriter(send.clone()))
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
+        .log_internal_errors(false)
         .try_init();
     Ok(())
+}
+
+/// Takes one message, and never waits.
+struct LogWriter(SyncSender<Vec<u8>>);
+
+impl Write for LogWriter {
+    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
+        let _ = self.0.try_send(message.to_vec());
+        Ok(message.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

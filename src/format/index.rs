@@ -9,7 +9,9 @@ pub const INDEX_PAGE_ENTRIES: u64 = 127;
 /// Bytes of an entry, and of the trailer that closes a page.
 const ENTRY_BYTES: usize = 32;
 /// Bytes of a full page: its entries and the trailer.
+pub const INDEX_PAGE_BYTES: usize = 4096;
 const PAGE_BYTES: u64 = (INDEX_PAGE_ENTRIES + 1) * ENTRY_BYTES as u64;
+const _: () = assert!(PAGE_BYTES == INDEX_PAGE_BYTES as u64);
 /// The only kind of entry of version 1: the block's bytes lie in this archive.
 const KIND_STORED: u8 = 0;
 
@@ -68,17 +70,26 @@ pub fn index_bytes(block_count: u64) -> Option<u64> {
     full.checked_add(last)
 }
 
-/// Page `number` of the index as bytes. Every page but the last holds `INDEX_PAGE_ENTRIES`.
-pub fn encode_index_page(number: u64, entries: &[BlockEntry]) -> Vec<u8> {
+/// Page `number` of the index of the archive `archive_id` (`Superblock::archive_id`) as bytes. Every
+/// page but the last holds `INDEX_PAGE_ENTRIES`.
+pub fn encode_index_page(number: u64, archive_id: u64, entries: &[BlockEntry]) -> Vec<u8> {
     let mut page = vec![0; (entries.len() + 1) * ENTRY_BYTES];
     for (row, entry) in page.chunks_exact_mut(ENTRY_BYTES).zip(entries) {
         entry.encode(row);
     }
     let trailer = entries.len() * ENTRY_BYTES;
     field::put(&mut page, trailer, &number.to_le_bytes());
-    let sum = checksum(&page[..trailer + 24]);
-    field::put(&mut page, trailer + 24, &sum.to_le_bytes());
+    seal_index_page(&mut page, archive_id);
     page
+}
+
+/// Says which archive an encoded page belongs to. The writer knows that only when it has read the
+/// whole original, and until then gives its pages the id 0.
+pub fn seal_index_page(page: &mut [u8], archive_id: u64) {
+    let trailer = page.len() - ENTRY_BYTES;
+    field::put(page, trailer + 8, &archive_id.to_le_bytes());
+    let sum = checksum(&page[..trailer + 24]);
+    field::put(page, trailer + 24, &sum.to_le_bytes());
 }
 
 /// A page of the index whose checksum was found right.
@@ -101,16 +112,18 @@ impl<'a> IndexPage<'a> {
         (number, range, block - first)
     }
 
-    /// Checks the bytes of page `number`.
+    /// Checks the bytes of page `number` of the archive `archive_id`. An archive that is written
+    /// over while it is open has another id, so that its blocks are not taken for the old ones.
     ///
     /// # Errors
     /// `Corrupt` if it is not the page it should be, as it was written.
-    pub fn parse(bytes: &'a [u8], number: u64) -> Result<Self> {
+    pub fn parse(bytes: &'a [u8], number: u64, archive_id: u64) -> Result<Self> {
         let damaged = || Error::corrupt(format!("index page {number} fails its checksum"));
         let trailer = bytes.len().checked_sub(ENTRY_BYTES).ok_or_else(damaged)?;
         if checksum(&bytes[..trailer + 24]) != field::u64(bytes, trailer + 24)
             || field::u64(bytes, trailer) != number
-            || !field::is_zero(&bytes[trailer + 8..trailer + 24])
+            || field::u64(bytes, trailer + 8) != archive_id
+            || !field::is_zero(&bytes[trailer + 16..trailer + 24])
         {
             return Err(damaged());
         }
@@ -153,14 +166,14 @@ mod tests {
             let index: Vec<u8> = entries
                 .chunks(usize::try_from(INDEX_PAGE_ENTRIES).unwrap())
                 .zip(0..)
-                .flat_map(|(entries, number)| encode_index_page(number, entries))
+                .flat_map(|(entries, number)| encode_index_page(number, 77, entries))
                 .collect();
             assert_eq!(Some(index.len() as u64), index_bytes(count), "{count}");
             for block in 0..count {
                 let (number, range, row) = IndexPage::place(block, count);
                 let range =
                     usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
-                let page = IndexPage::parse(&index[range], number).unwrap();
+                let page = IndexPage::parse(&index[range], number, 77).unwrap();
                 assert_eq!(page.entry(row).unwrap(), entry(block));
             }
         }
@@ -169,13 +182,15 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_a_page_is_noticed() {
-        let page = encode_index_page(0, &[entry(1), entry(2)]);
+        let page = encode_index_page(0, 77, &[entry(1), entry(2)]);
         for bit in 0..page.len() * 8 {
             let mut page = page.clone();
             page[bit / 8] ^= 1 << (bit % 8);
-            assert!(IndexPage::parse(&page, 0).is_err(), "bit {bit}");
+            assert!(IndexPage::parse(&page, 0, 77).is_err(), "bit {bit}");
         }
-        assert!(IndexPage::parse(&page, 1).is_err());
-        assert!(IndexPage::parse(&page[..20], 0).is_err());
+        assert!(IndexPage::parse(&page, 0, 77).is_ok());
+        assert!(IndexPage::parse(&page, 1, 77).is_err());
+        assert!(IndexPage::parse(&page, 0, 78).is_err());
+        assert!(IndexPage::parse(&page[..20], 0, 77).is_err());
     }
 }

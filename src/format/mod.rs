@@ -17,7 +17,10 @@ mod superblock;
 pub use block_header::{BlockHeader, CodecId, MAX_PLANES, PlaneHeader};
 pub use element::ElementType;
 pub use geometry::{BlockSpan, EXTENT_BYTES, Extent, Geometry, MAX_EXTENTS};
-pub use index::{BlockEntry, INDEX_PAGE_ENTRIES, IndexPage, encode_index_page, index_bytes};
+pub use index::{
+    BlockEntry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, encode_index_page, index_bytes,
+    seal_index_page,
+};
 pub use name::{ARCHIVE_SUFFIX, archive_name, original_name};
 pub use superblock::{SUPERBLOCK_BYTES, Superblock, TableRange};
 

@@ -190,6 +190,15 @@ impl Superblock {
         bytes
     }
 
+    /// What the pages of the index carry to show that they belong to this archive: equal only for
+    /// archives whose blocks of equal number hold the same bytes.
+    pub fn archive_id(&self) -> u64 {
+        let mut identity = self.sha256.to_vec();
+        identity.extend_from_slice(&self.block_bytes.to_le_bytes());
+        identity.extend_from_slice(&self.extents_checksum.to_le_bytes());
+        checksum(&identity)
+    }
+
     /// Where the tables lie: the first copy and the second.
     pub fn table_copies(&self) -> [TableRange; 2] {
         [self.tables, self.tables_copy].map(|at| {

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::source::Source;
@@ -40,7 +41,11 @@ impl Place {
     pub(super) fn open_file(&self, source: &Source) -> io::Result<File> {
         match self {
             Self::Inside(path) => source.open_file(path),
-            Self::Outside(path) => File::open(path),
+            // As `Source::open_file`: what was a file when it was looked at may be a FIFO now.
+            Self::Outside(path) => File::options()
+                .read(true)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+                .open(path),
         }
     }
 

@@ -8,6 +8,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
@@ -25,6 +26,8 @@ pub struct Source {
     mountpoint: Option<PathBuf>,
     /// The only name of the root that is shown, for a source that is one archive.
     only: Option<OsString>,
+    /// True if others than the user who mounts may read.
+    for_all_users: bool,
 }
 
 impl Source {
@@ -59,21 +62,23 @@ impl Source {
             path: directory,
             mountpoint: None,
             only,
+            for_all_users: false,
         })
     }
 
-    /// Says where the source will be mounted.
+    /// Says where the source will be mounted, and if for others than the user who mounts.
     ///
     /// # Errors
     /// `InvalidInput` if that is inside the source: the mount would contain itself.
-    pub fn set_mountpoint(&mut self, mountpoint: &Path) -> Result<()> {
+    pub fn set_mountpoint(&mut self, mountpoint: &Path, for_all_users: bool) -> Result<()> {
         let canonical = mountpoint.canonicalize().map_err(|e| {
             Error::io(
                 format!("cannot use mount point {}", mountpoint.display()),
                 e,
             )
         })?;
-        if canonical != self.path && canonical.starts_with(&self.path) {
+        let inside = canonical != self.path && canonical.starts_with(&self.path);
+        if inside && self.only.is_none() {
             return Err(Error::InvalidInput(format!(
                 "mount point {} lies inside the source {}; choose one outside, or the source itself",
                 mountpoint.display(),
@@ -81,7 +86,13 @@ impl Source {
             )));
         }
         self.mountpoint = Some(canonical);
+        self.for_all_users = for_all_users;
         Ok(())
+    }
+
+    /// True if a link out of the source may be shown as what it leads to.
+    pub(super) fn may_follow_out(&self, link: &Metadata, end: &Metadata) -> bool {
+        !self.for_all_users || link.uid() == 0 || link.uid() == end.uid()
     }
 
     /// Canonical path of the root.

@@ -209,9 +209,79 @@ fn links_out_of_the_source_lead_where_they_led() {
     let tree = place.tree_of("hub/snapshots/1");
     assert_eq!(tree.read("model.safetensors"), b"decoded");
     assert_eq!(tree.read("other.safetensors"), b"decoded");
-    assert_eq!(tree.target("config.json"), place.path("hub/blobs/cfg"));
-    assert_eq!(tree.target("blobs"), place.path("hub/blobs"));
+    let absolute = |target: &str| place.path("hub/snapshots/1").join(target);
+    assert_eq!(tree.target("config.json"), absolute("../../blobs/cfg"));
+    assert_eq!(tree.target("blobs"), absolute("../../blobs"));
     assert_eq!(tree.target("root"), Path::new("/"));
+}
+
+#[test]
+fn a_mount_for_all_users_follows_no_link_that_its_maker_could_not() {
+    let place = Place::new();
+    place.pack("private/x.wfz", b"secret");
+    place.link("src/l", "../private/x.wfz");
+    let shown = |for_all_users| {
+        let mut source = Source::open(&place.path("src")).unwrap();
+        fs::create_dir_all(place.path("mnt")).unwrap();
+        source
+            .set_mountpoint(&place.path("mnt"), for_all_users)
+            .unwrap();
+        let tree = Tree(ModelTree::new(source, 0, NonZeroUsize::MIN).unwrap());
+        tree.find("l").unwrap().kind
+    };
+    assert_eq!((shown(false), shown(true)), (Kind::File, Kind::File));
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::lchown(place.path("src/l"), Some(65534), None).unwrap();
+        assert_eq!((shown(false), shown(true)), (Kind::File, Kind::Link));
+    }
+}
+
+#[test]
+fn an_archive_written_over_while_it_is_open_gives_errors_and_not_its_new_bytes() {
+    let place = Place::new();
+    let (first, second) = ([1u8; 100_000], [2u8; 100_000]);
+    place.pack("b.wfz", &second);
+    place.pack("src/m.wfz", &first);
+    let (before, after) = (
+        fs::read(place.path("src/m.wfz")).unwrap(),
+        fs::read(place.path("b.wfz")).unwrap(),
+    );
+    let tree = place.tree();
+    let handle = tree.0.open(tree.find("m").unwrap().inode).unwrap().handle;
+    let write_over = |bytes: &[u8]| {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(place.path("src/m.wfz"))
+            .unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        file.set_len(bytes.len() as u64).unwrap();
+    };
+    let read = |offset| {
+        tree.0
+            .read(handle, offset, 5000, |bytes| bytes == &first[..5000])
+    };
+    assert!(read(0).unwrap());
+    write_over(&after);
+    assert_eq!(read(50_000).unwrap_err().errno(), libc::EIO);
+    write_over(&before);
+    assert!(read(50_000).unwrap());
+}
+
+#[test]
+fn hard_links_to_a_link_lead_where_each_leads() {
+    let place = Place::new();
+    place.pack("src/f.wfz", b"root");
+    place.pack("src/a/f.wfz", b"below");
+    place.link("src/l", place.path("src/f.wfz"));
+    fs::create_dir_all(place.path("src/a/b")).unwrap();
+    fs::hard_link(place.path("src/l"), place.path("src/a/b/l")).unwrap();
+    let tree = place.tree();
+    let (upper, lower) = (
+        tree.find("l").unwrap().inode,
+        tree.find("a/b/l").unwrap().inode,
+    );
+    assert_eq!(tree.0.read_link(upper).unwrap(), Path::new("f"));
+    assert_eq!(tree.0.read_link(lower).unwrap(), Path::new("../../f"));
 }
 
 #[test]
@@ -243,7 +313,7 @@ fn links_into_the_mount_are_not_followed_by_the_mount_itself() {
     place.link("out", place.path("mnt/x"));
     place.link("src/around", place.path("out"));
     let mut source = Source::open(&place.path("src")).unwrap();
-    source.set_mountpoint(&place.path("mnt")).unwrap();
+    source.set_mountpoint(&place.path("mnt"), false).unwrap();
     let tree = Tree(ModelTree::new(source, 0, NonZeroUsize::MIN).unwrap());
     assert_eq!(tree.target("in"), place.path("mnt/x"));
     assert_eq!(tree.target("around"), place.path("out"));
@@ -254,8 +324,12 @@ fn a_mount_point_inside_the_source_is_refused_but_the_source_itself_is_not() {
     let place = Place::new();
     place.write("src/mnt/x", b"");
     let mut source = Source::open(&place.path("src")).unwrap();
-    assert!(source.set_mountpoint(&place.path("src/mnt")).is_err());
-    assert!(source.set_mountpoint(&place.path("src")).is_ok());
+    assert!(
+        source
+            .set_mountpoint(&place.path("src/mnt"), false)
+            .is_err()
+    );
+    assert!(source.set_mountpoint(&place.path("src"), false).is_ok());
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use lru::LruCache;
 
@@ -21,8 +22,9 @@ use crate::error::{Error, Result};
 use crate::file::{ReadShared, VirtualFile};
 use crate::format::Superblock;
 use crate::io::{FileStamp, read_full_at};
+use crate::sync::lock;
 
-/// Superblocks of archives that were looked at, so that listing a directory again opens none.
+/// Superblocks of archives that were looked at, so that looking at them again opens none.
 const SUPERBLOCKS_KEPT: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// Names an open file.
@@ -298,7 +300,9 @@ impl ModelTree {
                 (self.archive_attr(&place, &meta)?, What::Archive(place))
             }
             Shown::Link { target, meta } => {
-                let mut attr = plain(Kind::Link, &meta);
+                // Hard links to one symbolic link may lead to other places.
+                let inode = inode_number(&meta, target.as_os_str().as_bytes());
+                let mut attr = Attr::plain(inode, Kind::Link, &meta);
                 attr.size = target.as_os_str().len() as u64;
                 (attr, What::Link(target))
             }
@@ -333,6 +337,12 @@ impl ModelTree {
         };
         let (file, meta) =
             open().map_err(|e| Error::io(format!("cannot open {}", path.display()), e))?;
+        if !meta.is_file() {
+            return Err(Error::InvalidInput(format!(
+                "{} is not a regular file any more",
+                path.display()
+            )));
+        }
         Ok((ArchiveReader::from_file(&file, &path)?, meta))
     }
 
@@ -379,8 +389,4 @@ fn stale(inode: Inode) -> Error {
 
 fn errno(what: &str, errno: i32) -> Error {
     Error::io(what, io::Error::from_raw_os_error(errno))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

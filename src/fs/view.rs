@@ -6,7 +6,9 @@
 //!   the suffix is taken off. An absolute target inside the source becomes a relative one, since
 //!   the mount stands elsewhere.
 //! - A link that leads out of the source is shown with an absolute target, so that it leads where
-//!   it led; if that is an archive, the link is shown as the file the archive stands for.
+//!   it led; if that is an archive, the link is shown as the file the archive stands for (in a mount
+//!   for all users only if the link's owner is root or owns the archive: nobody can make the mount
+//!   read what only the mount may read).
 //! - FIFOs, sockets and devices are not shown.
 
 use std::ffi::OsStr;
@@ -107,10 +109,15 @@ fn link(source: &Source, directory: &Path, path: &Path, meta: Metadata) -> io::R
                 ..
             }),
         ) => without_suffix(source, directory, target),
-        (_, Some(Followed { place, meta })) => return Ok(Shown::Archive { place, meta }),
-        (Some(target), None) => target,
+        (_, Some(Followed { place, meta: end })) if source.may_follow_out(&meta, &end) => {
+            return Ok(Shown::Archive { place, meta: end });
+        }
+        (None, Some(_)) if target.is_absolute() => target,
+        (None, Some(_)) => source.path().join(directory).join(target),
+        (Some(target), _) => target,
         (None, None) if target.is_absolute() => target,
-        (None, None) => normalized(&source.path().join(directory).join(target)),
+        // With its `..`, which mean something else by name than behind links.
+        (None, None) => source.path().join(directory).join(target),
     };
     Ok(Shown::Link { target, meta })
 }

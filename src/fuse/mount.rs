@@ -47,7 +47,7 @@ impl Default for MountOptions {
 /// A live mount; it is not unmounted when this is dropped, but when `unmount` is called or somebody
 /// else unmounts it.
 pub struct Mounted {
-    mountpoint: PathBuf,
+    unmounter: Unmounter,
     server: JoinHandle<io::Result<()>>,
 }
 
@@ -60,16 +60,19 @@ pub enum Unmount {
     Detached,
 }
 
-/// Mounts a source on an existing directory. When this returns, the mount answers.
+/// Mounts a directory, or one archive, on an existing directory. When this returns, the mount
+/// answers.
 ///
 /// A mount of ours that no process serves any more is removed first.
 ///
 /// # Errors
-/// `InvalidInput` if the mount point does not fit or a helper is missing, `Io` if the system
+/// `InvalidInput` if source or mount point do not fit or a helper is missing, `Io` if the system
 /// refuses.
-pub fn mount(mut source: Source, mountpoint: &Path, options: &MountOptions) -> Result<Mounted> {
+pub fn mount(source: &Path, mountpoint: &Path, options: &MountOptions) -> Result<Mounted> {
+    // Before the source is opened: it may be the same directory, under a dead mount.
     clear_mountpoint(mountpoint)?;
-    source.set_mountpoint(mountpoint)?;
+    let mut source = Source::open(source)?;
+    source.set_mountpoint(mountpoint, options.allow_other)?;
     let cannot = |e| Error::io(format!("cannot mount on {}", mountpoint.display()), e);
     let mountpoint = mountpoint.canonicalize().map_err(cannot)?;
     let tree = ModelTree::new(source, options.cache_bytes, options.threads)?;
@@ -90,15 +93,22 @@ pub fn mount(mut source: Source, mountpoint: &Path, options: &MountOptions) -> R
             .name("fuse".into())
             .spawn(move || session.run())
     };
-    match serve() {
-        Ok(server) => {
-            set_readahead(&mountpoint, options.readahead_bytes);
-            Ok(Mounted { mountpoint, server })
+    let ready = serve().map_err(cannot).and_then(|server| {
+        // Only now, so that nobody is asked before somebody answers.
+        let line = mount_at(&mountpoint)?
+            .ok_or_else(|| Error::InvalidInput("it was unmounted at once".into()))?;
+        Ok((server, line.device))
+    });
+    match ready {
+        Ok((server, device)) => {
+            set_readahead(&device, options.readahead_bytes);
+            let unmounter = Unmounter { mountpoint, device };
+            Ok(Mounted { unmounter, server })
         }
         Err(error) => {
             // Nobody would ever answer there.
             let _ = disconnect(&mountpoint, true);
-            Err(cannot(error))
+            Err(error)
         }
     }
 }
@@ -106,9 +116,7 @@ pub fn mount(mut source: Source, mountpoint: &Path, options: &MountOptions) -> R
 impl Mounted {
     /// Unmounts it, from any thread.
     pub fn unmounter(&self) -> Unmounter {
-        Unmounter {
-            mountpoint: self.mountpoint.clone(),
-        }
+        self.unmounter.clone()
     }
 
     /// Waits until it is unmounted and every open file is closed.
@@ -117,17 +125,24 @@ impl Mounted {
     /// `Io` if the connection to the kernel broke.
     pub fn join(self) -> Result<()> {
         let lost = |e| Error::io("lost the connection to the kernel", e);
-        match self.server.join() {
+        let served = match self.server.join() {
             Ok(served) => served.map_err(lost),
             Err(_) => Err(lost(io::Error::other("a worker panicked"))),
+        };
+        if served.is_err() {
+            // Leave no mount behind that nobody answers.
+            let _ = self.unmounter.unmount();
         }
+        served
     }
 }
 
 /// Unmounts a live mount of this process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Unmounter {
     mountpoint: PathBuf,
+    /// The mount's device number: another mount may stand at the same place meanwhile.
+    device: String,
 }
 
 impl Unmounter {
@@ -136,9 +151,9 @@ impl Unmounter {
     /// # Errors
     /// `Io` if the system refuses.
     pub fn unmount(&self) -> Result<Unmount> {
-        if !is_ours(&self.mountpoint)? {
-            // Somebody else did already.
-            return Ok(Unmount::Done);
+        if mount_at(&self.mountpoint)?.is_none_or(|line| line.device != self.device) {
+            // Somebody else unmounted it; files may still be open.
+            return Ok(Unmount::Detached);
         }
         match disconnect(&self.mountpoint, false) {
             Ok(()) => Ok(Unmount::Done),
@@ -210,22 +225,16 @@ fn is_ours(mountpoint: &Path) -> Result<bool> {
 
 /// Sets how far the kernel reads ahead of a sequential reader. It offers a FUSE server no more than
 /// 128 KiB; an administrator may have more.
-fn set_readahead(mountpoint: &Path, bytes: u64) {
-    let kib = bytes.div_ceil(1024).to_string();
-    let set = || {
-        // Somebody was faster and has unmounted it again.
-        let Some(line) = mount_at(mountpoint)? else {
-            return Ok(());
-        };
-        let control = format!("/sys/class/bdi/{}/read_ahead_kb", line.device);
-        std::fs::write(&control, kib).map_err(|e| Error::io(format!("cannot write {control}"), e))
-    };
-    match set() {
+fn set_readahead(device: &str, bytes: u64) {
+    let control = format!("/sys/class/bdi/{device}/read_ahead_kb");
+    match std::fs::write(&control, bytes.div_ceil(1024).to_string()) {
         Ok(()) => {}
-        Err(error) if error.errno() == libc::EACCES => {
-            tracing::debug!("readahead stays at the default: {error}");
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::debug!("readahead stays at the default: cannot write {control}: {error}");
         }
-        Err(error) => tracing::warn!("readahead stays at the default: {error}"),
+        Err(error) => {
+            tracing::warn!("readahead stays at the default: cannot write {control}: {error}");
+        }
     }
 }
 

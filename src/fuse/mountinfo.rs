@@ -1,7 +1,7 @@
 //! What is mounted where, as the kernel tells in `/proc/self/mountinfo`.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -78,22 +78,29 @@ fn unescape(field: &[u8]) -> OsString {
 }
 
 /// The canonical path of a mount point whose file system may not answer any more: only the
-/// directory it is in is asked.
+/// directories it is in are asked, and links that lead there.
 ///
 /// # Errors
-/// What the system answered about that directory.
+/// What the system answered about those.
 pub(super) fn canonical(mountpoint: &Path) -> std::io::Result<PathBuf> {
-    match (mountpoint.parent(), mountpoint.file_name()) {
-        (Some(parent), Some(name)) if name != OsStr::from_bytes(b"..") => {
-            let parent = if parent.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                parent
-            };
-            Ok(parent.canonicalize()?.join(name))
+    let mut path = mountpoint.to_path_buf();
+    // As many links as the kernel follows.
+    for _ in 0..40 {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            break;
+        };
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        let found = parent.canonicalize()?.join(name);
+        match found.read_link() {
+            Ok(target) => path = found.with_file_name(target),
+            Err(_) => return Ok(found),
         }
-        _ => mountpoint.canonicalize(),
     }
+    mountpoint.canonicalize()
 }
 
 #[cfg(test)]

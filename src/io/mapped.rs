@@ -4,7 +4,9 @@
 //! raises SIGBUS, whose default action ends the process: one damaged archive would take down the
 //! mounts of all the others. A handler replaces the page by an anonymous page of zeros instead, so
 //! that the access returns; the checksum of the block then fails and the reader gets an error.
-//! No byte of such a page can be served, because every byte served has passed a checksum.
+//! No byte of such a page can be served, because every byte served has passed a checksum. When the
+//! reader is done (`release`), the file is mapped again, so that pages of zeros neither pile up nor
+//! stay after the file is whole again.
 //!
 //! The handler acts on the maps of this module alone and passes every other SIGBUS on. It needs to
 //! find them without a lock, hence the one global of the crate: a list of slots that only grows,
@@ -18,9 +20,10 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
 
@@ -55,7 +58,7 @@ impl MappedFile {
         // Truncation is handled by the SIGBUS handler above.
         let map = unsafe { MmapOptions::new().len(len).map(file)? };
         Ok(Self {
-            map: Some(Registered::new(map)),
+            map: Some(Registered::new(map, file.try_clone()?)),
         })
     }
 
@@ -64,27 +67,43 @@ impl MappedFile {
         self.map.as_ref().map_or(&[], |registered| &registered.map)
     }
 
-    /// Gives back the memory that reading a range has mapped. The pages stay in the page cache;
-    /// who reads the range again maps them again.
+    /// To be called after reading a range: gives back the memory that it has mapped, and undoes
+    /// what the SIGBUS handler did. The pages stay in the page cache; who reads the range again maps
+    /// them again.
     pub fn release(&self, range: Range<usize>) {
         let Some(registered) = &self.map else { return };
+        let map = &registered.map;
         // A fault maps a whole window of pages that are in the page cache, so windows are released.
-        let start = range.start.min(registered.map.len()) / FAULT_WINDOW_BYTES * FAULT_WINDOW_BYTES;
+        let start = range.start.min(map.len()) / FAULT_WINDOW_BYTES * FAULT_WINDOW_BYTES;
         let end = range
             .end
             .next_multiple_of(FAULT_WINDOW_BYTES)
-            .min(registered.map.len());
+            .min(map.len());
         // SAFETY: the map is shared with the file and never written to through it, so a page that
         // is dropped comes back with the bytes of the file.
         let advised = unsafe {
-            registered.map.unchecked_advise_range(
-                UncheckedAdvice::DontNeed,
-                start,
-                end.saturating_sub(start),
-            )
+            map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end.saturating_sub(start))
         };
         // Only a wish: memory is all that depends on it.
         let _ = advised;
+        if registered.slot.faulted.swap(false, Ordering::AcqRel) {
+            // SAFETY: replaces our own map, at its address and of its length, by the same map of the
+            // same file; whoever reads it meanwhile reads the file's bytes or faults again.
+            let mapped = unsafe {
+                libc::mmap(
+                    map.as_ptr().cast_mut().cast(),
+                    map.len(),
+                    libc::PROT_READ,
+                    libc::MAP_SHARED | libc::MAP_FIXED,
+                    registered.file.as_raw_fd(),
+                    0,
+                )
+            };
+            if mapped == libc::MAP_FAILED {
+                // The old map is still there, with its pages of zeros; try again next time.
+                registered.slot.faulted.store(true, Ordering::Release);
+            }
+        }
     }
 }
 
@@ -93,13 +112,15 @@ impl MappedFile {
 struct Registered {
     map: Mmap,
     slot: &'static Slot,
+    /// To map it again.
+    file: File,
 }
 
 impl Registered {
-    fn new(map: Mmap) -> Self {
+    fn new(map: Mmap, file: File) -> Self {
         let start = map.as_ptr() as usize;
         let slot = Slot::claim(start, start + map.len());
-        Self { map, slot }
+        Self { map, slot, file }
     }
 }
 
@@ -115,6 +136,8 @@ impl Drop for Registered {
 struct Slot {
     start: AtomicUsize,
     end: AtomicUsize,
+    /// Set by the handler when it has replaced a page.
+    faulted: AtomicBool,
     next: *const Slot,
 }
 
@@ -144,12 +167,14 @@ impl Slot {
         });
         if let Some(slot) = free {
             slot.start.store(start, Ordering::Release);
+            slot.faulted.store(false, Ordering::Release);
             slot.end.store(end, Ordering::Release);
             return slot;
         }
         let slot = Box::leak(Box::new(Slot {
             start: AtomicUsize::new(start),
             end: AtomicUsize::new(end),
+            faulted: AtomicBool::new(false),
             next: ptr::null(),
         }));
         let mut head = SLOTS.load(Ordering::Acquire);
@@ -213,7 +238,7 @@ extern "C" fn on_sigbus(
     let address = unsafe { (*info).si_addr() } as usize;
     let handler = HANDLER.get().and_then(Option::as_ref);
     if let Some(handler) = handler
-        && Slot::iter().any(|slot| slot.contains(address))
+        && let Some(slot) = Slot::iter().find(|slot| slot.contains(address))
     {
         let page = address & !(handler.page_bytes - 1);
         // SAFETY: the page belongs to a live map of ours (the faulting thread borrows it, so it
@@ -229,6 +254,7 @@ extern "C" fn on_sigbus(
             )
         };
         if replaced != libc::MAP_FAILED {
+            slot.faulted.store(true, Ordering::Release);
             return;
         }
     }
@@ -276,6 +302,23 @@ mod tests {
             assert_eq!(map.as_slice()[40_000], 0);
             assert_eq!(map.as_slice()[65_535], 0);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_whole_again_reads_right_again() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7u8; 64 * 1024]).unwrap();
+        let map = MappedFile::new(&file).unwrap();
+        file.set_len(0).unwrap();
+        // Each fault splits the map; there is room for some 30,000.
+        for round in 0..40_000 {
+            let page = round % 16 * 4096;
+            assert_eq!(map.as_slice()[page], 0);
+            map.release(page..page + 4096);
+        }
+        file.set_len(64 * 1024).unwrap();
+        crate::io::write_all_at(&file, &[8; 64 * 1024], 0).unwrap();
+        assert!(map.as_slice().iter().all(|&byte| byte == 8));
     }
 
     #[test]

@@ -196,6 +196,11 @@ impl Mount {
         self.child.as_ref().map_or(0, Child::id)
     }
 
+    /// Closes the reading end of the daemon's stderr, if that is a pipe.
+    pub fn close_stderr(&mut self) {
+        drop(self.child.as_mut().and_then(|child| child.stderr.take()));
+    }
+
     /// Path of something in the mount.
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.mountpoint.join(relative)
@@ -298,6 +303,7 @@ fn stacks(pid: u32) {
 }
 
 fn mount_line(mountpoint: &Path) -> Option<String> {
+    let mountpoint = fs::canonicalize(mountpoint).unwrap_or_else(|_| mountpoint.to_path_buf());
     let mountpoint = mountpoint.to_str()?;
     fs::read_to_string("/proc/self/mountinfo")
         .ok()?

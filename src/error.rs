@@ -32,8 +32,8 @@ pub enum Error {
     /// The request itself cannot be carried out.
     #[error("{0}")]
     InvalidInput(String),
-    /// The user asked to stop (SIGINT or SIGTERM); nothing was left behind.
-    #[error("interrupted; nothing was changed")]
+    /// The user asked to stop (SIGINT or SIGTERM).
+    #[error("interrupted; nothing half-written was left behind")]
     Interrupted,
 }
 
@@ -52,6 +52,18 @@ impl Error {
             what: what.into(),
             ..Damage::default()
         }))
+    }
+
+    /// Adds the file that an I/O error happened with.
+    #[must_use]
+    pub fn with_path(self, path: &Path) -> Self {
+        match self {
+            Self::Io { context, source } => Self::Io {
+                context: format!("{}: {context}", path.display()),
+                source,
+            },
+            other => other,
+        }
     }
 
     /// Adds the archive's path to an error that has a place for it.
@@ -78,11 +90,11 @@ impl Error {
         self
     }
 
-    /// Adds the names of the tensors that the damaged range belongs to.
+    /// Adds the first of the tensors that the damaged range belongs to, and how many more there are.
     #[must_use]
-    pub fn in_tensors(mut self, names: Vec<String>) -> Self {
+    pub fn in_tensors(mut self, first: &str, more: usize) -> Self {
         if let Self::Corrupt(damage) = &mut self {
-            damage.tensors = names;
+            damage.tensor = Some((first.to_owned(), more));
         }
         self
     }
@@ -105,8 +117,8 @@ pub struct Damage {
     pub file: Option<PathBuf>,
     /// The block and the range of the original file it holds.
     pub block: Option<(u64, Range<u64>)>,
-    /// The tensors that lie in that range, where the header is known.
-    pub tensors: Vec<String>,
+    /// The first tensor in that range and how many more there are, where the header is known.
+    pub tensor: Option<(String, usize)>,
     /// What is wrong.
     pub what: String,
 }
@@ -118,12 +130,10 @@ impl fmt::Display for Damage {
         }
         if let Some((block, range)) = &self.block {
             write!(f, "block {block} (bytes {}..{}", range.start, range.end)?;
-            match self.tensors.as_slice() {
-                [] => {}
-                [one] => write!(f, ", tensor {one}")?,
-                [first, rest @ ..] => {
-                    write!(f, ", tensor {first} and {} more", rest.len())?;
-                }
+            match &self.tensor {
+                None => {}
+                Some((first, 0)) => write!(f, ", tensor {first}")?,
+                Some((first, more)) => write!(f, ", tensor {first} and {more} more")?,
             }
             write!(f, "): ")?;
         }

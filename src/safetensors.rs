@@ -52,8 +52,7 @@ pub fn header_end(first: [u8; 8], file_bytes: u64) -> Option<u64> {
         .filter(|&end| end <= file_bytes)
 }
 
-/// The element types of the tensors in a header, sorted by place, in memory that does not depend on
-/// the lengths of names.
+/// The element types of the tensors in a header, sorted by place. Names are not kept.
 ///
 /// `header` yields the JSON alone; `data_start` is where it ends in a file of `file_bytes`.
 ///

@@ -1,12 +1,13 @@
 //! The commands: arguments into jobs, jobs into reports.
 
+use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
 use super::progress::{Stop, watched};
 use super::{Outcome, print, report};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::job::{self, PackOptions, UnpackOptions};
 
 pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
@@ -56,7 +57,15 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     } else {
         report::verified_text(&found, start.elapsed())
     })?;
-    Ok(if found.iter().all(|archive| archive.problem_count == 0) {
+    let problems = || found.iter().flat_map(|archive| &archive.problems);
+    let is_damage = |e: &Error| matches!(e, Error::Corrupt(_) | Error::InvalidInput(_));
+    if let Some(other) = problems().find(|problem| !is_damage(problem)) {
+        // Not damage, but not verified either; it was listed with the rest.
+        return Err(Error::InvalidInput(format!(
+            "not everything could be verified: {other}"
+        )));
+    }
+    Ok(if problems().next().is_none() {
         Outcome::Done
     } else {
         Outcome::DamageFound
@@ -66,11 +75,15 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
 pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
     let start = Instant::now();
     let found = job::inspect(&args.path)?;
-    print(&if args.json {
-        report::inspection_json(&args.path, &found, start.elapsed()).to_string()
+    if args.json {
+        let mut out = BufWriter::new(io::stdout().lock());
+        report::write_inspection_json(&mut out, &args.path, &found, start.elapsed())
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out).and_then(|()| out.flush()))
+            .map_err(|e| Error::io("cannot write to stdout", e))?;
     } else {
-        report::inspection_text(&args.path, &found)
-    })?;
+        print(&report::inspection_text(&args.path, &found))?;
+    }
     Ok(Outcome::Done)
 }
 

@@ -1,13 +1,15 @@
 //! What commands print: one JSON object, or a few lines for people.
 
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::size;
 use crate::error::Error;
-use crate::job::{Inspection, Totals, Verification};
+use crate::job::{Inspection, TensorTotal, Totals, Verification};
 
 /// Original bytes for each stored byte; 1 for nothing at all.
 pub(super) fn ratio(original_bytes: u64, stored_bytes: u64) -> f64 {
@@ -93,7 +95,8 @@ fn problem_json(problem: &Error) -> Value {
         "block": block,
         "offset": range.as_ref().map(|range| range.start),
         "bytes": range.as_ref().map(|range| range.end - range.start),
-        "tensors": damage.tensors,
+        "tensor": damage.tensor.as_ref().map(|(first, _)| first),
+        "more_tensors": damage.tensor.as_ref().map(|(_, more)| more),
     })
 }
 
@@ -122,32 +125,76 @@ pub(super) fn verified_text(found: &[Verification], time: Duration) -> String {
     lines.join("\n")
 }
 
-pub(super) fn inspection_json(path: &Path, found: &Inspection, time: Duration) -> Value {
+/// Writes the object piece by piece: a header may name a million tensors.
+pub(super) fn write_inspection_json(
+    out: impl Write,
+    path: &Path,
+    found: &Inspection,
+    time: Duration,
+) -> serde_json::Result<()> {
     let superblock = &found.superblock;
-    json!({
-        "path": path.display().to_string(),
-        "original_bytes": superblock.original_bytes,
-        "stored_bytes": superblock.archive_bytes,
-        "ratio": ratio(superblock.original_bytes, superblock.archive_bytes),
-        "seconds": time.as_secs_f64(),
-        "sha256": hex(&superblock.sha256),
-        "block_bytes": superblock.block_bytes,
-        "blocks": superblock.block_count,
-        "planes": found.planes.iter().map(|plane| json!({
-            "element": plane.element,
-            "bits": plane.bits,
-            "codec": plane.codec.name(),
-            "planes": plane.planes,
-            "stored_bytes": plane.stored_bytes,
-        })).collect::<Vec<_>>(),
-        "tensors": found.tensors.iter().map(|total| json!({
-            "name": total.tensor.name,
-            "dtype": total.tensor.dtype,
-            "shape": total.tensor.shape,
-            "original_bytes": total.tensor.range.end - total.tensor.range.start,
-            "stored_bytes": total.stored_bytes,
-        })).collect::<Vec<_>>(),
-    })
+    let object = InspectionJson {
+        path: path.display().to_string(),
+        original_bytes: superblock.original_bytes,
+        stored_bytes: superblock.archive_bytes,
+        ratio: ratio(superblock.original_bytes, superblock.archive_bytes),
+        seconds: time.as_secs_f64(),
+        sha256: hex(&superblock.sha256),
+        block_bytes: superblock.block_bytes,
+        blocks: superblock.block_count,
+        planes: found
+            .planes
+            .iter()
+            .map(|plane| {
+                json!({
+                    "element": plane.element,
+                    "bits": plane.bits,
+                    "codec": plane.codec.name(),
+                    "planes": plane.planes,
+                    "stored_bytes": plane.stored_bytes,
+                })
+            })
+            .collect(),
+        tensors: TensorsJson(&found.tensors),
+    };
+    serde_json::to_writer(out, &object)
+}
+
+#[derive(Serialize)]
+struct InspectionJson<'a> {
+    path: String,
+    original_bytes: u64,
+    stored_bytes: u64,
+    ratio: f64,
+    seconds: f64,
+    sha256: String,
+    block_bytes: u32,
+    blocks: u64,
+    planes: Vec<Value>,
+    tensors: TensorsJson<'a>,
+}
+
+struct TensorsJson<'a>(&'a [TensorTotal]);
+
+impl Serialize for TensorsJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|total| TensorJson {
+            name: &total.tensor.name,
+            dtype: &total.tensor.dtype,
+            shape: &total.tensor.shape,
+            original_bytes: total.tensor.range.end - total.tensor.range.start,
+            stored_bytes: total.stored_bytes,
+        }))
+    }
+}
+
+#[derive(Serialize)]
+struct TensorJson<'a> {
+    name: &'a str,
+    dtype: &'a str,
+    shape: &'a [u64],
+    original_bytes: u64,
+    stored_bytes: u64,
 }
 
 pub(super) fn inspection_text(path: &Path, found: &Inspection) -> String {

@@ -143,8 +143,6 @@ pub(super) fn tensors_of(reader: &ArchiveReader) -> Result<Vec<Tensor>> {
     else {
         return Ok(Vec::new());
     };
-    // Only an archive whose first extent is the header was recognized as safetensors: anything
-    // else is bytes that happen to start with a small number.
     let header = read_start(reader, header_end)?;
     match safetensors::tensors(&header[8..], header_end, file_bytes) {
         Err(Error::InvalidInput(_)) => Ok(Vec::new()),

@@ -1,12 +1,15 @@
 //! The jobs of the command line on files and directories: pack, unpack, verify, inspect.
 //!
-//! Invariant: a destination appears whole and checked, or not at all; a source is only read. Knows
-//! nothing of arguments, terminals or mounts.
+//! Invariant: each file that is made appears whole and checked, or not at all, and so does a
+//! directory that was not there before; a source is only read. Knows nothing of arguments, terminals
+//! or mounts.
 
 mod archives;
 mod inspect;
 mod output;
 mod pack;
+mod plan;
+mod source_file;
 mod tree;
 mod unpack;
 mod verify;

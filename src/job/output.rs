@@ -36,6 +36,15 @@ impl OutputFile {
             )));
         }
         refuse_existing(path, force)?;
+        if let Ok(meta) = path.symlink_metadata()
+            && !meta.is_file()
+            && !meta.is_symlink()
+        {
+            return Err(Error::InvalidInput(format!(
+                "{} is not a regular file, and is not replaced",
+                path.display()
+            )));
+        }
         let temporary = temporary_name()
             .tempfile_in(parent(path))
             .map_err(|e| Error::io(format!("cannot write {}", path.display()), e))?;
@@ -56,21 +65,11 @@ impl OutputFile {
         &self.path
     }
 
-    /// Adds the destination's name to an error of writing.
-    pub(super) fn error(&self, error: Error) -> Error {
-        match error {
-            Error::Io { context, source } => Error::Io {
-                context: format!("{}: {context}", self.path.display()),
-                source,
-            },
-            other => other,
-        }
-    }
-
-    /// Sets permission bits and, if given, the modification time, and makes the contents durable.
+    /// Sets permissions and, if given, the modification time, and makes the contents durable. Bits
+    /// that let a program run as somebody else are not set: who made the file may be anybody.
     pub(super) fn sync(&self, mode: u32, modified: Option<SystemTime>) -> Result<()> {
         let file = self.file();
-        file.set_permissions(fs::Permissions::from_mode(mode))
+        file.set_permissions(fs::Permissions::from_mode(mode & 0o777))
             .and_then(|()| modified.map_or(Ok(()), |time| file.set_modified(time)))
             .and_then(|()| file.sync_all())
             .map_err(|e| Error::io(format!("cannot write {}", self.path.display()), e))
@@ -92,55 +91,80 @@ impl OutputFile {
 
 /// A directory to be.
 pub(super) struct OutputDir {
-    /// `None` if the directory exists already and files are replaced one by one.
-    temporary: Option<TempDir>,
     path: PathBuf,
+    state: State,
+}
+
+enum State {
+    /// It is made under a temporary name.
+    New(TempDir),
+    /// It was there and empty, and is emptied again if it is not published.
+    Empty,
+    /// It was there, and files in it are replaced one by one; or it is published.
+    Kept,
 }
 
 impl OutputDir {
-    /// Makes a temporary directory beside `path`, or with `force` uses the one that is there.
+    /// Makes a temporary directory beside `path`, or uses the one that is there: an empty one, or
+    /// with `force` any.
     ///
     /// # Errors
     /// `InvalidInput` if `path` exists, is not an empty directory, and `force` is not set.
     pub(super) fn create(path: &Path, force: bool) -> Result<Self> {
         let cannot = |e| Error::io(format!("cannot write {}", path.display()), e);
-        let empty = match fs::read_dir(path) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => true,
+        let state = match fs::read_dir(path) {
+            Ok(mut entries) => {
+                if entries.next().is_none() {
+                    State::Empty
+                } else {
+                    refuse_existing(path, force)?;
+                    State::Kept
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                // A link that leads nowhere is something as well.
+                refuse_existing(path, false)?;
+                State::New(temporary_name().tempdir_in(parent(path)).map_err(cannot)?)
+            }
             Err(e) => return Err(cannot(e)),
         };
-        if !empty {
-            refuse_existing(path, force)?;
-        }
-        let temporary = empty
-            .then(|| temporary_name().tempdir_in(parent(path)))
-            .transpose()
-            .map_err(cannot)?;
         Ok(Self {
-            temporary,
             path: path.to_path_buf(),
+            state,
         })
     }
 
     /// The directory to write into.
     pub(super) fn path(&self) -> &Path {
-        self.temporary.as_ref().map_or(&self.path, TempDir::path)
+        match &self.state {
+            State::New(temporary) => temporary.path(),
+            State::Empty | State::Kept => &self.path,
+        }
     }
 
-    /// Renames the directory to its destination, with the permission bits of `like`.
-    pub(super) fn publish(self, like: &Path) -> Result<()> {
-        let cannot = |e| Error::io(format!("cannot write {}", self.path.display()), e);
-        let Some(temporary) = self.temporary else {
-            return Ok(());
-        };
-        let mode = fs::metadata(like).map_err(cannot)?.permissions();
-        fs::set_permissions(temporary.path(), mode)
-            .and_then(|()| sync_directory(temporary.path()))
-            .and_then(|()| fs::rename(temporary.path(), &self.path))
-            .map_err(cannot)?;
-        // The directory has its final name now; there is nothing left to remove.
-        let _ = temporary.keep();
-        sync_directory(parent(&self.path)).map_err(cannot)
+    /// Gives the directory its name, where it has not got it yet. What is in it is durable already.
+    pub(super) fn publish(mut self) -> Result<()> {
+        if let State::New(temporary) = std::mem::replace(&mut self.state, State::Kept) {
+            fs::rename(temporary.path(), &self.path)
+                .map_err(|e| Error::io(format!("cannot write {}", self.path.display()), e))?;
+            // It has its final name now; there is nothing left to remove.
+            let _ = temporary.keep();
+        }
+        sync_directory(parent(&self.path))
+            .map_err(|e| Error::io(format!("cannot write {}", self.path.display()), e))
+    }
+}
+
+impl Drop for OutputDir {
+    fn drop(&mut self) {
+        if !matches!(self.state, State::Empty) {
+            return;
+        }
+        // It was empty, so all that is in it is unfinished.
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+        }
     }
 }
 
@@ -156,7 +180,7 @@ fn refuse_existing(path: &Path, force: bool) -> Result<()> {
 
 /// The destination's name is not part of it: with it, names near the limit of 255 bytes would not
 /// fit.
-fn temporary_name() -> tempfile::Builder<'static, 'static> {
+pub(super) fn temporary_name() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".").suffix(TEMPORARY_SUFFIX);
     builder

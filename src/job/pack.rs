@@ -1,15 +1,16 @@
 //! Packing: a file into an archive, a model directory into a directory of archives.
 
-use std::fs::{self, File};
+use std::fs;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::archives::{archive_path, is_archive_name};
-use super::output::{OutputDir, OutputFile};
-use super::tree::{self, Kind};
+use super::output::OutputFile;
+use super::plan::{self, Action, Step};
+use super::source_file::SourceFile;
+use super::tree::{Entry, Kind};
 use super::{Monitor, Totals};
 use crate::archive::{ArchiveReader, ArchiveWriter, Original};
 use crate::block::{BlockDecoder, BlockEncoder};
@@ -18,7 +19,6 @@ use crate::error::{Error, Result};
 use crate::format::{
     BlockSpan, DEFAULT_BLOCK_BYTES, ElementType, Geometry, SUPERBLOCK_BYTES, Superblock, checksum,
 };
-use crate::io::{FileStamp, read_full_at};
 use crate::{layout, pipeline};
 
 /// What a directory's files are packed for.
@@ -90,19 +90,20 @@ pub fn pack_file(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
-    let source = Source::open(from)?;
-    if source.is_archive()? {
+    let source = SourceFile::open(from)?;
+    if is_archive(&source)? {
         return Err(Error::InvalidInput(format!(
             "{} is a weightfs archive already",
             from.display()
         )));
     }
     let output = OutputFile::create(to, options.force)?;
-    let extents = layout::extents(&source.file, source.stamp.size).map_err(|e| source.error(e))?;
+    let extents =
+        layout::extents(&source.file, source.stamp.size).map_err(|e| e.with_path(from))?;
     let geometry = Geometry::new(options.block_bytes, &extents)?;
     let superblock = encode(&source, &output, &geometry, options, monitor)?;
     // Whoever could not read the source must not be able to read the archive.
-    output.sync(source.mode & 0o777, None)?;
+    output.sync(source.mode, None)?;
     compare(&source, &output, &superblock, options, monitor)?;
     source.check_unchanged()?;
     output.publish()?;
@@ -114,87 +115,20 @@ pub fn pack_file(
     })
 }
 
-/// A file that is only read, and must not change while it is.
-struct Source {
-    path: PathBuf,
-    file: File,
-    stamp: FileStamp,
-    mode: u32,
-    mtime: (i64, u32),
+/// True for an archive, also a damaged one or one of a newer version.
+fn is_archive(source: &SourceFile) -> Result<bool> {
+    let mut first = [0; SUPERBLOCK_BYTES];
+    let read = source.read_at(&mut first, 0)?;
+    Ok(read == first.len() && !matches!(Superblock::parse(&first), Err(Error::InvalidInput(_))))
 }
 
-impl Source {
-    fn open(path: &Path) -> Result<Self> {
-        let cannot = |e| Error::io(format!("cannot read {}", path.display()), e);
-        let meta = fs::metadata(path).map_err(cannot)?;
-        // Before opening: opening a FIFO would wait for a writer.
-        if !meta.is_file() {
-            return Err(Error::InvalidInput(format!(
-                "{} is not a regular file",
-                path.display()
-            )));
-        }
-        let file = File::open(path).map_err(cannot)?;
-        let meta = file.metadata().map_err(cannot)?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            stamp: FileStamp::from_metadata(&meta),
-            mode: meta.mode(),
-            mtime: (meta.mtime(), u32::try_from(meta.mtime_nsec()).unwrap_or(0)),
-            file,
-        })
+/// Reads a block of the file into a buffer.
+fn read_block(source: &SourceFile, span: &BlockSpan, buffer: &mut Vec<u8>) -> Result<()> {
+    buffer.resize(span.buffer_bytes(), 0);
+    if source.read_at(buffer, span.range.start)? < buffer.len() {
+        return Err(source.changed());
     }
-
-    fn error(&self, error: Error) -> Error {
-        match error {
-            Error::Io { context, source } => Error::Io {
-                context: format!("{}: {context}", self.path.display()),
-                source,
-            },
-            other => other,
-        }
-    }
-
-    fn is_archive(&self) -> Result<bool> {
-        let mut first = [0; SUPERBLOCK_BYTES];
-        let read = self.read_at(&mut first, 0)?;
-        // A damaged or newer archive is one as well: whatever is not told to be something else.
-        Ok(
-            read == first.len()
-                && !matches!(Superblock::parse(&first), Err(Error::InvalidInput(_))),
-        )
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        read_full_at(&self.file, buffer, offset)
-            .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))
-    }
-
-    /// Reads a block of the file into a buffer.
-    fn read_block(&self, span: &BlockSpan, buffer: &mut Vec<u8>) -> Result<()> {
-        buffer.resize(span.buffer_bytes(), 0);
-        if self.read_at(buffer, span.range.start)? < buffer.len() {
-            return Err(self.changed());
-        }
-        Ok(())
-    }
-
-    fn check_unchanged(&self) -> Result<()> {
-        let now = FileStamp::of(&self.file)
-            .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))?;
-        if now == self.stamp {
-            Ok(())
-        } else {
-            Err(self.changed())
-        }
-    }
-
-    fn changed(&self) -> Error {
-        Error::InvalidInput(format!(
-            "{} changed while it was read; pack it again when nobody writes to it",
-            self.path.display()
-        ))
-    }
+    Ok(())
 }
 
 struct EncodeWorker {
@@ -206,7 +140,7 @@ struct EncodeWorker {
 }
 
 fn encode(
-    source: &Source,
+    source: &SourceFile,
     output: &OutputFile,
     geometry: &Geometry,
     options: &PackOptions,
@@ -233,7 +167,7 @@ fn encode(
             let Some(span) = geometry.block(next) else {
                 return Ok(false);
             };
-            source.read_block(&span, &mut worker.bytes)?;
+            read_block(source, &span, &mut worker.bytes)?;
             sha256.update(&worker.bytes);
             worker.element = span.element;
             next += 1;
@@ -248,7 +182,7 @@ fn encode(
         |worker| {
             writer
                 .append(&worker.stored, worker.checksum)
-                .map_err(|e| output.error(e))?;
+                .map_err(|e| e.with_path(output.path()))?;
             (monitor.progress)(worker.bytes.len() as u64);
             Ok(())
         },
@@ -259,7 +193,9 @@ fn encode(
         mtime_seconds: source.mtime.0,
         mtime_nanoseconds: source.mtime.1,
     };
-    writer.finish(&original).map_err(|e| output.error(e))
+    writer
+        .finish(&original)
+        .map_err(|e| e.with_path(output.path()))
 }
 
 struct CompareWorker {
@@ -271,7 +207,7 @@ struct CompareWorker {
 
 /// Reads the archive back and compares every byte it decodes to with the source.
 fn compare(
-    source: &Source,
+    source: &SourceFile,
     output: &OutputFile,
     superblock: &Superblock,
     options: &PackOptions,
@@ -313,7 +249,7 @@ fn compare(
             let span = geometry
                 .block(worker.block)
                 .expect("invariant: only blocks of the geometry are taken");
-            source.read_block(&span, &mut worker.bytes)?;
+            read_block(source, &span, &mut worker.bytes)?;
             worker.decoded.resize(worker.bytes.len(), 0);
             reader.verify_block(worker.block, &mut worker.decoder, &mut worker.decoded)?;
             if worker.decoded != worker.bytes {
@@ -333,95 +269,38 @@ fn pack_directory(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
-    let plan = plan(from, monitor)?;
-    let bytes = plan.iter().map(Step::bytes).sum();
-    (monitor.begin)(bytes);
-    let output = OutputDir::create(to, options.force)?;
-    let mut totals = Totals::default();
-    for step in &plan {
-        totals.add(step.run(from, output.path(), options, monitor)?);
-    }
-    output.publish(from)?;
-    Ok(totals)
-}
-
-/// What becomes of one thing in a directory.
-struct Step {
-    relative: PathBuf,
-    action: Action,
-}
-
-enum Action {
-    MakeDirectory,
-    Link(PathBuf),
-    Pack { bytes: u64 },
-    Copy { bytes: u64 },
+    let steps = plan::plan(from, monitor, decide)?;
+    plan::run(&steps, from, to, options.force, monitor, |from, to| {
+        pack_file(from, to, options, monitor)
+    })
 }
 
 /// Files that are models by name or by contents are packed; all else is kept.
-fn plan(from: &Path, monitor: &Monitor<'_>) -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
-    for entry in tree::walk(from)? {
-        let path = from.join(&entry.relative);
-        let action = match entry.kind {
-            Kind::Directory => Action::MakeDirectory,
-            Kind::Link(target) => Action::Link(target),
-            Kind::Special => {
-                (monitor.warn)(&format!(
-                    "{} is not a regular file and was left out",
-                    path.display()
-                ));
-                continue;
-            }
-            Kind::File => {
-                let source = Source::open(&path)?;
-                let bytes = source.stamp.size;
-                let by_name = path.extension().is_some_and(|e| e == MODEL_SUFFIX);
-                if is_archive_name(&path) {
-                    tree::refuse_pair(&path)?;
-                    Action::Copy { bytes }
-                } else if by_name
-                    || layout::is_safetensors(&source.file, bytes).map_err(|e| source.error(e))?
-                {
-                    Action::Pack { bytes }
-                } else {
-                    Action::Copy { bytes }
-                }
-            }
-        };
-        steps.push(Step {
-            relative: entry.relative,
-            action,
-        });
+fn decide(entry: Entry) -> Result<Step> {
+    if !matches!(entry.kind, Kind::File) {
+        return Step::keep(entry);
     }
-    Ok(steps)
-}
-
-impl Step {
-    fn bytes(&self) -> u64 {
-        match self.action {
-            Action::MakeDirectory | Action::Link(_) => 0,
-            Action::Pack { bytes } => 2 * bytes,
-            Action::Copy { bytes } => bytes,
+    if is_archive_name(&entry.from) {
+        plan::refuse_pair(&entry.from)?;
+        let mut step = Step::keep(entry)?;
+        // A link without the suffix, followed to an archive.
+        if !is_archive_name(&step.to) {
+            step.to = archive_path(&step.to);
         }
+        return Ok(step);
     }
-
-    fn run(
-        &self,
-        from: &Path,
-        to: &Path,
-        options: &PackOptions,
-        monitor: &Monitor<'_>,
-    ) -> Result<Totals> {
-        let (from, to) = (from.join(&self.relative), to.join(&self.relative));
-        match &self.action {
-            Action::MakeDirectory => tree::make_directory(&from, &to)?,
-            Action::Link(target) => tree::make_link(target, &to, options.force)?,
-            Action::Pack { .. } => {
-                return pack_file(&from, &archive_path(&to), options, monitor);
-            }
-            Action::Copy { .. } => return tree::copy_file(&from, &to, options.force, monitor),
-        }
-        Ok(Totals::default())
+    let source = SourceFile::open(&entry.from)?;
+    let bytes = source.stamp.size;
+    if plan::has_extension(&entry.relative, MODEL_SUFFIX)
+        || layout::is_safetensors(&source.file, bytes).map_err(|e| e.with_path(&entry.from))?
+    {
+        Ok(Step {
+            to: archive_path(&entry.relative),
+            from: entry.from,
+            action: Action::Convert,
+            work: 2 * bytes,
+        })
+    } else {
+        Step::keep(entry)
     }
 }

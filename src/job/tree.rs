@@ -1,8 +1,9 @@
-//! Walks a directory that is to be copied as a whole.
+//! Walks a directory that is to be turned into another as a whole.
 //!
 //! A symbolic link that leads to another place inside the directory stays a link. One that leads
-//! out of it is followed: its target would not be there beside the copy. (The snapshots of the
-//! Hugging Face hub cache are such links.)
+//! out of it is followed: its target would not be there beside the result. (The snapshots of the
+//! Hugging Face hub cache are such links.) In a directory that was reached through a link, inside
+//! means inside that directory.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -10,9 +11,6 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::archives::original_path;
-use super::output::OutputFile;
-use super::{Monitor, Totals};
 use crate::error::{Error, Result};
 use crate::io::leads_out;
 
@@ -21,6 +19,8 @@ use crate::io::leads_out;
 pub(super) struct Entry {
     /// Its path below the directory.
     pub(super) relative: PathBuf,
+    /// Where it is in truth, links that were followed resolved.
+    pub(super) from: PathBuf,
     pub(super) kind: Kind,
 }
 
@@ -40,25 +40,41 @@ pub(super) enum Kind {
 /// `Io` if a directory cannot be read, `InvalidInput` if links lead in a circle.
 pub(super) fn walk(root: &Path) -> Result<Vec<Entry>> {
     let mut walk = Walk {
-        root,
         entries: Vec::new(),
         above: HashSet::new(),
     };
+    let canonical = root.canonicalize().map_err(|e| cannot_read(root, e))?;
     let meta = fs::metadata(root).map_err(|e| cannot_read(root, e))?;
-    walk.directory(Path::new(""), &meta)?;
+    let base = Base {
+        path: &canonical,
+        depth: 0,
+    };
+    walk.directory(root, Path::new(""), &base, &meta)?;
     Ok(walk.entries)
 }
 
-struct Walk<'a> {
-    root: &'a Path,
+/// The root of the walk, or the directory that the last link led to.
+struct Base<'a> {
+    /// Canonical path.
+    path: &'a Path,
+    /// Names in the relative path of the directory itself.
+    depth: usize,
+}
+
+struct Walk {
     entries: Vec<Entry>,
     /// The directories the walk is in, by device and inode.
     above: HashSet<(u64, u64)>,
 }
 
-impl Walk<'_> {
-    fn directory(&mut self, relative: &Path, meta: &Metadata) -> Result<()> {
-        let path = self.root.join(relative);
+impl Walk {
+    fn directory(
+        &mut self,
+        path: &Path,
+        relative: &Path,
+        base: &Base<'_>,
+        meta: &Metadata,
+    ) -> Result<()> {
         let identity = (meta.dev(), meta.ino());
         if !self.above.insert(identity) {
             return Err(Error::InvalidInput(format!(
@@ -66,36 +82,60 @@ impl Walk<'_> {
                 path.display()
             )));
         }
-        let mut names = fs::read_dir(&path)
+        let mut names = fs::read_dir(path)
             .and_then(|entries| {
                 entries
                     .map(|e| Ok(e?.file_name()))
                     .collect::<std::io::Result<Vec<OsString>>>()
             })
-            .map_err(|e| cannot_read(&path, e))?;
+            .map_err(|e| cannot_read(path, e))?;
         names.sort();
         for name in names {
-            self.entry(relative.join(name))?;
+            self.entry(path.join(&name), relative.join(name), base)?;
         }
         self.above.remove(&identity);
         Ok(())
     }
 
-    fn entry(&mut self, relative: PathBuf) -> Result<()> {
-        let path = self.root.join(&relative);
-        let mut meta = fs::symlink_metadata(&path).map_err(|e| cannot_read(&path, e))?;
-        if meta.is_symlink() {
-            let target = fs::read_link(&path).map_err(|e| cannot_read(&path, e))?;
-            let depth = relative.components().count() - 1;
-            match fs::metadata(&path) {
-                Ok(followed) if leads_out(depth, &target) => meta = followed,
-                _ => {
-                    let kind = Kind::Link(target);
-                    self.entries.push(Entry { relative, kind });
-                    return Ok(());
-                }
-            }
+    fn entry(&mut self, path: PathBuf, relative: PathBuf, base: &Base<'_>) -> Result<()> {
+        let meta = fs::symlink_metadata(&path).map_err(|e| cannot_read(&path, e))?;
+        if !meta.is_symlink() {
+            return self.thing(path, relative, base, &meta);
         }
+        let target = fs::read_link(&path).map_err(|e| cannot_read(&path, e))?;
+        let depth = relative.components().count() - 1 - base.depth;
+        let Ok(end) = path.canonicalize() else {
+            // It leads nowhere, and may as well do so elsewhere; or it is the name of a file that
+            // stands there as an archive.
+            return self.link(path, relative, target);
+        };
+        if !leads_out(depth, &target) && end.starts_with(base.path) {
+            return self.link(path, relative, target);
+        }
+        let meta = fs::metadata(&end).map_err(|e| cannot_read(&path, e))?;
+        let base = Base {
+            path: &end,
+            depth: relative.components().count(),
+        };
+        self.thing(end.clone(), relative, &base, &meta)
+    }
+
+    fn link(&mut self, from: PathBuf, relative: PathBuf, target: PathBuf) -> Result<()> {
+        self.entries.push(Entry {
+            relative,
+            from,
+            kind: Kind::Link(target),
+        });
+        Ok(())
+    }
+
+    fn thing(
+        &mut self,
+        from: PathBuf,
+        relative: PathBuf,
+        base: &Base<'_>,
+        meta: &Metadata,
+    ) -> Result<()> {
         let kind = if meta.is_dir() {
             Kind::Directory
         } else if meta.is_file() {
@@ -103,68 +143,17 @@ impl Walk<'_> {
         } else {
             Kind::Special
         };
-        let below = matches!(kind, Kind::Directory).then(|| relative.clone());
-        self.entries.push(Entry { relative, kind });
-        below.map_or(Ok(()), |relative| self.directory(&relative, &meta))
+        let is_directory = meta.is_dir();
+        self.entries.push(Entry {
+            relative: relative.clone(),
+            from: from.clone(),
+            kind,
+        });
+        if is_directory {
+            self.directory(&from, &relative, base, meta)?;
+        }
+        Ok(())
     }
-}
-
-/// An archive and the file it stands for, side by side, would become one file.
-pub(super) fn refuse_pair(archive: &Path) -> Result<()> {
-    match original_path(archive) {
-        Some(original) if original.symlink_metadata().is_ok() => Err(Error::InvalidInput(format!(
-            "{} and {} are both there; keep one of them",
-            original.display(),
-            archive.display()
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// Makes a directory with the permission bits of another; one that exists is kept as it is.
-pub(super) fn make_directory(like: &Path, to: &Path) -> Result<()> {
-    if to.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir(to)
-        .and_then(|()| fs::set_permissions(to, fs::metadata(like)?.permissions()))
-        .map_err(|e| Error::io(format!("cannot make {}", to.display()), e))
-}
-
-/// Makes a symbolic link; with `force` it replaces a file or link that exists.
-pub(super) fn make_link(target: &Path, to: &Path, force: bool) -> Result<()> {
-    if force && to.symlink_metadata().is_ok_and(|meta| !meta.is_dir()) {
-        fs::remove_file(to)
-            .map_err(|e| Error::io(format!("cannot replace {}", to.display()), e))?;
-    }
-    std::os::unix::fs::symlink(target, to)
-        .map_err(|e| Error::io(format!("cannot make {}", to.display()), e))
-}
-
-/// Copies a file with its permission bits and times.
-pub(super) fn copy_file(
-    from: &Path,
-    to: &Path,
-    force: bool,
-    monitor: &Monitor<'_>,
-) -> Result<Totals> {
-    let cannot = |e| Error::io(format!("cannot copy {}", from.display()), e);
-    let output = OutputFile::create(to, force)?;
-    let mut source = fs::File::open(from).map_err(cannot)?;
-    let meta = source.metadata().map_err(cannot)?;
-    let bytes = std::io::copy(&mut source, &mut output.file()).map_err(cannot)?;
-    (monitor.progress)(bytes);
-    if monitor.cancel.load(std::sync::atomic::Ordering::Relaxed) {
-        return Err(Error::Interrupted);
-    }
-    output.sync(meta.mode() & 0o7777, meta.modified().ok())?;
-    output.publish()?;
-    Ok(Totals {
-        original_bytes: bytes,
-        stored_bytes: bytes,
-        archives: 0,
-        copied: 1,
-    })
 }
 
 fn cannot_read(path: &Path, error: std::io::Error) -> Error {
@@ -187,6 +176,11 @@ mod tests {
         symlink("../sub", root.join("sub/inside")).unwrap();
         symlink("gone", root.join("dangling")).unwrap();
         symlink("../blobs", root.join("dir")).unwrap();
+        // In the directory behind that link, one that leads out of it, and one that does not.
+        fs::create_dir(dir.path().join("more")).unwrap();
+        fs::write(dir.path().join("more/b"), "b").unwrap();
+        symlink("../more/b", dir.path().join("blobs/out")).unwrap();
+        symlink("a", dir.path().join("blobs/same")).unwrap();
         let found: Vec<_> = walk(&root)
             .unwrap()
             .into_iter()
@@ -198,6 +192,8 @@ mod tests {
                 "dangling Link(\"gone\")",
                 "dir Directory",
                 "dir/a File",
+                "dir/out File",
+                "dir/same Link(\"a\")",
                 "sub Directory",
                 "sub/inside Link(\"../sub\")",
                 "sub/out File",

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::archives::{is_archive_name, original_path};
-use super::output::{OutputDir, OutputFile};
-use super::tree::{self, Kind};
+use super::output::OutputFile;
+use super::plan::{self, Action, Step};
+use super::tree::{Entry, Kind};
 use super::{Monitor, Totals};
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
@@ -156,45 +157,41 @@ fn unpack_directory(
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
-    let entries = tree::walk(from)?;
-    let mut bytes = 0;
-    for entry in &entries {
-        let path = from.join(&entry.relative);
-        if matches!(entry.kind, Kind::File) {
-            bytes += if is_archive_name(&path) {
-                tree::refuse_pair(&path)?;
-                ArchiveReader::open(&path)?.superblock().original_bytes
-            } else {
-                fs::metadata(&path)
-                    .map_err(|e| Error::io(format!("cannot read {}", path.display()), e))?
-                    .len()
-            };
+    let steps = plan::plan(from, monitor, decide)?;
+    plan::run(&steps, from, to, options.force, monitor, |from, to| {
+        unpack_file(from, to, options, monitor)
+    })
+}
+
+/// Archives are unpacked, links to archives lead to what those become, all else is kept.
+fn decide(mut entry: Entry) -> Result<Step> {
+    match &mut entry.kind {
+        Kind::File if is_archive_name(&entry.from) => {
+            plan::refuse_pair(&entry.from)?;
+            Ok(Step {
+                work: ArchiveReader::open(&entry.from)?
+                    .superblock()
+                    .original_bytes,
+                to: original_path(&entry.relative).unwrap_or(entry.relative),
+                from: entry.from,
+                action: Action::Convert,
+            })
         }
-    }
-    (monitor.begin)(bytes);
-    let output = OutputDir::create(to, options.force)?;
-    let mut totals = Totals::default();
-    for entry in entries {
-        let (from, to) = (
-            from.join(&entry.relative),
-            output.path().join(&entry.relative),
-        );
-        match entry.kind {
-            Kind::Directory => tree::make_directory(&from, &to)?,
-            Kind::Link(target) => tree::make_link(&target, &to, options.force)?,
-            Kind::Special => (monitor.warn)(&format!(
-                "{} is not a regular file and was left out",
-                from.display()
-            )),
-            Kind::File => {
-                let archive = original_path(&to).filter(|_| is_archive_name(&from));
-                totals.add(match archive {
-                    Some(to) => unpack_file(&from, &to, options, monitor)?,
-                    None => tree::copy_file(&from, &to, options.force, monitor)?,
-                });
+        Kind::Link(target) => {
+            let leads_to_archive = entry
+                .from
+                .canonicalize()
+                .is_ok_and(|end| is_archive_name(&end) && end.is_file());
+            if leads_to_archive {
+                if let Some(original) = original_path(target) {
+                    *target = original;
+                }
+                if let Some(original) = original_path(&entry.relative) {
+                    entry.relative = original;
+                }
             }
+            Step::keep(entry)
         }
+        _ => Step::keep(entry),
     }
-    output.publish(from)?;
-    Ok(totals)
 }

@@ -1,8 +1,8 @@
 //! Verifying: decode everything, check every checksum, write nothing.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use super::Monitor;
 use super::inspect::tensors_of;
@@ -24,7 +24,8 @@ pub struct Verification {
     pub original_bytes: u64,
     /// Bytes of the archive as it should be, 0 if it could not be opened.
     pub stored_bytes: u64,
-    /// Number of problems; 0 means that every byte is right.
+    /// Number of problems; 0 means that every block decodes to the bytes it was made of, as far as
+    /// its checksum can tell, and that both copies of the tables are whole.
     pub problem_count: u64,
     /// The first problems, tables first, then in file order.
     pub problems: Vec<Error>,
@@ -37,33 +38,21 @@ struct Worker {
     problem: Option<Error>,
 }
 
-/// Verifies archives one after the other. One that cannot be read as an archive at all counts as
-/// damaged.
+/// Verifies archives one after the other. One that cannot be opened is a problem of that one.
 ///
 /// # Errors
-/// `Io` if a file cannot be read, `Unsupported` if one needs a newer version, `Interrupted`.
+/// `Interrupted`, or `Io` for want of memory.
 pub fn verify(
     paths: &[PathBuf],
     threads: NonZeroUsize,
     monitor: &Monitor<'_>,
 ) -> Result<Vec<Verification>> {
-    let readers = paths
-        .iter()
-        .map(|path| match ArchiveReader::open(path) {
-            Err(error @ (Error::Corrupt(_) | Error::InvalidInput(_))) => Ok(Err(error)),
-            other => other.map(Ok),
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let bytes = readers
-        .iter()
-        .flatten()
-        .map(|reader| reader.superblock().original_bytes)
-        .sum();
-    (monitor.begin)(bytes);
+    // Opened one at a time: there may be more than the system lets be mapped at once.
+    let bytes = |path: &PathBuf| Some(ArchiveReader::open(path).ok()?.superblock().original_bytes);
+    (monitor.begin)(paths.iter().filter_map(bytes).sum());
     paths
         .iter()
-        .zip(readers)
-        .map(|(path, reader)| match reader {
+        .map(|path| match ArchiveReader::open(path) {
             Ok(reader) => verify_reader(&reader, threads, monitor),
             Err(problem) => Ok(unreadable(path, problem)),
         })
@@ -99,7 +88,7 @@ fn verify_reader(
         .collect::<Result<Vec<_>>>()?;
     let mut problems = reader.check_tables();
     let mut problem_count = problems.len() as u64;
-    let tensors = Mutex::new(None);
+    let mut tensors = None;
     let mut next = 0;
     pipeline::run(
         workers,
@@ -126,14 +115,11 @@ fn verify_reader(
                 Some(problem @ Error::Corrupt(_)) => {
                     problem_count += 1;
                     if problems.len() < MAX_LISTED {
-                        let mut tensors = tensors
-                            .lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner);
                         // Only a damaged archive pays for its header.
                         let tensors =
                             tensors.get_or_insert_with(|| tensors_of(reader).unwrap_or_default());
                         let range = geometry.block(worker.block).map_or(0..0, |span| span.range);
-                        problems.push(problem.in_tensors(names_in(tensors, &range)));
+                        problems.push(with_tensors(problem, tensors, &range));
                     }
                 }
                 Some(other) => return Err(other),
@@ -150,11 +136,13 @@ fn verify_reader(
     })
 }
 
-/// The tensors that share bytes with a range.
-fn names_in(tensors: &[Tensor], range: &std::ops::Range<u64>) -> Vec<String> {
-    tensors
+/// Names the tensors that share bytes with a damaged range.
+fn with_tensors(problem: Error, tensors: &[Tensor], range: &Range<u64>) -> Error {
+    let mut hit = tensors
         .iter()
-        .filter(|t| t.range.start < range.end && range.start < t.range.end)
-        .map(|tensor| tensor.name.clone())
-        .collect()
+        .filter(|t| t.range.start < range.end && range.start < t.range.end);
+    match hit.next() {
+        Some(first) => problem.in_tensors(&first.name, hit.count()),
+        None => problem,
+    }
 }

@@ -1,0 +1,264 @@
+//! Turns a directory into another: what becomes of each thing in it is decided and checked before
+//! anything is written.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use super::archives::{archive_path, original_path};
+use super::output::{OutputDir, OutputFile, temporary_name};
+use super::source_file::SourceFile;
+use super::tree::{self, Entry, Kind};
+use super::{Monitor, Totals};
+use crate::error::{Error, Result};
+use crate::io::write_all_at;
+
+/// Longest name that Linux file systems take.
+const MAX_NAME_BYTES: usize = 255;
+/// Bytes that are copied between two looks at whether to stop.
+const COPY_BYTES: usize = 1 << 20;
+
+/// What becomes of one thing.
+pub(super) struct Step {
+    /// What is read.
+    pub(super) from: PathBuf,
+    /// What is made, below the destination.
+    pub(super) to: PathBuf,
+    pub(super) action: Action,
+    /// Bytes of progress it makes.
+    pub(super) work: u64,
+}
+
+pub(super) enum Action {
+    MakeDirectory,
+    Link(PathBuf),
+    Copy,
+    /// Pack or unpack.
+    Convert,
+}
+
+impl Step {
+    /// Keeps a directory, link or file as it is.
+    pub(super) fn keep(entry: Entry) -> Result<Self> {
+        let (action, work) = match entry.kind {
+            Kind::Link(target) => (Action::Link(target), 0),
+            Kind::Directory => (Action::MakeDirectory, 0),
+            Kind::File | Kind::Special => (Action::Copy, bytes(&entry.from)?),
+        };
+        Ok(Self {
+            from: entry.from,
+            to: entry.relative,
+            action,
+            work,
+        })
+    }
+}
+
+fn bytes(path: &Path) -> Result<u64> {
+    fs::metadata(path)
+        .map(|meta| meta.len())
+        .map_err(|e| Error::io(format!("cannot read {}", path.display()), e))
+}
+
+/// Decides about everything in a directory with `decide`. Special files are left out.
+pub(super) fn plan(
+    from: &Path,
+    monitor: &Monitor<'_>,
+    mut decide: impl FnMut(Entry) -> Result<Step>,
+) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    for entry in tree::walk(from)? {
+        if matches!(entry.kind, Kind::Special) {
+            (monitor.warn)(&format!(
+                "{} is not a regular file and was left out",
+                entry.from.display()
+            ));
+        } else {
+            steps.push(decide(entry)?);
+        }
+    }
+    Ok(steps)
+}
+
+/// Carries out a plan. `convert` packs or unpacks one file to a destination.
+///
+/// # Errors
+/// Whatever keeps a file from being made. A destination that did not exist does not exist then
+/// either; in one that did (`force`), each file is the old one or the new one.
+pub(super) fn run(
+    steps: &[Step],
+    from: &Path,
+    to: &Path,
+    force: bool,
+    monitor: &Monitor<'_>,
+    mut convert: impl FnMut(&Path, &Path) -> Result<Totals>,
+) -> Result<Totals> {
+    check(steps, from, to)?;
+    (monitor.begin)(steps.iter().map(|step| step.work).sum());
+    let output = OutputDir::create(to, force)?;
+    let mut totals = Totals::default();
+    for step in steps {
+        let to = output.path().join(&step.to);
+        match &step.action {
+            Action::MakeDirectory => make_directory(&to)?,
+            Action::Link(target) => make_link(target, &to, force)?,
+            Action::Copy => totals.add(copy_file(&step.from, &to, force, monitor)?),
+            Action::Convert => totals.add(convert(&step.from, &to)?),
+        }
+    }
+    // Modes last, and from the bottom: a directory may be read-only.
+    for step in steps.iter().rev() {
+        if matches!(step.action, Action::MakeDirectory) {
+            finish_directory(&step.from, &output.path().join(&step.to))?;
+        }
+    }
+    finish_directory(from, output.path())?;
+    output.publish()?;
+    Ok(totals)
+}
+
+fn check(steps: &[Step], from: &Path, to: &Path) -> Result<()> {
+    let refuse = |what: String| Err(Error::InvalidInput(what));
+    let canonical = |path: &Path| {
+        path.canonicalize()
+            .map_err(|e| Error::io(format!("cannot use {}", path.display()), e))
+    };
+    let existing = to.ancestors().find(|path| path.exists());
+    let existing = existing.filter(|path| !path.as_os_str().is_empty());
+    if canonical(existing.unwrap_or(Path::new(".")))?.starts_with(canonical(from)?) {
+        return refuse(format!(
+            "{} lies inside {}; choose a place outside",
+            to.display(),
+            from.display()
+        ));
+    }
+    let mut names = HashSet::new();
+    for step in steps {
+        if !names.insert(&step.to) {
+            return refuse(format!(
+                "two things in {} would both become {}; rename one of them",
+                from.display(),
+                step.to.display()
+            ));
+        }
+        if step
+            .to
+            .file_name()
+            .is_some_and(|name| name.len() > MAX_NAME_BYTES)
+        {
+            return refuse(format!(
+                "{}: the name is too long with the suffix of an archive",
+                step.from.display()
+            ));
+        }
+    }
+    // Beside the other form of itself, what is made would not be shown, or not as what it is.
+    for step in steps
+        .iter()
+        .filter(|step| matches!(step.action, Action::Convert))
+    {
+        for other in [original_path(&step.to), Some(archive_path(&step.to))] {
+            let Some(other) = other.filter(|other| !names.contains(other)) else {
+                continue;
+            };
+            let other = to.join(other);
+            if other.symlink_metadata().is_ok() {
+                return refuse(format!(
+                    "{} is there and would stand beside {}; remove it first",
+                    other.display(),
+                    to.join(&step.to).display()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn make_directory(to: &Path) -> Result<()> {
+    let cannot = |e| Error::io(format!("cannot make {}", to.display()), e);
+    match to.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => Ok(()),
+        // Also for a link: what is written must stay below the destination.
+        Ok(_) => Err(Error::InvalidInput(format!(
+            "{} exists and is not a directory",
+            to.display()
+        ))),
+        Err(_) => fs::create_dir(to)
+            .and_then(|()| fs::set_permissions(to, fs::Permissions::from_mode(0o700)))
+            .map_err(cannot),
+    }
+}
+
+/// Gives a directory the mode of another and makes what is in it durable.
+fn finish_directory(like: &Path, to: &Path) -> Result<()> {
+    let finish = || {
+        let directory = File::open(to)?;
+        directory.set_permissions(fs::metadata(like)?.permissions())?;
+        directory.sync_all()
+    };
+    finish().map_err(|e| Error::io(format!("cannot write {}", to.display()), e))
+}
+
+/// Makes a link, at once under its name; with `force` it replaces a file or link.
+fn make_link(target: &Path, to: &Path, force: bool) -> Result<()> {
+    let make = || {
+        if !force {
+            return symlink(target, to);
+        }
+        let parent = to.parent().unwrap_or(Path::new("."));
+        let temporary = temporary_name().make_in(parent, |path| symlink(target, path))?;
+        temporary.persist(to)?;
+        Ok(())
+    };
+    make().map_err(|e| Error::io(format!("cannot make {}", to.display()), e))
+}
+
+/// Copies a file with its permission bits and time.
+fn copy_file(from: &Path, to: &Path, force: bool, monitor: &Monitor<'_>) -> Result<Totals> {
+    let source = SourceFile::open(from)?;
+    let output = OutputFile::create(to, force)?;
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut at = 0;
+    loop {
+        if monitor.cancel.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let read = source.read_at(&mut buffer, at)?;
+        if read == 0 {
+            break;
+        }
+        write_all_at(output.file(), &buffer[..read], at)
+            .map_err(|e| Error::io(format!("cannot write {}", to.display()), e))?;
+        at += read as u64;
+        (monitor.progress)(read as u64);
+    }
+    source.check_unchanged()?;
+    output.sync(source.mode, Some(source.modified()))?;
+    output.publish()?;
+    Ok(Totals {
+        original_bytes: at,
+        stored_bytes: at,
+        archives: 0,
+        copied: 1,
+    })
+}
+
+/// An archive and the file it stands for, side by side, would become one file.
+pub(super) fn refuse_pair(archive: &Path) -> Result<()> {
+    match original_path(archive) {
+        Some(original) if original.symlink_metadata().is_ok() => Err(Error::InvalidInput(format!(
+            "{} and {} are both there; keep one of them",
+            original.display(),
+            archive.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// True for names such as `model.safetensors`.
+pub(super) fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension() == Some(OsStr::new(extension))
+}

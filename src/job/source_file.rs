@@ -1,0 +1,74 @@
+//! A file that a job reads, and that must not change meanwhile.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::error::{Error, Result};
+use crate::io::{FileStamp, read_full_at, system_time};
+
+/// A regular file, open for reading.
+pub(super) struct SourceFile {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    /// Its state when it was opened.
+    pub(super) stamp: FileStamp,
+    /// Its mode, type and all.
+    pub(super) mode: u32,
+    /// Its modification time: seconds and nanoseconds since the epoch.
+    pub(super) mtime: (i64, u32),
+}
+
+impl SourceFile {
+    /// # Errors
+    /// `InvalidInput` if it is no regular file, `Io` if the system refuses.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let cannot = |e| Error::io(format!("cannot read {}", path.display()), e);
+        // Before opening: opening a FIFO would wait for a writer.
+        if !fs::metadata(path).map_err(cannot)?.is_file() {
+            return Err(Error::InvalidInput(format!(
+                "{} is not a regular file",
+                path.display()
+            )));
+        }
+        let file = File::open(path).map_err(cannot)?;
+        let meta = file.metadata().map_err(cannot)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            stamp: FileStamp::from_metadata(&meta),
+            mode: meta.mode(),
+            mtime: (meta.mtime(), u32::try_from(meta.mtime_nsec()).unwrap_or(0)),
+            file,
+        })
+    }
+
+    pub(super) fn modified(&self) -> SystemTime {
+        system_time(self.mtime.0, self.mtime.1)
+    }
+
+    /// Reads at `offset` until the buffer is full or the file ends.
+    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        read_full_at(&self.file, buffer, offset)
+            .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))
+    }
+
+    /// # Errors
+    /// `InvalidInput` if somebody has written to it since it was opened.
+    pub(super) fn check_unchanged(&self) -> Result<()> {
+        let now = FileStamp::of(&self.file)
+            .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))?;
+        if now == self.stamp {
+            Ok(())
+        } else {
+            Err(self.changed())
+        }
+    }
+
+    pub(super) fn changed(&self) -> Error {
+        Error::InvalidInput(format!(
+            "{} changed while it was read; try again when nobody writes to it",
+            self.path.display()
+        ))
+    }
+}

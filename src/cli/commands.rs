@@ -2,13 +2,14 @@
 
 use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
 use super::progress::{Stop, watched};
 use super::{Outcome, print, report};
 use crate::error::{Error, Result};
-use crate::job::{self, PackOptions, UnpackOptions};
+use crate::job::{self, PackOptions, Totals, UnpackOptions};
 
 pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
     let options = PackOptions {
@@ -21,12 +22,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
     let (to, totals) = watched("packing", &Stop::on_signals()?, |monitor| {
         job::pack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
-    print(&if args.json {
-        report::totals_json(&to, &totals, start.elapsed()).to_string()
-    } else {
-        report::totals_text(&to, &totals, start.elapsed())
-    })?;
-    Ok(Outcome::Done)
+    print_totals(&to, &totals, start, args.json)
 }
 
 pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
@@ -38,12 +34,7 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
     let (to, totals) = watched("unpacking", &Stop::on_signals()?, |monitor| {
         job::unpack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
-    print(&if args.json {
-        report::totals_json(&to, &totals, start.elapsed()).to_string()
-    } else {
-        report::totals_text(&to, &totals, start.elapsed())
-    })?;
-    Ok(Outcome::Done)
+    print_totals(&to, &totals, start, args.json)
 }
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
@@ -84,6 +75,15 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
     } else {
         print(&report::inspection_text(&args.path, &found))?;
     }
+    Ok(Outcome::Done)
+}
+
+fn print_totals(to: &Path, totals: &Totals, start: Instant, as_json: bool) -> Result<Outcome> {
+    print(&if as_json {
+        report::totals_json(to, totals, start.elapsed()).to_string()
+    } else {
+        report::totals_text(to, totals, start.elapsed())
+    })?;
     Ok(Outcome::Done)
 }
 

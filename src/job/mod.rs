@@ -5,6 +5,7 @@
 //! or mounts.
 
 mod archives;
+mod blocks;
 mod inspect;
 mod output;
 mod pack;

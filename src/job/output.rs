@@ -98,24 +98,26 @@ pub(super) struct OutputDir {
 enum State {
     /// It is made under a temporary name.
     New(TempDir),
-    /// It was there and empty, and is emptied again if it is not published.
-    Empty,
+    /// It was there and empty; what is made in it, with these relative paths, is removed again if it
+    /// is not published.
+    Empty(Vec<PathBuf>),
     /// It was there, and files in it are replaced one by one; or it is published.
     Kept,
 }
 
 impl OutputDir {
     /// Makes a temporary directory beside `path`, or uses the one that is there: an empty one, or
-    /// with `force` any.
+    /// with `force` any. `contents` are the relative paths of all that will be made in it,
+    /// directories before what is in them.
     ///
     /// # Errors
     /// `InvalidInput` if `path` exists, is not an empty directory, and `force` is not set.
-    pub(super) fn create(path: &Path, force: bool) -> Result<Self> {
+    pub(super) fn create(path: &Path, force: bool, contents: Vec<PathBuf>) -> Result<Self> {
         let cannot = |e| Error::io(format!("cannot write {}", path.display()), e);
         let state = match fs::read_dir(path) {
             Ok(mut entries) => {
                 if entries.next().is_none() {
-                    State::Empty
+                    State::Empty(contents)
                 } else {
                     refuse_existing(path, force)?;
                     State::Kept
@@ -138,7 +140,7 @@ impl OutputDir {
     pub(super) fn path(&self) -> &Path {
         match &self.state {
             State::New(temporary) => temporary.path(),
-            State::Empty | State::Kept => &self.path,
+            State::Empty(_) | State::Kept => &self.path,
         }
     }
 
@@ -157,13 +159,12 @@ impl OutputDir {
 
 impl Drop for OutputDir {
     fn drop(&mut self) {
-        if !matches!(self.state, State::Empty) {
-            return;
-        }
-        // It was empty, so all that is in it is unfinished.
-        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+        if let State::Empty(contents) = &self.state {
+            for relative in contents.iter().rev() {
+                let path = self.path.join(relative);
+                // Not everything was made; and a directory stays if somebody else put a file there.
+                let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+            }
         }
     }
 }

@@ -1,19 +1,19 @@
 //! Packing: a file into an archive, a model directory into a directory of archives.
 
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::archives::{archive_path, is_archive_name};
+use super::blocks::{BlockWorker, for_each_block};
 use super::output::OutputFile;
 use super::plan::{self, Action, Step};
 use super::source_file::SourceFile;
 use super::tree::{Entry, Kind};
 use super::{Monitor, Totals};
 use crate::archive::{ArchiveReader, ArchiveWriter, Original};
-use crate::block::{BlockDecoder, BlockEncoder};
+use crate::block::BlockEncoder;
 use crate::codec::Level;
 use crate::error::{Error, Result};
 use crate::format::{
@@ -59,23 +59,16 @@ pub fn pack(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<(PathBuf, Totals)> {
-    let meta =
-        fs::metadata(from).map_err(|e| Error::io(format!("cannot read {}", from.display()), e))?;
-    if !meta.is_dir() {
-        let to = to.map_or_else(|| archive_path(from), Path::to_path_buf);
-        // Each byte is encoded, then compared.
-        (monitor.begin)(2 * meta.len());
-        let totals = pack_file(from, &to, options, monitor)?;
-        return Ok((to, totals));
+    if from.is_dir() {
+        let to = plan::destination(from, to)?;
+        let totals = pack_directory(from, to, options, monitor)?;
+        return Ok((to.to_path_buf(), totals));
     }
-    let to = to.ok_or_else(|| {
-        Error::InvalidInput(format!(
-            "{} is a directory; name the directory to make with -o DST",
-            from.display()
-        ))
-    })?;
-    let totals = pack_directory(from, to, options, monitor)?;
-    Ok((to.to_path_buf(), totals))
+    let to = to.map_or_else(|| archive_path(from), Path::to_path_buf);
+    // Each byte is encoded, then compared.
+    (monitor.begin)(2 * SourceFile::open(from)?.stamp.size);
+    let totals = pack_file(from, &to, options, monitor)?;
+    Ok((to, totals))
 }
 
 /// Packs one file: encodes it, makes the archive durable, reads it back, compares it with the
@@ -198,13 +191,6 @@ fn encode(
         .map_err(|e| e.with_path(output.path()))
 }
 
-struct CompareWorker {
-    decoder: BlockDecoder,
-    block: u64,
-    bytes: Vec<u8>,
-    decoded: Vec<u8>,
-}
-
 /// Reads the archive back and compares every byte it decodes to with the source.
 fn compare(
     source: &SourceFile,
@@ -225,38 +211,17 @@ fn compare(
             Error::corrupt("the superblock was read back differently").in_file(output.path())
         );
     }
-    let geometry = reader.geometry();
-    let workers = (0..options.threads.get())
-        .map(|_| {
-            Ok(CompareWorker {
-                decoder: BlockDecoder::new()?,
-                block: 0,
-                bytes: Vec::new(),
-                decoded: Vec::new(),
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let mut next = 0;
-    pipeline::run(
-        workers,
-        monitor.cancel,
-        |worker| {
-            worker.block = next;
-            next += 1;
-            Ok(worker.block < geometry.block_count())
-        },
-        |worker| {
-            let span = geometry
-                .block(worker.block)
-                .expect("invariant: only blocks of the geometry are taken");
-            read_block(source, &span, &mut worker.bytes)?;
-            worker.decoded.resize(worker.bytes.len(), 0);
+    for_each_block(
+        &reader,
+        options.threads,
+        monitor,
+        |worker: &mut BlockWorker<Vec<u8>>| {
+            read_block(source, &worker.span, &mut worker.own)?;
             reader.verify_block(worker.block, &mut worker.decoder, &mut worker.decoded)?;
-            if worker.decoded != worker.bytes {
+            if worker.decoded != worker.own {
                 // The archive holds what was read first: its checksums are right.
                 return Err(source.changed());
             }
-            (monitor.progress)(worker.bytes.len() as u64);
             Ok(())
         },
         |_| Ok(()),

@@ -21,6 +21,16 @@ const MAX_NAME_BYTES: usize = 255;
 /// Bytes that are copied between two looks at whether to stop.
 const COPY_BYTES: usize = 1 << 20;
 
+/// Where to make a directory: that cannot be guessed.
+pub(super) fn destination<'a>(from: &Path, to: Option<&'a Path>) -> Result<&'a Path> {
+    to.ok_or_else(|| {
+        Error::InvalidInput(format!(
+            "{} is a directory; name the directory to make with -o DST",
+            from.display()
+        ))
+    })
+}
+
 /// What becomes of one thing.
 pub(super) struct Step {
     /// What is read.
@@ -98,7 +108,8 @@ pub(super) fn run(
 ) -> Result<Totals> {
     check(steps, from, to)?;
     (monitor.begin)(steps.iter().map(|step| step.work).sum());
-    let output = OutputDir::create(to, force)?;
+    let contents = steps.iter().map(|step| step.to.clone()).collect();
+    let output = OutputDir::create(to, force, contents)?;
     let mut totals = Totals::default();
     for step in steps {
         let to = output.path().join(&step.to);

@@ -1,22 +1,20 @@
 //! Unpacking: an archive into the file it holds, a directory of archives into a model directory.
 
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::archives::{is_archive_name, original_path};
+use super::blocks::{BlockWorker, for_each_block};
 use super::output::OutputFile;
 use super::plan::{self, Action, Step};
 use super::tree::{Entry, Kind};
 use super::{Monitor, Totals};
 use crate::archive::ArchiveReader;
-use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::ARCHIVE_SUFFIX;
 use crate::io::write_all_at;
-use crate::pipeline;
 
 /// How to unpack.
 #[derive(Debug, Clone, Copy)]
@@ -47,15 +45,8 @@ pub fn unpack(
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<(PathBuf, Totals)> {
-    let meta =
-        fs::metadata(from).map_err(|e| Error::io(format!("cannot read {}", from.display()), e))?;
-    if meta.is_dir() {
-        let to = to.ok_or_else(|| {
-            Error::InvalidInput(format!(
-                "{} is a directory; name the directory to make with -o DST",
-                from.display()
-            ))
-        })?;
+    if from.is_dir() {
+        let to = plan::destination(from, to)?;
         let totals = unpack_directory(from, to, options, monitor)?;
         return Ok((to.to_path_buf(), totals));
     }
@@ -88,12 +79,6 @@ pub fn unpack_file(
     unpack_reader(&ArchiveReader::open(from)?, to, options, monitor)
 }
 
-struct DecodeWorker {
-    decoder: BlockDecoder,
-    block: u64,
-    decoded: Vec<u8>,
-}
-
 fn unpack_reader(
     reader: &ArchiveReader,
     to: &Path,
@@ -101,39 +86,18 @@ fn unpack_reader(
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
     let output = OutputFile::create(to, options.force)?;
-    let geometry = reader.geometry();
-    let workers = (0..options.threads.get())
-        .map(|_| {
-            Ok(DecodeWorker {
-                decoder: BlockDecoder::new()?,
-                block: 0,
-                decoded: Vec::new(),
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let (mut next, mut at) = (0, 0);
     let mut sha256 = Sha256::new();
-    pipeline::run(
-        workers,
-        monitor.cancel,
-        |worker| {
-            worker.block = next;
-            next += 1;
-            Ok(worker.block < geometry.block_count())
-        },
-        |worker| {
-            let span = geometry
-                .block(worker.block)
-                .expect("invariant: only blocks of the geometry are taken");
-            worker.decoded.resize(span.buffer_bytes(), 0);
+    for_each_block(
+        reader,
+        options.threads,
+        monitor,
+        |worker: &mut BlockWorker<()>| {
             reader.decode_block(worker.block, &mut worker.decoder, &mut worker.decoded)
         },
         |worker| {
-            write_all_at(output.file(), &worker.decoded, at)
+            write_all_at(output.file(), &worker.decoded, worker.span.range.start)
                 .map_err(|e| Error::io(format!("cannot write {}", to.display()), e))?;
             sha256.update(&worker.decoded);
-            at += worker.decoded.len() as u64;
-            (monitor.progress)(worker.decoded.len() as u64);
             Ok(())
         },
     )?;

@@ -5,11 +5,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::Monitor;
+use super::blocks::{BlockWorker, for_each_block};
 use super::inspect::tensors_of;
 use crate::archive::ArchiveReader;
-use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
-use crate::pipeline;
 use crate::safetensors::Tensor;
 
 /// Most problems of one archive that are kept; the rest are only counted.
@@ -29,13 +28,6 @@ pub struct Verification {
     pub problem_count: u64,
     /// The first problems, tables first, then in file order.
     pub problems: Vec<Error>,
-}
-
-struct Worker {
-    decoder: BlockDecoder,
-    block: u64,
-    decoded: Vec<u8>,
-    problem: Option<Error>,
 }
 
 /// Verifies archives one after the other. One that cannot be opened is a problem of that one.
@@ -75,54 +67,28 @@ fn verify_reader(
     monitor: &Monitor<'_>,
 ) -> Result<Verification> {
     let superblock = reader.superblock();
-    let geometry = reader.geometry();
-    let workers = (0..threads.get())
-        .map(|_| {
-            Ok(Worker {
-                decoder: BlockDecoder::new()?,
-                block: 0,
-                decoded: Vec::new(),
-                problem: None,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
     let mut problems = reader.check_tables();
     let mut problem_count = problems.len() as u64;
     let mut tensors = None;
-    let mut next = 0;
-    pipeline::run(
-        workers,
-        monitor.cancel,
-        |worker| {
-            worker.block = next;
-            next += 1;
-            Ok(worker.block < geometry.block_count())
-        },
-        |worker| {
-            let span = geometry
-                .block(worker.block)
-                .expect("invariant: only blocks of the geometry are taken");
-            worker.decoded.resize(span.buffer_bytes(), 0);
-            worker.problem = reader
+    for_each_block(
+        reader,
+        threads,
+        monitor,
+        |worker: &mut BlockWorker<Option<Error>>| {
+            worker.own = reader
                 .verify_block(worker.block, &mut worker.decoder, &mut worker.decoded)
                 .err();
-            (monitor.progress)(worker.decoded.len() as u64);
             Ok(())
         },
         |worker| {
-            match worker.problem.take() {
-                None => return Ok(()),
-                Some(problem @ Error::Corrupt(_)) => {
-                    problem_count += 1;
-                    if problems.len() < MAX_LISTED {
-                        // Only a damaged archive pays for its header.
-                        let tensors =
-                            tensors.get_or_insert_with(|| tensors_of(reader).unwrap_or_default());
-                        let range = geometry.block(worker.block).map_or(0..0, |span| span.range);
-                        problems.push(with_tensors(problem, tensors, &range));
-                    }
-                }
-                Some(other) => return Err(other),
+            let Some(problem) = worker.own.take() else {
+                return Ok(());
+            };
+            problem_count += 1;
+            if problems.len() < MAX_LISTED {
+                // Only a damaged archive pays for its header.
+                let tensors = tensors.get_or_insert_with(|| tensors_of(reader).unwrap_or_default());
+                problems.push(with_tensors(problem, tensors, &worker.span.range));
             }
             Ok(())
         },

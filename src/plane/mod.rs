@@ -27,9 +27,9 @@ impl Field {
         u64::MAX >> (64 - self.width)
     }
 
-    /// The byte of the rotated element that the field is, if it is one.
-    fn byte(self) -> Option<usize> {
-        (self.width == 8 && self.shift.is_multiple_of(8)).then(|| usize::from(self.shift / 8))
+    /// True for a whole byte of the rotated element.
+    const fn is_byte(self) -> bool {
+        self.width == 8 && self.shift.is_multiple_of(8)
     }
 }
 
@@ -63,7 +63,7 @@ trait Element: Copy {
     fn rotate_right(self, bits: u32) -> Self;
     fn widen(self) -> u64;
     fn truncate(bits: u64) -> Self;
-    fn byte(self, index: usize) -> u8;
+    fn low_byte_from(self, bit: u32) -> u8;
     fn merge(self, other: Self) -> Self;
 }
 
@@ -102,8 +102,9 @@ macro_rules! element {
                 bits as Self
             }
             #[inline(always)]
-            fn byte(self, index: usize) -> u8 {
-                self.to_le_bytes()[index]
+            fn low_byte_from(self, bit: u32) -> u8 {
+                // A shift, not an index into the bytes: it vectorizes.
+                (self >> bit).to_le_bytes()[0]
             }
             #[inline(always)]
             fn merge(self, other: Self) -> Self {
@@ -146,9 +147,10 @@ fn split_elements<E: Element>(elements: &[u8], rotate: u32, field: Field, plane:
     let rotated = elements
         .chunks_exact(E::BYTES)
         .map(|bytes| E::load(bytes).rotate_left(rotate));
-    if let Some(byte) = field.byte() {
+    if field.is_byte() {
+        let bit = u32::from(field.shift);
         for (out, element) in plane.iter_mut().zip(rotated) {
-            *out = element.byte(byte);
+            *out = element.low_byte_from(bit);
         }
         return;
     }
@@ -182,7 +184,7 @@ fn interleave_elements<E: Element>(
     rotate: u32,
     elements: &mut [u8],
 ) {
-    let all_bytes = fields.len() == E::BYTES && fields.iter().all(|field| field.byte().is_some());
+    let all_bytes = fields.len() == E::BYTES && fields.iter().all(|field| field.is_byte());
     match planes {
         // The shapes that nearly all blocks have, each as one loop the compiler can vectorize.
         [a] if all_bytes => interleave_bytes::<E, 1>([a], rotate, elements),

@@ -112,12 +112,10 @@ fn link(source: &Source, directory: &Path, path: &Path, meta: Metadata) -> io::R
         (_, Some(Followed { place, meta: end })) if source.may_follow_out(&meta, &end) => {
             return Ok(Shown::Archive { place, meta: end });
         }
-        (None, Some(_)) if target.is_absolute() => target,
-        (None, Some(_)) => source.path().join(directory).join(target),
         (Some(target), _) => target,
-        (None, None) if target.is_absolute() => target,
+        (None, _) if target.is_absolute() => target,
         // With its `..`, which mean something else by name than behind links.
-        (None, None) => source.path().join(directory).join(target),
+        (None, _) => source.path().join(directory).join(target),
     };
     Ok(Shown::Link { target, meta })
 }

@@ -2,9 +2,9 @@
 //!
 //! The modules form ranks; each imports only those before it (`tests/layering.rs` checks that). In
 //! this order they follow the bytes from the disk to the reader: [`error`], [`sync`], [`io`],
-//! [`format`], [`plane`], [`codec`], [`block`], [`safetensors`], [`layout`], [`pipeline`],
+//! [`mod@format`], [`plane`], [`codec`], [`block`], [`safetensors`], [`layout`], [`pipeline`],
 //! [`archive`]; then two ways to use archives that do not know of each other: [`job`] for files and
-//! directories, and [`cache`], [`file`], [`fs`], [`fuse`] for mounts; and [`cli`] over all.
+//! directories, and [`cache`], [`mod@file`], [`fs`], [`fuse`] for mounts; and [`cli`] over all.
 //!
 //! A block of weights, encoded and decoded:
 //!

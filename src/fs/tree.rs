@@ -257,8 +257,8 @@ impl ModelTree {
         }
     }
 
-    /// How many files are open.
-    pub fn open_count(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn open_count(&self) -> usize {
         self.opened
             .read()
             .unwrap_or_else(PoisonError::into_inner)

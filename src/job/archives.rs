@@ -38,10 +38,8 @@ pub fn archives_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         found.extend(
             tree::walk(path)?
                 .into_iter()
-                .filter(|entry| {
-                    matches!(entry.kind, Kind::File) && is_archive_name(&entry.relative)
-                })
-                .map(|entry| path.join(entry.relative)),
+                .filter(|entry| matches!(entry.kind, Kind::File) && is_archive_name(&entry.from))
+                .map(|entry| entry.from),
         );
         if found.len() == before {
             return Err(Error::InvalidInput(format!(

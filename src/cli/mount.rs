@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
@@ -30,6 +31,13 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     if let Some(threads) = args.threads {
         options.threads = threads;
     }
+    // Each open file of the mount is one or two of the process. A system that refuses lets fewer.
+    let files = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: files.maximum,
+        ..files
+    };
+    let _ = setrlimit(Resource::Nofile, all);
     // Before mounting, so that no signal falls in between.
     let signals =
         Signals::new(ending_signals()).map_err(|e| Error::io("cannot handle signals", e))?;

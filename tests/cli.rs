@@ -370,6 +370,11 @@ fn a_directory_is_checked_before_anything_is_written() {
         assert!(stderr.contains(expected), "{args:?}: {stderr}");
     }
     assert_eq!(dir.names(""), before);
+    dir.write("w/m/m/config.json", b"inner");
+    dir.write("w/m/config.json", b"keep");
+    let (status, _, stderr) = run(["unpack", &dir.path("w/m"), "-o", &dir.path("w"), "--force"]);
+    assert!(status == 2 && stderr.contains("lies inside"), "{stderr}");
+    assert_eq!(fs::read(dir.path("w/m/config.json")).unwrap(), b"keep");
     assert_eq!(dir.names("m"), ["x.safetensors"]);
     assert_eq!(fs::read(dir.path("outside/victim/f")).unwrap(), b"keep");
     // A device is not replaced, not even by root.

@@ -121,9 +121,14 @@ fn link(source: &Source, directory: &Path, path: &Path, meta: Metadata) -> io::R
 }
 
 fn leads_to_archive(source: &Source, directory: &Path, link: &Path) -> bool {
-    source
-        .read_link(link)
-        .is_ok_and(|target| followed_archive(source, directory, &target).is_some())
+    let followed = || {
+        let meta = source.metadata(link).ok()?;
+        let target = source.read_link(link).ok()?;
+        let end = followed_archive(source, directory, &target)?;
+        let inside = matches!(end.place, Place::Inside(_));
+        (inside || source.may_follow_out(&meta, &end.meta)).then_some(())
+    };
+    followed().is_some()
 }
 
 /// The archive that a link leads to, if it is one that is shown as the file it stands for.

@@ -107,17 +107,16 @@ enum State {
 
 impl OutputDir {
     /// Makes a temporary directory beside `path`, or uses the one that is there: an empty one, or
-    /// with `force` any. `contents` are the relative paths of all that will be made in it,
-    /// directories before what is in them.
+    /// with `force` any.
     ///
     /// # Errors
     /// `InvalidInput` if `path` exists, is not an empty directory, and `force` is not set.
-    pub(super) fn create(path: &Path, force: bool, contents: Vec<PathBuf>) -> Result<Self> {
+    pub(super) fn create(path: &Path, force: bool) -> Result<Self> {
         let cannot = |e| Error::io(format!("cannot write {}", path.display()), e);
         let state = match fs::read_dir(path) {
             Ok(mut entries) => {
                 if entries.next().is_none() {
-                    State::Empty(contents)
+                    State::Empty(Vec::new())
                 } else {
                     refuse_existing(path, force)?;
                     State::Kept
@@ -144,6 +143,18 @@ impl OutputDir {
         }
     }
 
+    /// True if this job makes the directory itself.
+    pub(super) const fn is_new(&self) -> bool {
+        matches!(self.state, State::New(_))
+    }
+
+    /// Notes that something was made in it, so that it is removed again should the job fail.
+    pub(super) fn made(&mut self, relative: &Path) {
+        if let State::Empty(contents) = &mut self.state {
+            contents.push(relative.to_path_buf());
+        }
+    }
+
     /// Gives the directory its name, where it has not got it yet. What is in it is durable already.
     pub(super) fn publish(mut self) -> Result<()> {
         if let State::New(temporary) = std::mem::replace(&mut self.state, State::Kept) {
@@ -162,7 +173,7 @@ impl Drop for OutputDir {
         if let State::Empty(contents) = &self.state {
             for relative in contents.iter().rev() {
                 let path = self.path.join(relative);
-                // Not everything was made; and a directory stays if somebody else put a file there.
+                // A directory stays if somebody else put a file there.
                 let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
             }
         }

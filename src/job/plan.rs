@@ -108,25 +108,30 @@ pub(super) fn run(
 ) -> Result<Totals> {
     check(steps, from, to)?;
     (monitor.begin)(steps.iter().map(|step| step.work).sum());
-    let contents = steps.iter().map(|step| step.to.clone()).collect();
-    let output = OutputDir::create(to, force, contents)?;
+    let mut output = OutputDir::create(to, force)?;
     let mut totals = Totals::default();
+    let mut made = Vec::new();
     for step in steps {
         let to = output.path().join(&step.to);
         match &step.action {
-            Action::MakeDirectory => make_directory(&to)?,
+            Action::MakeDirectory => {
+                if !make_directory(&to)? {
+                    continue;
+                }
+                made.push(step);
+            }
             Action::Link(target) => make_link(target, &to, force)?,
             Action::Copy => totals.add(copy_file(&step.from, &to, force, monitor)?),
             Action::Convert => totals.add(convert(&step.from, &to)?),
         }
+        output.made(&step.to);
     }
-    // Modes last, and from the bottom: a directory may be read-only.
-    for step in steps.iter().rev() {
-        if matches!(step.action, Action::MakeDirectory) {
-            finish_directory(&step.from, &output.path().join(&step.to))?;
-        }
+    // Modes last, and from the bottom: a directory may be read-only. One that was there keeps its
+    // own.
+    for step in made.into_iter().rev() {
+        finish_directory(Some(&step.from), &output.path().join(&step.to))?;
     }
-    finish_directory(from, output.path())?;
+    finish_directory(output.is_new().then_some(from), output.path())?;
     output.publish()?;
     Ok(totals)
 }
@@ -137,14 +142,22 @@ fn check(steps: &[Step], from: &Path, to: &Path) -> Result<()> {
         path.canonicalize()
             .map_err(|e| Error::io(format!("cannot use {}", path.display()), e))
     };
-    let existing = to.ancestors().find(|path| path.exists());
-    let existing = existing.filter(|path| !path.as_os_str().is_empty());
-    if canonical(existing.unwrap_or(Path::new(".")))?.starts_with(canonical(from)?) {
-        return refuse(format!(
-            "{} lies inside {}; choose a place outside",
-            to.display(),
-            from.display()
-        ));
+    let source = canonical(from)?;
+    // Where a path would end up, as far as it exists.
+    let lies_inside = |path: &Path| {
+        let existing = path.ancestors().find(|path| path.exists());
+        let existing = existing.filter(|path| !path.as_os_str().is_empty());
+        Ok::<_, Error>(canonical(existing.unwrap_or(Path::new(".")))?.starts_with(&source))
+    };
+    for path in std::iter::once(to.to_path_buf()).chain(steps.iter().map(|step| to.join(&step.to)))
+    {
+        if lies_inside(&path)? {
+            return refuse(format!(
+                "{} lies inside {}; choose a place outside",
+                path.display(),
+                from.display()
+            ));
+        }
     }
     let mut names = HashSet::new();
     for step in steps {
@@ -188,10 +201,11 @@ fn check(steps: &[Step], from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make_directory(to: &Path) -> Result<()> {
+/// Returns false if it was there already.
+fn make_directory(to: &Path) -> Result<bool> {
     let cannot = |e| Error::io(format!("cannot make {}", to.display()), e);
     match to.symlink_metadata() {
-        Ok(meta) if meta.is_dir() => Ok(()),
+        Ok(meta) if meta.is_dir() => Ok(false),
         // Also for a link: what is written must stay below the destination.
         Ok(_) => Err(Error::InvalidInput(format!(
             "{} exists and is not a directory",
@@ -199,15 +213,18 @@ fn make_directory(to: &Path) -> Result<()> {
         ))),
         Err(_) => fs::create_dir(to)
             .and_then(|()| fs::set_permissions(to, fs::Permissions::from_mode(0o700)))
+            .map(|()| true)
             .map_err(cannot),
     }
 }
 
-/// Gives a directory the mode of another and makes what is in it durable.
-fn finish_directory(like: &Path, to: &Path) -> Result<()> {
+/// Makes what is in a directory durable, and gives it the mode of another.
+fn finish_directory(like: Option<&Path>, to: &Path) -> Result<()> {
     let finish = || {
         let directory = File::open(to)?;
-        directory.set_permissions(fs::metadata(like)?.permissions())?;
+        if let Some(like) = like {
+            directory.set_permissions(fs::metadata(like)?.permissions())?;
+        }
         directory.sync_all()
     };
     finish().map_err(|e| Error::io(format!("cannot write {}", to.display()), e))

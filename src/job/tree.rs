@@ -104,10 +104,19 @@ impl Walk {
         }
         let target = fs::read_link(&path).map_err(|e| cannot_read(&path, e))?;
         let depth = relative.components().count() - 1 - base.depth;
-        let Ok(end) = path.canonicalize() else {
-            // It leads nowhere, and may as well do so elsewhere; or it is the name of a file that
-            // stands there as an archive.
-            return self.link(path, relative, target);
+        let end = match path.canonicalize() {
+            Ok(end) => end,
+            Err(e)
+                if matches!(
+                    e.raw_os_error(),
+                    Some(libc::ENOENT | libc::ELOOP | libc::ENOTDIR)
+                ) =>
+            {
+                // It leads nowhere, and may as well do so elsewhere; or it is the name of a file
+                // that stands there as an archive.
+                return self.link(path, relative, target);
+            }
+            Err(e) => return Err(cannot_read(&path, e)),
         };
         if !leads_out(depth, &target) && end.starts_with(base.path) {
             return self.link(path, relative, target);

@@ -113,7 +113,7 @@ pub(super) struct InspectArgs {
 /// replaced in SRC are seen within a second, and files that are open keep what they opened.
 ///
 /// Stays in the foreground, prints "ready: MOUNTPOINT" once the mount answers (and tells systemd,
-/// if that started it), and ends on SIGINT, SIGTERM or when it is unmounted. A mount point that a
+/// if that started it), and ends on SIGINT, SIGTERM, SIGHUP or when it is unmounted. A mount point that a
 /// killed weightfs left behind is recovered.
 #[derive(Debug, Parser)]
 pub(super) struct MountArgs {

@@ -1,7 +1,6 @@
 //! The commands: arguments into jobs, jobs into reports.
 
 use std::io::{self, BufWriter, Write};
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 
@@ -10,11 +9,12 @@ use super::progress::{Stop, watched};
 use super::{Outcome, print, report};
 use crate::error::{Error, Result};
 use crate::job::{self, PackOptions, Totals, UnpackOptions};
+use crate::sync::cores;
 
 pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
     let options = PackOptions {
         level: args.level.into(),
-        threads: threads(args.threads),
+        threads: args.threads.unwrap_or_else(cores),
         force: args.force,
         block_bytes: args.block_size,
     };
@@ -27,7 +27,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
 
 pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
     let options = UnpackOptions {
-        threads: threads(args.threads),
+        threads: args.threads.unwrap_or_else(cores),
         force: args.force,
     };
     let start = Instant::now();
@@ -41,7 +41,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     let start = Instant::now();
     let paths = job::archives_in(&args.paths)?;
     let found = watched("verifying", &Stop::on_signals()?, |monitor| {
-        job::verify(&paths, threads(args.threads), monitor)
+        job::verify(&paths, args.threads.unwrap_or_else(cores), monitor)
     })?;
     print(&if args.json {
         report::verified_json(&found, start.elapsed()).to_string()
@@ -85,9 +85,4 @@ fn print_totals(to: &Path, totals: &Totals, start: Instant, as_json: bool) -> Re
         report::totals_text(to, totals, start.elapsed())
     })?;
     Ok(Outcome::Done)
-}
-
-/// One thread a core unless told otherwise.
-fn threads(asked: Option<NonZeroUsize>) -> NonZeroUsize {
-    asked.unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
 }

@@ -13,6 +13,7 @@ use super::mountinfo::{self, mount_at};
 use super::server::Server;
 use crate::error::{Error, Result};
 use crate::fs::{ModelTree, Source};
+use crate::sync::cores;
 
 /// How to mount.
 #[derive(Debug, Clone, Copy)]
@@ -31,11 +32,10 @@ pub struct MountOptions {
 
 impl Default for MountOptions {
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
             cache_bytes: 256 << 20,
             // More than one a core, so that those that wait for the disk keep nobody from decoding.
-            threads: cores.saturating_mul(NonZeroUsize::MIN.saturating_add(1)),
+            threads: cores().saturating_mul(NonZeroUsize::MIN.saturating_add(1)),
             // Beyond this, reads get no faster and the first byte of a file comes later.
             readahead_bytes: 4 << 20,
             allow_other: false,

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::format::{
     BlockSpan, DEFAULT_BLOCK_BYTES, ElementType, Geometry, SUPERBLOCK_BYTES, Superblock, checksum,
 };
+use crate::sync::cores;
 use crate::{layout, pipeline};
 
 /// What a directory's files are packed for.
@@ -41,7 +42,7 @@ impl Default for PackOptions {
     fn default() -> Self {
         Self {
             level: Level::default(),
-            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            threads: cores(),
             force: false,
             block_bytes: DEFAULT_BLOCK_BYTES,
         }

@@ -15,6 +15,7 @@ use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::format::ARCHIVE_SUFFIX;
 use crate::io::write_all_at;
+use crate::sync::cores;
 
 /// How to unpack.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +29,7 @@ pub struct UnpackOptions {
 impl Default for UnpackOptions {
     fn default() -> Self {
         Self {
-            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            threads: cores(),
             force: false,
         }
     }

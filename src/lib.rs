@@ -42,6 +42,7 @@ pub mod layout;
 pub mod pipeline;
 pub mod plane;
 pub mod safetensors;
+pub mod simd;
 pub mod sync;
 
 pub use error::{Error, Result};

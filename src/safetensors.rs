@@ -48,7 +48,7 @@ pub fn header_end(first: [u8; 8], file_bytes: u64) -> Option<u64> {
     let len = u64::from_le_bytes(first);
     (2..=MAX_HEADER_BYTES)
         .contains(&len)
-        .then_some(8 + len)
+        .then(|| 8 + len)
         .filter(|&end| end <= file_bytes)
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const RANKS: &[&str] = &[
     "error",
     "sync",
+    "simd",
     "io",
     "format",
     "plane",

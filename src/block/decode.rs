@@ -51,7 +51,8 @@ impl BlockDecoder {
         elements: &mut [u8],
     ) -> Result<()> {
         let count = header.element_count(elements.len());
-        if let ([plane], 1, 0) = (header.planes(), header.element_bytes, header.rotate) {
+        if let ([plane], 0) = (header.planes(), header.rotate) {
+            // The plane is the elements as they are.
             let shape = PlaneShape {
                 width: plane.width,
                 count,

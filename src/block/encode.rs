@@ -13,17 +13,31 @@ pub struct BlockEncoder {
     candidate: Vec<u8>,
 }
 
-/// A way to take elements apart: planes of bytes, after a rotation.
+/// A way to take elements apart: planes of equal width.
 #[derive(Debug, Clone, Copy)]
 struct Split {
     element_bytes: u8,
-    rotate: u8,
+    field_bits: u8,
 }
 
-const UNSPLIT: Split = Split {
-    element_bytes: 1,
-    rotate: 0,
-};
+impl Split {
+    /// Elements left whole, as bytes.
+    const NONE: Self = Self::bytes(1);
+
+    const fn bytes(element_bytes: u8) -> Self {
+        Self {
+            element_bytes,
+            field_bits: 8,
+        }
+    }
+}
+
+/// Elements of a block that are looked at to guess its structure.
+const SAMPLES: usize = 2048;
+/// A block of floats may be something else than weights if so many of its samples are zero, or if
+/// they have fewer different values than this.
+const STRUCTURED_ZEROS: usize = SAMPLES / 32;
+const STRUCTURED_VALUES: usize = 256;
 
 impl BlockEncoder {
     /// # Errors
@@ -48,24 +62,48 @@ impl BlockEncoder {
         element: ElementType,
         stored: &mut Vec<u8>,
     ) -> Result<()> {
-        let content = if element.is_float() {
-            Content::Numbers
-        } else {
-            Content::Any
-        };
-        self.encode_split(bytes, preferred_split(element), content, stored)?;
-        // Repeats of whole values are longer matches when the bytes stay together; floats that
-        // did not shrink may still be something else under a float's name.
-        let unsplit_may_win = element.bytes() > 1
-            && (!element.is_float() || stored.len() > bytes.len() || is_one_byte(bytes));
-        if unsplit_may_win {
-            let mut candidate = std::mem::take(&mut self.candidate);
-            self.encode_split(bytes, UNSPLIT, Content::Any, &mut candidate)?;
-            if candidate.len() < stored.len() {
-                std::mem::swap(stored, &mut candidate);
-            }
-            self.candidate = candidate;
+        let width = element.bytes();
+        if is_one_byte(bytes) {
+            return self.encode_split(bytes, Split::NONE, |_| Content::Any, stored);
         }
+        let Some(exponent_bits) = exponent_bits(element) else {
+            self.encode_split(bytes, Split::bytes(width), |_| Content::Any, stored)?;
+            if width > 1 {
+                // Repeats of whole values are longer matches when the bytes stay together.
+                self.keep_if_smaller(bytes, Split::NONE, stored)?;
+            }
+            return Ok(());
+        };
+        // Floats are cut in planes of 16 bits: the top one holds sign, exponent and the first
+        // mantissa bits.
+        let how = Split {
+            element_bytes: width,
+            field_bits: if width == 1 { 8 } else { 16 },
+        };
+        let top = width * 8 - how.field_bits;
+        let content = |shift| {
+            if shift == top {
+                Content::FloatTop { exponent_bits }
+            } else {
+                Content::Mantissa
+            }
+        };
+        self.encode_split(bytes, how, content, stored)?;
+        if stored.len() > bytes.len() || is_structured(bytes, width) {
+            self.keep_if_smaller(bytes, Split::NONE, stored)?;
+            self.keep_if_smaller(bytes, Split::bytes(width), stored)?;
+        }
+        Ok(())
+    }
+
+    /// Tries another split with codecs for anything.
+    fn keep_if_smaller(&mut self, bytes: &[u8], how: Split, stored: &mut Vec<u8>) -> Result<()> {
+        let mut candidate = std::mem::take(&mut self.candidate);
+        self.encode_split(bytes, how, |_| Content::Any, &mut candidate)?;
+        if candidate.len() < stored.len() {
+            std::mem::swap(stored, &mut candidate);
+        }
+        self.candidate = candidate;
         Ok(())
     }
 
@@ -73,35 +111,30 @@ impl BlockEncoder {
         &mut self,
         bytes: &[u8],
         how: Split,
-        content: Content,
+        content: impl Fn(u8) -> Content,
         stored: &mut Vec<u8>,
     ) -> Result<()> {
-        let mut header = BlockHeader::new(how.element_bytes, how.rotate);
+        let mut header = BlockHeader::new(how.element_bytes, 0);
         let (elements, tail) = bytes.split_at(bytes.len() - header.tail_bytes(bytes.len()));
         self.coded.clear();
-        for byte in 0..how.element_bytes {
+        let element_bits = how.element_bytes * 8;
+        for shift in (0..element_bits).step_by(how.field_bits.into()) {
             let field = Field {
-                shift: byte * 8,
-                width: 8,
+                shift,
+                width: how.field_bits,
             };
             let shape = PlaneShape {
                 width: field.width,
                 count: header.element_count(bytes.len()),
             };
             let before = self.coded.len();
-            let codec = if how.element_bytes == 1 {
+            let codec = if how.field_bits == element_bits {
                 self.codec
-                    .encode(elements, shape, content, &mut self.coded)?
+                    .encode(elements, shape, content(shift), &mut self.coded)?
             } else {
-                split(
-                    elements,
-                    how.element_bytes,
-                    how.rotate,
-                    field,
-                    &mut self.plane,
-                );
+                split(elements, how.element_bytes, 0, field, &mut self.plane);
                 self.codec
-                    .encode(&self.plane, shape, content, &mut self.coded)?
+                    .encode(&self.plane, shape, content(shift), &mut self.coded)?
             };
             header.push(PlaneHeader {
                 codec,
@@ -119,15 +152,35 @@ impl BlockEncoder {
     }
 }
 
-/// Floats are rotated left by one bit: the sign goes to the bottom, and the top byte is the
-/// exponent (with the first mantissa bits where the exponent is shorter than a byte).
-fn preferred_split(element: ElementType) -> Split {
-    Split {
-        element_bytes: element.bytes(),
-        rotate: u8::from(element.is_float() && element.bytes() > 1),
+/// Bits of the exponent, for types that have one beside other bits.
+const fn exponent_bits(element: ElementType) -> Option<u8> {
+    match element {
+        ElementType::F8E4M3 => Some(4),
+        ElementType::F8E5M2 | ElementType::F16 => Some(5),
+        ElementType::Bf16 | ElementType::F32 => Some(8),
+        ElementType::F64 => Some(11),
+        _ => None,
     }
 }
 
 fn is_one_byte(bytes: &[u8]) -> bool {
     bytes.windows(2).all(|pair| pair[0] == pair[1])
+}
+
+/// Whether floats look like something else than weights: many zeros, or few different values.
+fn is_structured(bytes: &[u8], width: u8) -> bool {
+    let width = usize::from(width);
+    let count = bytes.len() / width;
+    let samples = bytes
+        .chunks_exact(width)
+        .step_by((count / SAMPLES).max(1))
+        .take(SAMPLES);
+    let mut values: Vec<&[u8]> = samples.collect();
+    let zeros = values
+        .iter()
+        .filter(|value| value.iter().all(|&byte| byte == 0))
+        .count();
+    values.sort_unstable();
+    values.dedup();
+    zeros >= STRUCTURED_ZEROS || values.len() < STRUCTURED_VALUES
 }

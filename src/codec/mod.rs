@@ -6,12 +6,19 @@
 //!
 //! A new codec is a variant of `CodecId`, an arm in `decode_into` and a candidate in `encode`.
 
+mod ans;
+mod float;
+mod symbol;
+mod trimmed;
+
 use zstd::bulk::{Compressor, Decompressor};
-use zstd::zstd_safe::{CParameter, compress_bound};
+use zstd::zstd_safe::compress_bound;
 
 use crate::error::{Error, Result};
 use crate::format::CodecId;
 use crate::plane::{constant_value, fill_constant};
+use crate::simd::Simd;
+use float::FloatEncoder;
 
 /// What the writer optimizes for. A property of packing alone: every reader reads every level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -28,19 +35,17 @@ pub enum Level {
 /// What is known of a plane's values before looking at them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// Parts of numbers: some values are more frequent than others, but what looks like a repeat is
-    /// chance.
-    Numbers,
+    /// The highest bits of floating-point numbers: a sign, so many bits of exponent, and what is left
+    /// of the mantissa.
+    FloatTop {
+        /// Bits of the exponent.
+        exponent_bits: u8,
+    },
+    /// Lower bits of mantissas: noise, if all bits of the type are made use of.
+    Mantissa,
     /// Anything: text, tables, whole values that repeat.
     Any,
 }
-
-/// Only matches as long as this are used in planes of numbers. Shorter ones are chance there, and
-/// cost more than the Huffman codes of the bytes they replace.
-const DEFAULT_LEAST_MATCH: u32 = 7;
-/// So few places to look for a match in planes of numbers that long runs are found and little else:
-/// with zstd's own choice, chance matches cost 2 % of the size of bf16 weights.
-const DEFAULT_HASH_LOG: u32 = 6;
 
 impl Level {
     const fn zstd(self) -> i32 {
@@ -67,9 +72,7 @@ const DEFAULT_LEAST_SAVING: usize = 200;
 
 /// Codes planes, with buffers that are used again.
 pub struct Encoder {
-    level: Level,
-    /// Mostly an entropy coder.
-    entropy: Compressor<'static>,
+    float: FloatEncoder,
     matching: Compressor<'static>,
     coded: Vec<u8>,
     candidate: Vec<u8>,
@@ -79,17 +82,9 @@ impl Encoder {
     /// # Errors
     /// `Io` if zstd cannot get memory.
     pub fn new(level: Level) -> Result<Self> {
-        let compressors = || {
-            let mut entropy = Compressor::new(Level::Fast.zstd())?;
-            entropy.set_parameter(CParameter::MinMatch(DEFAULT_LEAST_MATCH))?;
-            entropy.set_parameter(CParameter::HashLog(DEFAULT_HASH_LOG))?;
-            Ok((entropy, Compressor::new(level.zstd())?))
-        };
-        let (entropy, matching) = compressors().map_err(zstd_failed)?;
         Ok(Self {
-            level,
-            entropy,
-            matching,
+            float: FloatEncoder::new(level),
+            matching: Compressor::new(level.zstd()).map_err(zstd_failed)?,
             coded: Vec::new(),
             candidate: Vec::new(),
         })
@@ -110,23 +105,41 @@ impl Encoder {
             out.extend_from_slice(&value.to_le_bytes()[..constant_bytes(shape.width)]);
             return Ok(CodecId::Constant);
         }
-        match content {
-            Content::Numbers => compress(&mut self.entropy, plane, &mut self.coded)?,
-            Content::Any => compress(&mut self.matching, plane, &mut self.coded)?,
-        }
-        if content == Content::Numbers && self.level == Level::Max {
-            compress(&mut self.matching, plane, &mut self.candidate)?;
-            if self.candidate.len() < self.coded.len() {
-                std::mem::swap(&mut self.candidate, &mut self.coded);
+        self.coded.clear();
+        let codec = match content {
+            Content::FloatTop { exponent_bits } => {
+                self.float
+                    .encode(plane, shape.width, exponent_bits, &mut self.coded)
             }
-        }
-        if self.coded.len() < plane.len() - plane.len() / DEFAULT_LEAST_SAVING {
+            Content::Mantissa => {
+                trimmed::encode(plane, shape.width, &mut self.coded).then_some(CodecId::Trimmed)
+            }
+            Content::Any => self.encode_any(plane, shape)?,
+        };
+        if let Some(codec) = codec
+            && self.coded.len() < plane.len() - plane.len() / DEFAULT_LEAST_SAVING
+        {
             out.extend_from_slice(&self.coded);
-            Ok(CodecId::Zstd)
-        } else {
-            out.extend_from_slice(plane);
-            Ok(CodecId::Raw)
+            return Ok(codec);
         }
+        out.extend_from_slice(plane);
+        Ok(CodecId::Raw)
+    }
+
+    /// The better of matches with zstd and of single values.
+    fn encode_any(&mut self, plane: &[u8], shape: PlaneShape) -> Result<Option<CodecId>> {
+        compress(&mut self.matching, plane, &mut self.coded)?;
+        self.candidate.clear();
+        if matches!(shape.width, 8 | 16)
+            && let Some(codec) = self
+                .float
+                .encode_order_0(plane, shape.width, &mut self.candidate)
+            && self.candidate.len() < self.coded.len()
+        {
+            std::mem::swap(&mut self.candidate, &mut self.coded);
+            return Ok(Some(codec));
+        }
+        Ok(Some(CodecId::Zstd))
     }
 }
 
@@ -144,14 +157,24 @@ fn zstd_failed(error: std::io::Error) -> Error {
 /// Decodes planes; holds what the codecs need between calls.
 pub struct Decoder {
     zstd: Decompressor<'static>,
+    ans: ans::Decoder,
 }
 
 impl Decoder {
     /// # Errors
     /// `Io` if zstd cannot get memory.
     pub fn new() -> Result<Self> {
+        Self::with_simd(Simd::detect())
+    }
+
+    /// A decoder that uses these vector instructions only.
+    ///
+    /// # Errors
+    /// `Io` if zstd cannot get memory.
+    pub fn with_simd(simd: Simd) -> Result<Self> {
         Ok(Self {
             zstd: Decompressor::new().map_err(zstd_failed)?,
+            ans: ans::Decoder::new(simd),
         })
     }
 
@@ -183,6 +206,13 @@ impl Decoder {
                     return Err(Error::corrupt("a zstd plane does not decode to its length"));
                 }
             }
+            CodecId::Ans | CodecId::Trimmed if !matches!(shape.width, 8 | 16) => {
+                return Err(Error::corrupt(
+                    "a plane has a codec that its width cannot have",
+                ));
+            }
+            CodecId::Ans => self.ans.decode_into(coded, shape.width, plane)?,
+            CodecId::Trimmed => trimmed::decode_into(coded, shape.width, plane)?,
         }
         Ok(())
     }

@@ -22,6 +22,10 @@ pub enum CodecId {
     Constant = 1,
     /// A zstd frame of the packed values.
     Zstd = 2,
+    /// Symbols entropy coded with ANS, other bits raw.
+    Ans = 3,
+    /// Runs of values whose lowest bits are zero, without those.
+    Trimmed = 4,
 }
 
 impl CodecId {
@@ -34,6 +38,8 @@ impl CodecId {
             0 => Ok(Self::Raw),
             1 => Ok(Self::Constant),
             2 => Ok(Self::Zstd),
+            3 => Ok(Self::Ans),
+            4 => Ok(Self::Trimmed),
             _ => Err(Error::Unsupported(format!(
                 "unknown codec {code}; a newer weightfs is needed to read this archive"
             ))),
@@ -51,6 +57,8 @@ impl CodecId {
             Self::Raw => "raw",
             Self::Constant => "constant",
             Self::Zstd => "zstd",
+            Self::Ans => "ans",
+            Self::Trimmed => "trimmed",
         }
     }
 }

@@ -6,7 +6,7 @@
 
 mod pack;
 
-use pack::{BitReader, BitWriter};
+pub(crate) use pack::{BitReader, BitWriter};
 
 /// Length in bytes of a plane of `count` fields of `width` bits.
 pub fn plane_bytes(count: usize, width: u8) -> usize {
@@ -147,10 +147,16 @@ fn split_elements<E: Element>(elements: &[u8], rotate: u32, field: Field, plane:
     let rotated = elements
         .chunks_exact(E::BYTES)
         .map(|bytes| E::load(bytes).rotate_left(rotate));
+    let bit = u32::from(field.shift);
     if field.is_byte() {
-        let bit = u32::from(field.shift);
         for (out, element) in plane.iter_mut().zip(rotated) {
             *out = element.low_byte_from(bit);
+        }
+        return;
+    }
+    if field.width == 16 {
+        for (out, element) in plane.as_chunks_mut::<2>().0.iter_mut().zip(rotated) {
+            *out = [element.low_byte_from(bit), element.low_byte_from(bit + 8)];
         }
         return;
     }
@@ -185,11 +191,15 @@ fn interleave_elements<E: Element>(
     elements: &mut [u8],
 ) {
     let all_bytes = fields.len() == E::BYTES && fields.iter().all(|field| field.is_byte());
+    let is_pair = |field: &Field| field.width == 16 && field.shift.is_multiple_of(16);
+    let all_pairs = 2 * fields.len() == E::BYTES && fields.iter().all(is_pair);
     match planes {
         // The shapes that nearly all blocks have, each as one loop the compiler can vectorize.
         [a] if all_bytes => interleave_bytes::<E, 1>([a], rotate, elements),
         [a, b] if all_bytes => interleave_bytes::<E, 2>([a, b], rotate, elements),
         [a, b, c, d] if all_bytes => interleave_bytes::<E, 4>([a, b, c, d], rotate, elements),
+        [a, b] if all_pairs => interleave_pairs::<E, 2>([a, b], rotate, elements),
+        [a, b, c, d] if all_pairs => interleave_pairs::<E, 4>([a, b, c, d], rotate, elements),
         _ => interleave_fields::<E>(planes, fields, rotate, elements),
     }
 }
@@ -206,6 +216,23 @@ fn interleave_bytes<E: Element, const N: usize>(
         let mut element = 0u64;
         for (byte, plane) in planes.iter().enumerate() {
             element |= u64::from(plane[i]) << (8 * byte);
+        }
+        E::truncate(element).rotate_right(rotate).store(bytes);
+    }
+}
+
+/// The same for planes of two bytes an element.
+fn interleave_pairs<E: Element, const N: usize>(
+    planes: [&[u8]; N],
+    rotate: u32,
+    elements: &mut [u8],
+) {
+    let count = elements.len() / E::BYTES;
+    let planes = planes.map(|plane| &plane.as_chunks::<2>().0[..count]);
+    for (i, bytes) in elements.chunks_exact_mut(E::BYTES).enumerate() {
+        let mut element = 0u64;
+        for (pair, plane) in planes.iter().enumerate() {
+            element |= u64::from(u16::from_le_bytes(plane[i])) << (16 * pair);
         }
         E::truncate(element).rotate_right(rotate).store(bytes);
     }
@@ -257,8 +284,13 @@ mod tests {
             let bits = element_bytes * 8;
             let cuts = prop::collection::btree_set(1..bits, 0..8);
             let bytes = Just((1..element_bytes).map(|i| i * 8).collect());
-            (Just(element_bytes), 0..bits, prop_oneof![cuts, bytes]).prop_map(
-                move |(element_bytes, rotate, mut cuts)| {
+            let pairs = Just((1..element_bytes / 2).map(|i| i * 16).collect());
+            (
+                Just(element_bytes),
+                0..bits,
+                prop_oneof![cuts, bytes, pairs],
+            )
+                .prop_map(move |(element_bytes, rotate, mut cuts)| {
                     cuts.insert(bits);
                     let mut shift = 0;
                     let fields = cuts
@@ -273,8 +305,7 @@ mod tests {
                         })
                         .collect();
                     (element_bytes, rotate, fields)
-                },
-            )
+                })
         })
     }
 

@@ -1,0 +1,145 @@
+//! The kernel for AVX2: slots are looked up in memory, 8 lanes at once.
+#![expect(unsafe_code, reason = "vector loads, stores and gathers")]
+
+use std::arch::x86_64::{
+    __m128i, __m256i, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256,
+    _mm256_blendv_epi8, _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_cvtepu8_epi32,
+    _mm256_cvtepu16_epi32, _mm256_i32gather_epi32, _mm256_loadu_si256, _mm256_movemask_ps,
+    _mm256_mullo_epi32, _mm256_or_si256, _mm256_packus_epi16, _mm256_packus_epi32,
+    _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_setr_epi32, _mm256_setzero_si256,
+    _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_si256,
+};
+
+use super::table::SLOTS;
+use super::{GROUP_WORD_BYTES, LANES, States};
+use crate::simd::Simd;
+
+/// Vectors of 8 lanes.
+const VECTORS: usize = LANES / 8;
+
+/// For each set of lanes that take a word: which of the next words each of them gets.
+const NEXT_WORDS: [[u8; 8]; 256] = {
+    let mut all = [[0; 8]; 256];
+    let mut set = 0;
+    while set < 256 {
+        let (mut lane, mut next) = (0, 0);
+        while lane < 8 {
+            if set >> lane & 1 == 1 {
+                all[set][lane] = next;
+                next += 1;
+            }
+            lane += 1;
+        }
+        set += 1;
+    }
+    all
+};
+
+pub(super) fn decode(
+    simd: Simd,
+    slots: &[u32; SLOTS],
+    states: &mut States,
+    words: &[u8],
+    at: &mut usize,
+    ids: &mut [u8],
+) -> usize {
+    assert!(simd.avx2());
+    // SAFETY: a `Simd` with AVX2 exists only where the processor has it.
+    unsafe { decode_avx2(slots, states, words, at, ids) }
+}
+
+#[target_feature(enable = "avx2,popcnt")]
+fn decode_avx2(
+    slots: &[u32; SLOTS],
+    states: &mut States,
+    words: &[u8],
+    at: &mut usize,
+    ids: &mut [u8],
+) -> usize {
+    let mut vectors = [_mm256_setzero_si256(); VECTORS];
+    for (vector, lanes) in vectors.iter_mut().zip(states.chunks_exact(8)) {
+        *vector = load_states(lanes);
+    }
+    let slot_mask = _mm256_set1_epi32(SLOTS as i32 - 1);
+    let id_mask = _mm256_set1_epi32(0xFF);
+    let in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    let zero = _mm256_setzero_si256();
+    let mut done = 0;
+    for ids in ids.chunks_exact_mut(LANES) {
+        let Some(group) = words[*at..].first_chunk::<GROUP_WORD_BYTES>() else {
+            break;
+        };
+        let mut taken = 0;
+        for (vectors, ids) in vectors.chunks_exact_mut(4).zip(ids.chunks_exact_mut(32)) {
+            let mut found = [zero; 4];
+            for (state, found) in vectors.iter_mut().zip(&mut found) {
+                let index = _mm256_and_si256(*state, slot_mask);
+                // SAFETY: every index is below SLOTS, the number of entries.
+                let slot =
+                    unsafe { _mm256_i32gather_epi32::<4>(slots.as_ptr().cast::<i32>(), index) };
+                *found = _mm256_and_si256(slot, id_mask);
+                let frequency = _mm256_and_si256(_mm256_srli_epi32::<8>(slot), slot_mask);
+                let rank = _mm256_srli_epi32::<20>(slot);
+                let next = _mm256_add_epi32(
+                    _mm256_mullo_epi32(frequency, _mm256_srli_epi32::<12>(*state)),
+                    rank,
+                );
+                let low = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(next), zero);
+                let set = _mm256_movemask_ps(_mm256_castsi256_ps(low)).to_le_bytes()[0];
+                let order = _mm256_cvtepu8_epi32(load_half(&NEXT_WORDS[usize::from(set)]));
+                let word = _mm256_permutevar8x32_epi32(
+                    _mm256_cvtepu16_epi32(load_words(group, taken)),
+                    order,
+                );
+                let filled = _mm256_or_si256(_mm256_slli_epi32::<16>(next), word);
+                *state = _mm256_blendv_epi8(next, filled, low);
+                taken += 2 * set.count_ones() as usize;
+            }
+            let [a, b, c, d] = found;
+            let packed = _mm256_packus_epi16(_mm256_packus_epi32(a, b), _mm256_packus_epi32(c, d));
+            store(_mm256_permutevar8x32_epi32(packed, in_order), ids);
+        }
+        *at += taken;
+        done += LANES;
+    }
+    for (vector, lanes) in vectors.iter().zip(states.chunks_exact_mut(8)) {
+        store_states(*vector, lanes);
+    }
+    done
+}
+
+/// The words at a place in a group that up to 8 lanes before the end may ask for.
+#[target_feature(enable = "avx2")]
+fn load_words(group: &[u8; GROUP_WORD_BYTES], at: usize) -> __m128i {
+    debug_assert!(at + 16 <= GROUP_WORD_BYTES);
+    // SAFETY: each of the 8-lane steps before took at most 16 bytes, and with this one there are
+    // VECTORS of them: at + 16 <= VECTORS * 16 = GROUP_WORD_BYTES.
+    unsafe { _mm_loadu_si128(group.as_ptr().add(at).cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+fn load_half(bytes: &[u8; 8]) -> __m128i {
+    // SAFETY: reads the 8 bytes of the array.
+    unsafe { _mm_loadl_epi64(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+fn load_states(lanes: &[u32]) -> __m256i {
+    let lanes: &[u32; 8] = lanes.first_chunk().expect("invariant: chunks of 8");
+    // SAFETY: reads the 32 bytes of the array.
+    unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+fn store_states(vector: __m256i, lanes: &mut [u32]) {
+    let lanes: &mut [u32; 8] = lanes.first_chunk_mut().expect("invariant: chunks of 8");
+    // SAFETY: writes the 32 bytes of the array.
+    unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), vector) }
+}
+
+#[target_feature(enable = "avx2")]
+fn store(value: __m256i, bytes: &mut [u8]) {
+    let bytes: &mut [u8; 32] = bytes.first_chunk_mut().expect("invariant: chunks of 32");
+    // SAFETY: writes the 32 bytes of the array.
+    unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), value) }
+}

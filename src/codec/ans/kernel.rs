@@ -1,0 +1,156 @@
+//! Which kernel decodes groups, and what all of them get and promise.
+//!
+//! A kernel decodes the groups of `ids`, one after the other, as long as `GROUP_WORD_BYTES` are
+//! left behind `at`, moves `at` behind the words it took and returns how many ids it wrote. Every
+//! state may hold anything; what comes of states and words that no encoder made is arbitrary ids.
+
+use super::table::{Buckets, Frequencies, SLOT_BITS, SLOTS};
+use super::{GROUP_WORD_BYTES, LANES, States, portable};
+use crate::error::{Error, Result};
+use crate::simd::Simd;
+
+/// A frequency table prepared for decoding.
+pub(super) struct Table {
+    /// For each slot: id (8 bits), frequency (12), rank (12), from the lowest bit on.
+    pub slots: Box<[u32; SLOTS]>,
+    /// The same by bucket, if there are 128.
+    pub buckets: BucketBytes,
+    bucket_bits: u32,
+}
+
+/// The fields of 128 buckets, each in vectors of bytes.
+pub(super) struct BucketBytes {
+    pub own_slots: [u8; 128],
+    pub alias: [u8; 128],
+    pub bias_low: [u8; 128],
+    pub bias_high: [u8; 128],
+    /// Of the id that is the bucket's number, which is not always the id of the slot.
+    pub frequency_low: [u8; 128],
+    pub frequency_high: [u8; 128],
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Box::new([0; SLOTS]),
+            buckets: BucketBytes {
+                own_slots: [0; 128],
+                alias: [0; 128],
+                bias_low: [0; 128],
+                bias_high: [0; 128],
+                frequency_low: [0; 128],
+                frequency_high: [0; 128],
+            },
+            bucket_bits: 0,
+        }
+    }
+
+    pub(super) fn prepare(&mut self, frequencies: &Frequencies, bucket_bits: u32, simd: Simd) {
+        let dealt = Buckets::new(frequencies, bucket_bits);
+        self.bucket_bits = bucket_bits;
+        if in_registers(bucket_bits, simd) {
+            let buckets = &mut self.buckets;
+            for i in 0..128 {
+                buckets.own_slots[i] = dealt.own_slots[i];
+                buckets.alias[i] = dealt.alias[i];
+                [buckets.bias_low[i], buckets.bias_high[i]] = dealt.alias_bias[i].to_le_bytes();
+                [buckets.frequency_low[i], buckets.frequency_high[i]] =
+                    frequencies[i].to_le_bytes();
+            }
+            return;
+        }
+        let entry = |id: u8, bias: u16| {
+            u32::from(id)
+                | u32::from(frequencies[usize::from(id)]) << 8
+                | u32::from(bias) << (8 + SLOT_BITS)
+        };
+        let mut own = [0; 256];
+        let mut alias = [0; 256];
+        for bucket in 0..1 << bucket_bits {
+            own[bucket] = entry(bucket.to_le_bytes()[0], 0);
+            alias[bucket] = entry(dealt.alias[bucket], dealt.alias_bias[bucket]);
+        }
+        // A rank wraps at 12 bits, its width in an entry: the bias may be negative.
+        for (place, slots) in self.slots.chunks_exact_mut(1 << bucket_bits).enumerate() {
+            let place = place.to_le_bytes()[0];
+            for (bucket, slot) in slots.iter_mut().enumerate() {
+                let entry = if place < dealt.own_slots[bucket] {
+                    own[bucket]
+                } else {
+                    alias[bucket]
+                };
+                *slot = entry.wrapping_add(u32::from(place) << (8 + SLOT_BITS));
+            }
+        }
+    }
+}
+
+/// Whether the tables of this many buckets are looked up in vector registers.
+fn in_registers(bucket_bits: u32, simd: Simd) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let wide = simd.avx512();
+    #[cfg(not(target_arch = "x86_64"))]
+    let wide = simd != Simd::PORTABLE;
+    wide && bucket_bits == 7
+}
+
+/// Decodes `ids`, whole groups, with a table that was prepared for `simd`.
+///
+/// # Errors
+/// `Corrupt` if the words end too early.
+pub(super) fn decode(
+    simd: Simd,
+    table: &Table,
+    states: &mut States,
+    words: &[u8],
+    at: &mut usize,
+    ids: &mut [u8],
+) -> Result<()> {
+    let mut done = run(simd, table, states, words, at, ids);
+    // Near the end of the words the rest of them, in a buffer long enough for every kernel.
+    while done < ids.len() {
+        let mut padded = [0; 2 * GROUP_WORD_BYTES];
+        let rest = &words[*at..];
+        padded[..rest.len()].copy_from_slice(rest);
+        let mut taken = 0;
+        run(
+            simd,
+            table,
+            states,
+            &padded,
+            &mut taken,
+            &mut ids[done..done + LANES],
+        );
+        if taken > rest.len() {
+            return Err(Error::corrupt("a coded plane ends too early"));
+        }
+        *at += taken;
+        done += LANES;
+    }
+    Ok(())
+}
+
+fn run(
+    simd: Simd,
+    table: &Table,
+    states: &mut States,
+    words: &[u8],
+    at: &mut usize,
+    ids: &mut [u8],
+) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use super::{avx2, avx512};
+        if in_registers(table.bucket_bits, simd) {
+            return avx512::decode_buckets(simd, &table.buckets, states, words, at, ids);
+        }
+        if simd.avx512() {
+            return avx512::decode_slots(simd, &table.slots, states, words, at, ids);
+        }
+        if simd.avx2() {
+            return avx2::decode(simd, &table.slots, states, words, at, ids);
+        }
+    }
+    let _ = simd;
+    portable::decode(&table.slots, states, words, at, ids)
+}

@@ -1,0 +1,434 @@
+//! A plane coded with ANS: what is stored, how it is made and read.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 4 | split |
+//! | 1 | log2 of the buckets: 7 or 8 |
+//! | 1 | number of frequency tables, 1 to 16 |
+//! | 1 | log2 of the groups in a segment |
+//! | 1 | reserved, zero |
+//! | 2 | number of exceptions |
+//! | 2 | length of the tables |
+//! | 4 | length of the words |
+//! | .. | tables, then for each segment which one it uses, as one bit string |
+//! | 512 | the states of the lanes, 4 bytes each |
+//! | .. | words |
+//! | .. | run of low bytes |
+//! | .. | bit string of the other raw bits |
+//! | 6 each | exceptions |
+//!
+//! If the last of the two raw parts that is not empty has 256 bytes or more, its last 256 bytes are
+//! missing: the decoder finds them in the low halves of its states when it is done.
+
+use super::encode::{self, encode};
+use super::kernel::{self, decode};
+use super::table::{self, Buckets, Frequencies};
+use super::{LANES, STATE_MIN, States};
+use crate::codec::symbol::{
+    Parts, Raw, Split, apply_exceptions, exceptions_bytes, join, put_exceptions,
+};
+use crate::error::{Error, Result};
+use crate::plane::{BitReader, BitWriter};
+use crate::simd::{Simd, prefetch};
+
+const HEADER_BYTES: usize = 16;
+const STATES_BYTES: usize = 4 * LANES;
+/// Raw bytes that the states carry.
+const CARRIED_BYTES: usize = 2 * LANES;
+const MAX_TABLES: usize = 16;
+/// Most groups a segment may have, as log2: those of the largest block.
+const MAX_SEGMENT_BITS: u8 = 16;
+/// Elements that are decoded and joined at once, so that their ids stay in the first cache.
+const PIECE: usize = 8192;
+
+/// Which of the raw parts lends its last bytes to the states, and how many.
+#[derive(Debug, Clone, Copy)]
+struct Carried {
+    low: usize,
+    packed: usize,
+}
+
+impl Carried {
+    fn new(split: Split, count: usize) -> Self {
+        let carried = |len: usize| {
+            if len >= CARRIED_BYTES {
+                CARRIED_BYTES
+            } else {
+                0
+            }
+        };
+        if split.packed_bits() > 0 {
+            Self {
+                low: 0,
+                packed: carried(split.packed_bytes(count)),
+            }
+        } else {
+            Self {
+                low: carried(split.low_bytes(count)),
+                packed: 0,
+            }
+        }
+    }
+}
+
+/// Tables that a plane is coded with, and where each is used.
+#[derive(Debug, Clone)]
+pub(in crate::codec) struct Tables {
+    pub frequencies: Vec<Frequencies>,
+    /// For each segment the number of its table.
+    pub choice: Vec<u8>,
+    /// log2 of the groups in a segment.
+    pub segment_bits: u8,
+}
+
+/// Bits to name one of so many tables.
+fn choice_bits(tables: usize) -> u8 {
+    let [bits, ..] = tables.next_power_of_two().trailing_zeros().to_le_bytes();
+    bits
+}
+
+/// Length of all that is stored beside words and raw bits.
+pub(in crate::codec) fn overhead_bytes(tables: &Tables, exceptions: usize) -> usize {
+    HEADER_BYTES + tables_bytes(tables) + STATES_BYTES - CARRIED_BYTES
+        + exceptions_bytes(exceptions)
+}
+
+fn tables_bytes(tables: &Tables) -> usize {
+    let bits: usize = tables.frequencies.iter().map(table::stored_bits).sum();
+    let choice = usize::from(choice_bits(tables.frequencies.len())) * tables.choice.len();
+    (bits + choice).div_ceil(8)
+}
+
+/// Encodes planes, with buffers that are used again.
+pub(in crate::codec) struct Encoder {
+    tables: Vec<encode::Table>,
+    ids: Vec<u8>,
+    words: Vec<u8>,
+}
+
+impl Encoder {
+    pub fn new() -> Self {
+        Self {
+            tables: Vec::new(),
+            ids: Vec::new(),
+            words: Vec::new(),
+        }
+    }
+
+    /// Appends a plane that was cut to `parts`, with tables that have a frequency for each id that
+    /// occurs in their segments.
+    pub fn encode(&mut self, split: Split, parts: &Parts, tables: &Tables, out: &mut Vec<u8>) {
+        let count = parts.ids.len();
+        let ids = tables.frequencies.iter().map(table::id_count).max();
+        let bucket_bits: u8 = if ids.unwrap_or(0) <= 128 { 7 } else { 8 };
+        self.tables.resize_with(
+            tables.frequencies.len().max(self.tables.len()),
+            encode::Table::new,
+        );
+        for (table, frequencies) in self.tables.iter_mut().zip(&tables.frequencies) {
+            table.prepare(frequencies, &Buckets::new(frequencies, bucket_bits.into()));
+        }
+        let choice = |group: usize| usize::from(tables.choice[group >> tables.segment_bits]);
+        self.pad(&parts.ids, &tables.frequencies[choice((count - 1) / LANES)]);
+
+        let carried = Carried::new(split, count);
+        let (low, lent_low) = parts.low.split_at(parts.low.len() - carried.low);
+        let (packed, lent_packed) = parts.packed.split_at(parts.packed.len() - carried.packed);
+        let mut payload = [0u16; LANES];
+        let lent = lent_low.iter().chain(lent_packed);
+        for (i, &byte) in lent.enumerate() {
+            payload[i / 2] |= u16::from(byte) << (8 * (i % 2));
+        }
+        self.words.resize(2 * self.ids.len(), 0);
+        let prepared = &self.tables;
+        let (start, states) = encode(
+            &self.ids,
+            |group| &prepared[choice(group)],
+            &payload,
+            &mut self.words,
+        );
+        let words = &self.words[start..];
+
+        let short = |len: usize| u16::try_from(len).expect("invariant: bounded by the block");
+        let tables_len = tables_bytes(tables);
+        out.extend(split.to_bytes());
+        out.extend([
+            bucket_bits,
+            tables.frequencies.len().to_le_bytes()[0],
+            tables.segment_bits,
+            0,
+        ]);
+        out.extend(short(parts.exceptions.len()).to_le_bytes());
+        out.extend(short(tables_len).to_le_bytes());
+        out.extend(
+            u32::try_from(words.len())
+                .expect("invariant: bounded by the block")
+                .to_le_bytes(),
+        );
+        let at = out.len();
+        out.resize(at + tables_len, 0);
+        let mut writer = BitWriter::new(&mut out[at..]);
+        for frequencies in &tables.frequencies {
+            table::put(frequencies, &mut writer);
+        }
+        for &choice in &tables.choice {
+            writer.put(choice.into(), choice_bits(tables.frequencies.len()));
+        }
+        writer.finish();
+        for state in states {
+            out.extend(state.to_le_bytes());
+        }
+        out.extend(words);
+        out.extend(low);
+        out.extend(packed);
+        put_exceptions(&parts.exceptions, out);
+    }
+
+    /// Takes over the ids and fills the last group with the one that costs least.
+    fn pad(&mut self, ids: &[u8], frequencies: &Frequencies) {
+        let likely = (0u8..=255)
+            .max_by_key(|&id| frequencies[usize::from(id)])
+            .unwrap_or(0);
+        self.ids.clear();
+        self.ids.extend_from_slice(ids);
+        self.ids.resize(ids.len().next_multiple_of(LANES), likely);
+    }
+}
+
+/// A coded plane, taken apart.
+struct Coded<'a> {
+    split: Split,
+    bucket_bits: u32,
+    table_count: usize,
+    segment_bits: u8,
+    tables: &'a [u8],
+    states: States,
+    words: &'a [u8],
+    /// From the words on to the end: kernels may look beyond what they take.
+    from_words: &'a [u8],
+    raw: Raw<'a>,
+    exceptions: &'a [u8],
+}
+
+impl<'a> Coded<'a> {
+    fn parse(coded: &'a [u8], width: u8, count: usize) -> Result<Self> {
+        let wrong = || Error::corrupt("a plane coded with ANS is malformed");
+        let (header, mut rest) = coded
+            .split_first_chunk::<HEADER_BYTES>()
+            .ok_or_else(wrong)?;
+        let [
+            a,
+            b,
+            c,
+            d,
+            bucket_bits,
+            table_count,
+            segment_bits,
+            reserved,
+            ..,
+        ] = *header;
+        let split = Split::parse([a, b, c, d], width)?;
+        let exceptions = usize::from(u16::from_le_bytes([header[8], header[9]]));
+        let tables = usize::from(u16::from_le_bytes([header[10], header[11]]));
+        let words = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
+        if !matches!(bucket_bits, 7 | 8)
+            || !(1..=MAX_TABLES).contains(&usize::from(table_count))
+            || segment_bits > MAX_SEGMENT_BITS
+            || reserved != 0
+            || words % 2 != 0
+        {
+            return Err(wrong());
+        }
+        let carried = Carried::new(split, count);
+        let mut take = |len: usize| {
+            let (part, behind) = rest.split_at_checked(len).ok_or_else(wrong)?;
+            rest = behind;
+            Ok::<_, Error>(part)
+        };
+        let tables = take(tables)?;
+        let stored_states = take(STATES_BYTES)?;
+        let words = take(usize::try_from(words).map_err(|_| wrong())?)?;
+        let low = take(split.low_bytes(count) - carried.low)?;
+        let packed = take(split.packed_bytes(count) - carried.packed)?;
+        let exceptions = take(exceptions_bytes(exceptions))?;
+        if !rest.is_empty() {
+            return Err(wrong());
+        }
+        let mut states = [0; LANES];
+        for (state, bytes) in states.iter_mut().zip(stored_states.as_chunks::<4>().0) {
+            *state = u32::from_le_bytes(*bytes);
+        }
+        let words_at = HEADER_BYTES + tables.len() + STATES_BYTES;
+        Ok(Self {
+            split,
+            bucket_bits: bucket_bits.into(),
+            table_count: table_count.into(),
+            segment_bits,
+            tables,
+            states,
+            words,
+            from_words: &coded[words_at..],
+            raw: Raw { low, packed },
+            exceptions,
+        })
+    }
+}
+
+/// Decodes planes; holds tables and buffers between calls.
+pub(in crate::codec) struct Decoder {
+    simd: Simd,
+    tables: Vec<kernel::Table>,
+    choice: Vec<u8>,
+    ids: Vec<u8>,
+    low: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Decoder {
+    pub fn new(simd: Simd) -> Self {
+        Self {
+            simd,
+            tables: Vec::new(),
+            choice: Vec::new(),
+            ids: Vec::new(),
+            low: Vec::new(),
+            packed: Vec::new(),
+        }
+    }
+
+    /// Decodes a plane of fields of `width` bits (8 or 16) into `fields`.
+    ///
+    /// # Errors
+    /// `Corrupt` if the coded bytes are not such a plane.
+    pub fn decode_into(&mut self, coded: &[u8], width: u8, fields: &mut [u8]) -> Result<()> {
+        let field_bytes = usize::from(width / 8);
+        let count = fields.len() / field_bytes;
+        let coded = Coded::parse(coded, width, count)?;
+        self.prepare(&coded, count.div_ceil(LANES))?;
+        let split = coded.split;
+        let mut states = coded.states;
+        let mut at = 0;
+        let mut done = 0;
+        // The last piece is long enough to hold all elements with a raw bit that the states carry.
+        while count - done >= 2 * PIECE {
+            let raw = coded.raw.skip(split, done);
+            raw.prefetch(split, PIECE);
+            prefetch(&coded.words[at..coded.words.len().min(at + PIECE)]);
+            self.decode_ids(&coded, &mut states, &mut at, done, PIECE)?;
+            let (ids, out) = (&self.ids[..PIECE], done * field_bytes);
+            let fields = &mut fields[out..out + PIECE * field_bytes];
+            join(split, self.simd, ids, raw, fields);
+            done += PIECE;
+        }
+        let last = count - done;
+        self.decode_ids(&coded, &mut states, &mut at, done, last)?;
+        if at != coded.words.len() {
+            return Err(Error::corrupt("a coded plane has the wrong length"));
+        }
+        self.complete_raw(&coded, states, done, count)?;
+        let raw = Raw {
+            low: &self.low,
+            packed: &self.packed,
+        };
+        let out = done * field_bytes;
+        join(split, self.simd, &self.ids[..last], raw, &mut fields[out..]);
+        apply_exceptions(split, coded.exceptions, fields)
+    }
+
+    fn prepare(&mut self, coded: &Coded<'_>, groups: usize) -> Result<()> {
+        let mut from = BitReader::new(coded.tables);
+        if self.tables.len() < coded.table_count {
+            self.tables
+                .resize_with(coded.table_count, kernel::Table::new);
+        }
+        for prepared in &mut self.tables[..coded.table_count] {
+            let frequencies = table::take(&mut from)?;
+            if table::id_count(&frequencies) > 1 << coded.bucket_bits {
+                return Err(Error::corrupt("a frequency table has too many ids"));
+            }
+            prepared.prepare(&frequencies, coded.bucket_bits, self.simd);
+        }
+        let bits = choice_bits(coded.table_count);
+        self.choice.clear();
+        for _ in 0..groups.div_ceil(1 << coded.segment_bits) {
+            let choice = if bits == 0 { 0 } else { from.take(bits) };
+            let [choice, ..] = choice.to_le_bytes();
+            if usize::from(choice) >= coded.table_count {
+                return Err(Error::corrupt("a segment names a table that is not there"));
+            }
+            self.choice.push(choice);
+        }
+        if from.taken_bytes() != coded.tables.len() {
+            return Err(Error::corrupt(
+                "the tables of a plane have the wrong length",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Decodes the ids of elements `done .. done + len` to the start of `self.ids`.
+    fn decode_ids(
+        &mut self,
+        coded: &Coded<'_>,
+        states: &mut States,
+        at: &mut usize,
+        done: usize,
+        len: usize,
+    ) -> Result<()> {
+        let len = len.next_multiple_of(LANES);
+        if self.ids.len() < len {
+            self.ids.resize(len, 0);
+        }
+        let first_group = done / LANES;
+        let table_of = |group: usize| self.choice[(first_group + group) >> coded.segment_bits];
+        let mut group = 0;
+        while group < len / LANES {
+            // As many groups as use the same table.
+            let choice = table_of(group);
+            let mut end = group + 1;
+            while end < len / LANES && table_of(end) == choice {
+                end += 1;
+            }
+            decode(
+                self.simd,
+                &self.tables[usize::from(choice)],
+                states,
+                coded.from_words,
+                at,
+                &mut self.ids[group * LANES..end * LANES],
+            )?;
+            group = end;
+        }
+        Ok(())
+    }
+
+    /// Puts together the raw bits from element `done` on, whose end the states carry.
+    fn complete_raw(
+        &mut self,
+        coded: &Coded<'_>,
+        states: States,
+        done: usize,
+        count: usize,
+    ) -> Result<()> {
+        let carried = Carried::new(coded.split, count);
+        let stored = coded.raw.skip(coded.split, done);
+        self.low.clear();
+        self.low.extend_from_slice(stored.low);
+        self.packed.clear();
+        self.packed.extend_from_slice(stored.packed);
+        for state in states {
+            let payload = state.wrapping_sub(STATE_MIN).to_le_bytes();
+            if payload[2..] != [0, 0] {
+                return Err(Error::corrupt("a coded plane ends in the wrong state"));
+            }
+            if carried.low > 0 {
+                self.low.extend_from_slice(&payload[..2]);
+            } else if carried.packed > 0 {
+                self.packed.extend_from_slice(&payload[..2]);
+            } else if payload[..2] != [0, 0] {
+                return Err(Error::corrupt("a coded plane ends in the wrong state"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! Joining with AVX2, 16 fields of 16 bits at once.
+#![expect(unsafe_code, reason = "vector loads and stores")]
+
+use std::arch::x86_64::{
+    __m128i, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm256_add_epi16, _mm256_andnot_si256,
+    _mm256_cmpeq_epi16, _mm256_cvtepu8_epi16, _mm256_loadu_si256, _mm256_mullo_epi16,
+    _mm256_or_si256, _mm256_set_m128i, _mm256_set1_epi16, _mm256_setzero_si256,
+    _mm256_shuffle_epi8, _mm256_sll_epi16, _mm256_srl_epi16, _mm256_storeu_si256,
+};
+
+use super::{Raw, Split};
+use crate::simd::Simd;
+
+/// Elements at once.
+const STEP: usize = 16;
+
+/// Joins the first elements, of which it returns the number, a multiple of `STEP`.
+pub(super) fn join(simd: Simd, split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize {
+    assert!(simd.avx2());
+    // SAFETY: a `Simd` with AVX2 exists only where the processor has it.
+    unsafe { join_avx2(split, ids, raw, fields) }
+}
+
+#[target_feature(enable = "avx2")]
+fn join_avx2(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize {
+    let packed_bits = usize::from(split.packed_bits());
+    let base = _mm256_set1_epi16(i16::from_le_bytes(split.base.to_le_bytes()));
+    let symbol_shift = shift(split.raw_bits);
+    let packed_shift = shift(split.raw_bits - split.packed_bits());
+    let (windows, align) = unpack_tables(packed_bits);
+    let keep = shift(16 - split.packed_bits());
+    let (rotate_right, rotate_left) = (shift(split.rotate), shift(16 - split.rotate));
+    let zero = _mm256_setzero_si256();
+
+    let mut done = 0;
+    for (ids, out) in ids
+        .chunks_exact(STEP)
+        .zip(fields.chunks_exact_mut(2 * STEP))
+    {
+        let ids = _mm256_cvtepu8_epi16(load(ids));
+        let symbols =
+            _mm256_andnot_si256(_mm256_cmpeq_epi16(ids, zero), _mm256_add_epi16(ids, base));
+        let mut value = _mm256_sll_epi16(symbols, symbol_shift);
+        if split.raw_bits >= 8 {
+            let Some(low) = raw.low.get(done..done + STEP) else {
+                break;
+            };
+            value = _mm256_or_si256(value, _mm256_cvtepu8_epi16(load(low)));
+        }
+        if packed_bits > 0 {
+            // Eight elements are `packed_bits` bytes, so each half starts at a byte.
+            let at = done / 8 * packed_bits;
+            let Some(packed) = raw.packed.get(at..at + packed_bits + STEP) else {
+                break;
+            };
+            let bytes = _mm256_set_m128i(load(&packed[packed_bits..]), load(packed));
+            // Two bytes hold each element; a product moves it to the top of them.
+            let window = _mm256_mullo_epi16(_mm256_shuffle_epi8(bytes, windows), align);
+            let bits = _mm256_srl_epi16(window, keep);
+            value = _mm256_or_si256(value, _mm256_sll_epi16(bits, packed_shift));
+        }
+        // With no rotation one shift is by 16, which gives zero.
+        let value = _mm256_or_si256(
+            _mm256_srl_epi16(value, rotate_right),
+            _mm256_sll_epi16(value, rotate_left),
+        );
+        store(value, out);
+        done += STEP;
+    }
+    done
+}
+
+/// For each of 8 elements in both halves: the two bytes it lies in, and the factor that moves it to
+/// their top.
+#[target_feature(enable = "avx2")]
+fn unpack_tables(packed_bits: usize) -> (__m256i, __m256i) {
+    let mut windows = [0; 32];
+    let mut align = [0; 32];
+    for element in 0..STEP {
+        let first = element % 8 * packed_bits;
+        let byte = (first / 8).to_le_bytes()[0];
+        windows[2 * element] = byte;
+        windows[2 * element + 1] = byte + 1;
+        let factor = 1u16 << (16 - packed_bits - first % 8).min(15);
+        align[2 * element..2 * element + 2].copy_from_slice(&factor.to_le_bytes());
+    }
+    (load_256(&windows), load_256(&align))
+}
+
+#[target_feature(enable = "avx2")]
+fn shift(bits: u8) -> __m128i {
+    _mm_cvtsi32_si128(i32::from(bits))
+}
+
+#[target_feature(enable = "avx2")]
+fn load(bytes: &[u8]) -> __m128i {
+    let bytes: &[u8; 16] = bytes
+        .first_chunk()
+        .expect("invariant: 16 bytes were asked for");
+    // SAFETY: reads the 16 bytes of the array.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+fn load_256(bytes: &[u8; 32]) -> __m256i {
+    // SAFETY: reads the 32 bytes of the array.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+fn store(value: __m256i, bytes: &mut [u8]) {
+    let bytes: &mut [u8; 32] = bytes
+        .first_chunk_mut()
+        .expect("invariant: the chunk is 32 bytes");
+    // SAFETY: writes the 32 bytes of the array.
+    unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), value) }
+}

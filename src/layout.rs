@@ -38,6 +38,23 @@ pub fn is_safetensors(file: &File, file_bytes: u64) -> Result<bool> {
     Ok(header(file, file_bytes)?.is_some())
 }
 
+/// The tensors of a safetensors file with two or more dimensions, sorted by place; of those that
+/// overlap the first only.
+///
+/// # Errors
+/// `Io` if the file cannot be read.
+pub fn matrices(file: &File, file_bytes: u64) -> Result<Vec<TypedRange>> {
+    let mut ranges = header(file, file_bytes)?.map_or(Vec::new(), |(_, ranges)| ranges);
+    ranges.retain(|typed| typed.columns.is_some() && !typed.range.is_empty());
+    let mut end = 0;
+    ranges.retain(|typed| {
+        let is_free = typed.range.start >= end;
+        end = end.max(typed.range.end);
+        is_free
+    });
+    Ok(ranges)
+}
+
 /// Where the header ends and what lies behind it, if the file is safetensors.
 fn header(file: &File, file_bytes: u64) -> Result<Option<(u64, Vec<TypedRange>)>> {
     let mut first = [0; 8];
@@ -162,6 +179,7 @@ mod tests {
             .map(|&(start, end, element)| TypedRange {
                 range: start..end,
                 element,
+                columns: None,
             })
             .collect()
     }
@@ -232,7 +250,7 @@ mod tests {
                 .into_iter()
                 .map(|(start, len, element)| {
                     let start = (100 + start).min(file_bytes);
-                    TypedRange { range: start..(start + len).min(file_bytes), element }
+                    TypedRange { range: start..(start + len).min(file_bytes), element, columns: None }
                 })
                 .collect();
             ranges.sort_by_key(|typed| (typed.range.start, typed.range.end));

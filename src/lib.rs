@@ -11,17 +11,18 @@
 //! ```
 //! use weightfs::block::{BlockDecoder, BlockEncoder};
 //! use weightfs::codec::Level;
-//! use weightfs::format::{ElementType, checksum};
+//! use weightfs::format::{ElementType, Profiles, checksum};
 //!
 //! let weights: Vec<u8> = (0..1000u16)
 //!     .flat_map(|i| (0x3c00 + i % 7).to_le_bytes())
 //!     .collect();
 //! let mut stored = Vec::new();
-//! BlockEncoder::new(Level::Default)?.encode(&weights, ElementType::Bf16, &mut stored)?;
+//! BlockEncoder::new(Level::Default)?.encode(&weights, ElementType::Bf16, &[], &mut stored)?;
 //! assert!(stored.len() < weights.len());
 //!
 //! let mut decoded = vec![0; weights.len()];
-//! BlockDecoder::new()?.decode_into(&stored, checksum(&weights), &mut decoded)?;
+//! let mut decoder = BlockDecoder::new()?;
+//! decoder.decode_into(&stored, checksum(&weights), Profiles::NONE, &mut decoded)?;
 //! assert_eq!(decoded, weights);
 //! # Ok::<(), weightfs::Error>(())
 //! ```

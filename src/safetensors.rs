@@ -40,6 +40,8 @@ pub struct TypedRange {
     pub range: Range<u64>,
     /// What it holds.
     pub element: ElementType,
+    /// The length of its last dimension, if it has two or more.
+    pub columns: Option<u64>,
 }
 
 /// The length of header and length field together, if the first 8 bytes of a file of `file_bytes`
@@ -66,11 +68,14 @@ pub fn typed_ranges(
     let mut ranges = Vec::new();
     parse(
         header,
-        |_: Anonymous, dtype: Dtype, _: IgnoredAny, offsets| {
+        |_: Anonymous, dtype: Dtype, shape: Shape, offsets| {
             let range = place(offsets, data_start, file_bytes)?;
             ranges.push(TypedRange {
                 range,
                 element: dtype.0,
+                columns: (shape.0.len() > 1)
+                    .then(|| shape.0.last().copied())
+                    .flatten(),
             });
             Some(())
         },

@@ -42,14 +42,14 @@ fn sample() -> (Vec<u8>, Vec<u8>) {
 
 fn write(original: &[u8], geometry: &Geometry) -> Vec<u8> {
     let file = tempfile::tempfile().unwrap();
-    let mut writer = ArchiveWriter::new(&file, geometry).unwrap();
+    let mut writer = ArchiveWriter::new(&file, geometry, &[]).unwrap();
     let mut encoder = BlockEncoder::new(Level::Default).unwrap();
     let mut stored = Vec::new();
     for block in 0..geometry.block_count() {
         let BlockSpan { range, element } = geometry.block(block).unwrap();
         let bytes =
             &original[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
-        encoder.encode(bytes, element, &mut stored).unwrap();
+        encoder.encode(bytes, element, &[], &mut stored).unwrap();
         writer.append(&stored, checksum(bytes)).unwrap();
     }
     let superblock = writer

@@ -27,6 +27,7 @@ pub struct Original {
 pub struct ArchiveWriter<'a> {
     file: &'a File,
     geometry: &'a Geometry,
+    profiles: &'a [u8],
     /// Entries of the index page that is not full yet.
     page: Vec<BlockEntry>,
     pages_written: u64,
@@ -38,18 +39,22 @@ pub struct ArchiveWriter<'a> {
 const TABLES_AT: u64 = SUPERBLOCK_BYTES as u64;
 
 impl<'a> ArchiveWriter<'a> {
-    /// Starts an archive in an empty file.
+    /// Starts an archive in an empty file. `profiles` is what its blocks share, if anything.
     ///
     /// # Errors
     /// `InvalidInput` if the file to store is larger than the format can index.
-    pub fn new(file: &'a File, geometry: &'a Geometry) -> Result<Self> {
+    pub fn new(file: &'a File, geometry: &'a Geometry, profiles: &'a [u8]) -> Result<Self> {
         let extents_bytes = geometry.encode().len() as u64;
-        let tables_bytes =
-            Superblock::table_bytes(geometry.extents().len() as u64, geometry.block_count())
-                .ok_or_else(|| Error::InvalidInput("the file is too large".into()))?;
+        let tables_bytes = Superblock::table_bytes(
+            geometry.extents().len() as u64,
+            geometry.block_count(),
+            profiles.len() as u64,
+        )
+        .ok_or_else(|| Error::InvalidInput("the file is too large".into()))?;
         Ok(Self {
             file,
             geometry,
+            profiles,
             page: Vec::new(),
             pages_written: 0,
             index_at: TABLES_AT + extents_bytes,
@@ -97,7 +102,8 @@ impl<'a> ArchiveWriter<'a> {
         let extents = self.geometry.encode();
         self.write(&extents, TABLES_AT)?;
         let tables_copy = self.blocks_at;
-        let tables_end = tables_copy + (self.index_at - TABLES_AT);
+        let profiles_copy = tables_copy + (self.index_at - TABLES_AT);
+        let tables_end = profiles_copy + self.profiles.len() as u64;
         let superblock = Superblock {
             block_bytes: u32::try_from(self.geometry.block_bytes())
                 .expect("invariant: at most MAX_BLOCK_BYTES"),
@@ -112,7 +118,15 @@ impl<'a> ArchiveWriter<'a> {
             tables: TABLES_AT,
             tables_copy,
             extents_checksum: checksum(&extents),
+            profiles_bytes: self.profiles.len() as u64,
+            profiles_checksum: if self.profiles.is_empty() {
+                0
+            } else {
+                checksum(self.profiles)
+            },
         };
+        self.write(self.profiles, self.index_at)?;
+        self.write(self.profiles, profiles_copy)?;
         self.write(&extents, tables_copy)?;
         self.seal_index(superblock.archive_id(), tables_copy + extents.len() as u64)?;
         let bytes = superblock.encode();

@@ -2,7 +2,7 @@
 
 use crate::codec::{Decoder, PlaneShape};
 use crate::error::{Error, Result};
-use crate::format::{BlockHeader, CodecId, MAX_PLANES, checksum};
+use crate::format::{BlockHeader, CodecId, MAX_PLANES, Profiles, checksum};
 use crate::plane::{Field, interleave, plane_bytes};
 
 /// Decodes blocks, with buffers that are used again.
@@ -22,7 +22,7 @@ impl BlockDecoder {
     }
 
     /// Decodes a stored block into `decoded`, whose length is that of the block, and compares its
-    /// checksum. `stored` may change while it is read: nothing but the result depends on it.
+    /// checksum. `profiles` are those of the archive. `stored` may change while it is read: nothing but the result depends on it.
     ///
     /// # Errors
     /// `Corrupt` if the bytes are not those that were encoded, `Unsupported` for unknown codecs;
@@ -31,12 +31,13 @@ impl BlockDecoder {
         &mut self,
         stored: &[u8],
         expected_checksum: u64,
+        profiles: Profiles<'_>,
         decoded: &mut [u8],
     ) -> Result<()> {
         let header = BlockHeader::parse(stored, decoded.len())?;
         let elements_len = decoded.len() - header.tail_bytes(decoded.len());
         let (elements, tail) = decoded.split_at_mut(elements_len);
-        self.decode_elements(&header, stored, elements)?;
+        self.decode_elements(&header, stored, profiles, elements)?;
         tail.copy_from_slice(&stored[stored.len() - tail.len()..]);
         if checksum(decoded) != expected_checksum {
             return Err(Error::corrupt("the decoded bytes fail their checksum"));
@@ -48,6 +49,7 @@ impl BlockDecoder {
         &mut self,
         header: &BlockHeader,
         stored: &[u8],
+        profiles: Profiles<'_>,
         elements: &mut [u8],
     ) -> Result<()> {
         let count = header.element_count(elements.len());
@@ -59,7 +61,9 @@ impl BlockDecoder {
             };
             let at = header.header_bytes();
             let coded = &stored[at..at + plane.stored_len as usize];
-            return self.codec.decode_into(plane.codec, coded, shape, elements);
+            return self
+                .codec
+                .decode_into(plane.codec, coded, shape, profiles, elements);
         }
 
         let decoded_planes = || {
@@ -94,7 +98,8 @@ impl BlockDecoder {
                     width: plane.width,
                     count,
                 };
-                self.codec.decode_into(plane.codec, coded, shape, place)?;
+                self.codec
+                    .decode_into(plane.codec, coded, shape, profiles, place)?;
                 place
             };
         }

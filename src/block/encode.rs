@@ -1,5 +1,8 @@
 //! Encoding: choose how to take the elements apart, code each plane, keep the smallest result.
 
+use std::sync::Arc;
+
+use crate::codec::scaled::{Model, Segment};
 use crate::codec::{Content, Encoder, Level, PlaneShape};
 use crate::error::Result;
 use crate::format::{BlockHeader, ElementType, PlaneHeader};
@@ -43,8 +46,16 @@ impl BlockEncoder {
     /// # Errors
     /// `Io` if there is no memory for the codecs.
     pub fn new(level: Level) -> Result<Self> {
+        Self::with_model(level, None)
+    }
+
+    /// An encoder for an archive whose profiles are made from a model.
+    ///
+    /// # Errors
+    /// `Io` if there is no memory for the codecs.
+    pub fn with_model(level: Level, model: Option<Arc<Model>>) -> Result<Self> {
         Ok(Self {
-            codec: Encoder::new(level)?,
+            codec: Encoder::new(level, model)?,
             plane: Vec::new(),
             coded: Vec::new(),
             candidate: Vec::new(),
@@ -54,20 +65,24 @@ impl BlockEncoder {
     /// Writes the stored form of a block of at most `MAX_BLOCK_BYTES` to `stored`, replacing what
     /// it held. It is never longer than the block by more than 16 bytes.
     ///
+    /// `segments` tell which matrices of the model its elements belong to; empty if that is not
+    /// known, otherwise they make up all of its elements.
+    ///
     /// # Errors
     /// `Io` if a codec runs out of memory.
     pub fn encode(
         &mut self,
         bytes: &[u8],
         element: ElementType,
+        segments: &[Segment],
         stored: &mut Vec<u8>,
     ) -> Result<()> {
         let width = element.bytes();
         if is_one_byte(bytes) {
-            return self.encode_split(bytes, Split::NONE, |_| Content::Any, stored);
+            return self.encode_split(bytes, Split::NONE, |_| Content::Any, &[], stored);
         }
-        let Some(exponent_bits) = exponent_bits(element) else {
-            self.encode_split(bytes, Split::bytes(width), |_| Content::Any, stored)?;
+        let Some(exponent_bits) = element.exponent_bits() else {
+            self.encode_split(bytes, Split::bytes(width), |_| Content::Any, &[], stored)?;
             if width > 1 {
                 // Repeats of whole values are longer matches when the bytes stay together.
                 self.keep_if_smaller(bytes, Split::NONE, stored)?;
@@ -88,7 +103,7 @@ impl BlockEncoder {
                 Content::Mantissa
             }
         };
-        self.encode_split(bytes, how, content, stored)?;
+        self.encode_split(bytes, how, content, segments, stored)?;
         if stored.len() > bytes.len() || is_structured(bytes, width) {
             self.keep_if_smaller(bytes, Split::NONE, stored)?;
             self.keep_if_smaller(bytes, Split::bytes(width), stored)?;
@@ -99,7 +114,7 @@ impl BlockEncoder {
     /// Tries another split with codecs for anything.
     fn keep_if_smaller(&mut self, bytes: &[u8], how: Split, stored: &mut Vec<u8>) -> Result<()> {
         let mut candidate = std::mem::take(&mut self.candidate);
-        self.encode_split(bytes, how, |_| Content::Any, &mut candidate)?;
+        self.encode_split(bytes, how, |_| Content::Any, &[], &mut candidate)?;
         if candidate.len() < stored.len() {
             std::mem::swap(stored, &mut candidate);
         }
@@ -112,6 +127,7 @@ impl BlockEncoder {
         bytes: &[u8],
         how: Split,
         content: impl Fn(u8) -> Content,
+        segments: &[Segment],
         stored: &mut Vec<u8>,
     ) -> Result<()> {
         let mut header = BlockHeader::new(how.element_bytes, 0);
@@ -130,11 +146,16 @@ impl BlockEncoder {
             let before = self.coded.len();
             let codec = if how.field_bits == element_bits {
                 self.codec
-                    .encode(elements, shape, content(shift), &mut self.coded)?
+                    .encode(elements, shape, content(shift), segments, &mut self.coded)?
             } else {
                 split(elements, how.element_bytes, 0, field, &mut self.plane);
-                self.codec
-                    .encode(&self.plane, shape, content(shift), &mut self.coded)?
+                self.codec.encode(
+                    &self.plane,
+                    shape,
+                    content(shift),
+                    segments,
+                    &mut self.coded,
+                )?
             };
             header.push(PlaneHeader {
                 codec,
@@ -152,35 +173,59 @@ impl BlockEncoder {
     }
 }
 
-/// Bits of the exponent, for types that have one beside other bits.
-const fn exponent_bits(element: ElementType) -> Option<u8> {
-    match element {
-        ElementType::F8E4M3 => Some(4),
-        ElementType::F8E5M2 | ElementType::F16 => Some(5),
-        ElementType::Bf16 | ElementType::F32 => Some(8),
-        ElementType::F64 => Some(11),
-        _ => None,
-    }
-}
-
 fn is_one_byte(bytes: &[u8]) -> bool {
     bytes.windows(2).all(|pair| pair[0] == pair[1])
 }
 
 /// Whether floats look like something else than weights: many zeros, or few different values.
 fn is_structured(bytes: &[u8], width: u8) -> bool {
-    let width = usize::from(width);
-    let count = bytes.len() / width;
-    let samples = bytes
-        .chunks_exact(width)
-        .step_by((count / SAMPLES).max(1))
-        .take(SAMPLES);
-    let mut values: Vec<&[u8]> = samples.collect();
-    let zeros = values
-        .iter()
-        .filter(|value| value.iter().all(|&byte| byte == 0))
-        .count();
-    values.sort_unstable();
-    values.dedup();
-    zeros >= STRUCTURED_ZEROS || values.len() < STRUCTURED_VALUES
+    match width {
+        1 => is_structured_of::<1>(bytes),
+        2 => is_structured_of::<2>(bytes),
+        4 => is_structured_of::<4>(bytes),
+        _ => is_structured_of::<8>(bytes),
+    }
+}
+
+fn is_structured_of<const WIDTH: usize>(bytes: &[u8]) -> bool {
+    let elements = bytes.as_chunks::<WIDTH>().0;
+    let samples = || {
+        elements
+            .iter()
+            .step_by((elements.len() / SAMPLES).max(1))
+            .take(SAMPLES)
+    };
+    let zeros = samples().filter(|&&value| value == [0; WIDTH]).count();
+    zeros >= STRUCTURED_ZEROS || !has_different(samples(), STRUCTURED_VALUES)
+}
+
+/// Whether there are so many different values, at most 256.
+fn has_different<'v, const WIDTH: usize>(
+    values: impl Iterator<Item = &'v [u8; WIDTH]>,
+    wanted: usize,
+) -> bool {
+    // An open hash table of the values met; most blocks have enough of them very soon.
+    const PLACES: usize = 1024;
+    let mut met: [Option<[u8; WIDTH]>; PLACES] = [None; PLACES];
+    let mut different = 0;
+    for value in values {
+        let value = *value;
+        let mut word = [0; 8];
+        word[..WIDTH].copy_from_slice(&value);
+        let [.., low, high] = u64::from_le_bytes(word)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .to_le_bytes();
+        let mut place = usize::from(u16::from_le_bytes([low, high])) % PLACES;
+        while met[place].is_some_and(|other| other != value) {
+            place = (place + 1) % PLACES;
+        }
+        if met[place].is_none() {
+            met[place] = Some(value);
+            different += 1;
+            if different == wanted {
+                return true;
+            }
+        }
+    }
+    false
 }

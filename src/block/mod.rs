@@ -14,7 +14,7 @@ pub use encode::BlockEncoder;
 mod tests {
     use super::*;
     use crate::codec::Level;
-    use crate::format::{BlockHeader, CodecId, ElementType, PlaneHeader, checksum};
+    use crate::format::{BlockHeader, CodecId, ElementType, PlaneHeader, Profiles, checksum};
     use crate::plane::{Field, split};
     use proptest::prelude::*;
 
@@ -22,14 +22,14 @@ mod tests {
         let mut stored = Vec::new();
         BlockEncoder::new(level)
             .unwrap()
-            .encode(bytes, element, &mut stored)
+            .encode(bytes, element, &[], &mut stored)
             .unwrap();
         stored
     }
 
     fn decode(stored: &[u8], bytes: &[u8]) -> crate::error::Result<Vec<u8>> {
         let mut decoded = vec![0x5A; bytes.len()];
-        BlockDecoder::new()?.decode_into(stored, checksum(bytes), &mut decoded)?;
+        BlockDecoder::new()?.decode_into(stored, checksum(bytes), Profiles::NONE, &mut decoded)?;
         Ok(decoded)
     }
 

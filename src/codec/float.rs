@@ -1,8 +1,12 @@
 //! Encoding planes of numbers: decides how to cut them and which entropy coder gets the symbols.
 
-use super::symbol::{Choices, Parts, Plan, Planner};
-use super::{Level, ans};
+use super::symbol::{Choices, MAX_EXCEPTIONS, Parts, Plan, Planner};
+use super::{Level, ans, huffman};
 use crate::format::CodecId;
+use crate::simd::Simd;
+
+/// Elements from which ANS always wins over Huffman codes.
+const SHORT_PLANE: usize = 1 << 15;
 
 /// Encodes planes of numbers, with buffers that are used again.
 pub(super) struct FloatEncoder {
@@ -10,6 +14,7 @@ pub(super) struct FloatEncoder {
     planner: Planner,
     parts: Parts,
     ans: ans::Encoder,
+    huffman: huffman::Encoder,
 }
 
 impl FloatEncoder {
@@ -18,7 +23,8 @@ impl FloatEncoder {
             level,
             planner: Planner::default(),
             parts: Parts::default(),
-            ans: ans::Encoder::new(),
+            ans: ans::Encoder::new(Simd::detect()),
+            huffman: huffman::Encoder::new(),
         }
     }
 
@@ -30,13 +36,14 @@ impl FloatEncoder {
         exponent_bits: u8,
         out: &mut Vec<u8>,
     ) -> Option<CodecId> {
-        // The exponent with up to three mantissa bits: further ones are noise that would only make
-        // the tables longer. A type of 8 bits may be worth coding whole.
         let below_exponent = width - exponent_bits;
-        let fewest = if width == 8 {
-            0
-        } else {
-            below_exponent.saturating_sub(3)
+        let fewest = match self.level {
+            // A type of 8 bits may be worth coding whole.
+            _ if width == 8 => 0,
+            // Fewer different symbols: more of them are found with one look-up.
+            Level::Fast => below_exponent,
+            // Further mantissa bits are noise that would only make the tables longer.
+            Level::Default | Level::Max => below_exponent.saturating_sub(3),
         };
         let all: Vec<u8> = (fewest..=below_exponent).collect();
         let plan = self.planner.choose(
@@ -79,11 +86,26 @@ impl FloatEncoder {
         }
         self.parts
             .cut(plan.split, plan.most_id, plan.stand_in, plane);
-        let tables = match self.level {
-            Level::Fast => ans::one_table(&self.parts.ids, &plan.counts),
-            Level::Default | Level::Max => ans::tables(&self.parts.ids, &plan.counts),
-        };
+        if self.parts.exceptions.len() > MAX_EXCEPTIONS {
+            // The sample the plan was made from told nothing of them.
+            return None;
+        }
+        if self.level == Level::Fast || self.is_smaller_with_huffman() {
+            self.huffman
+                .encode(plan.split, &self.parts, &self.parts.counts(), out);
+            return Some(CodecId::Huffman);
+        }
+        let tables = ans::tables(self.parts.simd(), &self.parts.ids);
         self.ans.encode(plan.split, &self.parts, &tables, out);
         Some(CodecId::Ans)
+    }
+
+    /// Short planes do not make up for the states of ANS.
+    fn is_smaller_with_huffman(&self) -> bool {
+        if self.parts.ids.len() >= SHORT_PLANE {
+            return false;
+        }
+        let counts = self.parts.counts();
+        huffman::coded_bits(&counts) < ans::coded_bits(&counts)
     }
 }

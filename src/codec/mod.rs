@@ -8,17 +8,23 @@
 
 mod ans;
 mod float;
+mod huffman;
+mod parts;
+pub mod scaled;
 mod symbol;
 mod trimmed;
+
+use std::sync::Arc;
 
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::compress_bound;
 
 use crate::error::{Error, Result};
-use crate::format::CodecId;
+use crate::format::{CodecId, Profiles};
 use crate::plane::{constant_value, fill_constant};
 use crate::simd::Simd;
 use float::FloatEncoder;
+use scaled::{Model, Segment};
 
 /// What the writer optimizes for. A property of packing alone: every reader reads every level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -73,17 +79,21 @@ const DEFAULT_LEAST_SAVING: usize = 200;
 /// Codes planes, with buffers that are used again.
 pub struct Encoder {
     float: FloatEncoder,
+    scaled: Option<scaled::Encoder>,
     matching: Compressor<'static>,
     coded: Vec<u8>,
     candidate: Vec<u8>,
 }
 
 impl Encoder {
+    /// With a model, planes that lie in its matrices may be coded by it.
+    ///
     /// # Errors
     /// `Io` if zstd cannot get memory.
-    pub fn new(level: Level) -> Result<Self> {
+    pub fn new(level: Level, model: Option<Arc<Model>>) -> Result<Self> {
         Ok(Self {
             float: FloatEncoder::new(level),
+            scaled: model.map(scaled::Encoder::new),
             matching: Compressor::new(level.zstd()).map_err(zstd_failed)?,
             coded: Vec::new(),
             candidate: Vec::new(),
@@ -99,6 +109,7 @@ impl Encoder {
         plane: &[u8],
         shape: PlaneShape,
         content: Content,
+        segments: &[Segment],
         out: &mut Vec<u8>,
     ) -> Result<CodecId> {
         if let Some(value) = constant_value(plane, shape.width, shape.count) {
@@ -108,8 +119,7 @@ impl Encoder {
         self.coded.clear();
         let codec = match content {
             Content::FloatTop { exponent_bits } => {
-                self.float
-                    .encode(plane, shape.width, exponent_bits, &mut self.coded)
+                self.encode_float_top(plane, shape, exponent_bits, segments)
             }
             Content::Mantissa => {
                 trimmed::encode(plane, shape.width, &mut self.coded).then_some(CodecId::Trimmed)
@@ -124,6 +134,31 @@ impl Encoder {
         }
         out.extend_from_slice(plane);
         Ok(CodecId::Raw)
+    }
+
+    /// The better of a model, if there is one, and of tables of the plane's own.
+    fn encode_float_top(
+        &mut self,
+        plane: &[u8],
+        shape: PlaneShape,
+        exponent_bits: u8,
+        segments: &[Segment],
+    ) -> Option<CodecId> {
+        let codec = self
+            .float
+            .encode(plane, shape.width, exponent_bits, &mut self.coded);
+        if let Some(scaled) = &mut self.scaled
+            && shape.width == 16
+        {
+            self.candidate.clear();
+            if scaled.encode(plane, exponent_bits, segments, &mut self.candidate)
+                && (codec.is_none() || self.candidate.len() < self.coded.len())
+            {
+                std::mem::swap(&mut self.candidate, &mut self.coded);
+                return Some(CodecId::Scaled);
+            }
+        }
+        codec
     }
 
     /// The better of matches with zstd and of single values.
@@ -158,6 +193,9 @@ fn zstd_failed(error: std::io::Error) -> Error {
 pub struct Decoder {
     zstd: Decompressor<'static>,
     ans: ans::Decoder,
+    huffman: huffman::Decoder,
+    simd: Simd,
+    scaled: scaled::Decoder,
 }
 
 impl Decoder {
@@ -175,18 +213,22 @@ impl Decoder {
         Ok(Self {
             zstd: Decompressor::new().map_err(zstd_failed)?,
             ans: ans::Decoder::new(simd),
+            huffman: huffman::Decoder::new(),
+            simd,
+            scaled: scaled::Decoder::new(simd),
         })
     }
 
     /// Decodes a plane into `plane`, whose length is that of the shape.
     ///
     /// # Errors
-    /// `Corrupt` if the coded bytes are not such a plane.
+    /// `Corrupt` if the coded bytes are not such a plane, or a profile it needs is missing.
     pub fn decode_into(
         &mut self,
         codec: CodecId,
         coded: &[u8],
         shape: PlaneShape,
+        profiles: Profiles<'_>,
         plane: &mut [u8],
     ) -> Result<()> {
         match codec {
@@ -206,16 +248,28 @@ impl Decoder {
                     return Err(Error::corrupt("a zstd plane does not decode to its length"));
                 }
             }
-            CodecId::Ans | CodecId::Trimmed if !matches!(shape.width, 8 | 16) => {
-                return Err(Error::corrupt(
-                    "a plane has a codec that its width cannot have",
-                ));
+            CodecId::Ans | CodecId::Trimmed | CodecId::Huffman
+                if !matches!(shape.width, 8 | 16) =>
+            {
+                return Err(wrong_width());
             }
             CodecId::Ans => self.ans.decode_into(coded, shape.width, plane)?,
+            CodecId::Huffman => {
+                self.huffman
+                    .decode_into(coded, shape.width, self.simd, plane)?;
+            }
             CodecId::Trimmed => trimmed::decode_into(coded, shape.width, plane)?,
+            CodecId::Scaled if shape.width == 16 => {
+                self.scaled.decode_into(coded, profiles, plane)?;
+            }
+            CodecId::Scaled => return Err(wrong_width()),
         }
         Ok(())
     }
+}
+
+fn wrong_width() -> Error {
+    Error::corrupt("a plane has a codec that its width cannot have")
 }
 
 fn constant_bytes(width: u8) -> usize {
@@ -243,20 +297,20 @@ mod tests {
 
     fn round_trip(plane: &[u8], shape: PlaneShape) -> CodecId {
         let mut coded = vec![0xEE];
-        let mut encoder = Encoder::new(Level::Default).unwrap();
+        let mut encoder = Encoder::new(Level::Default, None).unwrap();
         let codec = encoder
-            .encode(plane, shape, Content::Any, &mut coded)
+            .encode(plane, shape, Content::Any, &[], &mut coded)
             .unwrap();
         let mut decoder = Decoder::new().unwrap();
         let mut back = vec![0x55; plane.len()];
         decoder
-            .decode_into(codec, &coded[1..], shape, &mut back)
+            .decode_into(codec, &coded[1..], shape, Profiles::NONE, &mut back)
             .unwrap();
         assert_eq!(back, plane);
         for len in 0..coded.len() - 1 {
             assert!(
                 decoder
-                    .decode_into(codec, &coded[1..=len], shape, &mut back)
+                    .decode_into(codec, &coded[1..=len], shape, Profiles::NONE, &mut back)
                     .is_err(),
                 "{codec:?} cut to {len}"
             );
@@ -291,12 +345,12 @@ mod tests {
         #[test]
         fn garbage_never_panics(
             coded in prop::collection::vec(any::<u8>(), 0..200),
-            codec in prop::sample::select(vec![CodecId::Raw, CodecId::Constant, CodecId::Zstd]),
+            codec in prop::sample::select(CodecId::ALL.to_vec()),
             width in 1u8..=64, count in 0usize..100,
         ) {
             let mut plane = vec![0; plane_bytes(count, width)];
             let shape = PlaneShape { width, count };
-            let _ = Decoder::new().unwrap().decode_into(codec, &coded, shape, &mut plane);
+            let _ = Decoder::new().unwrap().decode_into(codec, &coded, shape, Profiles::NONE, &mut plane);
         }
     }
 }

@@ -26,24 +26,37 @@ pub enum CodecId {
     Ans = 3,
     /// Runs of values whose lowest bits are zero, without those.
     Trimmed = 4,
+    /// As `Ans`, with tables that depend on the scales of row and column.
+    Scaled = 5,
+    /// Symbols coded with Huffman codes, other bits raw.
+    Huffman = 6,
 }
 
 impl CodecId {
+    /// All that this version knows.
+    pub const ALL: [Self; 7] = [
+        Self::Raw,
+        Self::Constant,
+        Self::Zstd,
+        Self::Ans,
+        Self::Trimmed,
+        Self::Scaled,
+        Self::Huffman,
+    ];
+
     /// The codec of a code on disk.
     ///
     /// # Errors
     /// `Unsupported` for a codec this version does not know.
     pub fn from_code(code: u8) -> Result<Self> {
-        match code {
-            0 => Ok(Self::Raw),
-            1 => Ok(Self::Constant),
-            2 => Ok(Self::Zstd),
-            3 => Ok(Self::Ans),
-            4 => Ok(Self::Trimmed),
-            _ => Err(Error::Unsupported(format!(
-                "unknown codec {code}; a newer weightfs is needed to read this archive"
-            ))),
-        }
+        Self::ALL
+            .into_iter()
+            .find(|codec| codec.code() == code)
+            .ok_or_else(|| {
+                Error::Unsupported(format!(
+                    "unknown codec {code}; a newer weightfs is needed to read this archive"
+                ))
+            })
     }
 
     /// The code on disk.
@@ -59,6 +72,8 @@ impl CodecId {
             Self::Zstd => "zstd",
             Self::Ans => "ans",
             Self::Trimmed => "trimmed",
+            Self::Scaled => "scaled",
+            Self::Huffman => "huffman",
         }
     }
 }

@@ -89,12 +89,15 @@ impl ElementType {
         }
     }
 
-    /// True for IEEE-like floats with a sign bit on top and the exponent below it.
-    pub const fn is_float(self) -> bool {
-        matches!(
-            self,
-            Self::F8E4M3 | Self::F8E5M2 | Self::F16 | Self::Bf16 | Self::F32 | Self::F64
-        )
+    /// Bits of the exponent, for IEEE-like floats with a sign bit on top and the exponent below it.
+    pub const fn exponent_bits(self) -> Option<u8> {
+        match self {
+            Self::F8E4M3 => Some(4),
+            Self::F8E5M2 | Self::F16 => Some(5),
+            Self::Bf16 | Self::F32 => Some(8),
+            Self::F64 => Some(11),
+            _ => None,
+        }
     }
 }
 

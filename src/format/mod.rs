@@ -12,6 +12,7 @@ mod element;
 mod geometry;
 mod index;
 mod name;
+mod profiles;
 mod superblock;
 
 pub use block_header::{BlockHeader, CodecId, MAX_PLANES, PlaneHeader};
@@ -22,6 +23,7 @@ pub use index::{
     seal_index_page,
 };
 pub use name::{ARCHIVE_SUFFIX, archive_name, original_name};
+pub use profiles::{MAX_PROFILES_BYTES, Profiles};
 pub use superblock::{SUPERBLOCK_BYTES, Superblock, TableRange};
 
 /// Uncompressed bytes of a block unless the writer is told otherwise: the smallest size at which

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use super::{
-    EXTENT_BYTES, MAX_BLOCK_BYTES, MAX_EXTENTS, MIN_BLOCK_BYTES, checksum, field, index_bytes,
+    EXTENT_BYTES, MAX_BLOCK_BYTES, MAX_EXTENTS, MAX_PROFILES_BYTES, MIN_BLOCK_BYTES, checksum,
+    field, index_bytes,
 };
 use crate::error::{Error, Result};
 use crate::io::system_time;
@@ -15,8 +16,10 @@ pub const SUPERBLOCK_BYTES: usize = 256;
 /// Not text, and broken by every conversion of line ends.
 const MAGIC: [u8; 8] = *b"\x89WFZ\r\n\x1a\n";
 const VERSION: u16 = 1;
-/// Incompatible features this version knows: none yet.
-const KNOWN_FEATURES: u64 = 0;
+/// Blocks may need the profiles.
+const FEATURE_PROFILES: u64 = 1;
+/// Incompatible features this version knows.
+const KNOWN_FEATURES: u64 = FEATURE_PROFILES;
 
 // Offsets of the fields; `docs/FORMAT.md` has the same table.
 const AT_VERSION: usize = 8;
@@ -35,7 +38,9 @@ const AT_BLOCK_COUNT: usize = 96;
 const AT_TABLES: usize = 104;
 const AT_TABLES_COPY: usize = 112;
 const AT_EXTENTS_CHECKSUM: usize = 120;
-const AT_RESERVED: usize = 128;
+const AT_PROFILES_BYTES: usize = 128;
+const AT_PROFILES_CHECKSUM: usize = 136;
+const AT_RESERVED: usize = 144;
 const AT_CHECKSUM: usize = SUPERBLOCK_BYTES - 8;
 
 /// The one kind of checksum so far: XXH3, 64 bits.
@@ -64,12 +69,16 @@ pub struct Superblock {
     pub extent_count: u64,
     /// Number of blocks.
     pub block_count: u64,
-    /// Offset of the tables (extents, then index).
+    /// Offset of the tables (extents, then index, then profiles).
     pub tables: u64,
     /// Offset of the second copy of the tables.
     pub tables_copy: u64,
     /// Checksum of the table of extents.
     pub extents_checksum: u64,
+    /// Bytes of the profiles; 0 if there are none.
+    pub profiles_bytes: u64,
+    /// Checksum of the profiles; 0 if there are none.
+    pub profiles_checksum: u64,
 }
 
 /// Where one copy of the tables lies in the archive.
@@ -79,6 +88,8 @@ pub struct TableRange {
     pub extents: Range<u64>,
     /// The index.
     pub index: Range<u64>,
+    /// The profiles.
+    pub profiles: Range<u64>,
 }
 
 impl Superblock {
@@ -127,10 +138,16 @@ impl Superblock {
             tables: field::u64(bytes, AT_TABLES),
             tables_copy: field::u64(bytes, AT_TABLES_COPY),
             extents_checksum: field::u64(bytes, AT_EXTENTS_CHECKSUM),
+            profiles_bytes: field::u64(bytes, AT_PROFILES_BYTES),
+            profiles_checksum: field::u64(bytes, AT_PROFILES_CHECKSUM),
         };
+        let has_profiles = field::u64(bytes, AT_FEATURES) & FEATURE_PROFILES != 0;
         let reserved_are_zero = field::is_zero(&bytes[AT_RESERVED_32..AT_EXTENT_COUNT])
             && field::is_zero(&bytes[AT_RESERVED..AT_CHECKSUM]);
-        if !reserved_are_zero || !superblock.is_sound() {
+        if !reserved_are_zero
+            || !superblock.is_sound()
+            || has_profiles != (superblock.profiles_bytes > 0)
+        {
             return Err(Error::corrupt("the superblock contradicts itself"));
         }
         Ok(superblock)
@@ -151,6 +168,22 @@ impl Superblock {
         bytes[AT_BLOCK_BYTES_LOG2] = log2;
         bytes[AT_CHECKSUM_KIND] = CHECKSUM_XXH3;
         field::put(&mut bytes, AT_MODE, &self.mode.to_le_bytes());
+        let features = if self.profiles_bytes > 0 {
+            FEATURE_PROFILES
+        } else {
+            0
+        };
+        field::put(&mut bytes, AT_FEATURES, &features.to_le_bytes());
+        field::put(
+            &mut bytes,
+            AT_PROFILES_BYTES,
+            &self.profiles_bytes.to_le_bytes(),
+        );
+        field::put(
+            &mut bytes,
+            AT_PROFILES_CHECKSUM,
+            &self.profiles_checksum.to_le_bytes(),
+        );
         field::put(
             &mut bytes,
             AT_ARCHIVE_BYTES,
@@ -206,19 +239,26 @@ impl Superblock {
             let extents = at..at + self.extent_count * EXTENT_BYTES as u64;
             let index_len = index_bytes(self.block_count).unwrap_or(0);
             let index = extents.end..extents.end + index_len;
-            TableRange { extents, index }
+            let profiles = index.end..index.end + self.profiles_bytes;
+            TableRange {
+                extents,
+                index,
+                profiles,
+            }
         })
     }
 
     /// Bytes of one copy of the tables; `None` if the counts are impossible.
-    pub fn table_bytes(extent_count: u64, block_count: u64) -> Option<u64> {
+    pub fn table_bytes(extent_count: u64, block_count: u64, profiles_bytes: u64) -> Option<u64> {
         let extents = extent_count.checked_mul(EXTENT_BYTES as u64)?;
-        extents.checked_add(index_bytes(block_count)?)
+        extents
+            .checked_add(index_bytes(block_count)?)?
+            .checked_add(profiles_bytes)
     }
 
     fn is_sound(&self) -> bool {
         let fits = |at: u64| {
-            let end = Self::table_bytes(self.extent_count, self.block_count)
+            let end = Self::table_bytes(self.extent_count, self.block_count, self.profiles_bytes)
                 .and_then(|len| at.checked_add(len));
             at >= SUPERBLOCK_BYTES as u64
                 && end.is_some_and(|end| end <= self.archive_bytes - SUPERBLOCK_BYTES as u64)
@@ -231,6 +271,8 @@ impl Superblock {
             && self.archive_bytes <= i64::MAX as u64
             && self.archive_bytes >= 2 * SUPERBLOCK_BYTES as u64
             && self.extent_count <= MAX_EXTENTS
+            && self.profiles_bytes <= MAX_PROFILES_BYTES
+            && (self.profiles_bytes > 0 || self.profiles_checksum == 0)
             && fits(self.tables)
             && fits(self.tables_copy)
     }
@@ -254,6 +296,8 @@ mod tests {
             tables: 256,
             tables_copy: 9_000,
             extents_checksum: 1,
+            profiles_bytes: 100,
+            profiles_checksum: 5,
         }
     }
 
@@ -275,7 +319,7 @@ mod tests {
 
     #[test]
     fn impossible_counts_and_places_are_refused_even_with_a_right_checksum() {
-        let cases: [fn(&mut Superblock); 11] = [
+        let cases: [fn(&mut Superblock); 13] = [
             |s| s.block_bytes = 1 << 30,
             |s| s.block_bytes = 1 << 11,
             |s| s.mode = 0o100_644,
@@ -285,6 +329,8 @@ mod tests {
             |s| s.extent_count = u64::MAX,
             |s| s.block_count = u64::MAX,
             |s| s.block_count = 1_000_000,
+            |s| s.profiles_bytes = u64::MAX,
+            |s| s.profiles_bytes = 0,
             |s| s.tables = 0,
             |s| s.tables_copy = u64::MAX - 10,
         ];
@@ -303,7 +349,7 @@ mod tests {
         assert!(matches!(error, Error::Unsupported(_)), "{error}");
 
         let mut bytes = sample().encode();
-        bytes[AT_FEATURES] = 1;
+        bytes[AT_FEATURES] |= 2;
         let sum = checksum(&bytes[..AT_CHECKSUM]);
         field::put(&mut bytes, AT_CHECKSUM, &sum.to_le_bytes());
         let error = Superblock::parse(&bytes).unwrap_err();

@@ -11,6 +11,7 @@ mod output;
 mod pack;
 mod plan;
 mod source_file;
+mod survey;
 mod tree;
 mod unpack;
 mod verify;
@@ -21,7 +22,9 @@ pub use pack::{PackOptions, pack, pack_file};
 pub use unpack::{UnpackOptions, unpack, unpack_file};
 pub use verify::{Verification, verify};
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, Result};
 
 /// How a running job is watched and stopped.
 pub struct Monitor<'a> {
@@ -47,6 +50,18 @@ pub struct Totals {
     pub archives: u64,
     /// Files that are the same on both sides.
     pub copied: u64,
+}
+
+impl Monitor<'_> {
+    /// # Errors
+    /// `Interrupted` once the job is to stop.
+    fn check(&self) -> Result<()> {
+        if self.cancel.load(Ordering::Relaxed) {
+            Err(Error::Interrupted)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 impl Totals {

@@ -10,11 +10,13 @@ use super::blocks::{BlockWorker, for_each_block};
 use super::output::OutputFile;
 use super::plan::{self, Action, Step};
 use super::source_file::SourceFile;
+use super::survey::{Survey, survey};
 use super::tree::{Entry, Kind};
 use super::{Monitor, Totals};
 use crate::archive::{ArchiveReader, ArchiveWriter, Original};
 use crate::block::BlockEncoder;
 use crate::codec::Level;
+use crate::codec::scaled::Segment;
 use crate::error::{Error, Result};
 use crate::format::{
     BlockSpan, DEFAULT_BLOCK_BYTES, ElementType, Geometry, SUPERBLOCK_BYTES, Superblock, checksum,
@@ -129,6 +131,7 @@ struct EncodeWorker {
     encoder: BlockEncoder,
     bytes: Vec<u8>,
     element: ElementType,
+    segments: Vec<Segment>,
     stored: Vec<u8>,
     checksum: u64,
 }
@@ -140,15 +143,20 @@ fn encode(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Superblock> {
-    let mut writer = ArchiveWriter::new(output.file(), geometry)?;
+    let survey = match options.level {
+        Level::Max => survey(source, monitor)?,
+        Level::Fast | Level::Default => Survey::default(),
+    };
+    let mut writer = ArchiveWriter::new(output.file(), geometry, &survey.profiles)?;
     let mut sha256 = Sha256::new();
     let mut next = 0;
     let workers = (0..options.threads.get())
         .map(|_| {
             Ok(EncodeWorker {
-                encoder: BlockEncoder::new(options.level)?,
+                encoder: BlockEncoder::with_model(options.level, survey.model.clone())?,
                 bytes: Vec::new(),
                 element: ElementType::Bytes,
+                segments: Vec::new(),
                 stored: Vec::new(),
                 checksum: 0,
             })
@@ -164,14 +172,18 @@ fn encode(
             read_block(source, &span, &mut worker.bytes)?;
             sha256.update(&worker.bytes);
             worker.element = span.element;
+            worker.segments = survey.segments(&span);
             next += 1;
             Ok(true)
         },
         |worker| {
             worker.checksum = checksum(&worker.bytes);
-            worker
-                .encoder
-                .encode(&worker.bytes, worker.element, &mut worker.stored)
+            worker.encoder.encode(
+                &worker.bytes,
+                worker.element,
+                &worker.segments,
+                &mut worker.stored,
+            )
         },
         |worker| {
             writer

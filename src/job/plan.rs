@@ -6,7 +6,6 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 use super::archives::{archive_path, original_path};
 use super::output::{OutputDir, OutputFile, temporary_name};
@@ -251,9 +250,7 @@ fn copy_file(from: &Path, to: &Path, force: bool, monitor: &Monitor<'_>) -> Resu
     let mut buffer = vec![0; COPY_BYTES];
     let mut at = 0;
     loop {
-        if monitor.cancel.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
+        monitor.check()?;
         let read = source.read_at(&mut buffer, at)?;
         if read == 0 {
             break;

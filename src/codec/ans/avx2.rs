@@ -10,10 +10,13 @@ use std::arch::x86_64::{
     _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_si256,
 };
 
-use super::table::SLOTS;
+use super::each::TABLES;
+use super::table::{SLOT_BITS, SLOTS};
 use super::{GROUP_WORD_BYTES, LANES, States};
 use crate::simd::Simd;
 
+/// Of the number of a table.
+const TABLE_MASK: i32 = (1 << TABLES.trailing_zeros()) - 1;
 /// Vectors of 8 lanes.
 const VECTORS: usize = LANES / 8;
 
@@ -45,22 +48,40 @@ pub(super) fn decode(
 ) -> usize {
     assert!(simd.avx2());
     // SAFETY: a `Simd` with AVX2 exists only where the processor has it.
-    unsafe { decode_avx2(slots, states, words, at, ids) }
+    unsafe { decode_avx2::<1>(slots, &[], states, words, at, ids) }
 }
 
-#[target_feature(enable = "avx2,popcnt")]
-fn decode_avx2(
-    slots: &[u32; SLOTS],
+pub(super) fn decode_each(
+    simd: Simd,
+    slots: &[u32; TABLES * SLOTS],
+    choice: &[u8],
     states: &mut States,
     words: &[u8],
     at: &mut usize,
     ids: &mut [u8],
 ) -> usize {
+    assert!(simd.avx2());
+    // SAFETY: as above.
+    unsafe { decode_avx2::<TABLES>(slots, choice, states, words, at, ids) }
+}
+
+/// With one table, or with as many as `choice` may name.
+#[target_feature(enable = "avx2,popcnt")]
+fn decode_avx2<const N: usize>(
+    slots: &[u32],
+    choice: &[u8],
+    states: &mut States,
+    words: &[u8],
+    at: &mut usize,
+    ids: &mut [u8],
+) -> usize {
+    assert_eq!(slots.len(), N * SLOTS);
     let mut vectors = [_mm256_setzero_si256(); VECTORS];
     for (vector, lanes) in vectors.iter_mut().zip(states.chunks_exact(8)) {
         *vector = load_states(lanes);
     }
-    let slot_mask = _mm256_set1_epi32(SLOTS as i32 - 1);
+    let slot_mask = _mm256_set1_epi32((1 << SLOT_BITS) - 1);
+    let table_mask = _mm256_set1_epi32(i32::from(N > 1) * TABLE_MASK);
     let id_mask = _mm256_set1_epi32(0xFF);
     let in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     let zero = _mm256_setzero_si256();
@@ -69,12 +90,23 @@ fn decode_avx2(
         let Some(group) = words[*at..].first_chunk::<GROUP_WORD_BYTES>() else {
             break;
         };
+        let mut choices = if N > 1 {
+            choice[done..done + LANES].as_chunks::<8>().0.iter()
+        } else {
+            [].iter()
+        };
         let mut taken = 0;
         for (vectors, ids) in vectors.chunks_exact_mut(4).zip(ids.chunks_exact_mut(32)) {
             let mut found = [zero; 4];
             for (state, found) in vectors.iter_mut().zip(&mut found) {
-                let index = _mm256_and_si256(*state, slot_mask);
-                // SAFETY: every index is below SLOTS, the number of entries.
+                let mut index = _mm256_and_si256(*state, slot_mask);
+                if let Some(choice) = choices.next() {
+                    let table =
+                        _mm256_and_si256(_mm256_cvtepu8_epi32(load_half(choice)), table_mask);
+                    index = _mm256_or_si256(index, _mm256_slli_epi32::<12>(table));
+                }
+                // SAFETY: the slot is below SLOTS and the table below N, and there are N * SLOTS
+                // entries.
                 let slot =
                     unsafe { _mm256_i32gather_epi32::<4>(slots.as_ptr().cast::<i32>(), index) };
                 *found = _mm256_and_si256(slot, id_mask);

@@ -3,21 +3,25 @@
 #![expect(unsafe_code, reason = "vector loads, stores and gathers")]
 
 use std::arch::x86_64::{
-    __m256i, __m512i, _mm_storeu_si128, _mm256_loadu_si256, _mm512_add_epi16, _mm512_add_epi32,
-    _mm512_and_si512, _mm512_cmpge_epu8_mask, _mm512_cmplt_epu32_mask, _mm512_cvtepi32_epi8,
-    _mm512_cvtepu16_epi32, _mm512_i32gather_epi32, _mm512_loadu_si512, _mm512_mask_mov_epi8,
-    _mm512_mask_slli_epi32, _mm512_maskz_expand_epi32, _mm512_maskz_permutex2var_epi8,
-    _mm512_mullo_epi32, _mm512_or_si512, _mm512_permutex2var_epi8, _mm512_permutex2var_epi16,
-    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_srli_epi16, _mm512_srli_epi32, _mm512_storeu_si512, _mm512_unpackhi_epi8,
-    _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
+    __m256i, __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm512_add_epi16,
+    _mm512_add_epi32, _mm512_and_si512, _mm512_cmpge_epu8_mask, _mm512_cmplt_epu32_mask,
+    _mm512_cvtepi32_epi8, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32, _mm512_i32gather_epi32,
+    _mm512_loadu_si512, _mm512_mask_mov_epi8, _mm512_mask_slli_epi32, _mm512_maskz_expand_epi32,
+    _mm512_maskz_permutex2var_epi8, _mm512_mullo_epi32, _mm512_or_si512, _mm512_permutex2var_epi8,
+    _mm512_permutex2var_epi16, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi16, _mm512_srli_epi32,
+    _mm512_storeu_si512, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
+    _mm512_unpacklo_epi16,
 };
 
+use super::each::TABLES;
 use super::kernel::BucketBytes;
-use super::table::SLOTS;
+use super::table::{SLOT_BITS, SLOTS};
 use super::{GROUP_WORD_BYTES, LANES, STATE_MIN, States};
 use crate::simd::Simd;
 
+/// Of the number of a table.
+const TABLE_MASK: i32 = (1 << TABLES.trailing_zeros()) - 1;
 /// Vectors of 16 lanes.
 const VECTORS: usize = LANES / 16;
 
@@ -44,7 +48,21 @@ pub(super) fn decode_slots(
 ) -> usize {
     assert!(simd.avx512());
     // SAFETY: as above.
-    unsafe { decode_slots_avx512(slots, states, words, at, ids) }
+    unsafe { decode_slots_avx512::<1>(slots, &[], states, words, at, ids) }
+}
+
+pub(super) fn decode_each(
+    simd: Simd,
+    slots: &[u32; TABLES * SLOTS],
+    choice: &[u8],
+    states: &mut States,
+    words: &[u8],
+    at: &mut usize,
+    ids: &mut [u8],
+) -> usize {
+    assert!(simd.avx512());
+    // SAFETY: as above.
+    unsafe { decode_slots_avx512::<TABLES>(slots, choice, states, words, at, ids) }
 }
 
 /// Where lane `l` of 64 stands in the vectors of bytes: unpacking bytes to words and those to
@@ -151,25 +169,39 @@ fn decode_buckets_avx512(
     done
 }
 
+/// With one table, or with as many as `choice` may name.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
-fn decode_slots_avx512(
-    slots: &[u32; SLOTS],
+fn decode_slots_avx512<const N: usize>(
+    slots: &[u32],
+    choice: &[u8],
     states: &mut States,
     words: &[u8],
     at: &mut usize,
     ids: &mut [u8],
 ) -> usize {
+    assert_eq!(slots.len(), N * SLOTS);
     let mut vectors = load_states(states);
-    let slot_mask = _mm512_set1_epi32(SLOTS as i32 - 1);
+    let slot_mask = _mm512_set1_epi32((1 << SLOT_BITS) - 1);
+    let table_mask = _mm512_set1_epi32(i32::from(N > 1) * TABLE_MASK);
     let mut done = 0;
     for ids in ids.chunks_exact_mut(LANES) {
         let Some(group) = words[*at..].first_chunk::<GROUP_WORD_BYTES>() else {
             break;
         };
+        let mut choices = if N > 1 {
+            choice[done..done + LANES].as_chunks::<16>().0.iter()
+        } else {
+            [].iter()
+        };
         let mut taken = 0;
         for (state, ids) in vectors.iter_mut().zip(ids.chunks_exact_mut(16)) {
-            let index = _mm512_and_si512(*state, slot_mask);
-            // SAFETY: every index is below SLOTS, the number of entries.
+            let mut index = _mm512_and_si512(*state, slot_mask);
+            if let Some(choice) = choices.next() {
+                let table = _mm512_and_si512(load_choice(choice), table_mask);
+                index = _mm512_or_si512(index, _mm512_slli_epi32::<12>(table));
+            }
+            // SAFETY: the slot is below SLOTS and the table below N, and there are N * SLOTS
+            // entries.
             let slot = unsafe { _mm512_i32gather_epi32::<4>(index, slots.as_ptr().cast()) };
             store_low_bytes(slot, ids);
             let frequency = _mm512_and_si512(_mm512_srli_epi32::<8>(slot), slot_mask);
@@ -181,6 +213,13 @@ fn decode_slots_avx512(
     }
     store_states(&vectors, states);
     done
+}
+
+/// 16 bytes as numbers.
+#[target_feature(enable = "avx512f")]
+fn load_choice(bytes: &[u8; 16]) -> __m512i {
+    // SAFETY: reads the 16 bytes of the array.
+    _mm512_cvtepu8_epi32(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
 }
 
 /// The states after a step; those that are low take a word each.

@@ -2,6 +2,18 @@
 
 use super::table::{Buckets, Frequencies, SLOT_BITS, SLOTS};
 use super::{GROUP_WORD_BYTES, LANES, STATE_MIN, States};
+use crate::simd::Simd;
+
+/// log2 of the entries of `Table::slots` that are described together.
+pub(super) const BLOCK_BITS: u32 = 5;
+/// Between slots that follow each other in one of 128 buckets, as log2.
+const SLOT_STRIDE_BITS: u32 = 7;
+/// Blocks of `Table::slots`.
+const BLOCKS: usize = (2 * SLOTS) >> BLOCK_BITS;
+/// Pieces that a block may have beside its first to be looked up by block.
+pub(super) const BLOCK_ENDS: usize = 3;
+/// In place of the first end, if there are more. Its highest bit is set.
+const BLOCK_OF_MORE: u8 = 0x80;
 
 /// What encoding an id needs.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,50 +33,127 @@ struct Step {
 pub(super) struct Table {
     steps: [Step; 256],
     /// The slots of each id by rank, one id behind the other. Twice as many as are used, so that a
-    /// mask shows the compiler that no index is out of range.
-    slots: [u16; 2 * SLOTS],
+    /// mask shows the compiler that no index is out of range, and one more for loads of 4 bytes.
+    pub(super) slots: [u16; 2 * SLOTS + 1],
+    /// Of each id the bytes of its frequency, then those of its first slot.
+    pub(super) step_bytes: [[[u8; 64]; 4]; 4],
+    /// Of each block of `slots`, if there are 128 buckets: the piece of consecutive slots that its
+    /// first entry belongs to.
+    pub(super) block_pieces: [[u8; 64]; 4],
+    /// Where in the block the next pieces start.
+    pub(super) block_ends: [[[u8; 64]; 4]; BLOCK_ENDS],
+    /// Of each piece two bytes: what is added to a place in a block, times the number of buckets, to
+    /// get the slot, up to multiples of `SLOTS`.
+    pub(super) piece_bytes: [[[u8; 64]; 4]; 2],
+    /// Ids may be 128 or more.
+    pub(super) wide: bool,
 }
 
 impl Table {
     pub(super) fn new() -> Self {
         Self {
             steps: [Step::default(); 256],
-            slots: [0; 2 * SLOTS],
+            slots: [0; 2 * SLOTS + 1],
+            step_bytes: [[[0; 64]; 4]; 4],
+            block_pieces: [[0; 64]; 4],
+            block_ends: [[[0; 64]; 4]; BLOCK_ENDS],
+            piece_bytes: [[[0; 64]; 4]; 2],
+            wide: false,
         }
     }
 
     pub(super) fn prepare(&mut self, frequencies: &Frequencies, buckets: &Buckets) {
-        // From 1 on, because an id of frequency 1 counts from one place before its own.
-        let mut first = 1u32;
-        for (step, &frequency) in self.steps.iter_mut().zip(frequencies) {
+        self.wide = buckets.bits > 7;
+        let align = if self.wide { 1 } else { 1 << BLOCK_BITS };
+        let mut first_slots = [0u16; 256];
+        let mut first = 0u16;
+        for (id, (step, &frequency)) in self.steps.iter_mut().zip(frequencies).enumerate() {
             *step = match frequency {
                 0 => Step::default(),
                 1 => Step {
                     reciprocal: u64::MAX,
                     frequency: 1,
-                    first_slot: first - 1,
+                    // Its rank comes out as 1.
+                    first_slot: u32::from(first).wrapping_sub(1),
                     carry: 1 << SLOT_BITS,
                 },
                 _ => Step {
                     reciprocal: (u64::MAX / u64::from(frequency)) + 1,
                     frequency: u32::from(frequency),
-                    first_slot: first,
+                    first_slot: u32::from(first),
                     carry: 0,
                 },
             };
-            first += u32::from(frequency);
+            first_slots[id] = first;
+            let [a, b] = frequency.to_le_bytes();
+            let [c, d] = first.to_le_bytes();
+            for (bytes, byte) in self.step_bytes.iter_mut().zip([a, b, c, d]) {
+                bytes[id / 64][id % 64] = byte;
+            }
+            first += frequency.next_multiple_of(align);
         }
-        let first_slots: [usize; 256] = {
-            let mut at = 1;
-            frequencies.map(|frequency| {
-                let first = at;
-                at += usize::from(frequency);
-                first
-            })
-        };
-        for (slot, id, rank) in buckets.slots() {
-            self.slots[first_slots[usize::from(id)] + usize::from(rank)] =
-                u16::try_from(slot).unwrap_or(0);
+        self.deal(buckets, &first_slots);
+    }
+
+    fn deal(&mut self, buckets: &Buckets, first_slots: &[u16; 256]) {
+        // Places of a bucket are consecutive ranks of its id, then of its alias.
+        let count = 1u16 << buckets.bits;
+        let size = 1u16 << (SLOT_BITS - buckets.bits);
+        let mut starts = [0u32; BLOCKS];
+        for bucket in 0..count {
+            let id = usize::from(bucket);
+            let own = u16::from(buckets.own_slots[id]);
+            let alias = usize::from(buckets.alias[id]);
+            let alias_first = first_slots[alias].wrapping_add(buckets.alias_bias[id]);
+            for (bias, places) in [(first_slots[id], 0..own), (alias_first, own..size)] {
+                if places.is_empty() {
+                    continue;
+                }
+                let first = usize::from(bias.wrapping_add(places.start));
+                for (slot, place) in self.slots[first..].iter_mut().zip(places) {
+                    *slot = place << buckets.bits | bucket;
+                }
+                starts[first >> BLOCK_BITS] |= 1 << (first % (1 << BLOCK_BITS));
+            }
+        }
+        if !self.wide {
+            self.describe_blocks(&starts);
+        }
+    }
+
+    /// Notes where pieces of consecutive slots start.
+    fn describe_blocks(&mut self, starts: &[u32; BLOCKS]) {
+        let mut pieces = 0usize;
+        for (block, &starts) in starts.iter().enumerate() {
+            let first = pieces - usize::from(starts & 1 == 0 && pieces > 0);
+            let mut ends = [1 << BLOCK_BITS; BLOCK_ENDS];
+            let mut left = starts & !1;
+            for end in &mut ends {
+                if left != 0 {
+                    [*end, ..] = left.trailing_zeros().to_le_bytes();
+                    left &= left - 1;
+                }
+            }
+            if left != 0 {
+                ends[0] = BLOCK_OF_MORE;
+            }
+            let (row, column) = (block / 64, block % 64);
+            self.block_pieces[row][column] = first.to_le_bytes()[0];
+            for (bytes, end) in self.block_ends.iter_mut().zip(ends) {
+                bytes[row][column] = end;
+            }
+            let mut left = starts;
+            while left != 0 {
+                let place = left.trailing_zeros();
+                left &= left - 1;
+                let slot = self.slots[block << BLOCK_BITS | place as usize];
+                let bias = u32::from(slot).wrapping_sub(place << SLOT_STRIDE_BITS);
+                let [low, high, ..] = bias.to_le_bytes();
+                let (row, column) = (pieces / 64 % 4, pieces % 64);
+                self.piece_bytes[0][row][column] = low;
+                self.piece_bytes[1][row][column] = high;
+                pieces += 1;
+            }
         }
     }
 }
@@ -73,12 +162,19 @@ impl Table {
 /// The states start at `STATE_MIN` plus `payload`. Words go to the end of `words`, which has room
 /// for two bytes an id; returns where they start, and the states.
 pub(super) fn encode<'t>(
+    simd: Simd,
     ids: &[u8],
     table_of: impl Fn(usize) -> &'t Table,
     payload: &[u16; LANES],
     words: &mut [u8],
 ) -> (usize, States) {
     let mut states = payload.map(|bits| STATE_MIN | u32::from(bits));
+    #[cfg(target_arch = "x86_64")]
+    if simd.avx512() {
+        let at = super::encode_avx512::encode(simd, ids, table_of, &mut states, words);
+        return (at, states);
+    }
+    let _ = simd;
     let mut at = words.len();
     for (group, ids) in ids.chunks_exact(LANES).enumerate().rev() {
         let table = table_of(group);
@@ -113,7 +209,7 @@ fn encode_group(
             ((u128::from(state_now) * u128::from(step.reciprocal)) >> 64).to_be_bytes();
         let quotient = u32::from_be_bytes([a, b, c, d]);
         let rank = state_now - quotient * step.frequency;
-        let slot = table.slots[(step.first_slot + rank) as usize % (2 * SLOTS)];
+        let slot = table.slots[step.first_slot.wrapping_add(rank) as usize % (2 * SLOTS)];
         *state = (quotient << SLOT_BITS) + step.carry + u32::from(slot);
     }
     free

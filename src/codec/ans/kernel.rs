@@ -50,37 +50,41 @@ impl Table {
         self.bucket_bits = bucket_bits;
         if in_registers(bucket_bits, simd) {
             let buckets = &mut self.buckets;
-            for i in 0..128 {
+            for (i, frequency) in frequencies[..128].iter().enumerate() {
                 buckets.own_slots[i] = dealt.own_slots[i];
                 buckets.alias[i] = dealt.alias[i];
                 [buckets.bias_low[i], buckets.bias_high[i]] = dealt.alias_bias[i].to_le_bytes();
-                [buckets.frequency_low[i], buckets.frequency_high[i]] =
-                    frequencies[i].to_le_bytes();
+                [buckets.frequency_low[i], buckets.frequency_high[i]] = frequency.to_le_bytes();
             }
             return;
         }
-        let entry = |id: u8, bias: u16| {
-            u32::from(id)
-                | u32::from(frequencies[usize::from(id)]) << 8
-                | u32::from(bias) << (8 + SLOT_BITS)
-        };
-        let mut own = [0; 256];
-        let mut alias = [0; 256];
-        for bucket in 0..1 << bucket_bits {
-            own[bucket] = entry(bucket.to_le_bytes()[0], 0);
-            alias[bucket] = entry(dealt.alias[bucket], dealt.alias_bias[bucket]);
-        }
-        // A rank wraps at 12 bits, its width in an entry: the bias may be negative.
-        for (place, slots) in self.slots.chunks_exact_mut(1 << bucket_bits).enumerate() {
-            let place = place.to_le_bytes()[0];
-            for (bucket, slot) in slots.iter_mut().enumerate() {
-                let entry = if place < dealt.own_slots[bucket] {
-                    own[bucket]
-                } else {
-                    alias[bucket]
-                };
-                *slot = entry.wrapping_add(u32::from(place) << (8 + SLOT_BITS));
-            }
+        fill_slots(frequencies, &dealt, &mut self.slots);
+    }
+}
+
+/// Writes id (8 bits), frequency (12) and rank (12) of each slot.
+pub(super) fn fill_slots(frequencies: &Frequencies, dealt: &Buckets, slots: &mut [u32; SLOTS]) {
+    let entry = |id: u8, bias: u16| {
+        u32::from(id)
+            | u32::from(frequencies[usize::from(id)]) << 8
+            | u32::from(bias) << (8 + SLOT_BITS)
+    };
+    let mut own = [0; 256];
+    let mut alias = [0; 256];
+    for bucket in 0..1 << dealt.bits {
+        own[bucket] = entry(bucket.to_le_bytes()[0], 0);
+        alias[bucket] = entry(dealt.alias[bucket], dealt.alias_bias[bucket]);
+    }
+    // A rank wraps at 12 bits, its width in an entry: the bias may be negative.
+    for (place, slots) in slots.chunks_exact_mut(1 << dealt.bits).enumerate() {
+        let place = place.to_le_bytes()[0];
+        for (bucket, slot) in slots.iter_mut().enumerate() {
+            let entry = if place < dealt.own_slots[bucket] {
+                own[bucket]
+            } else {
+                alias[bucket]
+            };
+            *slot = entry.wrapping_add(u32::from(place) << (8 + SLOT_BITS));
         }
     }
 }
@@ -110,7 +114,8 @@ pub(super) fn decode(
     // Near the end of the words the rest of them, in a buffer long enough for every kernel.
     while done < ids.len() {
         let mut padded = [0; 2 * GROUP_WORD_BYTES];
-        let rest = &words[*at..];
+        let rest = words.get(*at..).unwrap_or_default();
+        let rest = &rest[..rest.len().min(GROUP_WORD_BYTES)];
         padded[..rest.len()].copy_from_slice(rest);
         let mut taken = 0;
         run(

@@ -22,8 +22,12 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod carried;
 mod choose;
+mod each;
 mod encode;
+#[cfg(target_arch = "x86_64")]
+mod encode_avx512;
 mod kernel;
 mod plane;
 mod portable;
@@ -32,8 +36,10 @@ pub(in crate::codec) mod table;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::codec) use choose::{one_table, tables};
-pub(in crate::codec) use plane::{Decoder, Encoder, overhead_bytes};
+pub(in crate::codec) use carried::{Carried, complete_raw, put_states, take_states};
+pub(in crate::codec) use choose::tables;
+pub(in crate::codec) use each::{EachEncoder, EachTables};
+pub(in crate::codec) use plane::{Decoder, Encoder, coded_bits};
 
 /// Coders side by side: enough that the latency of one step is hidden by the others' on every
 /// processor measured; 64 are a fourth slower with AVX-512.
@@ -44,4 +50,4 @@ const STATE_MIN: u32 = 1 << 16;
 const GROUP_WORD_BYTES: usize = 2 * LANES;
 
 /// The states of all lanes.
-type States = [u32; LANES];
+pub(in crate::codec) type States = [u32; LANES];

@@ -11,7 +11,7 @@
 //! | 2 | length of the tables |
 //! | 4 | length of the words |
 //! | .. | tables, then for each segment which one it uses, as one bit string |
-//! | 512 | the states of the lanes, 4 bytes each |
+//! | .. | the states of the lanes |
 //! | .. | words |
 //! | .. | run of low bytes |
 //! | .. | bit string of the other raw bits |
@@ -20,10 +20,12 @@
 //! If the last of the two raw parts that is not empty has 256 bytes or more, its last 256 bytes are
 //! missing: the decoder finds them in the low halves of its states when it is done.
 
+use super::carried::{CARRIED_BYTES, Carried, STATES_BYTES, complete_raw, put_states, take_states};
 use super::encode::{self, encode};
 use super::kernel::{self, decode};
 use super::table::{self, Buckets, Frequencies};
-use super::{LANES, STATE_MIN, States};
+use super::{LANES, States};
+use crate::codec::parts::PartReader;
 use crate::codec::symbol::{
     Parts, Raw, Split, apply_exceptions, exceptions_bytes, join, put_exceptions,
 };
@@ -32,44 +34,11 @@ use crate::plane::{BitReader, BitWriter};
 use crate::simd::{Simd, prefetch};
 
 const HEADER_BYTES: usize = 16;
-const STATES_BYTES: usize = 4 * LANES;
-/// Raw bytes that the states carry.
-const CARRIED_BYTES: usize = 2 * LANES;
 const MAX_TABLES: usize = 16;
 /// Most groups a segment may have, as log2: those of the largest block.
 const MAX_SEGMENT_BITS: u8 = 16;
 /// Elements that are decoded and joined at once, so that their ids stay in the first cache.
 const PIECE: usize = 8192;
-
-/// Which of the raw parts lends its last bytes to the states, and how many.
-#[derive(Debug, Clone, Copy)]
-struct Carried {
-    low: usize,
-    packed: usize,
-}
-
-impl Carried {
-    fn new(split: Split, count: usize) -> Self {
-        let carried = |len: usize| {
-            if len >= CARRIED_BYTES {
-                CARRIED_BYTES
-            } else {
-                0
-            }
-        };
-        if split.packed_bits() > 0 {
-            Self {
-                low: 0,
-                packed: carried(split.packed_bytes(count)),
-            }
-        } else {
-            Self {
-                low: carried(split.low_bytes(count)),
-                packed: 0,
-            }
-        }
-    }
-}
 
 /// Tables that a plane is coded with, and where each is used.
 #[derive(Debug, Clone)]
@@ -93,6 +62,22 @@ pub(in crate::codec) fn overhead_bytes(tables: &Tables, exceptions: usize) -> us
         + exceptions_bytes(exceptions)
 }
 
+/// Length in bits of a plane with one table for ids that occur as often as `counts` says, its raw
+/// bits aside.
+pub(in crate::codec) fn coded_bits(counts: &[u32; 256]) -> u64 {
+    let frequencies = table::normalize(counts);
+    let overhead = HEADER_BYTES + STATES_BYTES - CARRIED_BYTES;
+    let bits = (8 * overhead + table::stored_bits(&frequencies)) as f64
+        + table::coded_bits(counts, &frequencies);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate, positive and far below 2^53"
+    )]
+    let bits = bits as u64;
+    bits
+}
+
 fn tables_bytes(tables: &Tables) -> usize {
     let bits: usize = tables.frequencies.iter().map(table::stored_bits).sum();
     let choice = usize::from(choice_bits(tables.frequencies.len())) * tables.choice.len();
@@ -101,14 +86,16 @@ fn tables_bytes(tables: &Tables) -> usize {
 
 /// Encodes planes, with buffers that are used again.
 pub(in crate::codec) struct Encoder {
+    simd: Simd,
     tables: Vec<encode::Table>,
     ids: Vec<u8>,
     words: Vec<u8>,
 }
 
 impl Encoder {
-    pub fn new() -> Self {
+    pub fn new(simd: Simd) -> Self {
         Self {
+            simd,
             tables: Vec::new(),
             ids: Vec::new(),
             words: Vec::new(),
@@ -132,16 +119,11 @@ impl Encoder {
         self.pad(&parts.ids, &tables.frequencies[choice((count - 1) / LANES)]);
 
         let carried = Carried::new(split, count);
-        let (low, lent_low) = parts.low.split_at(parts.low.len() - carried.low);
-        let (packed, lent_packed) = parts.packed.split_at(parts.packed.len() - carried.packed);
-        let mut payload = [0u16; LANES];
-        let lent = lent_low.iter().chain(lent_packed);
-        for (i, &byte) in lent.enumerate() {
-            payload[i / 2] |= u16::from(byte) << (8 * (i % 2));
-        }
+        let (low, packed, payload) = carried.lend(parts);
         self.words.resize(2 * self.ids.len(), 0);
         let prepared = &self.tables;
         let (start, states) = encode(
+            self.simd,
             &self.ids,
             |group| &prepared[choice(group)],
             &payload,
@@ -175,9 +157,7 @@ impl Encoder {
             writer.put(choice.into(), choice_bits(tables.frequencies.len()));
         }
         writer.finish();
-        for state in states {
-            out.extend(state.to_le_bytes());
-        }
+        put_states(&states, out);
         out.extend(words);
         out.extend(low);
         out.extend(packed);
@@ -213,9 +193,8 @@ struct Coded<'a> {
 impl<'a> Coded<'a> {
     fn parse(coded: &'a [u8], width: u8, count: usize) -> Result<Self> {
         let wrong = || Error::corrupt("a plane coded with ANS is malformed");
-        let (header, mut rest) = coded
-            .split_first_chunk::<HEADER_BYTES>()
-            .ok_or_else(wrong)?;
+        let mut parts = PartReader::new(coded);
+        let header = parts.take_array::<HEADER_BYTES>()?;
         let [
             a,
             b,
@@ -240,25 +219,14 @@ impl<'a> Coded<'a> {
             return Err(wrong());
         }
         let carried = Carried::new(split, count);
-        let mut take = |len: usize| {
-            let (part, behind) = rest.split_at_checked(len).ok_or_else(wrong)?;
-            rest = behind;
-            Ok::<_, Error>(part)
-        };
-        let tables = take(tables)?;
-        let stored_states = take(STATES_BYTES)?;
-        let words = take(usize::try_from(words).map_err(|_| wrong())?)?;
-        let low = take(split.low_bytes(count) - carried.low)?;
-        let packed = take(split.packed_bytes(count) - carried.packed)?;
-        let exceptions = take(exceptions_bytes(exceptions))?;
-        if !rest.is_empty() {
-            return Err(wrong());
-        }
-        let mut states = [0; LANES];
-        for (state, bytes) in states.iter_mut().zip(stored_states.as_chunks::<4>().0) {
-            *state = u32::from_le_bytes(*bytes);
-        }
-        let words_at = HEADER_BYTES + tables.len() + STATES_BYTES;
+        let tables = parts.take(tables)?;
+        let states = take_states(&mut parts)?;
+        let from_words = parts.rest();
+        let words = parts.take(usize::try_from(words).map_err(|_| wrong())?)?;
+        let low = parts.take(split.low_bytes(count) - carried.low)?;
+        let packed = parts.take(split.packed_bytes(count) - carried.packed)?;
+        let exceptions = parts.take(exceptions_bytes(exceptions))?;
+        parts.finish()?;
         Ok(Self {
             split,
             bucket_bits: bucket_bits.into(),
@@ -267,7 +235,7 @@ impl<'a> Coded<'a> {
             tables,
             states,
             words,
-            from_words: &coded[words_at..],
+            from_words,
             raw: Raw { low, packed },
             exceptions,
         })
@@ -325,7 +293,13 @@ impl Decoder {
         if at != coded.words.len() {
             return Err(Error::corrupt("a coded plane has the wrong length"));
         }
-        self.complete_raw(&coded, states, done, count)?;
+        complete_raw(
+            coded.raw.skip(split, done),
+            Carried::new(split, count),
+            &states,
+            &mut self.low,
+            &mut self.packed,
+        )?;
         let raw = Raw {
             low: &self.low,
             packed: &self.packed,
@@ -398,36 +372,6 @@ impl Decoder {
                 &mut self.ids[group * LANES..end * LANES],
             )?;
             group = end;
-        }
-        Ok(())
-    }
-
-    /// Puts together the raw bits from element `done` on, whose end the states carry.
-    fn complete_raw(
-        &mut self,
-        coded: &Coded<'_>,
-        states: States,
-        done: usize,
-        count: usize,
-    ) -> Result<()> {
-        let carried = Carried::new(coded.split, count);
-        let stored = coded.raw.skip(coded.split, done);
-        self.low.clear();
-        self.low.extend_from_slice(stored.low);
-        self.packed.clear();
-        self.packed.extend_from_slice(stored.packed);
-        for state in states {
-            let payload = state.wrapping_sub(STATE_MIN).to_le_bytes();
-            if payload[2..] != [0, 0] {
-                return Err(Error::corrupt("a coded plane ends in the wrong state"));
-            }
-            if carried.low > 0 {
-                self.low.extend_from_slice(&payload[..2]);
-            } else if carried.packed > 0 {
-                self.packed.extend_from_slice(&payload[..2]);
-            } else if payload[..2] != [0, 0] {
-                return Err(Error::corrupt("a coded plane ends in the wrong state"));
-            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! Slot `s` is place `s / buckets` of bucket `s mod buckets`. The slots of an id are numbered (its
 //! ranks) through its own bucket first, then through the buckets it is the alias of, upwards.
 
+use crate::codec::symbol::log2;
 use crate::error::{Error, Result};
 use crate::plane::{BitReader, BitWriter};
 
@@ -42,30 +43,47 @@ pub(in crate::codec) fn normalize(counts: &[u32; 256]) -> Frequencies {
         }
     }
     // Hand out what rounding left over, or take back what it gave too much, where that costs least.
+    // What one slot more saves is about the derivative in the middle: count / (frequency + 1/2).
+    if left == 0 {
+        return frequencies;
+    }
+    let step = left.signum();
+    let cost = |count: u32, frequency: u16| {
+        let next = i32::from(frequency) + step;
+        if count == 0 || !(1..=i32::from(MAX_FREQUENCY)).contains(&next) {
+            return f32::INFINITY;
+        }
+        -step as f32 * count as f32 / (f32::from(frequency) + 0.5 * step as f32)
+    };
+    let mut costs = [f32::INFINITY; 256];
+    for ((cost_now, &count), &frequency) in costs.iter_mut().zip(counts).zip(&frequencies) {
+        *cost_now = cost(count, frequency);
+    }
     while left != 0 {
-        let step: i32 = left.signum();
-        let cost = |id: usize| {
-            let (count, now) = (f64::from(counts[id]), f64::from(frequencies[id]));
-            count * (now / (now + f64::from(step))).ln()
-        };
-        let movable = |&id: &usize| {
-            let next = i32::from(frequencies[id]) + step;
-            counts[id] > 0 && (1..=i32::from(MAX_FREQUENCY)).contains(&next)
-        };
-        let cheapest = (0..256)
-            .filter(movable)
-            .min_by(|&a, &b| cost(a).total_cmp(&cost(b)));
-        match cheapest {
-            Some(id) => {
-                frequencies[id] =
-                    frequencies[id].saturating_add_signed(if step > 0 { 1 } else { -1 });
-            }
-            // A single id: a slot goes to another that does not occur.
-            None => frequencies[usize::from(frequencies[0] > 0)] += 1,
+        let (id, cheapest) = least(&costs);
+        if cheapest == f32::INFINITY {
+            // Only one id, and it may not have all slots: another takes the last.
+            frequencies[usize::from(frequencies[0] > 0)] += 1;
+        } else {
+            frequencies[id] = frequencies[id].saturating_add_signed(if step > 0 { 1 } else { -1 });
+            costs[id] = cost(counts[id], frequencies[id]);
         }
         left -= step;
     }
     frequencies
+}
+
+/// Where the least of some costs is, and the cost.
+fn least(costs: &[f32; 256]) -> (usize, f32) {
+    let mut lanes = [f32::INFINITY; 16];
+    for costs in costs.as_chunks::<16>().0 {
+        for (least, &cost) in lanes.iter_mut().zip(costs) {
+            *least = if cost < *least { cost } else { *least };
+        }
+    }
+    let least = lanes.into_iter().fold(f32::INFINITY, f32::min);
+    let place = costs.iter().position(|&cost| cost == least);
+    (place.unwrap_or(0), least)
 }
 
 /// Bits that coding ids with these counts takes.
@@ -73,9 +91,8 @@ pub(in crate::codec) fn coded_bits(counts: &[u32; 256], frequencies: &Frequencie
     counts
         .iter()
         .zip(frequencies)
-        .filter(|(count, _)| **count > 0)
         .map(|(&count, &frequency)| {
-            f64::from(count) * (f64::from(SLOT_BITS) - f64::from(frequency.max(1)).log2())
+            f64::from(count) * (f64::from(SLOT_BITS) - f64::from(log2(frequency.max(1).into())))
         })
         .sum()
 }
@@ -122,10 +139,8 @@ pub(in crate::codec) fn put(frequencies: &Frequencies, out: &mut BitWriter<'_>) 
     let mut before = 0;
     for &frequency in &frequencies[..ids] {
         let class = class(frequency);
-        for _ in 0..zigzag(class, before) {
-            out.put(1, 1);
-        }
-        out.put(0, 1);
+        let [ones, ..] = zigzag(class, before).to_le_bytes();
+        out.put((1 << ones) - 1, ones + 1);
         if class > 1 {
             let [below, ..] = (class - 1).to_le_bytes();
             out.put(u64::from(frequency) & ((1 << below) - 1), below);

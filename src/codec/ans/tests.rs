@@ -79,7 +79,14 @@ proptest! {
         table.prepare(&frequencies, &buckets);
         let mut words = vec![0; 2 * ids.len()];
         let payload: [u16; LANES] = payload.try_into().unwrap();
-        let (start, states) = encode::encode(&ids, |_| &table, &payload, &mut words);
+        let (start, states) =
+            encode::encode(Simd::PORTABLE, &ids, |_| &table, &payload, &mut words);
+        for simd in Simd::available() {
+            let mut same = vec![0; 2 * ids.len()];
+            let found = encode::encode(simd, &ids, |_| &table, &payload, &mut same);
+            prop_assert_eq!(found, (start, states), "{}", simd.name());
+            prop_assert_eq!(&same[start..], &words[start..], "{}", simd.name());
+        }
         let words = &words[start..];
         let (naive, ends) = naive_decode(&buckets, &frequencies, states.to_vec(), words, ids.len());
         prop_assert_eq!(&naive, &ids);
@@ -114,7 +121,7 @@ proptest! {
         let parts = parts(split, &plane, most_id);
         let tables = tables(&parts.ids, table_count, segment_bits);
         let mut coded = Vec::new();
-        Encoder::new().encode(split, &parts, &tables, &mut coded);
+        Encoder::new(Simd::detect()).encode(split, &parts, &tables, &mut coded);
         for simd in Simd::available() {
             let mut decoder = Decoder::new(simd);
             let mut back = vec![0x55; plane.len()];

@@ -1,14 +1,17 @@
-//! Joining with AVX2, 16 fields of 16 bits at once.
+//! Cutting and joining with AVX2, 16 fields of 16 bits at once.
 #![expect(unsafe_code, reason = "vector loads and stores")]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm256_add_epi16, _mm256_andnot_si256,
-    _mm256_cmpeq_epi16, _mm256_cvtepu8_epi16, _mm256_loadu_si256, _mm256_mullo_epi16,
-    _mm256_or_si256, _mm256_set_m128i, _mm256_set1_epi16, _mm256_setzero_si256,
-    _mm256_shuffle_epi8, _mm256_sll_epi16, _mm256_srl_epi16, _mm256_storeu_si256,
+    __m128i, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm256_add_epi16, _mm256_and_si256,
+    _mm256_andnot_si256, _mm256_blendv_epi8, _mm256_cmpeq_epi16, _mm256_cvtepu8_epi16,
+    _mm256_loadu_si256, _mm256_min_epu16, _mm256_movemask_epi8, _mm256_mullo_epi16,
+    _mm256_or_si256, _mm256_packs_epi16, _mm256_packus_epi16, _mm256_permute4x64_epi64,
+    _mm256_set_m128i, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x,
+    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sll_epi16, _mm256_srl_epi16,
+    _mm256_srl_epi32, _mm256_srl_epi64, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_xor_si256,
 };
 
-use super::{Raw, Split};
+use super::{LANES, Names, Parts, Raw, Split};
 use crate::simd::Simd;
 
 /// Elements at once.
@@ -68,6 +71,125 @@ fn join_avx2(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize
         done += STEP;
     }
     done
+}
+
+/// Cuts the first elements, of which it returns the number, a multiple of `LANES`.
+pub(super) fn cut(
+    simd: Simd,
+    split: Split,
+    names: Names,
+    plane: &[u8],
+    parts: &mut Parts,
+) -> usize {
+    assert!(simd.avx2());
+    // SAFETY: a `Simd` with AVX2 exists only where the processor has it.
+    unsafe { cut_avx2(split, names, plane, parts) }
+}
+
+#[target_feature(enable = "avx2")]
+fn cut_avx2(split: Split, names: Names, plane: &[u8], parts: &mut Parts) -> usize {
+    let packed_bits = usize::from(split.packed_bits());
+    let word = |word: u16| _mm256_set1_epi16(word.cast_signed());
+    let (base, most) = (word(split.base), word(names.most_id.into()));
+    let stand_in = word(names.stand_in.into());
+    let symbol_shift = shift(split.raw_bits);
+    let packed_shift = shift(split.raw_bits - split.packed_bits());
+    let (rotate_left, rotate_right) = (shift(split.rotate), shift(16 - split.rotate));
+    let packed_mask = word((1 << packed_bits) - 1);
+    let pair_shift = shift(8 - split.packed_bits());
+    let fours_shift = shift(16 - 2 * split.packed_bits());
+    let eights_shift = shift(32 - 4 * split.packed_bits());
+    let (zero, low_byte) = (_mm256_setzero_si256(), word(0xFF));
+
+    let mut done = 0;
+    for fields in plane.chunks_exact(2 * LANES) {
+        let mut all_unknown = [0u32; LANES / 32];
+        for (part, fields) in fields.as_chunks::<64>().0.iter().enumerate() {
+            let mut words = [zero; 2];
+            let mut ids = words;
+            let mut unknown = words;
+            for half in 0..2 {
+                let field = load_256(fields[32 * half..].first_chunk().expect("invariant: half"));
+                // With no rotation one shift is by 16, which gives zero.
+                let rotated = _mm256_or_si256(
+                    _mm256_sll_epi16(field, rotate_left),
+                    _mm256_srl_epi16(field, rotate_right),
+                );
+                let symbol = _mm256_srl_epi16(rotated, symbol_shift);
+                let is_zero = _mm256_cmpeq_epi16(symbol, zero);
+                let distance = _mm256_sub_epi16(symbol, base);
+                // Known are distances from 1 to the highest id.
+                let inside = _mm256_andnot_si256(
+                    _mm256_cmpeq_epi16(distance, zero),
+                    _mm256_cmpeq_epi16(_mm256_min_epu16(distance, most), distance),
+                );
+                let known = _mm256_or_si256(is_zero, inside);
+                let id = _mm256_andnot_si256(is_zero, distance);
+                words[half] = rotated;
+                unknown[half] = _mm256_xor_si256(known, word(0xFFFF));
+                ids[half] = _mm256_blendv_epi8(stand_in, id, known);
+            }
+            let at = done + 32 * part;
+            store(pack(ids[0], ids[1]), &mut parts.ids[at..]);
+            if split.raw_bits >= 8 {
+                let low = words.map(|word| _mm256_and_si256(word, low_byte));
+                store(pack(low[0], low[1]), &mut parts.low[at..]);
+            }
+            if packed_bits > 0 {
+                let bits = words.map(|word| {
+                    _mm256_and_si256(_mm256_srl_epi16(word, packed_shift), packed_mask)
+                });
+                let bits = pack(bits[0], bits[1]);
+                let high = _mm256_and_si256(bits, word(0xFF00));
+                let bits = _mm256_or_si256(
+                    _mm256_xor_si256(bits, high),
+                    _mm256_srl_epi16(high, pair_shift),
+                );
+                let high = _mm256_and_si256(bits, _mm256_set1_epi32(0xFFFF_0000u32.cast_signed()));
+                let bits = _mm256_or_si256(
+                    _mm256_xor_si256(bits, high),
+                    _mm256_srl_epi32(high, fours_shift),
+                );
+                let high = _mm256_and_si256(
+                    bits,
+                    _mm256_set1_epi64x(0xFFFF_FFFF_0000_0000u64.cast_signed()),
+                );
+                let bits = _mm256_or_si256(
+                    _mm256_xor_si256(bits, high),
+                    _mm256_srl_epi64(high, eights_shift),
+                );
+                let mut eights = [0; 32];
+                store(bits, &mut eights);
+                let out = &mut parts.packed[at / 8 * packed_bits..][..4 * packed_bits];
+                for (out, eight) in out
+                    .chunks_exact_mut(packed_bits)
+                    .zip(eights.as_chunks::<8>().0)
+                {
+                    out.copy_from_slice(&eight[..packed_bits]);
+                }
+            }
+            let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(
+                unknown[0], unknown[1],
+            ));
+            all_unknown[part] = _mm256_movemask_epi8(bytes).cast_unsigned();
+        }
+        for (part, mut left) in all_unknown.into_iter().enumerate() {
+            while left != 0 {
+                let i = 32 * part + left.trailing_zeros() as usize;
+                left &= left - 1;
+                let field = u16::from_le_bytes([fields[2 * i], fields[2 * i + 1]]);
+                parts.except(done + i, split.rotate(field) >> split.raw_bits);
+            }
+        }
+        done += LANES;
+    }
+    done
+}
+
+/// Words below 256 as bytes.
+#[target_feature(enable = "avx2")]
+fn pack(first: __m256i, second: __m256i) -> __m256i {
+    _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi16(first, second))
 }
 
 /// For each of 8 elements in both halves: the two bytes it lies in, and the factor that moves it to

@@ -19,7 +19,7 @@ mod avx512;
 mod plan;
 mod portable;
 
-pub(super) use plan::{Choices, Plan, Planner};
+pub(super) use plan::{Choices, Plan, Planner, log2};
 
 use crate::error::{Error, Result};
 use crate::simd::{Simd, prefetch};
@@ -28,6 +28,8 @@ use crate::simd::{Simd, prefetch};
 pub(super) const SPLIT_BYTES: usize = 4;
 /// Bytes of one exception: place (4), symbol (2).
 const EXCEPTION_BYTES: usize = 6;
+/// More exceptions than this a plane cannot have.
+pub(super) const MAX_EXCEPTIONS: usize = u16::MAX as usize;
 /// Elements that kernels work on at once: pieces of a plane start at multiples of this.
 pub(super) const LANES: usize = 64;
 
@@ -92,16 +94,6 @@ impl Split {
             0
         } else {
             self.base.wrapping_add(id as u16)
-        }
-    }
-
-    /// The id of a symbol, if it has one of at most `most`.
-    const fn id(self, symbol: u16, most: u8) -> Option<u8> {
-        let distance = symbol.wrapping_sub(self.base);
-        match distance {
-            _ if symbol == 0 => Some(0),
-            1..=255 if distance <= most as u16 => Some(distance.to_le_bytes()[0]),
-            _ => None,
         }
     }
 
@@ -189,8 +181,9 @@ pub(super) fn join(split: Split, simd: Simd, ids: &[u8], raw: Raw<'_>, fields: &
 }
 
 /// What `Parts::cut` makes of a plane.
-#[derive(Debug, Default)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parts {
+    simd: Simd,
     /// One id an element.
     pub ids: Vec<u8>,
     /// Run of low bytes.
@@ -201,11 +194,75 @@ pub(super) struct Parts {
     pub exceptions: Vec<(u32, u16)>,
 }
 
+/// Which ids there are for symbols.
+#[derive(Debug, Clone, Copy)]
+struct Names {
+    /// Highest id.
+    most_id: u8,
+    /// The id that exceptions are coded as.
+    stand_in: u8,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            simd: Simd::detect(),
+            ids: Vec::new(),
+            low: Vec::new(),
+            packed: Vec::new(),
+            exceptions: Vec::new(),
+        }
+    }
+}
+
 impl Parts {
+    /// What the ids were cut with.
+    pub const fn simd(&self) -> Simd {
+        self.simd
+    }
+
+    /// How often each id occurs.
+    pub fn counts(&self) -> [u32; 256] {
+        // Four in turn: equal neighbours do not wait for each other's counter.
+        let mut counts = [[0u32; 256]; 4];
+        let (words, rest) = self.ids.as_chunks::<4>();
+        for ids in words {
+            for (counts, &id) in counts.iter_mut().zip(ids) {
+                counts[usize::from(id)] += 1;
+            }
+        }
+        for &id in rest {
+            counts[0][usize::from(id)] += 1;
+        }
+        std::array::from_fn(|id| counts.iter().map(|counts| counts[id]).sum())
+    }
+
     /// Cuts the fields of a plane. Ids are at most `most_id`; exceptions are coded as `stand_in`.
     pub fn cut(&mut self, split: Split, most_id: u8, stand_in: u8, plane: &[u8]) {
+        let simd = self.simd;
+        let count = plane.len() / usize::from(split.width / 8);
         self.exceptions.clear();
-        portable::cut(split, most_id, stand_in, plane, self);
+        self.ids.resize(count, 0);
+        self.low.resize(split.low_bytes(count), 0);
+        self.packed.resize(split.packed_bytes(count), 0);
+        let names = Names { most_id, stand_in };
+        let mut done = 0;
+        #[cfg(target_arch = "x86_64")]
+        if split.width == 16 {
+            if simd.avx512() {
+                done = avx512::cut(simd, split, names, plane, self);
+            } else if simd.avx2() {
+                done = avx2::cut(simd, split, names, plane, self);
+            }
+        }
+        let _ = simd;
+        portable::cut(split, names, plane, done, self);
+    }
+
+    /// Notes the symbol of an element as an exception.
+    fn except(&mut self, place: usize, symbol: u16) {
+        let place = u32::try_from(place).expect("invariant: a block has fewer elements than 2^32");
+        self.exceptions.push((place, symbol));
     }
 }
 
@@ -310,8 +367,17 @@ mod tests {
             most_id: u8,
         ) {
             let plane = &plane[..plane.len() / 2 * 2];
-            let mut parts = Parts::default();
+            let mut parts = Parts {
+                simd: Simd::PORTABLE,
+                ..Parts::default()
+            };
             parts.cut(split, most_id, most_id, plane);
+            for simd in Simd::available() {
+                let mut same = Parts { simd, ..Parts::default() };
+                same.cut(split, most_id, most_id, plane);
+                same.simd = Simd::PORTABLE;
+                prop_assert_eq!(&same, &parts, "{}", simd.name());
+            }
             prop_assert!(parts.ids.iter().all(|&id| id <= most_id));
             let mut fields = vec![0; plane.len()];
             let raw = Raw { low: &parts.low, packed: &parts.packed };

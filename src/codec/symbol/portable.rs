@@ -1,6 +1,6 @@
 //! Cutting and joining without vector instructions; also what is left over by the vector kernels.
 
-use super::{Parts, Raw, Split};
+use super::{Names, Parts, Raw, Split};
 
 /// Elements whose bits are packed as one word: their bit string is a whole number of bytes.
 const GROUP: usize = 8;
@@ -29,7 +29,7 @@ fn join_fields<const BYTES: usize>(
     raw: Raw<'_>,
     fields: &mut [u8],
 ) {
-    let packed_bits = u32::from(split.packed_bits());
+    let packed_bits = usize::from(split.packed_bits());
     let mask = (1u16 << packed_bits) - 1;
     let above_low = split.raw_bits - split.packed_bits();
     let group_bytes = usize::from(split.packed_bits());
@@ -53,7 +53,7 @@ fn join_fields<const BYTES: usize>(
         let bits = word_at(raw.packed, g * group_bytes);
         let low = low_at(g * GROUP);
         for i in 0..GROUP {
-            let field = field_of(ids[i], bits >> (i as u32 * packed_bits), low[i]);
+            let field = field_of(ids[i], bits >> (i * packed_bits), low[i]);
             out[i * BYTES..(i + 1) * BYTES].copy_from_slice(&field[..BYTES]);
         }
     }
@@ -62,7 +62,7 @@ fn join_fields<const BYTES: usize>(
     let ids = &ids[whole * GROUP..];
     let out = &mut fields[whole * GROUP * BYTES..];
     for (i, out) in out.chunks_exact_mut(BYTES).enumerate() {
-        let field = field_of(ids[i], bits >> (i as u32 * packed_bits), low[i]);
+        let field = field_of(ids[i], bits >> (i * packed_bits), low[i]);
         out.copy_from_slice(&field[..BYTES]);
     }
 }
@@ -78,54 +78,68 @@ fn word_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-pub(super) fn cut(split: Split, most_id: u8, stand_in: u8, plane: &[u8], parts: &mut Parts) {
+/// Cuts the fields from element `done` on, a multiple of `LANES`.
+pub(super) fn cut(split: Split, names: Names, plane: &[u8], done: usize, parts: &mut Parts) {
     if split.width == 8 {
-        cut_fields::<1>(split, most_id, stand_in, plane, parts);
+        cut_fields::<1>(split, names, plane, done, parts);
     } else {
-        cut_fields::<2>(split, most_id, stand_in, plane, parts);
+        cut_fields::<2>(split, names, plane, done, parts);
     }
 }
 
 fn cut_fields<const BYTES: usize>(
     split: Split,
-    most_id: u8,
-    stand_in: u8,
+    names: Names,
     plane: &[u8],
+    done: usize,
     parts: &mut Parts,
 ) {
-    let count = plane.len() / BYTES;
-    parts.ids.resize(count, 0);
-    parts.low.resize(split.low_bytes(count), 0);
-    parts.packed.resize(split.packed_bytes(count), 0);
-    let packed_bits = u32::from(split.packed_bits());
+    let packed_bits = usize::from(split.packed_bits());
     let mask = (1u16 << packed_bits) - 1;
     let above_low = split.raw_bits - split.packed_bits();
     let group_bytes = usize::from(split.packed_bits());
-    let groups = plane.chunks(GROUP * BYTES).zip(parts.ids.chunks_mut(GROUP));
-    for (g, (fields, ids)) in groups.enumerate() {
+    // One id, whatever the field: no branch unless there is an exception among eight.
+    let id_of = |symbol: u16| {
+        let distance = symbol.wrapping_sub(split.base);
+        let known = (1..=u16::from(names.most_id)).contains(&distance) && symbol != 0;
+        let [id, _] = distance.to_le_bytes();
+        (if known { id } else { 0 }, known || symbol == 0)
+    };
+    for (g, fields) in plane[done * BYTES..].chunks(GROUP * BYTES).enumerate() {
+        let first = done + g * GROUP;
+        let len = fields.len() / BYTES;
+        let mut padded = [0; 2 * GROUP];
+        padded[..fields.len()].copy_from_slice(fields);
         let mut bits = 0u64;
         let mut low = [0; GROUP];
-        for (i, (field, id)) in fields.chunks_exact(BYTES).zip(ids).enumerate() {
+        let mut ids = [0; GROUP];
+        let mut symbols = [0; GROUP];
+        let mut all_known = true;
+        for i in 0..GROUP {
             let mut word = [0; 2];
-            word[..BYTES].copy_from_slice(field);
+            word[..BYTES].copy_from_slice(&padded[i * BYTES..(i + 1) * BYTES]);
             let rotated = split.rotate(u16::from_le_bytes(word));
-            bits |= u64::from(rotated >> above_low & mask) << (i as u32 * packed_bits);
+            bits |= u64::from(rotated >> above_low & mask) << (i * packed_bits);
             low[i] = rotated.to_le_bytes()[0];
-            let symbol = rotated >> split.raw_bits;
-            *id = split.id(symbol, most_id).unwrap_or_else(|| {
-                let place = u32::try_from(g * GROUP + i)
-                    .expect("invariant: a block has fewer elements than 2^32");
-                parts.exceptions.push((place, symbol));
-                stand_in
-            });
+            symbols[i] = rotated >> split.raw_bits;
+            let known;
+            (ids[i], known) = id_of(symbols[i]);
+            all_known &= known;
         }
+        if !all_known {
+            for i in 0..len {
+                if !id_of(symbols[i]).1 {
+                    ids[i] = names.stand_in;
+                    parts.except(first + i, symbols[i]);
+                }
+            }
+        }
+        parts.ids[first..first + len].copy_from_slice(&ids[..len]);
         if above_low > 0 {
-            let at = g * GROUP;
-            let len = GROUP.min(count - at);
-            parts.low[at..at + len].copy_from_slice(&low[..len]);
+            parts.low[first..first + len].copy_from_slice(&low[..len]);
         }
         if group_bytes > 0 {
-            let at = g * group_bytes;
+            let at = first / GROUP * group_bytes;
             let len = group_bytes.min(parts.packed.len() - at);
             parts.packed[at..at + len].copy_from_slice(&bits.to_le_bytes()[..len]);
         }

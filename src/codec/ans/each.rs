@@ -1,0 +1,186 @@
+//! The same coder with a table for each element instead of each group.
+
+use super::table::{Buckets, Frequencies, SLOT_BITS, SLOTS};
+use super::{GROUP_WORD_BYTES, LANES, STATE_MIN, States, portable};
+use crate::error::{Error, Result};
+use crate::simd::Simd;
+
+/// Tables that elements choose from.
+pub(in crate::codec) const TABLES: usize = 8;
+/// All tables have ids below 128.
+const BUCKET_BITS: u32 = 7;
+
+/// Encodes ids that each have a table of their own, with buffers that are used again.
+pub(in crate::codec) struct EachEncoder {
+    tables: Vec<Table>,
+    ids: Vec<u8>,
+    choice: Vec<u8>,
+    words: Vec<u8>,
+}
+
+struct Table {
+    frequencies: Frequencies,
+    first_slots: [u16; 256],
+    /// The slots of each id by rank, one id behind the other.
+    slots: Vec<u16>,
+}
+
+impl EachEncoder {
+    pub fn new(frequencies: &[Frequencies; TABLES]) -> Self {
+        let tables = frequencies.iter().map(|frequencies| {
+            let mut next = 0;
+            let first_slots = frequencies.map(|frequency| {
+                let first = next;
+                next += frequency;
+                first
+            });
+            let mut slots = vec![0; SLOTS];
+            for (slot, id, rank) in Buckets::new(frequencies, BUCKET_BITS).slots() {
+                slots[usize::from(first_slots[usize::from(id)] + rank)] =
+                    u16::try_from(slot).unwrap_or(0);
+            }
+            Table {
+                frequencies: *frequencies,
+                first_slots,
+                slots,
+            }
+        });
+        Self {
+            tables: tables.collect(),
+            ids: Vec::new(),
+            choice: Vec::new(),
+            words: Vec::new(),
+        }
+    }
+
+    /// Whether a table has a frequency for an id.
+    pub fn knows(&self, table: u8, id: u8) -> bool {
+        self.tables[usize::from(table)].frequencies[usize::from(id)] > 0
+    }
+
+    /// Encodes ids that their tables know. The states start at `STATE_MIN` plus `payload`.
+    pub fn encode(&mut self, ids: &[u8], choice: &[u8], payload: &[u16; LANES]) -> (&[u8], States) {
+        let whole = ids.len().next_multiple_of(LANES);
+        self.ids.clear();
+        self.ids.extend_from_slice(ids);
+        self.choice.clear();
+        self.choice.extend_from_slice(&choice[..ids.len()]);
+        // Decoders take table 0 behind the end.
+        let frequencies = &self.tables[0].frequencies;
+        let likely = (0u8..=255)
+            .max_by_key(|&id| frequencies[usize::from(id)])
+            .unwrap_or(0);
+        self.ids.resize(whole, likely);
+        self.choice.resize(whole, 0);
+        self.words.resize(2 * whole, 0);
+        let mut states = payload.map(|bits| STATE_MIN | u32::from(bits));
+        let mut at = self.words.len();
+        let groups = self
+            .ids
+            .chunks_exact(LANES)
+            .zip(self.choice.chunks_exact(LANES));
+        for (ids, choice) in groups.rev() {
+            for ((state, &id), &choice) in states.iter_mut().zip(ids).zip(choice).rev() {
+                let table = &self.tables[usize::from(choice)];
+                let frequency = u32::from(table.frequencies[usize::from(id)]);
+                if *state >> 20 >= frequency {
+                    at -= 2;
+                    self.words[at..at + 2].copy_from_slice(&state.to_le_bytes()[..2]);
+                    *state >>= 16;
+                }
+                let first = u32::from(table.first_slots[usize::from(id)]);
+                let slot = table.slots[(first + *state % frequency) as usize];
+                *state = ((*state / frequency) << SLOT_BITS) + u32::from(slot);
+            }
+        }
+        (&self.words[at..], states)
+    }
+}
+
+/// Tables prepared for decoding.
+pub(in crate::codec) struct EachTables {
+    /// For each table, for each slot: id (8 bits), frequency (12), rank (12), from the lowest bit on.
+    slots: Box<[u32; TABLES * SLOTS]>,
+}
+
+impl Default for EachTables {
+    fn default() -> Self {
+        Self {
+            slots: vec![0; TABLES * SLOTS]
+                .into_boxed_slice()
+                .try_into()
+                .expect("invariant: it was made with that length"),
+        }
+    }
+}
+
+impl EachTables {
+    /// Prepares tables with ids below 128.
+    pub fn prepare(&mut self, frequencies: &[Frequencies; TABLES]) {
+        for (frequencies, slots) in frequencies.iter().zip(self.slots.as_chunks_mut().0) {
+            super::kernel::fill_slots(frequencies, &Buckets::new(frequencies, BUCKET_BITS), slots);
+        }
+    }
+
+    /// Decodes `ids`, whole groups; `choice` has the table of each, below `TABLES`.
+    ///
+    /// # Errors
+    /// `Corrupt` if the words end too early.
+    pub fn decode(
+        &self,
+        simd: Simd,
+        choice: &[u8],
+        states: &mut States,
+        words: &[u8],
+        at: &mut usize,
+        ids: &mut [u8],
+    ) -> Result<()> {
+        let mut done = self.run(simd, choice, states, words, at, ids);
+        // Near the end of the words the rest of them, in a buffer long enough for every kernel.
+        while done < ids.len() {
+            let mut padded = [0; 2 * GROUP_WORD_BYTES];
+            let rest = words.get(*at..).unwrap_or_default();
+            let rest = &rest[..rest.len().min(GROUP_WORD_BYTES)];
+            padded[..rest.len()].copy_from_slice(rest);
+            let mut taken = 0;
+            let group = done..done + LANES;
+            self.run(
+                simd,
+                &choice[group.clone()],
+                states,
+                &padded,
+                &mut taken,
+                &mut ids[group],
+            );
+            if taken > rest.len() {
+                return Err(Error::corrupt("a coded plane ends too early"));
+            }
+            *at += taken;
+            done += LANES;
+        }
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        simd: Simd,
+        choice: &[u8],
+        states: &mut States,
+        words: &[u8],
+        at: &mut usize,
+        ids: &mut [u8],
+    ) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use super::{avx2, avx512};
+            if simd.avx512() {
+                return avx512::decode_each(simd, &self.slots, choice, states, words, at, ids);
+            }
+            if simd.avx2() {
+                return avx2::decode_each(simd, &self.slots, choice, states, words, at, ids);
+            }
+        }
+        let _ = simd;
+        portable::decode_each(&self.slots, choice, states, words, at, ids)
+    }
+}

@@ -49,8 +49,9 @@ pub(super) struct PackArgs {
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<NonZeroUsize>,
     /// Bytes of the file in a block, the unit of random access: a power of two from 4K to 4M
-    #[arg(long, value_name = "SIZE", default_value = "256K", value_parser = size::parse_u32)]
-    pub(super) block_size: u32,
+    /// [default: 256K; 512K at the levels fast and max]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse_u32)]
+    pub(super) block_size: Option<u32>,
     /// Replace a destination that exists
     #[arg(long)]
     pub(super) force: bool,

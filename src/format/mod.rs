@@ -37,7 +37,7 @@ pub const MAX_BLOCK_BYTES: u32 = 4 * 1024 * 1024;
 
 /// The checksum of this format: XXH3, 64 bits, seed 0.
 pub fn checksum(bytes: &[u8]) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(bytes)
+    twox_hash::XxHash3_64::oneshot(bytes)
 }
 
 /// Little-endian fields at fixed places. The offsets are constants of this module, inside arrays or

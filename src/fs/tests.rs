@@ -43,7 +43,7 @@ impl Place {
         fs::create_dir_all(archive.parent().unwrap()).unwrap();
         let options = PackOptions {
             force: true,
-            block_bytes: 4096,
+            block_bytes: Some(4096),
             ..PackOptions::default()
         };
         let monitor = Monitor {

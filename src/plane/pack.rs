@@ -43,8 +43,8 @@ impl<'a> BitWriter<'a> {
 
 /// Takes values from a buffer; behind its end there are zeros.
 pub(crate) struct BitReader<'a> {
-    bytes: std::slice::Iter<'a, u8>,
-    taken_bytes: usize,
+    rest: &'a [u8],
+    taken_bits: usize,
     pending: u128,
     pending_bits: u32,
 }
@@ -52,29 +52,69 @@ pub(crate) struct BitReader<'a> {
 impl<'a> BitReader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self {
-            bytes: bytes.iter(),
-            taken_bytes: 0,
+            rest: bytes,
+            taken_bits: 0,
             pending: 0,
             pending_bits: 0,
         }
     }
 
+    /// The next `width` bits, 1 to 64.
     pub(crate) fn take(&mut self, width: u8) -> u64 {
-        while self.pending_bits < u32::from(width) {
-            let byte = self.bytes.next().copied().unwrap_or(0);
-            self.pending |= u128::from(byte) << self.pending_bits;
-            self.pending_bits += 8;
-            self.taken_bytes += 1;
+        let value = self.peek() & (u64::MAX >> (64 - width));
+        self.skip(width.into());
+        value
+    }
+
+    /// Takes ones up to the next zero and that zero, and says how many ones there were; no more
+    /// than `most`, or it is `None`.
+    pub(crate) fn take_unary(&mut self, most: u32) -> Option<u32> {
+        let mut ones = 0;
+        loop {
+            let run = self.peek().trailing_ones();
+            ones += run;
+            if ones > most {
+                return None;
+            }
+            if run < 64 {
+                self.skip(run + 1);
+                return Some(ones);
+            }
+            self.skip(run);
+        }
+    }
+
+    /// The next 64 bits, which stay.
+    fn peek(&mut self) -> u64 {
+        while self.pending_bits < 64 {
+            let word = match self.rest.split_first_chunk() {
+                Some((word, rest)) => {
+                    self.rest = rest;
+                    u64::from_le_bytes(*word)
+                }
+                None => {
+                    let mut word = [0; 8];
+                    word[..self.rest.len()].copy_from_slice(self.rest);
+                    self.rest = &[];
+                    u64::from_le_bytes(word)
+                }
+            };
+            self.pending |= u128::from(word) << self.pending_bits;
+            self.pending_bits += 64;
         }
         let mut low = [0; 8];
         low.copy_from_slice(&self.pending.to_le_bytes()[..8]);
-        self.pending >>= width;
-        self.pending_bits -= u32::from(width);
-        u64::from_le_bytes(low) & (u64::MAX >> (64 - width))
+        u64::from_le_bytes(low)
+    }
+
+    fn skip(&mut self, bits: u32) {
+        self.pending >>= bits;
+        self.pending_bits -= bits;
+        self.taken_bits += bits as usize;
     }
 
     /// Bytes that were begun, more than the buffer has if values were taken behind its end.
     pub(crate) fn taken_bytes(&self) -> usize {
-        self.taken_bytes
+        self.taken_bits.div_ceil(8)
     }
 }

@@ -160,13 +160,7 @@ pub(in crate::codec) fn take(from: &mut BitReader<'_>) -> Result<Frequencies> {
     let mut before = 0u32;
     let mut sum = 0usize;
     for frequency in &mut frequencies[..ids] {
-        let mut code = 0;
-        while from.take(1) == 1 {
-            code += 1;
-            if code > 2 * SLOT_BITS {
-                return Err(wrong());
-            }
-        }
+        let code = from.take_unary(2 * SLOT_BITS).ok_or_else(wrong)?;
         let half = code.div_ceil(2);
         let class = if code % 2 == 0 {
             before + half

@@ -10,7 +10,7 @@
 //! | 2 | number of exceptions |
 //! | 1 | highest id that has a code word, `m` |
 //! | m / 2 + 1 | lengths of the words of ids 0 to m, 4 bits each, first one lowest; 0 = no word |
-//! | 24 | lengths of the streams, 4 bytes each |
+//! | 15 | lengths of all streams but the last, 3 bytes each; that one takes what is left |
 //! | .. | streams |
 //! | .. | run of low bytes |
 //! | .. | bit string of the other raw bits |
@@ -39,8 +39,10 @@ use crate::simd::{Simd, prefetch};
 /// Streams of a plane: with 4, look-ups are still waited for (-15 %); with 8, there are too few
 /// registers (-23 %).
 const STREAMS: usize = 6;
-/// Bytes of the lengths of the streams.
-const STREAM_LENGTHS_BYTES: usize = STREAMS * size_of::<u32>();
+/// Bytes of the length of a stream.
+const LENGTH_BYTES: usize = 3;
+/// Bytes of the lengths of all streams but the last.
+const STREAM_LENGTHS_BYTES: usize = (STREAMS - 1) * LENGTH_BYTES;
 /// Free bytes between the parts of ids while they are decoded; keeps parts where vectors begin.
 const GAP_BYTES: usize = symbol::LANES;
 /// Coded bytes that are asked for before decoding begins. They are read in a dozen places at once,
@@ -80,10 +82,25 @@ impl<'a> Payload<'a> {
         let (code, code_bytes) = Lengths::parse(rest)?;
         skip(&mut rest, code_bytes)?;
         let mut stream_lengths = [0; STREAMS];
-        for length in &mut stream_lengths {
-            *length = u32::from_le_bytes(take(&mut rest)?) as usize;
+        let (last, others) = stream_lengths
+            .split_last_mut()
+            .expect("invariant: there are STREAMS");
+        for length in others.iter_mut() {
+            let [a, b, c] = take(&mut rest)?;
+            *length = u32::from_le_bytes([a, b, c, 0]) as usize;
         }
         let streams = rest;
+        let behind = split.low_bytes(count)
+            + split.packed_bytes(count)
+            + exceptions_bytes(exceptions.into());
+        *last = others
+            .iter()
+            .try_fold(rest.len().checked_sub(behind), |left, &length| {
+                Some(left?.checked_sub(length))
+            })
+            .flatten()
+            .filter(|_| count > 0)
+            .ok_or_else(wrong_length)?;
         for &length in &stream_lengths {
             skip(&mut rest, length)?;
         }
@@ -91,9 +108,6 @@ impl<'a> Payload<'a> {
         skip(&mut rest, split.low_bytes(count))?;
         let packed = rest;
         skip(&mut rest, split.packed_bytes(count))?;
-        if count == 0 || rest.len() != exceptions_bytes(exceptions.into()) {
-            return Err(wrong_length());
-        }
         Ok(Self {
             split,
             code,
@@ -137,9 +151,10 @@ impl Encoder {
             for (i, ids) in parts.ids.chunks(part_len).enumerate() {
                 let len = encode::encode(&words, ids, &mut self.stream);
                 out.extend_from_slice(&self.stream[..len]);
-                let len = u32::try_from(len).expect("invariant: bounded by the block");
-                out[stream_lengths + size_of::<u32>() * i..][..size_of::<u32>()]
-                    .copy_from_slice(&len.to_le_bytes());
+                if i < STREAMS - 1 {
+                    out[stream_lengths + LENGTH_BYTES * i..][..LENGTH_BYTES]
+                        .copy_from_slice(&len.to_le_bytes()[..LENGTH_BYTES]);
+                }
             }
         }
         out.extend_from_slice(&parts.low);

@@ -147,13 +147,7 @@ pub(super) fn put_rice(code: u32, bits: u8, out: &mut BitWriter<'_>) {
 }
 
 pub(super) fn take_rice(from: &mut BitReader<'_>, bits: u8) -> Option<u32> {
-    let mut high = 0;
-    while from.take(1) == 1 {
-        high += 1;
-        if high > MAX_UNARY {
-            return None;
-        }
-    }
+    let high = from.take_unary(MAX_UNARY)?;
     let low = if bits > 0 { from.take(bits) } else { 0 };
     u32::try_from(u64::from(high) << bits | low).ok()
 }

@@ -131,7 +131,7 @@ const fn zigzag(class: u32, before: u32) -> u32 {
 }
 
 /// Stores a table: the highest id, then for each id up to it the number of bits of its frequency,
-/// as the difference from that of the id before (0, +1, -1, +2, ... are 0, 1, 2, 3, ...: so many
+/// as the difference from that of the id before (0, -1, +1, -2, ... are 0, 1, 2, 3, ...: so many
 /// ones and a zero), and the bits below the highest.
 pub(in crate::codec) fn put(frequencies: &Frequencies, out: &mut BitWriter<'_>) {
     let ids = id_count(frequencies);

@@ -161,17 +161,13 @@ impl<'a> Raw<'a> {
 /// If `fields` is not as long as `ids` says.
 pub(super) fn join(split: Split, simd: Simd, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) {
     assert_eq!(fields.len(), ids.len() * usize::from(split.width / 8));
-    let mut done = 0;
-    #[cfg(target_arch = "x86_64")]
-    if split.width == 16 {
-        if simd.avx512() {
-            done = avx512::join(simd, split, ids, raw, fields);
-        } else if simd.avx2() {
-            done = avx2::join(simd, split, ids, raw, fields);
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = simd;
+    let done = match simd {
+        #[cfg(target_arch = "x86_64")]
+        _ if split.width == 16 && simd.avx512() => avx512::join(simd, split, ids, raw, fields),
+        #[cfg(target_arch = "x86_64")]
+        _ if split.width == 16 && simd.avx2() => avx2::join(simd, split, ids, raw, fields),
+        _ => 0,
+    };
     portable::join(
         split,
         &ids[done..],
@@ -246,16 +242,13 @@ impl Parts {
         self.low.resize(split.low_bytes(count), 0);
         self.packed.resize(split.packed_bytes(count), 0);
         let names = Names { most_id, stand_in };
-        let mut done = 0;
-        #[cfg(target_arch = "x86_64")]
-        if split.width == 16 {
-            if simd.avx512() {
-                done = avx512::cut(simd, split, names, plane, self);
-            } else if simd.avx2() {
-                done = avx2::cut(simd, split, names, plane, self);
-            }
-        }
-        let _ = simd;
+        let done = match simd {
+            #[cfg(target_arch = "x86_64")]
+            _ if split.width == 16 && simd.avx512() => avx512::cut(simd, split, names, plane, self),
+            #[cfg(target_arch = "x86_64")]
+            _ if split.width == 16 && simd.avx2() => avx2::cut(simd, split, names, plane, self),
+            _ => 0,
+        };
         portable::cut(split, names, plane, done, self);
     }
 

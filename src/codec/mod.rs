@@ -29,9 +29,9 @@ use scaled::{Model, Segment};
 /// What the writer optimizes for. A property of packing alone: every reader reads every level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Level {
-    /// Packing speed first.
+    /// Decoding speed first, most of all on processors without AVX-512.
     Fast,
-    /// Balanced.
+    /// Nearly as small as single tables allow, decoded fast.
     #[default]
     Default,
     /// Size first.

@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 use crate::simd::Simd;
 
 /// Tables that elements choose from.
-pub(in crate::codec) const TABLES: usize = 8;
-/// All tables have ids below 128.
-const BUCKET_BITS: u32 = 7;
+pub(in crate::codec) const TABLES: usize = 64;
+/// Ids may be any byte.
+const BUCKET_BITS: u32 = 8;
 
 /// Encodes ids that each have a table of their own, with buffers that are used again.
 pub(in crate::codec) struct EachEncoder {
@@ -26,7 +26,7 @@ struct Table {
 }
 
 impl EachEncoder {
-    pub fn new(frequencies: &[Frequencies; TABLES]) -> Self {
+    pub fn new(frequencies: &[Frequencies]) -> Self {
         let tables = frequencies.iter().map(|frequencies| {
             let mut next = 0;
             let first_slots = frequencies.map(|frequency| {
@@ -115,8 +115,8 @@ impl Default for EachTables {
 }
 
 impl EachTables {
-    /// Prepares tables with ids below 128.
-    pub fn prepare(&mut self, frequencies: &[Frequencies; TABLES]) {
+    /// Prepares tables, at most `TABLES`. Elements that choose others get arbitrary ids.
+    pub fn prepare(&mut self, frequencies: &[Frequencies]) {
         for (frequencies, slots) in frequencies.iter().zip(self.slots.as_chunks_mut().0) {
             super::kernel::fill_slots(frequencies, &Buckets::new(frequencies, BUCKET_BITS), slots);
         }

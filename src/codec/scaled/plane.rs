@@ -3,37 +3,41 @@
 //! | bytes | what |
 //! |---|---|
 //! | 4 | split; `base` is that of octave 0 |
-//! | 1 | mantissa bits in a symbol |
 //! | 1 | log2 of the step between row scales |
 //! | 1 | Rice parameter of the row scales |
 //! | 1 | number of segments, not zero |
 //! | 2 | the row scale in the middle, signed |
 //! | 1 | Rice parameter of the escapes |
-//! | 1 | reserved, zero |
+//! | 1 | Rice parameter of the row means, or 255 if there are none |
+//! | 1 | the row mean in the middle, signed, zero if there are none |
 //! | 4 | length of the row scales |
 //! | 4 | length of the words |
 //! | 4 | length of the escapes |
 //! | 4 | number of escape words |
 //! | 16 each | segments: profile (or 2^32 - 1), columns, column of the first element, elements |
-//! | .. | for each part of a row a Rice code of its scale, as one bit string |
+//! | .. | for each part of a row Rice codes as those of columns in `profile`: of its scale, and of its mean if its matrix has means; as one bit string |
 //! | .. | the states of the lanes |
 //! | .. | words |
 //! | .. | run of low bytes |
 //! | .. | bit string of the other raw bits |
-//! | .. | for each escape a Rice code of how far its id lies below the lowest one of its phase's table, as one bit string |
+//! | .. | for each escape a Rice code, as one bit string: how far its symbol lies below the one below the lowest of its table, modulo 128, and in the lowest bit the sign |
 //! | 2 each | escape words |
 //!
 //! The states carry raw bits as in `ans`.
 
 use std::sync::Arc;
 
-use super::context::{Segment, fill};
-use super::fit::{inverse_scales, magnitude, raw_bits, row_scale, row_step_bits};
-use super::profile::{
-    Model, codes, middle, put_rice, rice_bits, rice_length, scale, take_columns, take_rice,
-    take_tables, unzigzag, zigzag,
+use super::context::{Columns, Row, Segment, fill};
+use super::fit::{
+    distance, find_row, inverse_scales, near_id, raw_bits, row_step_bits, tables, value,
 };
-use super::{MANTISSA_BITS, MAX_ID, PHASES, PhaseFrequencies, base};
+use super::mean::{BINS, NONE, SIGN};
+use super::profile::{
+    MeanCodes, Model, NO_MEANS, codes, middle, put_rice, rice_bits, rice_length, scale,
+    take_columns, take_rice, take_tables,
+};
+use super::{SIGN_BIT, SYMBOL_MASK, base};
+use crate::codec::ans::table::Frequencies;
 use crate::codec::ans::{
     Carried, EachEncoder, EachTables, LANES, States, complete_raw, put_states, take_states,
 };
@@ -62,11 +66,17 @@ pub(in crate::codec) struct Encoder {
     ans: EachEncoder,
     parts: Parts,
     values: Vec<f32>,
+    /// What is left of a row without what is expected.
+    left: Vec<f32>,
+    /// The plane with all signs positive.
+    unsigned: Vec<u8>,
     scales: Vec<i16>,
-    phases: Vec<u8>,
+    /// For each part of a row its mean, if its matrix has means.
+    means: Vec<Option<i16>>,
+    choice: Vec<u8>,
     bases: Vec<u16>,
-    /// For each phase the id below which there are none with a frequency.
-    lowest: [u8; PHASES],
+    /// For each table the symbol below which there are none with a frequency.
+    lowest: Vec<u8>,
     escapes: Vec<u32>,
     escape_words: Vec<u16>,
 }
@@ -75,13 +85,16 @@ impl Encoder {
     pub fn new(model: Arc<Model>) -> Self {
         Self {
             ans: EachEncoder::new(&model.frequencies),
-            lowest: lowest_ids(&model.frequencies),
+            lowest: lowest_symbols(&model.frequencies),
             model,
             inverse: (None, Vec::new()),
             parts: Parts::default(),
             values: Vec::new(),
+            left: Vec::new(),
+            unsigned: Vec::new(),
             scales: Vec::new(),
-            phases: Vec::new(),
+            means: Vec::new(),
+            choice: Vec::new(),
             bases: Vec::new(),
             escapes: Vec::new(),
             escape_words: Vec::new(),
@@ -108,49 +121,57 @@ impl Encoder {
         }
         let split = Split {
             width: 16,
-            rotate: 1,
+            rotate: 0,
             raw_bits: raw_bits(exponent_bits),
             base: base(exponent_bits),
         };
         // For the raw bits alone: ids come from the context.
-        self.parts.cut(split, u8::MAX, 0, plane);
-        let step_bits = self.find_scales(plane, exponent_bits, segments, split.base);
+        self.unsigned.clear();
+        self.unsigned.extend_from_slice(plane);
+        for [_, high] in self.unsigned.as_chunks_mut().0 {
+            *high &= 0x7F;
+        }
+        self.parts.cut(split, u8::MAX, 0, &self.unsigned);
+        let step_bits = self.find_rows(plane, exponent_bits, segments, split);
         self.find_ids(plane, split);
         self.write(split, step_bits, segments, out);
         true
     }
 
-    /// Row scales, phases and bases of all elements; returns log2 of the step.
-    fn find_scales(
+    /// Scales and means of rows, tables and bases of all elements; returns log2 of the step between
+    /// scales.
+    fn find_rows(
         &mut self,
         plane: &[u8],
         exponent_bits: u8,
         segments: &[Segment],
-        base: u16,
+        split: Split,
     ) -> u8 {
         let fields = plane.as_chunks::<2>().0;
         self.values.clear();
         self.values.extend(
             fields
                 .iter()
-                .map(|field| magnitude(u16::from_le_bytes(*field), exponent_bits)),
+                .map(|field| value(u16::from_le_bytes(*field), exponent_bits)),
         );
         let longest = segments.iter().flat_map(Segment::rows).max().unwrap_or(0);
         let step_bits = row_step_bits(longest);
         let ones = [1.0; super::PLAIN_ROW];
         self.scales.clear();
-        self.phases.resize(fields.len(), 0);
+        self.means.clear();
+        self.choice.resize(fields.len(), 0);
         self.bases.resize(fields.len(), 0);
         let mut at = 0;
         for segment in segments {
-            let scales = segment
+            let profile = segment
                 .profile
-                .map(|number| &self.model.columns[number as usize]);
-            if let Some(scales) = scales
+                .map(|number| &self.model.profiles[number as usize]);
+            if let Some(profile) = profile
                 && self.inverse.0 != segment.profile
             {
-                self.inverse = (segment.profile, inverse_scales(scales));
+                self.inverse = (segment.profile, inverse_scales(&profile.columns.scales));
             }
+            let means = profile.map_or(&[][..], |profile| &profile.means);
             let mut column = segment.first_column as usize;
             for len in segment.rows() {
                 let run = at..at + len;
@@ -158,13 +179,20 @@ impl Encoder {
                     Some(_) => &self.inverse.1[column..column + len],
                     None => &ones[..len],
                 };
-                let scale = row_scale(&self.values[run.clone()], inverse, step_bits);
-                self.scales.push(scale);
+                let row = find_row(
+                    &self.values[run.clone()],
+                    inverse,
+                    means.get(column..column + len).unwrap_or_default(),
+                    step_bits,
+                    &mut self.left,
+                );
+                self.scales.push(row.scale);
+                self.means.push((!means.is_empty()).then_some(row.mean));
                 fill(
-                    scale,
-                    scales.map(|scales| &scales[column..column + len]),
-                    base,
-                    &mut self.phases[run.clone()],
+                    row,
+                    profile.map(|profile| (&profile.columns, column)),
+                    (split.base, split.raw_bits),
+                    &mut self.choice[run.clone()],
                     &mut self.bases[run],
                 );
                 at += len;
@@ -178,21 +206,20 @@ impl Encoder {
         self.escapes.clear();
         self.escape_words.clear();
         let fields = plane.as_chunks::<2>().0.iter();
-        let places = self.phases.iter().zip(&self.bases);
-        for ((field, id), (&phase, &base)) in fields.zip(&mut self.parts.ids).zip(places) {
-            let symbol = split.rotate(u16::from_le_bytes(*field)) >> split.raw_bits;
-            let distance = symbol.wrapping_sub(base);
-            *id = match u8::try_from(distance) {
-                Ok(near) if near > 0 && near <= MAX_ID && self.ans.knows(phase, near) => near,
-                Ok(far) if far > 0 => {
-                    self.escapes
-                        .push(escape_code(far, self.lowest[usize::from(phase)]));
-                    0
-                }
+        let places = self.choice.iter().zip(&self.bases);
+        for ((field, id), (&table, &base)) in fields.zip(&mut self.parts.ids).zip(places) {
+            let field = u16::from_le_bytes(*field);
+            let (distance, sign) = distance(field, base, split.raw_bits);
+            let near = near_id(distance, sign);
+            *id = match near {
+                Some(near) if self.ans.knows(table, near) => near,
                 _ => {
-                    self.escapes
-                        .push(escape_code(0, self.lowest[usize::from(phase)]));
-                    self.escape_words.push(symbol);
+                    let lowest = self.lowest[usize::from(table)];
+                    let far = near.unwrap_or(if sign { SIGN_BIT } else { 0 });
+                    self.escapes.push(escape_code(far, lowest));
+                    if near.is_none() {
+                        self.escape_words.push((field & !SIGN) >> split.raw_bits);
+                    }
                     0
                 }
             };
@@ -203,13 +230,16 @@ impl Encoder {
         let count = self.parts.ids.len();
         let carried = Carried::new(split, count);
         let (low, packed, payload) = carried.lend(&self.parts);
-        let (words, states) = self.ans.encode(&self.parts.ids, &self.phases, &payload);
+        let (words, states) = self.ans.encode(&self.parts.ids, &self.choice, &payload);
         let middle = middle(&self.scales);
         let codes = codes(&self.scales, middle, step_bits);
         let bits = rice_bits(codes.clone());
+        let with_means: Vec<i16> = self.means.iter().flatten().copied().collect();
+        let means = MeanCodes::new(&with_means);
         let rows_len = codes
             .clone()
             .map(|code| rice_length(code, bits))
+            .chain(self.means.iter().flatten().map(|&mean| means.length(mean)))
             .sum::<usize>()
             .div_ceil(8);
         let escape_bits = rice_bits(self.escapes.iter().copied());
@@ -225,14 +255,14 @@ impl Encoder {
                 .to_le_bytes()
         };
         out.extend(split.to_bytes());
-        out.extend([
-            MANTISSA_BITS,
-            step_bits,
-            bits,
-            segments.len().to_le_bytes()[0],
-        ]);
+        out.extend([step_bits, bits, segments.len().to_le_bytes()[0]]);
         out.extend(middle.to_le_bytes());
-        out.extend([escape_bits, 0]);
+        out.push(escape_bits);
+        out.extend(if with_means.is_empty() {
+            [NO_MEANS, 0]
+        } else {
+            means.to_bytes()
+        });
         out.extend(long(rows_len));
         out.extend(long(words.len()));
         out.extend(long(escapes_len));
@@ -246,8 +276,11 @@ impl Encoder {
         let at = out.len();
         out.resize(at + rows_len, 0);
         let mut writer = BitWriter::new(&mut out[at..]);
-        for code in codes {
+        for (code, mean) in codes.zip(&self.means) {
             put_rice(code, bits, &mut writer);
+            if let Some(mean) = *mean {
+                means.put(mean, &mut writer);
+            }
         }
         writer.finish();
         put_states(&states, out);
@@ -272,6 +305,7 @@ struct Coded<'a> {
     rice_bits: u8,
     escape_bits: u8,
     middle: i16,
+    means: Option<MeanCodes>,
     segments: &'a [u8],
     rows: &'a [u8],
     states: States,
@@ -292,28 +326,28 @@ impl<'a> Coded<'a> {
             b,
             c,
             d,
-            mantissa_bits,
             step_bits,
             rice_bits,
             segments,
             e,
             f,
             escape_bits,
-            0,
+            means_bits,
+            means_middle,
             ..,
-        ] = *header
-        else {
-            return Err(malformed());
-        };
+        ] = *header;
         let split = Split::parse([a, b, c, d], 16)?;
         let long = |at: usize| {
             u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
                 as usize
         };
-        // The rotation brings the sign below the symbol, and what is joined relies on it.
-        if split.rotate != 1
-            || split.raw_bits == 0
-            || mantissa_bits != MANTISSA_BITS
+        let means = match [means_bits, means_middle] {
+            [NO_MEANS, 0] => None,
+            means => Some(MeanCodes::parse(means).ok_or_else(malformed)?),
+        };
+        // What is joined relies on where the sign and the symbol are.
+        if split.rotate != 0
+            || ![5, 8].map(raw_bits).contains(&split.raw_bits)
             || step_bits > 8
             || rice_bits > 15
             || escape_bits > 15
@@ -339,6 +373,7 @@ impl<'a> Coded<'a> {
             rice_bits,
             escape_bits,
             middle: i16::from_le_bytes([e, f]),
+            means,
             segments,
             rows,
             states,
@@ -373,12 +408,12 @@ fn malformed() -> Error {
     Error::corrupt("a plane coded with scales is malformed")
 }
 
-/// Column scales of a profile.
+/// Columns of a profile.
 #[derive(Debug, Default)]
-struct Columns {
+struct Kept {
     /// Profiles and number.
     of: Option<(u64, u32)>,
-    scales: Vec<i16>,
+    columns: Columns,
 }
 
 /// Decodes planes; holds tables and buffers between calls.
@@ -386,10 +421,11 @@ pub(in crate::codec) struct Decoder {
     simd: Simd,
     tables: EachTables,
     tables_of: Option<u64>,
-    lowest: [u8; PHASES],
-    columns: [Columns; KEPT_COLUMNS],
-    next_columns: usize,
-    phases: Vec<u8>,
+    /// For each table the symbol below which there are none with a frequency.
+    lowest: Vec<u8>,
+    kept: [Kept; KEPT_COLUMNS],
+    next_kept: usize,
+    choice: Vec<u8>,
     bases: Vec<u16>,
     ids: Vec<u8>,
     no_ids: Vec<u8>,
@@ -404,10 +440,10 @@ impl Decoder {
             simd,
             tables: EachTables::default(),
             tables_of: None,
-            lowest: [0; PHASES],
-            columns: Default::default(),
-            next_columns: 0,
-            phases: Vec::new(),
+            lowest: Vec::new(),
+            kept: Default::default(),
+            next_kept: 0,
+            choice: Vec::new(),
             bases: Vec::new(),
             ids: Vec::new(),
             no_ids: Vec::new(),
@@ -433,7 +469,7 @@ impl Decoder {
             self.tables_of = None;
             let frequencies = take_tables(profiles.tables()?)?;
             self.tables.prepare(&frequencies);
-            self.lowest = lowest_ids(&frequencies);
+            self.lowest = lowest_symbols(&frequencies);
             self.tables_of = Some(profiles.id());
         }
         self.find_places(&coded, profiles, count)?;
@@ -476,7 +512,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Phases and bases of all elements, and some behind them so that groups are whole.
+    /// Tables and bases of all elements, and some behind them so that groups are whole.
     fn find_places(
         &mut self,
         coded: &Coded<'_>,
@@ -484,8 +520,8 @@ impl Decoder {
         count: usize,
     ) -> Result<()> {
         let whole = count.next_multiple_of(LANES);
-        if self.phases.len() < whole {
-            self.phases.resize(whole, 0);
+        if self.choice.len() < whole {
+            self.choice.resize(whole, 0);
             self.bases.resize(whole, 0);
         }
         let mut rows = BitReader::new(coded.rows);
@@ -495,26 +531,41 @@ impl Decoder {
             if elements == 0 || elements > count - at {
                 return Err(malformed());
             }
-            let columns = match segment.profile {
+            let kept = match segment.profile {
                 Some(number) => Some(self.load_columns(profiles, number)?),
                 None => None,
             };
-            let scales = columns.map(|kept| &self.columns[kept].scales);
-            if let Some(scales) = scales
-                && (scales.len() != segment.columns as usize
-                    || segment.first_column >= segment.columns)
-            {
-                return Err(malformed());
+            let columns = kept.map(|kept| &self.kept[kept].columns);
+            let mut means = None;
+            if let Some(columns) = columns {
+                if columns.scales.len() != segment.columns as usize
+                    || segment.first_column >= segment.columns
+                {
+                    return Err(malformed());
+                }
+                if !columns.means.is_empty() {
+                    if self.lowest.len() < tables(BINS) {
+                        return Err(malformed());
+                    }
+                    means = Some(coded.means.ok_or_else(malformed)?);
+                }
             }
             let mut column = segment.first_column as usize;
             for len in segment.rows() {
                 let code = take_rice(&mut rows, coded.rice_bits).ok_or_else(malformed)?;
                 let run = at..at + len;
+                let mean = match means {
+                    Some(means) => means.take(&mut rows).ok_or_else(malformed)?,
+                    None => NONE,
+                };
                 fill(
-                    scale(code, coded.middle, coded.step_bits),
-                    scales.map(|scales| &scales[column..column + len]),
-                    coded.split.base,
-                    &mut self.phases[run.clone()],
+                    Row {
+                        scale: scale(code, coded.middle, coded.step_bits),
+                        mean,
+                    },
+                    columns.map(|columns| (columns, column)),
+                    (coded.split.base, coded.split.raw_bits),
+                    &mut self.choice[run.clone()],
                     &mut self.bases[run],
                 );
                 at += len;
@@ -524,23 +575,23 @@ impl Decoder {
         if at != count || rows.taken_bytes() != coded.rows.len() {
             return Err(malformed());
         }
-        self.phases[count..whole].fill(0);
+        self.choice[count..whole].fill(0);
         Ok(())
     }
 
     /// Which of the kept columns are those of a profile.
     fn load_columns(&mut self, profiles: Profiles<'_>, number: u32) -> Result<usize> {
         let of = Some((profiles.id(), number));
-        if let Some(kept) = self.columns.iter().position(|columns| columns.of == of) {
+        if let Some(kept) = self.kept.iter().position(|kept| kept.of == of) {
             return Ok(kept);
         }
-        let kept = self.next_columns;
-        let columns = &mut self.columns[kept];
-        columns.of = None;
-        take_columns(profiles.record(number)?, &mut columns.scales)?;
-        columns.of = of;
-        self.next_columns = (kept + 1) % KEPT_COLUMNS;
-        Ok(kept)
+        let place = self.next_kept;
+        let kept = &mut self.kept[place];
+        kept.of = None;
+        take_columns(profiles.record(number)?, &mut kept.columns)?;
+        kept.of = of;
+        self.next_kept = (place + 1) % KEPT_COLUMNS;
+        Ok(place)
     }
 
     /// Decodes the ids of elements `done .. done + len` to the start of `self.ids`, escapes resolved.
@@ -560,7 +611,7 @@ impl Decoder {
         }
         self.tables.decode(
             self.simd,
-            &self.phases[done..done + whole],
+            &self.choice[done..done + whole],
             states,
             coded.from_words,
             at,
@@ -573,11 +624,11 @@ impl Decoder {
                 continue;
             }
             for (i, id) in ids.iter_mut().enumerate().filter(|(_, id)| **id == 0) {
-                let phase = self.phases[done + 32 * first + i];
+                let table = self.choice[done + 32 * first + i];
                 *id = take_rice(&mut escapes.ids, coded.escape_bits)
-                    .and_then(|code| escaped_id(code, self.lowest[usize::from(phase)]))
+                    .and_then(|code| escaped_id(code, self.lowest[usize::from(table)]))
                     .ok_or_else(malformed)?;
-                if *id == 0 {
+                if *id & SYMBOL_MASK == 0 {
                     let symbol = escapes.words.next().ok_or_else(malformed)?;
                     self.whole
                         .push((32 * first + i, u16::from_le_bytes(*symbol)));
@@ -590,24 +641,21 @@ impl Decoder {
     /// Joins ids and raw bits of elements `done .. done + len`.
     fn join(&self, split: Split, done: usize, len: usize, raw: Raw<'_>, fields: &mut [u8]) {
         let fields = &mut fields[2 * done..2 * (done + len)];
-        // Raw bits by themselves, as id 0 is symbol 0; then the symbols, which lie above them: the
-        // rotation moves them down by one bit.
+        // Raw bits by themselves, as id 0 is symbol 0; then symbols and signs above them.
         join(split, self.simd, &self.no_ids[..len], raw, fields);
-        let shift = split.raw_bits - 1;
+        let raw_bits = split.raw_bits;
         let fields = fields.as_chunks_mut::<2>().0;
-        let symbols = self.ids[..len].iter().zip(&self.bases[done..done + len]);
-        for (field, (&id, &base)) in fields.iter_mut().zip(symbols) {
-            let symbol = base.wrapping_add(id.into());
+        let places = self.ids[..len].iter().zip(&self.bases[done..done + len]);
+        for (field, (&id, &base)) in fields.iter_mut().zip(places) {
+            let symbol = base.wrapping_add(u16::from(id & SYMBOL_MASK) << raw_bits);
             // A symbol too large for its bits would reach the sign.
-            let bits = (symbol << shift) & 0x7FFF;
+            let bits = symbol & !SIGN | (base ^ u16::from(id) << 8) & SIGN;
             *field = (u16::from_le_bytes(*field) | bits).to_le_bytes();
         }
         for &(place, symbol) in &self.whole {
-            let base = self.bases[done + place];
             let field = u16::from_le_bytes(fields[place]);
-            let unwanted = (base << shift) & 0x7FFF;
-            let bits = (symbol << shift) & 0x7FFF;
-            fields[place] = (field & !unwanted | bits).to_le_bytes();
+            let kept = field & (SIGN | ((1 << raw_bits) - 1));
+            fields[place] = (kept | (symbol << raw_bits) & !SIGN).to_le_bytes();
         }
     }
 }
@@ -618,20 +666,28 @@ struct Escapes<'a> {
     words: std::slice::Iter<'a, [u8; 2]>,
 }
 
-/// For each phase the lowest id that has a frequency, but for the escape.
-fn lowest_ids(frequencies: &PhaseFrequencies) -> [u8; PHASES] {
-    frequencies.map(|frequencies| {
-        (1..=MAX_ID)
-            .find(|&id| frequencies[usize::from(id)] > 0)
+/// For each table the lowest symbol that has a frequency, but for the escape.
+fn lowest_symbols(frequencies: &[Frequencies]) -> Vec<u8> {
+    let lowest = |frequencies: &Frequencies| {
+        (1..=SYMBOL_MASK)
+            .find(|&id| {
+                frequencies[usize::from(id)] > 0 || frequencies[usize::from(id | SIGN_BIT)] > 0
+            })
             .unwrap_or(0)
-    })
+    };
+    frequencies.iter().map(lowest).collect()
 }
 
-/// Most escapes are numbers much smaller than expected, and the farther the rarer.
+/// Most escapes are numbers much smaller than expected, and the farther the rarer: symbols are
+/// counted downwards from below the lowest one, and those above it follow behind zero.
 fn escape_code(id: u8, lowest: u8) -> u32 {
-    zigzag(i32::from(lowest) - i32::from(id))
+    let below = lowest.wrapping_sub(1).wrapping_sub(id) & SYMBOL_MASK;
+    u32::from(below) << 1 | u32::from(id & SIGN_BIT != 0)
 }
 
 fn escaped_id(code: u32, lowest: u8) -> Option<u8> {
-    u8::try_from(i32::from(lowest).checked_sub(unzigzag(code))?).ok()
+    let below = u8::try_from(code >> 1).ok()?;
+    let sign = if code & 1 == 1 { SIGN_BIT } else { 0 };
+    let symbol = lowest.wrapping_sub(1).wrapping_sub(below) & SYMBOL_MASK;
+    (below <= SYMBOL_MASK).then_some(symbol | sign)
 }

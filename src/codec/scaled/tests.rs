@@ -16,9 +16,12 @@ use crate::simd::Simd;
 
 const COLUMNS: [usize; 2] = [48, 130];
 const ROWS: usize = 64;
+/// Means that are worth it, in scales.
+const MEAN: f64 = 4.0;
 
-/// Weights of a matrix whose rows and columns differ in scale, as the highest 16 bits of floats.
-fn matrix(columns: usize, seed: u32, exponent_bits: u8) -> Vec<u16> {
+/// Weights of a matrix whose rows and columns differ in scale and have means up to so many scales,
+/// as the highest 16 bits of floats.
+fn matrix(columns: usize, most_mean: f64, seed: u32, exponent_bits: u8) -> Vec<u16> {
     let mut state = seed;
     let mut uniform = move || {
         state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
@@ -28,7 +31,8 @@ fn matrix(columns: usize, seed: u32, exponent_bits: u8) -> Vec<u16> {
         .map(|i| {
             let (row, column) = (i / columns, i % columns);
             let scale = 1.2f64.powi((row % 7) as i32 - (column % 11) as i32) * 0.02;
-            let value = (uniform() + uniform() + uniform()) * scale;
+            let mean = most_mean * (row as f64).sin() * (1.3 * column as f64).sin();
+            let value = (2.0 * (uniform() + uniform() + uniform()) + mean) * scale;
             // A few zeros and numbers far from all others.
             let value = match i % 997 {
                 0 => 0.0,
@@ -55,9 +59,12 @@ fn bytes(fields: &[u16]) -> Vec<u8> {
         .collect()
 }
 
-/// A model of two matrices, its profiles, and the matrices.
-fn model(exponent_bits: u8) -> (Encoder, Vec<u8>, [Vec<u16>; 2]) {
-    let matrices = COLUMNS.map(|columns| matrix(columns, 7, exponent_bits));
+/// A model of two matrices, of which the second may have means, its profiles, and the matrices.
+fn model(exponent_bits: u8, most_mean: f64) -> (Encoder, Vec<u8>, [Vec<u16>; 2]) {
+    let matrices = [
+        matrix(COLUMNS[0], 0.0, 7, exponent_bits),
+        matrix(COLUMNS[1], most_mean, 7, exponent_bits),
+    ];
     let mut builder = ModelBuilder::default();
     let mut fitter = Fitter::default();
     for (number, (fields, columns)) in matrices.iter().zip(COLUMNS).enumerate() {
@@ -86,11 +93,11 @@ fn segment(profile: Option<usize>, first: usize, elements: usize) -> Segment {
 proptest! {
     #[test]
     fn blocks_of_several_matrices_come_back(
-        wide: bool, skip in 0usize..500, take in 1usize..6000, between in 0usize..3000,
+        wide: bool, has_means: bool, skip in 0usize..500, take in 1usize..6000, between in 0usize..3000,
         flips in prop::collection::vec(any::<prop::sample::Index>(), 4),
     ) {
         let exponent_bits = if wide { 8 } else { 5 };
-        let (mut encoder, profiles, [first, second]) = model(exponent_bits);
+        let (mut encoder, profiles, [first, second]) = model(exponent_bits, if has_means { MEAN } else { 0.0 });
         let first = &first[skip..];
         let second = &second[..take];
         let noise: Vec<u16> = (0..between).map(|i| (i as u16).wrapping_mul(40_503)).collect();
@@ -125,10 +132,10 @@ proptest! {
     fn damaged_profiles_and_headers_never_panic(
         head in any::<prop::sample::Index>(), with: u8, at in any::<prop::sample::Index>(),
     ) {
-        let (mut encoder, profiles, [first, _]) = model(8);
-        let plane = bytes(&first);
+        let (mut encoder, profiles, [_, second]) = model(8, MEAN);
+        let plane = bytes(&second);
         let mut coded = Vec::new();
-        let segments = [segment(Some(0), 0, first.len())];
+        let segments = [segment(Some(1), 0, second.len())];
         prop_assert!(encoder.encode(&plane, 8, &segments, &mut coded));
         let mut back = vec![0; plane.len()];
         let mut spoiled = profiles.clone();
@@ -141,7 +148,7 @@ proptest! {
 
 #[test]
 fn scales_make_matrices_smaller() {
-    let (mut encoder, _, [first, _]) = model(8);
+    let (mut encoder, _, [first, _]) = model(8, 0.0);
     let plane = bytes(&first);
     let mut coded = Vec::new();
     let segments = [segment(Some(0), 0, first.len())];
@@ -149,4 +156,46 @@ fn scales_make_matrices_smaller() {
     assert!(coded.len() < plane.len() * 11 / 16 + 600, "{}", coded.len());
     assert!(!encoder.encode(&plane, 8, &[], &mut coded));
     assert!(!encoder.encode(&plane, 8, &[segment(None, 0, first.len())], &mut coded));
+}
+
+#[test]
+fn means_make_matrices_smaller() {
+    let (_, _, [_, second]) = model(8, MEAN);
+    let plane = bytes(&second);
+    let segments = [segment(Some(1), 0, second.len())];
+    // With the model of other values, columns have no means.
+    let lengths = [0.0, MEAN].map(|most_mean| {
+        let (mut encoder, profiles, _) = model(8, most_mean);
+        let mut coded = Vec::new();
+        assert!(encoder.encode(&plane, 8, &segments, &mut coded));
+        let mut back = vec![0; plane.len()];
+        Decoder::new(Simd::detect())
+            .decode_into(&coded, Profiles::of(&profiles), &mut back)
+            .unwrap();
+        assert_eq!(back, plane);
+        coded.len()
+    });
+    assert!(lengths[1] < lengths[0] * 19 / 20, "{lengths:?}");
+}
+
+#[test]
+fn means_without_tables_for_them_are_damage() {
+    let (mut encoder, with_means, [_, second]) = model(8, MEAN);
+    let (_, without, _) = model(8, 0.0);
+    let tables = Profiles::of(&without).tables().unwrap();
+    let with_means = Profiles::of(&with_means);
+    let records = [0, 1].map(|number| with_means.record(number).unwrap().to_vec());
+    let mixed = Profiles::encode(tables, &records);
+    let plane = bytes(&second);
+    let mut coded = Vec::new();
+    let segments = [segment(Some(1), 0, second.len())];
+    assert!(encoder.encode(&plane, 8, &segments, &mut coded));
+    let mut back = vec![0; plane.len()];
+    let mut decoder = Decoder::new(Simd::detect());
+    assert!(decoder.decode_into(&coded, with_means, &mut back).is_ok());
+    assert!(
+        decoder
+            .decode_into(&coded, Profiles::of(&mixed), &mut back)
+            .is_err()
+    );
 }

@@ -12,9 +12,6 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use support::{model, noise, ok, run, safetensors, weightfs, weights, with_header};
 
-/// SHA-256 of what the golden archive holds.
-const GOLDEN_SHA256: &str = "588f237cbc9ba53c89a3a8b518da81eba1a1981015d4bd7ca957331d2a5fc0f1";
-
 struct Dir(tempfile::TempDir);
 
 impl Dir {
@@ -704,31 +701,49 @@ fn packing_twice_gives_the_same_archive_whatever_the_threads() {
 }
 
 #[test]
-fn the_golden_archive_of_format_1_reads_for_ever() {
-    // Written by the first version of format 1; see docs/FORMAT.md. Never write it anew.
-    let golden = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/golden/v1.safetensors.wfz"
+fn the_golden_archives_of_format_1_read_for_ever() {
+    // See docs/FORMAT.md. Never write them anew.
+    golden(
+        "v1",
+        "588f237cbc9ba53c89a3a8b518da81eba1a1981015d4bd7ca957331d2a5fc0f1",
+        &["constant", "raw", "zstd"],
     );
-    ok(["verify", golden]);
-    let found = json(&ok(["inspect", golden, "--json"]));
-    assert_eq!(found["sha256"], GOLDEN_SHA256);
-    let codecs: std::collections::BTreeSet<_> = found["planes"]
+    golden(
+        "v1-codecs",
+        "e33ac187fb795e3f65e46ea2e39e4f920510244d49c2027b636c9f49a0d2371a",
+        &["ans", "huffman", "scaled", "trimmed", "zstd"],
+    );
+}
+
+/// Reads a golden archive; the sum is of what it holds.
+fn golden(name: &str, sha256: &str, codecs: &[&str]) {
+    let golden = format!(
+        "{}/tests/golden/{name}.safetensors.wfz",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    ok(["verify", &golden]);
+    let found = json(&ok(["inspect", &golden, "--json"]));
+    assert_eq!(found["sha256"], sha256);
+    let used: std::collections::BTreeSet<_> = found["planes"]
         .as_array()
         .unwrap()
         .iter()
         .map(|plane| plane["codec"].as_str().unwrap())
         .collect();
-    assert_eq!(
-        codecs.into_iter().collect::<Vec<_>>(),
-        ["constant", "raw", "zstd"]
-    );
+    assert_eq!(used.into_iter().collect::<Vec<_>>(), codecs);
     let dir = Dir::new();
     let out = dir.path("out");
-    ok(["unpack", golden, "-o", &out]);
-    let sum = std::process::Command::new("sha256sum")
-        .arg(&out)
-        .output()
-        .unwrap();
-    assert!(String::from_utf8_lossy(&sum.stdout).starts_with(GOLDEN_SHA256));
+    for simd in ["portable", "avx2", "avx512"] {
+        let unpacked = std::process::Command::new(env!("CARGO_BIN_EXE_weightfs"))
+            .args(["unpack", &golden, "-o", &out, "--force"])
+            .env("WEIGHTFS_SIMD", simd)
+            .status()
+            .unwrap();
+        assert!(unpacked.success(), "{simd}");
+        let sum = std::process::Command::new("sha256sum")
+            .arg(&out)
+            .output()
+            .unwrap();
+        assert!(String::from_utf8_lossy(&sum.stdout).starts_with(sha256));
+    }
 }

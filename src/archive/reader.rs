@@ -12,10 +12,6 @@ use crate::format::{
 };
 use crate::io::{Bytes, MappedFile};
 
-/// How far ahead of the block in work a job reads from the disk: enough for it to be busy all the
-/// time, and little beside the memory that a job takes anyway.
-const READ_AHEAD_BYTES: u64 = 8 << 20;
-
 /// An open archive. All methods may be called from many threads at once.
 #[derive(Debug)]
 pub struct ArchiveReader {
@@ -144,18 +140,9 @@ impl ArchiveReader {
         })
     }
 
-    /// For those who go through all blocks: begins to read what is stored behind a block, up to
-    /// `READ_AHEAD_BYTES`. `begun` is where this has come to, 0 at first.
-    pub fn read_ahead(&self, block: u64, begun: &mut u64) {
-        let Ok(entry) = self.find_entry(block) else {
-            return;
-        };
-        let wanted = entry.offset.saturating_add(READ_AHEAD_BYTES);
-        // Half of it at a time, as each call costs something.
-        if wanted.saturating_sub(*begun) >= READ_AHEAD_BYTES / 2 {
-            self.bytes.read_ahead(entry.offset.max(*begun)..wanted);
-            *begun = wanted;
-        }
+    /// For those who go through all blocks in order, once.
+    pub fn expect_sequential(&self) {
+        self.bytes.expect_sequential();
     }
 
     /// How a block was taken apart.
@@ -263,7 +250,6 @@ impl ArchiveReader {
         let read = || {
             let entry = self.find_entry(block)?;
             let range = entry.offset..entry.offset.saturating_add(entry.stored_len.into());
-            self.bytes.populate(range.clone());
             let stored = self.bytes.slice(range.clone());
             let result = stored.map(|stored| read(&entry, stored));
             self.bytes.release(range);

@@ -25,14 +25,10 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
-use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
+use memmap2::{Advice, Mmap, MmapOptions, UncheckedAdvice};
 
 /// What the kernel maps around a fault, unless its default was changed.
 const FAULT_WINDOW_BYTES: usize = 64 * 1024;
-
-/// The smallest page there is. Where pages are larger, hints for ranges that do not start at one are
-/// refused, and nothing is lost but the hint.
-const PAGE_BYTES: usize = 4096;
 
 /// A file mapped for reading.
 ///
@@ -71,33 +67,13 @@ impl MappedFile {
         self.map.as_ref().map_or(&[], |registered| &registered.map)
     }
 
-    /// Asks the system to begin reading a range from the disk.
-    pub fn read_ahead(&self, range: Range<usize>) {
-        self.advise(libc::MADV_WILLNEED, range);
-    }
-
-    /// Maps the pages of a range at once instead of one fault after the other, reading what is not
-    /// in memory.
-    pub fn populate(&self, range: Range<usize>) {
-        self.advise(libc::MADV_POPULATE_READ, range);
-    }
-
-    /// A hint: where the system does not know it, or there is nothing at that place any more, reading
-    /// goes on without.
-    fn advise(&self, advice: libc::c_int, range: Range<usize>) {
-        let Some(registered) = &self.map else { return };
-        let map = &registered.map;
-        let start = range.start.min(map.len()) / PAGE_BYTES * PAGE_BYTES;
-        let end = range.end.min(map.len());
-        if start < end {
-            // SAFETY: the range lies in our own map, and both advices leave its contents alone.
-            let _ = unsafe {
-                libc::madvise(
-                    map.as_ptr().add(start).cast_mut().cast(),
-                    end - start,
-                    advice,
-                )
-            };
+    /// Tells the system that the file is read from its start to its end: it reads ahead of faults,
+    /// in large pieces. (Asking for ranges by `MADV_WILLNEED` would fill the page cache with single
+    /// pages, which take four times as long to map.)
+    pub fn expect_sequential(&self) {
+        if let Some(registered) = &self.map {
+            // Only a wish: speed is all that depends on it.
+            let _ = registered.map.advise(Advice::Sequential);
         }
     }
 

@@ -40,21 +40,10 @@ impl Bytes {
         self.as_slice().get(start..end)
     }
 
-    /// Asks for a range that will be read soon to be brought into memory.
-    pub fn read_ahead(&self, range: Range<u64>) {
-        if let Self::Mapped(file) = self
-            && let (Ok(start), Ok(end)) = (range.start.try_into(), range.end.try_into())
-        {
-            file.read_ahead(start..end);
-        }
-    }
-
-    /// Prepares a range that is read right now.
-    pub fn populate(&self, range: Range<u64>) {
-        if let Self::Mapped(file) = self
-            && let (Ok(start), Ok(end)) = (range.start.try_into(), range.end.try_into())
-        {
-            file.populate(start..end);
+    /// Tells that all is read once, from the start to the end.
+    pub fn expect_sequential(&self) {
+        if let Self::Mapped(file) = self {
+            file.expect_sequential();
         }
     }
 

@@ -48,7 +48,8 @@ pub(super) fn for_each_block<T: Default + Send>(
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    let (mut next, mut read_ahead) = (0, 0);
+    reader.expect_sequential();
+    let mut next = 0;
     pipeline::run(
         workers,
         monitor.cancel,
@@ -59,7 +60,6 @@ pub(super) fn for_each_block<T: Default + Send>(
             worker.decoded.resize(span.buffer_bytes(), 0);
             worker.span = span;
             worker.block = next;
-            reader.read_ahead(next, &mut read_ahead);
             next += 1;
             Ok(true)
         },

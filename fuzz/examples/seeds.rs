@@ -1,0 +1,114 @@
+//! Writes inputs to start from: sound planes, blocks and archives, as the targets read them.
+//!
+//! `cargo run --no-default-features --example seeds -- DIRECTORY` makes a directory for each target.
+
+use std::fs;
+use std::path::Path;
+
+use weightfs::block::BlockEncoder;
+use weightfs::codec::{Content, Encoder, PlaneShape};
+use weightfs::format::ElementType;
+use weightfs_fuzz::{ARCHIVES, AS_IT_IS, Input, LEVELS, MODELS, block_input, plane_input, weights};
+
+/// Elements of the planes and blocks.
+const COUNTS: [u16; 3] = [40, 300, 1500];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let to = std::env::args_os().nth(1).ok_or("no directory named")?;
+    let to = Path::new(&to);
+    write(&to.join("plane"), &planes()?)?;
+    write(&to.join("block"), &blocks()?)?;
+    let archives = ARCHIVES.iter().filter(|archive| archive.len() < 1 << 16);
+    let as_they_are = archives.map(|archive| [&[AS_IT_IS][..], archive].concat());
+    let edited = (1..=255u8).map(|how| vec![how]);
+    write(
+        &to.join("archive"),
+        &as_they_are.chain(edited).collect::<Vec<_>>(),
+    )?;
+    write(&to.join("round_trip"), &round_trips())?;
+    Ok(())
+}
+
+fn write(to: &Path, inputs: &[Vec<u8>]) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for (number, input) in inputs.iter().enumerate() {
+        fs::write(to.join(format!("seed-{number:03}")), input)?;
+    }
+    println!("{}: {} inputs", to.display(), inputs.len());
+    Ok(())
+}
+
+fn planes() -> weightfs::Result<Vec<Vec<u8>>> {
+    use ElementType::{Bf16, F8E4M3, F16, U8, U16};
+    let mut inputs = Vec::new();
+    for (element, model) in [(U8, 0), (U16, 0), (F8E4M3, 0), (Bf16, 1), (F16, 2)] {
+        let shared = usize::checked_sub(model, 1).map(|model| &MODELS[model]);
+        for kind in [0, 2, 4, 5, 6, 0x52, 0xA0] {
+            for (count, level) in COUNTS.iter().flat_map(|&count| LEVELS.map(|l| (count, l))) {
+                let bytes = weights(element, count.into(), 130, kind, 7);
+                let width = element.bytes() * 8;
+                let shape = PlaneShape {
+                    width,
+                    count: count.into(),
+                };
+                let top = element
+                    .exponent_bits()
+                    .map(|exponent_bits| Content::FloatTop { exponent_bits });
+                for content in [top.unwrap_or(Content::Any), Content::Mantissa] {
+                    let segments = shared
+                        .map(|shared| shared.segments(&mut Input::new(&[0, 2, 1]), count.into()));
+                    let mut encoder =
+                        Encoder::new(level, shared.map(|shared| shared.model.clone()))?;
+                    let mut coded = Vec::new();
+                    let codec = encoder.encode(
+                        &bytes,
+                        shape,
+                        content,
+                        &segments.unwrap_or_default(),
+                        &mut coded,
+                    )?;
+                    let [model, ..] = model.to_le_bytes();
+                    inputs.push(plane_input(codec, width, count, model, &coded));
+                }
+            }
+        }
+    }
+    inputs.sort();
+    inputs.dedup();
+    Ok(inputs)
+}
+
+fn blocks() -> weightfs::Result<Vec<Vec<u8>>> {
+    let mut inputs = Vec::new();
+    for &element in ElementType::ALL {
+        for (count, level) in COUNTS.iter().flat_map(|&count| LEVELS.map(|l| (count, l))) {
+            for kind in [0, 2, 4] {
+                let bytes = weights(element, count.into(), 130, kind, 7);
+                let mut stored = Vec::new();
+                BlockEncoder::new(level)?.encode(&bytes, element, &[], &mut stored)?;
+                inputs.extend(
+                    u16::try_from(bytes.len())
+                        .ok()
+                        .map(|len| block_input(len, 0, &stored)),
+                );
+            }
+        }
+    }
+    inputs.sort();
+    inputs.dedup();
+    Ok(inputs)
+}
+
+/// Decisions: how, level, element, kind, columns, length.
+fn round_trips() -> Vec<Vec<u8>> {
+    let mut inputs = Vec::new();
+    for element in 0..17 {
+        for level in 0..3 {
+            for how in [0, 2] {
+                inputs.push(vec![how, level, element, 0, 100, 3, 0, 16, 1, 2, 3, 4, 0]);
+            }
+            inputs.push([&[13, level, element, 7][..], &[0x3C, 0x80, 0x3D].repeat(40)].concat());
+        }
+    }
+    inputs
+}

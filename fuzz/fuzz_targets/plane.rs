@@ -1,0 +1,160 @@
+//! Decodes planes: damaged ones fail or give some bytes, on every instruction set the same.
+#![no_main]
+
+use std::cell::RefCell;
+
+use libfuzzer_sys::fuzz_target;
+use weightfs::codec::{Content, Decoder, Encoder, PlaneShape};
+use weightfs::format::{CodecId, Profiles};
+use weightfs::plane::plane_bytes;
+use weightfs::simd::Simd;
+use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, MODELS, decoders, weights};
+
+/// A coded plane, sound or not.
+struct Case {
+    codec: CodecId,
+    shape: PlaneShape,
+    coded: Vec<u8>,
+    profiles: Vec<u8>,
+    /// What it must decode to, if it is sound.
+    plane: Option<Vec<u8>>,
+}
+
+thread_local! {
+    static DECODERS: RefCell<Vec<(&'static str, Decoder)>> = RefCell::new(decoders());
+    static ENCODERS: RefCell<Vec<Encoder>> = RefCell::new(encoders());
+}
+
+/// For each model, and for none, one a level.
+fn encoders() -> Vec<Encoder> {
+    let models = MODELS.iter().map(|model| Some(model.model.clone()));
+    std::iter::once(None)
+        .chain(models)
+        .flat_map(|model| LEVELS.map(|level| Encoder::new(level, model.clone()).expect("memory")))
+        .collect()
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut input = Input::new(bytes);
+    let case = if input.byte() == AS_IT_IS {
+        as_it_is(&mut input)
+    } else {
+        edited(&mut input)
+    };
+    check(&case);
+});
+
+fn as_it_is(input: &mut Input<'_>) -> Case {
+    let codec = input.one_of(&CodecId::ALL);
+    let width = input.byte() % 64 + 1;
+    let count = usize::from(input.short());
+    let model = usize::from(input.byte());
+    Case {
+        codec,
+        shape: PlaneShape { width, count },
+        profiles: profiles(model),
+        coded: input.rest().to_vec(),
+        plane: None,
+    }
+}
+
+fn profiles(model: usize) -> Vec<u8> {
+    let model = model.checked_sub(1).and_then(|model| MODELS.get(model));
+    model.map_or(Vec::new(), |model| model.profiles.clone())
+}
+
+fn edited(input: &mut Input<'_>) -> Case {
+    use weightfs::format::ElementType as E;
+    let elements = [E::Bf16, E::F16, E::F8E4M3, E::F8E5M2, E::U8, E::U16, E::F32];
+    let element = input.one_of(&elements);
+    let model = input.up_to(MODELS.len());
+    let level = input.up_to(LEVELS.len() - 1);
+    let kind = input.byte();
+    let count = match input.byte() % 4 {
+        0 => usize::from(input.byte()),
+        // Longer than decoders work on at once.
+        1 => 16_000 + usize::from(input.short() % 17_000),
+        _ => usize::from(input.short() % 8192),
+    };
+    let columns = [48, 130, 600][usize::from(kind % 3)];
+    let bytes = weights(element, count, columns, kind, input.long());
+    let width = if element.bytes() == 1 { 8 } else { 16 };
+    // Of F32 the low half, which is what planes of mantissas are.
+    let plane = if element == E::F32 {
+        bytes.chunks_exact(4).flat_map(|b| [b[0], b[1]]).collect()
+    } else {
+        bytes
+    };
+    let content = match (element.exponent_bits(), input.byte() % 8) {
+        (_, 0) => Content::Any,
+        (_, 1) | (Some(_), _) if element == E::F32 => Content::Mantissa,
+        (Some(exponent_bits), _) => Content::FloatTop { exponent_bits },
+        (None, _) => Content::Any,
+    };
+    let shape = PlaneShape { width, count };
+    let segments = match model.checked_sub(1) {
+        Some(model) if width == 16 => MODELS[model].segments(input, count),
+        _ => Vec::new(),
+    };
+    let mut coded = Vec::new();
+    let codec = ENCODERS.with_borrow_mut(|encoders| {
+        encoders[model * LEVELS.len() + level]
+            .encode(&plane, shape, content, &segments, &mut coded)
+            .expect("memory")
+    });
+    assert!(coded.len() <= plane.len(), "longer than raw");
+    let mut profiles = profiles(model);
+    let mut shape = shape;
+    let mut sound = true;
+    if input.once_in(8) {
+        shape.count = usize::from(input.short());
+        sound = false;
+    }
+    if input.once_in(8) {
+        let mut edits = [0; 7];
+        edits.fill_with(|| input.byte());
+        Input::new(&edits).edit(&mut profiles);
+        sound = false;
+    }
+    let damaged = input.edit(&mut coded);
+    Case {
+        codec,
+        shape,
+        coded,
+        profiles,
+        plane: (sound && !damaged).then_some(plane),
+    }
+}
+
+fn check(case: &Case) {
+    // Allocations of just the length, so that the address sanitizer sees what is read behind them.
+    let coded = case.coded.clone().into_boxed_slice();
+    let profiles = case.profiles.clone().into_boxed_slice();
+    let profiles = Profiles::of(&profiles);
+    let len = plane_bytes(case.shape.count, case.shape.width);
+    let decode = |decoder: &mut Decoder, fill: u8| {
+        let mut plane = vec![fill; len].into_boxed_slice();
+        decoder
+            .decode_into(case.codec, &coded, case.shape, profiles, &mut plane)
+            .map(|()| plane)
+            .map_err(|error| error.to_string())
+    };
+    // One that has not decoded anything yet: what others have decoded must make no difference.
+    let mut fresh = Decoder::with_simd(Simd::PORTABLE).expect("memory");
+    let expected = decode(&mut fresh, 0);
+    DECODERS.with_borrow_mut(|decoders| {
+        for (name, decoder) in decoders {
+            let decoded = decode(decoder, 0xA5);
+            match (&decoded, &expected) {
+                (Ok(plane), Ok(expected)) => {
+                    let at = plane.iter().zip(expected).position(|(a, b)| a != b);
+                    assert_eq!(at, None, "{:?}: {name} differs from portable", case.codec);
+                }
+                _ => assert_eq!(decoded.err(), expected.clone().err(), "{name}"),
+            }
+        }
+    });
+    if let Some(plane) = &case.plane {
+        assert!(expected.as_deref() == Ok(plane), "{:?} lost", case.codec);
+    }
+}

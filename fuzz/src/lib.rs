@@ -1,0 +1,41 @@
+//! What the fuzz targets share: an input that is read as decisions, sound data made from a few of
+//! them, and edits that damage it.
+//!
+//! Whatever the bytes of the input are, they mean something: where they end, they go on as zeros.
+
+mod archives;
+mod input;
+mod sample;
+mod simd;
+
+pub use archives::ARCHIVES;
+pub use input::Input;
+pub use sample::{MODELS, Sample, SharedModel, weights};
+pub use simd::{block_decoders, decoders};
+
+use weightfs::codec::Level;
+use weightfs::format::CodecId;
+
+/// What a target's first byte decides: whether the rest is what is decoded.
+pub const AS_IT_IS: u8 = 0;
+
+/// All levels.
+pub const LEVELS: [Level; 3] = [Level::Fast, Level::Default, Level::Max];
+
+/// What comes before the coded bytes in an input of the target `plane` that is decoded as it is.
+pub fn plane_input(codec: CodecId, width: u8, count: u16, model: u8, coded: &[u8]) -> Vec<u8> {
+    let mut input = vec![AS_IT_IS, codec.code(), width - 1];
+    input.extend(count.to_le_bytes());
+    input.push(model);
+    input.extend(coded);
+    input
+}
+
+/// What comes before the stored bytes in an input of the target `block` that is decoded as it is.
+pub fn block_input(decoded_len: u16, model: u8, stored: &[u8]) -> Vec<u8> {
+    let mut input = vec![AS_IT_IS];
+    input.extend(decoded_len.to_le_bytes());
+    input.push(model);
+    input.extend(stored);
+    input
+}

@@ -20,6 +20,8 @@
 //! Knows nothing of files: what is shared comes and goes as bytes.
 
 mod context;
+mod decode;
+mod encode;
 mod fit;
 mod mean;
 mod plane;
@@ -29,8 +31,9 @@ mod profile;
 mod tests;
 
 pub use context::Segment;
+pub(super) use decode::Decoder;
+pub(super) use encode::Encoder;
 pub use fit::{Fitter, Sample};
-pub(super) use plane::{Decoder, Encoder};
 pub use profile::{Model, ModelBuilder};
 
 /// log2 of the phases of an octave, which are the steps of a scale: with four, an element takes

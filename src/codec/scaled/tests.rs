@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::plane::{Decoder, Encoder};
+use super::{Decoder, Encoder};
 use super::{Fitter, ModelBuilder, Sample, Segment};
 use crate::format::Profiles;
 use crate::simd::Simd;

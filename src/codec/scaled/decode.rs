@@ -1,0 +1,389 @@
+//! Decoding planes with the profiles of their archive. What is stored is described in `plane`.
+
+use super::SYMBOL_MASK;
+use super::context::{Columns, Row, Segment, fill};
+use super::fit::{raw_bits, tables};
+use super::mean::{BINS, NONE, SIGN};
+use super::plane::{HEADER_BYTES, NO_PROFILE, SEGMENT_BYTES, escaped_id, lowest_symbols};
+use super::profile::{MeanCodes, NO_MEANS, scale, take_columns, take_rice, take_tables};
+use crate::codec::ans::{Carried, EachTables, LANES, States, complete_raw, take_states};
+use crate::codec::parts::PartReader;
+use crate::codec::symbol::{Raw, Split, join};
+use crate::error::{Error, Result};
+use crate::format::Profiles;
+use crate::plane::BitReader;
+use crate::simd::{Simd, prefetch};
+
+/// Elements that are decoded and joined at once, so that what belongs to them stays in the first
+/// caches.
+const PIECE: usize = 8192;
+/// Column scales that a decoder keeps.
+const KEPT_COLUMNS: usize = 4;
+
+/// A coded plane, taken apart.
+struct Coded<'a> {
+    split: Split,
+    step_bits: u8,
+    rice_bits: u8,
+    escape_bits: u8,
+    middle: i16,
+    means: Option<MeanCodes>,
+    segments: &'a [u8],
+    rows: &'a [u8],
+    states: States,
+    words: &'a [u8],
+    /// From the words on to the end: kernels may look beyond what they take.
+    from_words: &'a [u8],
+    raw: Raw<'a>,
+    escapes: &'a [u8],
+    escape_words: &'a [u8],
+}
+
+impl<'a> Coded<'a> {
+    fn parse(coded: &'a [u8], count: usize) -> Result<Self> {
+        let mut parts = PartReader::new(coded);
+        let header = parts.take_array::<HEADER_BYTES>()?;
+        let [
+            a,
+            b,
+            c,
+            d,
+            step_bits,
+            rice_bits,
+            segments,
+            e,
+            f,
+            escape_bits,
+            means_bits,
+            means_middle,
+            ..,
+        ] = *header;
+        let split = Split::parse([a, b, c, d], 16)?;
+        let long = |at: usize| {
+            u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+                as usize
+        };
+        let means = match [means_bits, means_middle] {
+            [NO_MEANS, 0] => None,
+            means => Some(MeanCodes::parse(means).ok_or_else(malformed)?),
+        };
+        // What is joined relies on where the sign and the symbol are.
+        if split.rotate != 0
+            || ![5, 8].map(raw_bits).contains(&split.raw_bits)
+            || step_bits > 8
+            || rice_bits > 15
+            || escape_bits > 15
+            || segments == 0
+            || long(16) % 2 != 0
+        {
+            return Err(malformed());
+        }
+        let carried = Carried::new(split, count);
+        let segments = parts.take(usize::from(segments) * SEGMENT_BYTES)?;
+        let rows = parts.take(long(12))?;
+        let states = take_states(&mut parts)?;
+        let from_words = parts.rest();
+        let words = parts.take(long(16))?;
+        let low = parts.take(split.low_bytes(count) - carried.low)?;
+        let packed = parts.take(split.packed_bytes(count) - carried.packed)?;
+        let escapes = parts.take(long(20))?;
+        let escape_words = parts.take(long(24).saturating_mul(2))?;
+        parts.finish()?;
+        Ok(Self {
+            split,
+            step_bits,
+            rice_bits,
+            escape_bits,
+            middle: i16::from_le_bytes([e, f]),
+            means,
+            segments,
+            rows,
+            states,
+            words,
+            from_words,
+            raw: Raw { low, packed },
+            escapes,
+            escape_words,
+        })
+    }
+
+    fn segments(&self) -> impl Iterator<Item = Segment> + use<'a> {
+        self.segments
+            .as_chunks::<SEGMENT_BYTES>()
+            .0
+            .iter()
+            .map(|row| {
+                let field = |at: usize| {
+                    u32::from_le_bytes([row[at], row[at + 1], row[at + 2], row[at + 3]])
+                };
+                Segment {
+                    profile: Some(field(0)).filter(|&number| number != NO_PROFILE),
+                    columns: field(4),
+                    first_column: field(8),
+                    elements: field(12),
+                }
+            })
+    }
+}
+
+fn malformed() -> Error {
+    Error::corrupt("a plane coded with scales is malformed")
+}
+
+/// Columns of a profile.
+#[derive(Debug, Default)]
+struct Kept {
+    /// Profiles and number.
+    of: Option<(u64, u32)>,
+    columns: Columns,
+}
+
+/// Decodes planes; holds tables and buffers between calls.
+pub(in crate::codec) struct Decoder {
+    simd: Simd,
+    tables: EachTables,
+    tables_of: Option<u64>,
+    /// For each table the symbol below which there are none with a frequency.
+    lowest: Vec<u8>,
+    kept: [Kept; KEPT_COLUMNS],
+    next_kept: usize,
+    choice: Vec<u8>,
+    bases: Vec<u16>,
+    ids: Vec<u8>,
+    no_ids: Vec<u8>,
+    low: Vec<u8>,
+    packed: Vec<u8>,
+    whole: Vec<(usize, u16)>,
+}
+
+impl Decoder {
+    pub fn new(simd: Simd) -> Self {
+        Self {
+            simd,
+            tables: EachTables::default(),
+            tables_of: None,
+            lowest: Vec::new(),
+            kept: Default::default(),
+            next_kept: 0,
+            choice: Vec::new(),
+            bases: Vec::new(),
+            ids: Vec::new(),
+            no_ids: Vec::new(),
+            low: Vec::new(),
+            packed: Vec::new(),
+            whole: Vec::new(),
+        }
+    }
+
+    /// Decodes a plane of fields of 16 bits into `fields`.
+    ///
+    /// # Errors
+    /// `Corrupt` if the coded bytes are not such a plane, or need profiles that are not there.
+    pub fn decode_into(
+        &mut self,
+        coded: &[u8],
+        profiles: Profiles<'_>,
+        fields: &mut [u8],
+    ) -> Result<()> {
+        let count = fields.len() / 2;
+        let coded = Coded::parse(coded, count)?;
+        if self.tables_of != Some(profiles.id()) {
+            self.tables_of = None;
+            let frequencies = take_tables(profiles.tables()?)?;
+            self.tables.prepare(&frequencies);
+            self.lowest = lowest_symbols(&frequencies);
+            self.tables_of = Some(profiles.id());
+        }
+        self.find_places(&coded, profiles, count)?;
+        let mut states = coded.states;
+        let (mut at, mut done) = (0, 0);
+        let mut escapes = Escapes {
+            ids: BitReader::new(coded.escapes),
+            words: coded.escape_words.as_chunks::<2>().0.iter(),
+        };
+        // The last piece is long enough to hold all elements with a raw bit that the states carry.
+        while count - done >= 2 * PIECE {
+            let raw = coded.raw.skip(coded.split, done);
+            raw.prefetch(coded.split, PIECE);
+            prefetch(&coded.words[at..coded.words.len().min(at + PIECE)]);
+            self.decode_ids(&coded, &mut states, &mut at, done, PIECE, &mut escapes)?;
+            self.join(coded.split, done, PIECE, raw, fields);
+            done += PIECE;
+        }
+        let last = count - done;
+        self.decode_ids(&coded, &mut states, &mut at, done, last, &mut escapes)?;
+        if at != coded.words.len()
+            || escapes.ids.taken_bytes() != coded.escapes.len()
+            || escapes.words.len() > 0
+        {
+            return Err(malformed());
+        }
+        let (mut low, mut packed) = (
+            std::mem::take(&mut self.low),
+            std::mem::take(&mut self.packed),
+        );
+        let carried = Carried::new(coded.split, count);
+        let stored = coded.raw.skip(coded.split, done);
+        complete_raw(stored, carried, &states, &mut low, &mut packed)?;
+        let raw = Raw {
+            low: &low,
+            packed: &packed,
+        };
+        self.join(coded.split, done, last, raw, fields);
+        (self.low, self.packed) = (low, packed);
+        Ok(())
+    }
+
+    /// Tables and bases of all elements, and some behind them so that groups are whole.
+    fn find_places(
+        &mut self,
+        coded: &Coded<'_>,
+        profiles: Profiles<'_>,
+        count: usize,
+    ) -> Result<()> {
+        let whole = count.next_multiple_of(LANES);
+        if self.choice.len() < whole {
+            self.choice.resize(whole, 0);
+            self.bases.resize(whole, 0);
+        }
+        let mut rows = BitReader::new(coded.rows);
+        let mut at = 0usize;
+        for segment in coded.segments() {
+            let elements = segment.elements as usize;
+            if elements == 0 || elements > count - at {
+                return Err(malformed());
+            }
+            let kept = match segment.profile {
+                Some(number) => Some(self.load_columns(profiles, number)?),
+                None => None,
+            };
+            let columns = kept.map(|kept| &self.kept[kept].columns);
+            let mut means = None;
+            if let Some(columns) = columns {
+                if columns.scales.len() != segment.columns as usize
+                    || segment.first_column >= segment.columns
+                {
+                    return Err(malformed());
+                }
+                if !columns.means.is_empty() {
+                    if self.lowest.len() < tables(BINS) {
+                        return Err(malformed());
+                    }
+                    means = Some(coded.means.ok_or_else(malformed)?);
+                }
+            }
+            let mut column = segment.first_column as usize;
+            for len in segment.rows() {
+                let code = take_rice(&mut rows, coded.rice_bits).ok_or_else(malformed)?;
+                let run = at..at + len;
+                let mean = match means {
+                    Some(means) => means.take(&mut rows).ok_or_else(malformed)?,
+                    None => NONE,
+                };
+                fill(
+                    Row {
+                        scale: scale(code, coded.middle, coded.step_bits),
+                        mean,
+                    },
+                    columns.map(|columns| (columns, column)),
+                    (coded.split.base, coded.split.raw_bits),
+                    &mut self.choice[run.clone()],
+                    &mut self.bases[run],
+                );
+                at += len;
+                column = 0;
+            }
+        }
+        if at != count || rows.taken_bytes() != coded.rows.len() {
+            return Err(malformed());
+        }
+        self.choice[count..whole].fill(0);
+        Ok(())
+    }
+
+    /// Which of the kept columns are those of a profile.
+    fn load_columns(&mut self, profiles: Profiles<'_>, number: u32) -> Result<usize> {
+        let of = Some((profiles.id(), number));
+        if let Some(kept) = self.kept.iter().position(|kept| kept.of == of) {
+            return Ok(kept);
+        }
+        let place = self.next_kept;
+        let kept = &mut self.kept[place];
+        kept.of = None;
+        take_columns(profiles.record(number)?, &mut kept.columns)?;
+        kept.of = of;
+        self.next_kept = (place + 1) % KEPT_COLUMNS;
+        Ok(place)
+    }
+
+    /// Decodes the ids of elements `done .. done + len` to the start of `self.ids`, escapes resolved.
+    fn decode_ids(
+        &mut self,
+        coded: &Coded<'_>,
+        states: &mut States,
+        at: &mut usize,
+        done: usize,
+        len: usize,
+        escapes: &mut Escapes<'_>,
+    ) -> Result<()> {
+        let whole = len.next_multiple_of(LANES);
+        if self.ids.len() < whole {
+            self.ids.resize(whole, 0);
+            self.no_ids.resize(whole, 0);
+        }
+        self.tables.decode(
+            self.simd,
+            &self.choice[done..done + whole],
+            states,
+            coded.from_words,
+            at,
+            &mut self.ids[..whole],
+        )?;
+        self.whole.clear();
+        for (first, ids) in self.ids[..len].chunks_mut(32).enumerate() {
+            // Escapes are rare: most chunks are done with one comparison.
+            if !ids.contains(&0) {
+                continue;
+            }
+            for (i, id) in ids.iter_mut().enumerate().filter(|(_, id)| **id == 0) {
+                let table = self.choice[done + 32 * first + i];
+                *id = take_rice(&mut escapes.ids, coded.escape_bits)
+                    .and_then(|code| escaped_id(code, self.lowest[usize::from(table)]))
+                    .ok_or_else(malformed)?;
+                if *id & SYMBOL_MASK == 0 {
+                    let symbol = escapes.words.next().ok_or_else(malformed)?;
+                    self.whole
+                        .push((32 * first + i, u16::from_le_bytes(*symbol)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins ids and raw bits of elements `done .. done + len`.
+    fn join(&self, split: Split, done: usize, len: usize, raw: Raw<'_>, fields: &mut [u8]) {
+        let fields = &mut fields[2 * done..2 * (done + len)];
+        // Raw bits by themselves, as id 0 is symbol 0; then symbols and signs above them.
+        join(split, self.simd, &self.no_ids[..len], raw, fields);
+        let raw_bits = split.raw_bits;
+        let fields = fields.as_chunks_mut::<2>().0;
+        let places = self.ids[..len].iter().zip(&self.bases[done..done + len]);
+        for (field, (&id, &base)) in fields.iter_mut().zip(places) {
+            let symbol = base.wrapping_add(u16::from(id & SYMBOL_MASK) << raw_bits);
+            // A symbol too large for its bits would reach the sign.
+            let bits = symbol & !SIGN | (base ^ u16::from(id) << 8) & SIGN;
+            *field = (u16::from_le_bytes(*field) | bits).to_le_bytes();
+        }
+        for &(place, symbol) in &self.whole {
+            let field = u16::from_le_bytes(fields[place]);
+            let kept = field & (SIGN | ((1 << raw_bits) - 1));
+            fields[place] = (kept | (symbol << raw_bits) & !SIGN).to_le_bytes();
+        }
+    }
+}
+
+/// Escapes that were not met yet.
+struct Escapes<'a> {
+    ids: BitReader<'a>,
+    words: std::slice::Iter<'a, [u8; 2]>,
+}

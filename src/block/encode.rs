@@ -106,7 +106,9 @@ impl BlockEncoder {
         self.encode_split(bytes, how, content, segments, stored)?;
         if stored.len() > bytes.len() || is_structured(bytes, width) {
             self.keep_if_smaller(bytes, Split::NONE, stored)?;
-            self.keep_if_smaller(bytes, Split::bytes(width), stored)?;
+            if width > 1 {
+                self.keep_if_smaller(bytes, Split::bytes(width), stored)?;
+            }
         }
         Ok(())
     }

@@ -205,7 +205,9 @@ impl Decoder {
         while count - done >= 2 * PIECE {
             let raw = coded.raw.skip(coded.split, done);
             raw.prefetch(coded.split, PIECE);
-            prefetch(&coded.words[at..coded.words.len().min(at + PIECE)]);
+            // A forged plane may take more words than it has, which is found at its end.
+            let ahead = coded.words.get(at..).unwrap_or_default();
+            prefetch(&ahead[..ahead.len().min(PIECE)]);
             self.decode_ids(&coded, &mut states, &mut at, done, PIECE, &mut escapes)?;
             self.join(coded.split, done, PIECE, raw, fields);
             done += PIECE;

@@ -189,7 +189,7 @@ pub(super) enum Level {
     /// Nearly as small as can be, and fast
     #[default]
     Default,
-    /// Size first; decodes at a third of the speed
+    /// Size first; decodes at about half the speed
     Max,
 }
 

@@ -2,18 +2,18 @@
 #![expect(unsafe_code, reason = "vector loads, stores and gathers")]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_loadl_epi64, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256,
-    _mm256_blendv_epi8, _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_cvtepu8_epi32,
-    _mm256_cvtepu16_epi32, _mm256_i32gather_epi32, _mm256_loadu_si256, _mm256_movemask_ps,
-    _mm256_mullo_epi32, _mm256_or_si256, _mm256_packus_epi16, _mm256_packus_epi32,
-    _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_setr_epi32, _mm256_setzero_si256,
-    _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_si256,
+    __m128i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_blendv_epi8,
+    _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32,
+    _mm256_i32gather_epi32, _mm256_movemask_ps, _mm256_mullo_epi32, _mm256_or_si256,
+    _mm256_packus_epi16, _mm256_packus_epi32, _mm256_permutevar8x32_epi32, _mm256_set1_epi32,
+    _mm256_setr_epi32, _mm256_setzero_si256, _mm256_slli_epi32, _mm256_srli_epi32,
 };
 
 use super::each::TABLES;
 use super::table::{SLOT_BITS, SLOTS};
 use super::{GROUP_WORD_BYTES, LANES, States};
 use crate::simd::Simd;
+use crate::simd::avx2::{load_8, load_lanes, store, store_lanes};
 
 /// Of the number of a table.
 const TABLE_MASK: i32 = (1 << TABLES.trailing_zeros()) - 1;
@@ -78,7 +78,7 @@ fn decode_avx2<const N: usize>(
     assert_eq!(slots.len(), N * SLOTS);
     let mut vectors = [_mm256_setzero_si256(); VECTORS];
     for (vector, lanes) in vectors.iter_mut().zip(states.chunks_exact(8)) {
-        *vector = load_states(lanes);
+        *vector = load_lanes(lanes);
     }
     let slot_mask = _mm256_set1_epi32((1 << SLOT_BITS) - 1);
     let table_mask = _mm256_set1_epi32(i32::from(N > 1) * TABLE_MASK);
@@ -101,8 +101,7 @@ fn decode_avx2<const N: usize>(
             for (state, found) in vectors.iter_mut().zip(&mut found) {
                 let mut index = _mm256_and_si256(*state, slot_mask);
                 if let Some(choice) = choices.next() {
-                    let table =
-                        _mm256_and_si256(_mm256_cvtepu8_epi32(load_half(choice)), table_mask);
+                    let table = _mm256_and_si256(_mm256_cvtepu8_epi32(load_8(choice)), table_mask);
                     index = _mm256_or_si256(index, _mm256_slli_epi32::<12>(table));
                 }
                 // SAFETY: the slot is below SLOTS and the table below N, and there are N * SLOTS
@@ -118,7 +117,7 @@ fn decode_avx2<const N: usize>(
                 );
                 let low = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(next), zero);
                 let set = _mm256_movemask_ps(_mm256_castsi256_ps(low)).to_le_bytes()[0];
-                let order = _mm256_cvtepu8_epi32(load_half(&NEXT_WORDS[usize::from(set)]));
+                let order = _mm256_cvtepu8_epi32(load_8(&NEXT_WORDS[usize::from(set)]));
                 let word = _mm256_permutevar8x32_epi32(
                     _mm256_cvtepu16_epi32(load_words(group, taken)),
                     order,
@@ -135,7 +134,7 @@ fn decode_avx2<const N: usize>(
         done += LANES;
     }
     for (vector, lanes) in vectors.iter().zip(states.chunks_exact_mut(8)) {
-        store_states(*vector, lanes);
+        store_lanes(*vector, lanes);
     }
     done
 }
@@ -147,31 +146,4 @@ fn load_words(group: &[u8; GROUP_WORD_BYTES], at: usize) -> __m128i {
     // SAFETY: each of the 8-lane steps before took at most 16 bytes, and with this one there are
     // VECTORS of them: at + 16 <= VECTORS * 16 = GROUP_WORD_BYTES.
     unsafe { _mm_loadu_si128(group.as_ptr().add(at).cast()) }
-}
-
-#[target_feature(enable = "avx2")]
-fn load_half(bytes: &[u8; 8]) -> __m128i {
-    // SAFETY: reads the 8 bytes of the array.
-    unsafe { _mm_loadl_epi64(bytes.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx2")]
-fn load_states(lanes: &[u32]) -> __m256i {
-    let lanes: &[u32; 8] = lanes.first_chunk().expect("invariant: chunks of 8");
-    // SAFETY: reads the 32 bytes of the array.
-    unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx2")]
-fn store_states(vector: __m256i, lanes: &mut [u32]) {
-    let lanes: &mut [u32; 8] = lanes.first_chunk_mut().expect("invariant: chunks of 8");
-    // SAFETY: writes the 32 bytes of the array.
-    unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), vector) }
-}
-
-#[target_feature(enable = "avx2")]
-fn store(value: __m256i, bytes: &mut [u8]) {
-    let bytes: &mut [u8; 32] = bytes.first_chunk_mut().expect("invariant: chunks of 32");
-    // SAFETY: writes the 32 bytes of the array.
-    unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), value) }
 }

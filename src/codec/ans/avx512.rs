@@ -6,12 +6,11 @@ use std::arch::x86_64::{
     __m256i, __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm512_add_epi16,
     _mm512_add_epi32, _mm512_and_si512, _mm512_cmpge_epu8_mask, _mm512_cmplt_epu32_mask,
     _mm512_cvtepi32_epi8, _mm512_cvtepu8_epi32, _mm512_cvtepu16_epi32, _mm512_i32gather_epi32,
-    _mm512_loadu_si512, _mm512_mask_mov_epi8, _mm512_mask_slli_epi32, _mm512_maskz_expand_epi32,
+    _mm512_mask_mov_epi8, _mm512_mask_slli_epi32, _mm512_maskz_expand_epi32,
     _mm512_maskz_permutex2var_epi8, _mm512_mullo_epi32, _mm512_or_si512, _mm512_permutex2var_epi8,
     _mm512_permutex2var_epi16, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
     _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srli_epi16, _mm512_srli_epi32,
-    _mm512_storeu_si512, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
-    _mm512_unpacklo_epi16,
+    _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
 };
 
 use super::each::TABLES;
@@ -19,6 +18,7 @@ use super::kernel::BucketBytes;
 use super::table::{SLOT_BITS, SLOTS};
 use super::{GROUP_WORD_BYTES, LANES, STATE_MIN, States};
 use crate::simd::Simd;
+use crate::simd::avx512::{load, load_lanes, load_words, store, store_lanes};
 
 /// Of the number of a table.
 const TABLE_MASK: i32 = (1 << TABLES.trailing_zeros()) - 1;
@@ -257,8 +257,7 @@ fn load_group_words(group: &[u8; GROUP_WORD_BYTES], at: usize) -> __m256i {
 fn load_states(states: &States) -> [__m512i; VECTORS] {
     let mut vectors = [_mm512_setzero_si512(); VECTORS];
     for (vector, lanes) in vectors.iter_mut().zip(states.as_chunks::<16>().0) {
-        // SAFETY: reads the 64 bytes of the array.
-        *vector = unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) };
+        *vector = load_lanes(lanes);
     }
     vectors
 }
@@ -266,8 +265,7 @@ fn load_states(states: &States) -> [__m512i; VECTORS] {
 #[target_feature(enable = "avx512f")]
 fn store_states(vectors: &[__m512i; VECTORS], states: &mut States) {
     for (vector, lanes) in vectors.iter().zip(states.as_chunks_mut::<16>().0) {
-        // SAFETY: writes the 64 bytes of the array.
-        unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), *vector) };
+        store_lanes(*vector, lanes);
     }
 }
 
@@ -275,25 +273,6 @@ fn store_states(vectors: &[__m512i; VECTORS], states: &mut States) {
 fn load_table(bytes: &[u8; 128]) -> [__m512i; 2] {
     let (halves, _) = bytes.as_chunks::<64>();
     [load(&halves[0]), load(&halves[1])]
-}
-
-#[target_feature(enable = "avx512f")]
-fn load(bytes: &[u8; 64]) -> __m512i {
-    // SAFETY: reads the 64 bytes of the array.
-    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx512f")]
-fn load_words(words: &[u16; 32]) -> __m512i {
-    // SAFETY: reads the 64 bytes of the array.
-    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx512f")]
-fn store(value: __m512i, bytes: &mut [u8]) {
-    let bytes: &mut [u8; 64] = bytes.first_chunk_mut().expect("invariant: chunks of 64");
-    // SAFETY: writes the 64 bytes of the array.
-    unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), value) }
 }
 
 /// The low byte of each of 16 numbers.

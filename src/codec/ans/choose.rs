@@ -71,7 +71,7 @@ pub(in crate::codec) fn tables(simd: Simd, ids: &[u8]) -> Tables {
             .zip(&tables.frequencies)
             .map(|(counts, frequencies)| coded_bits(counts, frequencies))
             .sum();
-        coded * share + (8 * overhead_bytes(tables, 0)) as f64
+        coded * share + (8 * overhead_bytes(tables)) as f64
     };
     if bits_of(&several, &counts) < bits_of(&one, &[all]) {
         several

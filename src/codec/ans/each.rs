@@ -1,8 +1,9 @@
 //! The same coder with a table for each element instead of each group.
 
-use super::table::{Buckets, Frequencies, SLOT_BITS, SLOTS};
-use super::{GROUP_WORD_BYTES, LANES, STATE_MIN, States, portable};
-use crate::error::{Error, Result};
+use super::kernel::{fill_slots, to_the_end};
+use super::table::{Buckets, Frequencies, SLOT_BITS, SLOTS, likeliest};
+use super::{LANES, STATE_MIN, States, portable};
+use crate::error::Result;
 use crate::simd::Simd;
 
 /// Tables that elements choose from.
@@ -66,11 +67,8 @@ impl EachEncoder {
         self.choice.clear();
         self.choice.extend_from_slice(&choice[..ids.len()]);
         // Decoders take table 0 behind the end.
-        let frequencies = &self.tables[0].frequencies;
-        let likely = (0u8..=255)
-            .max_by_key(|&id| frequencies[usize::from(id)])
-            .unwrap_or(0);
-        self.ids.resize(whole, likely);
+        self.ids
+            .resize(whole, likeliest(&self.tables[0].frequencies));
         self.choice.resize(whole, 0);
         self.words.resize(2 * whole, 0);
         let mut states = payload.map(|bits| STATE_MIN | u32::from(bits));
@@ -118,7 +116,7 @@ impl EachTables {
     /// Prepares tables, at most `TABLES`. Elements that choose others get arbitrary ids.
     pub fn prepare(&mut self, frequencies: &[Frequencies]) {
         for (frequencies, slots) in frequencies.iter().zip(self.slots.as_chunks_mut().0) {
-            super::kernel::fill_slots(frequencies, &Buckets::new(frequencies, BUCKET_BITS), slots);
+            fill_slots(frequencies, &Buckets::new(frequencies, BUCKET_BITS), slots);
         }
     }
 
@@ -135,30 +133,10 @@ impl EachTables {
         at: &mut usize,
         ids: &mut [u8],
     ) -> Result<()> {
-        let mut done = self.run(simd, choice, states, words, at, ids);
-        // Near the end of the words the rest of them, in a buffer long enough for every kernel.
-        while done < ids.len() {
-            let mut padded = [0; 2 * GROUP_WORD_BYTES];
-            let rest = words.get(*at..).unwrap_or_default();
-            let rest = &rest[..rest.len().min(GROUP_WORD_BYTES)];
-            padded[..rest.len()].copy_from_slice(rest);
-            let mut taken = 0;
-            let group = done..done + LANES;
-            self.run(
-                simd,
-                &choice[group.clone()],
-                states,
-                &padded,
-                &mut taken,
-                &mut ids[group],
-            );
-            if taken > rest.len() {
-                return Err(Error::corrupt("a coded plane ends too early"));
-            }
-            *at += taken;
-            done += LANES;
-        }
-        Ok(())
+        to_the_end(words, at, ids, |first, words, at, ids| {
+            let choice = &choice[first..first + ids.len()];
+            self.run(simd, choice, states, words, at, ids)
+        })
     }
 
     fn run(

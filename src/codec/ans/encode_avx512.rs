@@ -9,21 +9,21 @@ use std::arch::x86_64::{
     __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm256_storeu_si256, _mm512_add_epi16,
     _mm512_add_epi32, _mm512_and_si512, _mm512_castsi512_si256, _mm512_cmpge_epu8_mask,
     _mm512_cmpge_epu32_mask, _mm512_cvt_roundepu32_ps, _mm512_cvtepi32_ps, _mm512_cvttps_epu32,
-    _mm512_div_round_ps, _mm512_i32gather_epi32, _mm512_loadu_si512, _mm512_mask_add_epi8,
-    _mm512_mask_add_epi32, _mm512_mask_mov_epi8, _mm512_mask_srli_epi32, _mm512_mask_sub_epi32,
+    _mm512_div_round_ps, _mm512_i32gather_epi32, _mm512_mask_add_epi8, _mm512_mask_add_epi32,
+    _mm512_mask_mov_epi8, _mm512_mask_srli_epi32, _mm512_mask_sub_epi32,
     _mm512_maskz_compress_epi32, _mm512_movepi8_mask, _mm512_mullo_epi32, _mm512_or_si512,
     _mm512_permutex2var_epi8, _mm512_permutex2var_epi16, _mm512_permutexvar_epi8,
     _mm512_permutexvar_epi16, _mm512_permutexvar_epi32, _mm512_set1_epi8, _mm512_set1_epi16,
     _mm512_set1_epi32, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_slli_epi32,
-    _mm512_srli_epi16, _mm512_srli_epi32, _mm512_storeu_si512, _mm512_sub_epi32,
-    _mm512_test_epi8_mask, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
-    _mm512_unpacklo_epi16,
+    _mm512_srli_epi16, _mm512_srli_epi32, _mm512_sub_epi32, _mm512_test_epi8_mask,
+    _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
 };
 
 use super::encode::{BLOCK_BITS, Table};
 use super::table::SLOT_BITS;
 use super::{GROUP_WORD_BYTES, LANES, States};
 use crate::simd::Simd;
+use crate::simd::avx512::{load, load_lanes, load_words, store_lanes};
 
 /// Rounds down and does not touch the flags.
 const DOWN: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
@@ -119,14 +119,7 @@ fn encode_avx512<'t>(
             .expect("invariant: two bytes an id");
         let mut free = GROUP_WORD_BYTES;
         for half in (0..2).rev() {
-            let ids = _mm512_permutexvar_epi8(
-                arrange,
-                load(
-                    ids[half * 64..]
-                        .first_chunk()
-                        .expect("invariant: half of a group"),
-                ),
-            );
+            let ids = _mm512_permutexvar_epi8(arrange, load(&ids[half * 64..]));
             let steps = look_up(table, ids);
             let mut quotients = [zero; 4];
             let mut indices = [zero; 4];
@@ -292,30 +285,6 @@ fn gather_slots(table: &Table, index: __m512i) -> __m512i {
     // has one entry more.
     let slot = unsafe { _mm512_i32gather_epi32::<2>(index, table.slots.as_ptr().cast()) };
     _mm512_and_si512(slot, _mm512_set1_epi32(0xFFFF))
-}
-
-#[target_feature(enable = "avx512f")]
-fn load(bytes: &[u8; 64]) -> __m512i {
-    // SAFETY: reads the 64 bytes of the array.
-    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx512f")]
-fn load_words(words: &[u16; 32]) -> __m512i {
-    // SAFETY: reads the 64 bytes of the array.
-    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx512f")]
-fn load_lanes(lanes: &[u32; 16]) -> __m512i {
-    // SAFETY: reads the 64 bytes of the array.
-    unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx512f")]
-fn store_lanes(vector: __m512i, lanes: &mut [u32; 16]) {
-    // SAFETY: writes the 64 bytes of the array.
-    unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), vector) }
 }
 
 /// Stores 16 words so that they end at `end`.

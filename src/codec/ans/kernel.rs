@@ -91,11 +91,11 @@ pub(super) fn fill_slots(frequencies: &Frequencies, dealt: &Buckets, slots: &mut
 
 /// Whether the tables of this many buckets are looked up in vector registers.
 fn in_registers(bucket_bits: u32, simd: Simd) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    let wide = simd.avx512();
-    #[cfg(not(target_arch = "x86_64"))]
-    let wide = simd != Simd::PORTABLE;
-    wide && bucket_bits == 7
+    match simd {
+        #[cfg(target_arch = "x86_64")]
+        _ if simd.avx512() => bucket_bits == 7,
+        _ => false,
+    }
 }
 
 /// Decodes `ids`, whole groups, with a table that was prepared for `simd`.
@@ -110,7 +110,23 @@ pub(super) fn decode(
     at: &mut usize,
     ids: &mut [u8],
 ) -> Result<()> {
-    let mut done = run(simd, table, states, words, at, ids);
+    to_the_end(words, at, ids, |_, words, at, ids| {
+        run(simd, table, states, words, at, ids)
+    })
+}
+
+/// Runs a kernel over all of `ids`, also where fewer words are left than it looks at. The kernel gets
+/// the place of its ids among all, words, the place in those, and ids.
+///
+/// # Errors
+/// `Corrupt` if the words end too early.
+pub(super) fn to_the_end(
+    words: &[u8],
+    at: &mut usize,
+    ids: &mut [u8],
+    mut kernel: impl FnMut(usize, &[u8], &mut usize, &mut [u8]) -> usize,
+) -> Result<()> {
+    let mut done = kernel(0, words, at, ids);
     // Near the end of the words the rest of them, in a buffer long enough for every kernel.
     while done < ids.len() {
         let mut padded = [0; 2 * GROUP_WORD_BYTES];
@@ -118,14 +134,7 @@ pub(super) fn decode(
         let rest = &rest[..rest.len().min(GROUP_WORD_BYTES)];
         padded[..rest.len()].copy_from_slice(rest);
         let mut taken = 0;
-        run(
-            simd,
-            table,
-            states,
-            &padded,
-            &mut taken,
-            &mut ids[done..done + LANES],
-        );
+        kernel(done, &padded, &mut taken, &mut ids[done..done + LANES]);
         if taken > rest.len() {
             return Err(Error::corrupt("a coded plane ends too early"));
         }

@@ -29,6 +29,7 @@ mod encode;
 #[cfg(target_arch = "x86_64")]
 mod encode_avx512;
 mod kernel;
+mod piece;
 mod plane;
 mod portable;
 pub(in crate::codec) mod table;
@@ -39,6 +40,7 @@ mod tests;
 pub(in crate::codec) use carried::{Carried, complete_raw, put_states, take_states};
 pub(in crate::codec) use choose::tables;
 pub(in crate::codec) use each::{EachEncoder, EachTables};
+pub(in crate::codec) use piece::{PIECE, prefetch_piece};
 pub(in crate::codec) use plane::{Decoder, Encoder, coded_bits};
 
 /// Coders side by side: enough that the latency of one step is hidden by the others' on every

@@ -23,6 +23,7 @@
 use super::carried::{CARRIED_BYTES, Carried, STATES_BYTES, complete_raw, put_states, take_states};
 use super::encode::{self, encode};
 use super::kernel::{self, decode};
+use super::piece::{PIECE, prefetch_piece};
 use super::table::{self, Buckets, Frequencies};
 use super::{LANES, States};
 use crate::codec::parts::PartReader;
@@ -31,14 +32,12 @@ use crate::codec::symbol::{
 };
 use crate::error::{Error, Result};
 use crate::plane::{BitReader, BitWriter};
-use crate::simd::{Simd, prefetch};
+use crate::simd::Simd;
 
 const HEADER_BYTES: usize = 16;
 const MAX_TABLES: usize = 16;
 /// Most groups a segment may have, as log2: those of the largest block.
 const MAX_SEGMENT_BITS: u8 = 16;
-/// Elements that are decoded and joined at once, so that their ids stay in the first cache.
-const PIECE: usize = 8192;
 
 /// Tables that a plane is coded with, and where each is used.
 #[derive(Debug, Clone)]
@@ -56,18 +55,20 @@ fn choice_bits(tables: usize) -> u8 {
     bits
 }
 
-/// Length of all that is stored beside words and raw bits.
-pub(in crate::codec) fn overhead_bytes(tables: &Tables, exceptions: usize) -> usize {
-    HEADER_BYTES + tables_bytes(tables) + STATES_BYTES - CARRIED_BYTES
-        + exceptions_bytes(exceptions)
+/// Bytes of a plane beside its tables, words, raw bits and exceptions: what the states carry is not
+/// stored elsewhere.
+const FIXED_BYTES: usize = HEADER_BYTES + STATES_BYTES - CARRIED_BYTES;
+
+/// Length of all that is stored beside words, raw bits and exceptions.
+pub(in crate::codec) fn overhead_bytes(tables: &Tables) -> usize {
+    FIXED_BYTES + tables_bytes(tables)
 }
 
 /// Length in bits of a plane with one table for ids that occur as often as `counts` says, its raw
 /// bits aside.
 pub(in crate::codec) fn coded_bits(counts: &[u32; 256]) -> u64 {
     let frequencies = table::normalize(counts);
-    let overhead = HEADER_BYTES + STATES_BYTES - CARRIED_BYTES;
-    let bits = (8 * overhead + table::stored_bits(&frequencies)) as f64
+    let bits = (8 * FIXED_BYTES + table::stored_bits(&frequencies)) as f64
         + table::coded_bits(counts, &frequencies);
     #[expect(
         clippy::cast_possible_truncation,
@@ -166,12 +167,12 @@ impl Encoder {
 
     /// Takes over the ids and fills the last group with the one that costs least.
     fn pad(&mut self, ids: &[u8], frequencies: &Frequencies) {
-        let likely = (0u8..=255)
-            .max_by_key(|&id| frequencies[usize::from(id)])
-            .unwrap_or(0);
         self.ids.clear();
         self.ids.extend_from_slice(ids);
-        self.ids.resize(ids.len().next_multiple_of(LANES), likely);
+        self.ids.resize(
+            ids.len().next_multiple_of(LANES),
+            table::likeliest(frequencies),
+        );
     }
 }
 
@@ -280,10 +281,7 @@ impl Decoder {
         // The last piece is long enough to hold all elements with a raw bit that the states carry.
         while count - done >= 2 * PIECE {
             let raw = coded.raw.skip(split, done);
-            raw.prefetch(split, PIECE);
-            // A forged plane may take more words than it has, which is found at its end.
-            let ahead = coded.words.get(at..).unwrap_or_default();
-            prefetch(&ahead[..ahead.len().min(PIECE)]);
+            prefetch_piece(split, raw, coded.words, at);
             self.decode_ids(&coded, &mut states, &mut at, done, PIECE)?;
             let (ids, out) = (&self.ids[..PIECE], done * field_bytes);
             let fields = &mut fields[out..out + PIECE * field_bytes];

@@ -114,6 +114,13 @@ pub(in crate::codec) fn stored_bits(frequencies: &Frequencies) -> usize {
     bits
 }
 
+/// The id that costs least.
+pub(in crate::codec) fn likeliest(frequencies: &Frequencies) -> u8 {
+    (0u8..=255)
+        .max_by_key(|&id| frequencies[usize::from(id)])
+        .unwrap_or(0)
+}
+
 /// One more than the highest id that occurs.
 pub(in crate::codec) fn id_count(frequencies: &Frequencies) -> usize {
     frequencies

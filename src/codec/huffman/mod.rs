@@ -32,6 +32,7 @@ mod tests;
 use self::code::{IDS, Lengths};
 use self::lanes::Lane;
 use self::table::Table;
+use super::parts::PartReader;
 use super::symbol::{self, Parts, Raw, Split, apply_exceptions, exceptions_bytes, put_exceptions};
 use crate::error::{Error, Result};
 use crate::simd::{Simd, prefetch};
@@ -76,38 +77,38 @@ struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     fn parse(coded: &'a [u8], width: u8, count: usize) -> Result<Self> {
-        let mut rest = coded;
-        let split = Split::parse(take(&mut rest)?, width)?;
-        let exceptions = u16::from_le_bytes(take(&mut rest)?);
-        let (code, code_bytes) = Lengths::parse(rest)?;
-        skip(&mut rest, code_bytes)?;
+        let mut rest = PartReader::new(coded);
+        let split = Split::parse(*rest.take_array()?, width)?;
+        let exceptions = usize::from(u16::from_le_bytes(*rest.take_array()?));
+        let (code, code_bytes) = Lengths::parse(rest.rest())?;
+        rest.take(code_bytes)?;
         let mut stream_lengths = [0; STREAMS];
         let (last, others) = stream_lengths
             .split_last_mut()
             .expect("invariant: there are STREAMS");
         for length in others.iter_mut() {
-            let [a, b, c] = take(&mut rest)?;
+            let [a, b, c] = *rest.take_array()?;
             *length = u32::from_le_bytes([a, b, c, 0]) as usize;
         }
-        let streams = rest;
-        let behind = split.low_bytes(count)
-            + split.packed_bytes(count)
-            + exceptions_bytes(exceptions.into());
-        *last = others
-            .iter()
-            .try_fold(rest.len().checked_sub(behind), |left, &length| {
-                Some(left?.checked_sub(length))
-            })
-            .flatten()
+        // Parts are followed by what comes behind them.
+        let streams = rest.rest();
+        for &length in others.iter() {
+            rest.take(length)?;
+        }
+        let behind =
+            split.low_bytes(count) + split.packed_bytes(count) + exceptions_bytes(exceptions);
+        *last = rest
+            .rest()
+            .len()
+            .checked_sub(behind)
             .filter(|_| count > 0)
             .ok_or_else(wrong_length)?;
-        for &length in &stream_lengths {
-            skip(&mut rest, length)?;
-        }
-        let low = rest;
-        skip(&mut rest, split.low_bytes(count))?;
-        let packed = rest;
-        skip(&mut rest, split.packed_bytes(count))?;
+        rest.take(*last)?;
+        let low = rest.rest();
+        rest.take(split.low_bytes(count))?;
+        let packed = rest.rest();
+        rest.take(split.packed_bytes(count))?;
+        let exceptions = rest.rest();
         Ok(Self {
             split,
             code,
@@ -115,7 +116,7 @@ impl<'a> Payload<'a> {
             streams,
             low,
             packed,
-            exceptions: rest,
+            exceptions,
         })
     }
 }
@@ -287,18 +288,6 @@ fn bits_at(bytes: &[u8], bit: usize) -> u64 {
     let len = rest.len().min(word.len());
     word[..len].copy_from_slice(&rest[..len]);
     u64::from_be_bytes(word) << (bit % 8)
-}
-
-fn skip(bytes: &mut &[u8], len: usize) -> Result<()> {
-    *bytes = bytes.get(len..).ok_or_else(wrong_length)?;
-    Ok(())
-}
-
-/// Takes bytes from the front.
-fn take<const LEN: usize>(bytes: &mut &[u8]) -> Result<[u8; LEN]> {
-    let (array, rest) = bytes.split_first_chunk().ok_or_else(wrong_length)?;
-    *bytes = rest;
-    Ok(*array)
 }
 
 fn wrong_length() -> Error {

@@ -6,17 +6,16 @@ use super::fit::{raw_bits, tables};
 use super::mean::{BINS, NONE, SIGN};
 use super::plane::{HEADER_BYTES, NO_PROFILE, SEGMENT_BYTES, escaped_id, lowest_symbols};
 use super::profile::{MeanCodes, NO_MEANS, scale, take_columns, take_rice, take_tables};
-use crate::codec::ans::{Carried, EachTables, LANES, States, complete_raw, take_states};
+use crate::codec::ans::{
+    Carried, EachTables, LANES, PIECE, States, complete_raw, prefetch_piece, take_states,
+};
 use crate::codec::parts::PartReader;
 use crate::codec::symbol::{Raw, Split, join};
 use crate::error::{Error, Result};
 use crate::format::Profiles;
 use crate::plane::BitReader;
-use crate::simd::{Simd, prefetch};
+use crate::simd::Simd;
 
-/// Elements that are decoded and joined at once, so that what belongs to them stays in the first
-/// caches.
-const PIECE: usize = 8192;
 /// Column scales that a decoder keeps.
 const KEPT_COLUMNS: usize = 4;
 
@@ -204,10 +203,7 @@ impl Decoder {
         // The last piece is long enough to hold all elements with a raw bit that the states carry.
         while count - done >= 2 * PIECE {
             let raw = coded.raw.skip(coded.split, done);
-            raw.prefetch(coded.split, PIECE);
-            // A forged plane may take more words than it has, which is found at its end.
-            let ahead = coded.words.get(at..).unwrap_or_default();
-            prefetch(&ahead[..ahead.len().min(PIECE)]);
+            prefetch_piece(coded.split, raw, coded.words, at);
             self.decode_ids(&coded, &mut states, &mut at, done, PIECE, &mut escapes)?;
             self.join(coded.split, done, PIECE, raw, fields);
             done += PIECE;

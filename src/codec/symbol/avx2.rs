@@ -2,17 +2,18 @@
 #![expect(unsafe_code, reason = "vector loads and stores")]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm256_add_epi16, _mm256_and_si256,
-    _mm256_andnot_si256, _mm256_blendv_epi8, _mm256_cmpeq_epi16, _mm256_cvtepu8_epi16,
-    _mm256_loadu_si256, _mm256_min_epu16, _mm256_movemask_epi8, _mm256_mullo_epi16,
-    _mm256_or_si256, _mm256_packs_epi16, _mm256_packus_epi16, _mm256_permute4x64_epi64,
-    _mm256_set_m128i, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x,
-    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sll_epi16, _mm256_srl_epi16,
-    _mm256_srl_epi32, _mm256_srl_epi64, _mm256_storeu_si256, _mm256_sub_epi16, _mm256_xor_si256,
+    __m128i, __m256i, _mm_cvtsi32_si128, _mm256_add_epi16, _mm256_and_si256, _mm256_andnot_si256,
+    _mm256_blendv_epi8, _mm256_cmpeq_epi16, _mm256_cvtepu8_epi16, _mm256_min_epu16,
+    _mm256_movemask_epi8, _mm256_mullo_epi16, _mm256_or_si256, _mm256_packs_epi16,
+    _mm256_packus_epi16, _mm256_permute4x64_epi64, _mm256_set_m128i, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi8,
+    _mm256_sll_epi16, _mm256_srl_epi16, _mm256_srl_epi32, _mm256_srl_epi64, _mm256_sub_epi16,
+    _mm256_xor_si256,
 };
 
 use super::{LANES, Names, Parts, Raw, Split};
 use crate::simd::Simd;
+use crate::simd::avx2::{load, load_16, store};
 
 /// Elements at once.
 const STEP: usize = 16;
@@ -40,7 +41,7 @@ fn join_avx2(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize
         .chunks_exact(STEP)
         .zip(fields.chunks_exact_mut(2 * STEP))
     {
-        let ids = _mm256_cvtepu8_epi16(load(ids));
+        let ids = _mm256_cvtepu8_epi16(load_16(ids));
         let symbols =
             _mm256_andnot_si256(_mm256_cmpeq_epi16(ids, zero), _mm256_add_epi16(ids, base));
         let mut value = _mm256_sll_epi16(symbols, symbol_shift);
@@ -48,7 +49,7 @@ fn join_avx2(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize
             let Some(low) = raw.low.get(done..done + STEP) else {
                 break;
             };
-            value = _mm256_or_si256(value, _mm256_cvtepu8_epi16(load(low)));
+            value = _mm256_or_si256(value, _mm256_cvtepu8_epi16(load_16(low)));
         }
         if packed_bits > 0 {
             // Eight elements are `packed_bits` bytes, so each half starts at a byte.
@@ -56,7 +57,7 @@ fn join_avx2(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize
             let Some(packed) = raw.packed.get(at..at + packed_bits + STEP) else {
                 break;
             };
-            let bytes = _mm256_set_m128i(load(&packed[packed_bits..]), load(packed));
+            let bytes = _mm256_set_m128i(load_16(&packed[packed_bits..]), load_16(packed));
             // Two bytes hold each element; a product moves it to the top of them.
             let window = _mm256_mullo_epi16(_mm256_shuffle_epi8(bytes, windows), align);
             let bits = _mm256_srl_epi16(window, keep);
@@ -109,7 +110,7 @@ fn cut_avx2(split: Split, names: Names, plane: &[u8], parts: &mut Parts) -> usiz
             let mut ids = words;
             let mut unknown = words;
             for half in 0..2 {
-                let field = load_256(fields[32 * half..].first_chunk().expect("invariant: half"));
+                let field = load(&fields[32 * half..]);
                 // With no rotation one shift is by 16, which gives zero.
                 let rotated = _mm256_or_si256(
                     _mm256_sll_epi16(field, rotate_left),
@@ -206,34 +207,10 @@ fn unpack_tables(packed_bits: usize) -> (__m256i, __m256i) {
         let factor = 1u16 << (16 - packed_bits - first % 8).min(15);
         align[2 * element..2 * element + 2].copy_from_slice(&factor.to_le_bytes());
     }
-    (load_256(&windows), load_256(&align))
+    (load(&windows), load(&align))
 }
 
 #[target_feature(enable = "avx2")]
 fn shift(bits: u8) -> __m128i {
     _mm_cvtsi32_si128(i32::from(bits))
-}
-
-#[target_feature(enable = "avx2")]
-fn load(bytes: &[u8]) -> __m128i {
-    let bytes: &[u8; 16] = bytes
-        .first_chunk()
-        .expect("invariant: 16 bytes were asked for");
-    // SAFETY: reads the 16 bytes of the array.
-    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx2")]
-fn load_256(bytes: &[u8; 32]) -> __m256i {
-    // SAFETY: reads the 32 bytes of the array.
-    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx2")]
-fn store(value: __m256i, bytes: &mut [u8]) {
-    let bytes: &mut [u8; 32] = bytes
-        .first_chunk_mut()
-        .expect("invariant: the chunk is 32 bytes");
-    // SAFETY: writes the 32 bytes of the array.
-    unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), value) }
 }

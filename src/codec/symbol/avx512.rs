@@ -3,16 +3,17 @@
 
 use std::arch::x86_64::{
     __m128i, __m512i, _mm_cvtsi32_si128, _mm512_and_si512, _mm512_castsi512_si256,
-    _mm512_cmpgt_epu16_mask, _mm512_cvtepu8_epi16, _mm512_extracti64x4_epi64, _mm512_loadu_si512,
+    _mm512_cmpgt_epu16_mask, _mm512_cvtepu8_epi16, _mm512_extracti64x4_epi64,
     _mm512_mask_mov_epi16, _mm512_mask_storeu_epi8, _mm512_maskz_add_epi16, _mm512_maskz_sub_epi16,
     _mm512_multishift_epi64_epi8, _mm512_or_si512, _mm512_permutex2var_epi8,
     _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32,
     _mm512_set1_epi64, _mm512_setzero_si512, _mm512_sll_epi16, _mm512_srl_epi16, _mm512_srl_epi32,
-    _mm512_srl_epi64, _mm512_storeu_si512, _mm512_test_epi16_mask, _mm512_xor_si512,
+    _mm512_srl_epi64, _mm512_test_epi16_mask, _mm512_xor_si512,
 };
 
 use super::{LANES, Names, Parts, Raw, Split};
 use crate::simd::Simd;
+use crate::simd::avx512::{load, store};
 
 /// Joins the first elements, of which it returns the number, a multiple of `LANES`.
 pub(super) fn join(simd: Simd, split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize {
@@ -216,22 +217,4 @@ fn store_first(value: __m512i, bytes: &mut [u8]) {
     assert!((1..=64).contains(&len), "a part of a vector");
     // SAFETY: the mask has a bit for each byte of the slice, and only those are written.
     unsafe { _mm512_mask_storeu_epi8(bytes.as_mut_ptr().cast(), u64::MAX >> (64 - len), value) }
-}
-
-#[target_feature(enable = "avx512f")]
-fn load(bytes: &[u8]) -> __m512i {
-    let bytes: &[u8; 64] = bytes
-        .first_chunk()
-        .expect("invariant: 64 bytes were asked for");
-    // SAFETY: reads the 64 bytes of the array.
-    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
-}
-
-#[target_feature(enable = "avx512f")]
-fn store(value: __m512i, bytes: &mut [u8]) {
-    let bytes: &mut [u8; 64] = bytes
-        .first_chunk_mut()
-        .expect("invariant: half of the chunk is 64 bytes");
-    // SAFETY: writes the 64 bytes of the array.
-    unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), value) }
 }

@@ -7,6 +7,11 @@
     expect(unsafe_code, reason = "the intrinsic for prefetching takes a pointer")
 )]
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+
 /// Instruction sets, each with all that the ones before have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Simd(Set);

@@ -116,8 +116,7 @@ impl ArchiveReader {
         })
     }
 
-    /// As `decode_block`, and compares the checksum of the stored bytes as well, which finds what
-    /// decoding forgives, such as padding bits.
+    /// As `decode_block`, and compares the checksum of the stored bytes as well.
     ///
     /// # Errors
     /// As `decode_block`.
@@ -128,15 +127,7 @@ impl ArchiveReader {
         decoded: &mut [u8],
     ) -> Result<()> {
         self.with_stored(block, |entry, stored| {
-            // First of all, as it brings the bytes near the processor in the fastest way. What it
-            // finds is told last: decoding says more precisely what is wrong.
-            let is_whole = checksum(stored) == entry.stored_checksum;
-            decoder.decode_into(stored, entry.decoded_checksum, self.profiles(), decoded)?;
-            if is_whole {
-                Ok(())
-            } else {
-                Err(Error::corrupt("the stored bytes fail their checksum"))
-            }
+            decoder.verify_into(stored, entry, self.profiles(), decoded)
         })
     }
 

@@ -62,24 +62,30 @@ impl<'a> ArchiveWriter<'a> {
         })
     }
 
-    /// Appends the next block.
+    /// Which block holds which bytes.
+    pub const fn geometry(&self) -> &'a Geometry {
+        self.geometry
+    }
+
+    /// Appends the next block and returns its entry in the index.
     ///
     /// # Errors
     /// `Io` if writing fails.
-    pub fn append(&mut self, stored: &[u8], decoded_checksum: u64) -> Result<()> {
+    pub fn append(&mut self, stored: &[u8], decoded_checksum: u64) -> Result<BlockEntry> {
         self.write(stored, self.blocks_at)?;
-        self.page.push(BlockEntry {
+        let entry = BlockEntry {
             offset: self.blocks_at,
             stored_len: u32::try_from(stored.len())
                 .expect("invariant: a stored block is little longer than MAX_BLOCK_BYTES"),
             decoded_checksum,
             stored_checksum: checksum(stored),
-        });
+        };
+        self.page.push(entry);
         self.blocks_at += stored.len() as u64;
         if self.page.len() as u64 == INDEX_PAGE_ENTRIES {
             self.write_page()?;
         }
-        Ok(())
+        Ok(entry)
     }
 
     /// Writes the rest of the tables, their copies and the superblocks, and returns the superblock.

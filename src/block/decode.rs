@@ -2,7 +2,7 @@
 
 use crate::codec::{Decoder, PlaneShape};
 use crate::error::{Error, Result};
-use crate::format::{BlockHeader, CodecId, MAX_PLANES, Profiles, checksum};
+use crate::format::{BlockEntry, BlockHeader, CodecId, MAX_PLANES, Profiles, checksum};
 use crate::plane::{Field, interleave, plane_bytes};
 
 /// Decodes blocks, with buffers that are used again.
@@ -43,6 +43,29 @@ impl BlockDecoder {
             return Err(Error::corrupt("the decoded bytes fail their checksum"));
         }
         Ok(())
+    }
+
+    /// As `decode_into`, and compares the checksum of the stored bytes as well, which finds what
+    /// decoding forgives, such as padding bits.
+    ///
+    /// # Errors
+    /// As `decode_into`.
+    pub fn verify_into(
+        &mut self,
+        stored: &[u8],
+        entry: &BlockEntry,
+        profiles: Profiles<'_>,
+        decoded: &mut [u8],
+    ) -> Result<()> {
+        // First of all, as it brings the bytes near the processor in the fastest way. What it
+        // finds is told last: decoding says more precisely what is wrong.
+        let is_whole = checksum(stored) == entry.stored_checksum;
+        self.decode_into(stored, entry.decoded_checksum, profiles, decoded)?;
+        if is_whole {
+            Ok(())
+        } else {
+            Err(Error::corrupt("the stored bytes fail their checksum"))
+        }
     }
 
     fn decode_elements(

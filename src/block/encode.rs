@@ -38,9 +38,10 @@ impl Split {
 /// Elements of a block that are looked at to guess its structure.
 const SAMPLES: usize = 2048;
 /// A block of floats may be something else than weights if so many of its samples are zero, or if
-/// they have fewer different values than this.
+/// they have fewer different values than this. Weights in 8-bit types have 60 to 200.
 const STRUCTURED_ZEROS: usize = SAMPLES / 32;
 const STRUCTURED_VALUES: usize = 256;
+const STRUCTURED_BYTES: usize = 32;
 
 impl BlockEncoder {
     /// # Errors
@@ -198,7 +199,12 @@ fn is_structured_of<const WIDTH: usize>(bytes: &[u8]) -> bool {
             .take(SAMPLES)
     };
     let zeros = samples().filter(|&&value| value == [0; WIDTH]).count();
-    zeros >= STRUCTURED_ZEROS || !has_different(samples(), STRUCTURED_VALUES)
+    let different = if WIDTH == 1 {
+        STRUCTURED_BYTES
+    } else {
+        STRUCTURED_VALUES
+    };
+    zeros >= STRUCTURED_ZEROS || !has_different(samples(), different)
 }
 
 /// Whether there are so many different values, at most 256.

@@ -45,7 +45,7 @@ pub(super) struct PackArgs {
     /// What to optimize for; any level can be mounted anywhere
     #[arg(long, value_enum, default_value_t)]
     pub(super) level: Level,
-    /// Threads that encode [default: one a core]
+    /// Threads that encode; as many read back and compare meanwhile [default: one a core]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<NonZeroUsize>,
     /// Bytes of the file in a block, the unit of random access: a power of two from 4K to 4M

@@ -16,7 +16,7 @@ const _: () = assert!(PAGE_BYTES == INDEX_PAGE_BYTES as u64);
 const KIND_STORED: u8 = 0;
 
 /// Where a block is stored, and what it must decode to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BlockEntry {
     /// Offset of the stored bytes in the archive.
     pub offset: u64,

@@ -6,10 +6,12 @@
 mod mapped;
 mod place;
 mod positional;
+mod write_back;
 
 pub use mapped::MappedFile;
 pub use place::leads_out;
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};
+pub use write_back::{drop_cached, start_write_back};
 
 use std::ops::Range;
 

@@ -10,6 +10,7 @@ mod inspect;
 mod output;
 mod pack;
 mod plan;
+mod read_back;
 mod source_file;
 mod survey;
 mod tree;

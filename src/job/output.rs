@@ -72,7 +72,12 @@ impl OutputFile {
         file.set_permissions(fs::Permissions::from_mode(mode & 0o777))
             .and_then(|()| modified.map_or(Ok(()), |time| file.set_modified(time)))
             .and_then(|()| file.sync_all())
-            .map_err(|e| Error::io(format!("cannot write {}", self.path.display()), e))
+            .map_err(|e| self.cannot_write(e))
+    }
+
+    /// The error for what the system answered to an attempt to write.
+    pub(super) fn cannot_write(&self, error: io::Error) -> Error {
+        Error::io(format!("cannot write {}", self.path.display()), error)
     }
 
     /// Renames the file to its destination and makes the name durable. Call `sync` before.

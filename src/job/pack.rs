@@ -2,24 +2,23 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
+use std::thread;
 
 use super::archives::{archive_path, is_archive_name};
-use super::blocks::{BlockWorker, for_each_block};
 use super::output::OutputFile;
 use super::plan::{self, Action, Step};
+use super::read_back::{self, EntriesChecksum, Written};
 use super::source_file::SourceFile;
 use super::survey::{Survey, survey};
 use super::tree::{Entry, Kind};
 use super::{Monitor, Totals};
-use crate::archive::{ArchiveReader, ArchiveWriter, Original};
+use crate::archive::{ArchiveWriter, Original};
 use crate::block::BlockEncoder;
 use crate::codec::Level;
 use crate::codec::scaled::Segment;
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockSpan, DEFAULT_BLOCK_BYTES, ElementType, Geometry, SUPERBLOCK_BYTES, Superblock, checksum,
+    DEFAULT_BLOCK_BYTES, ElementType, Geometry, SUPERBLOCK_BYTES, Superblock, checksum,
 };
 use crate::sync::cores;
 use crate::{layout, pipeline};
@@ -112,10 +111,10 @@ pub fn pack_file(
     let extents =
         layout::extents(&source.file, source.stamp.size).map_err(|e| e.with_path(from))?;
     let geometry = Geometry::new(options.block_bytes(), &extents)?;
-    let superblock = encode(&source, &output, &geometry, options, monitor)?;
+    let (superblock, entries) = write(&source, &output, &geometry, options, monitor)?;
     // Whoever could not read the source must not be able to read the archive.
     output.sync(source.mode, None)?;
-    compare(&source, &output, &superblock, options, monitor)?;
+    read_back::compare_tables(&output, &superblock, entries)?;
     source.check_unchanged()?;
     output.publish()?;
     Ok(Totals {
@@ -133,15 +132,6 @@ fn is_archive(source: &SourceFile) -> Result<bool> {
     Ok(read == first.len() && !matches!(Superblock::parse(&first), Err(Error::InvalidInput(_))))
 }
 
-/// Reads a block of the file into a buffer.
-fn read_block(source: &SourceFile, span: &BlockSpan, buffer: &mut Vec<u8>) -> Result<()> {
-    buffer.resize(span.buffer_bytes(), 0);
-    if source.read_at(buffer, span.range.start)? < buffer.len() {
-        return Err(source.changed());
-    }
-    Ok(())
-}
-
 struct EncodeWorker {
     encoder: BlockEncoder,
     bytes: Vec<u8>,
@@ -151,19 +141,65 @@ struct EncodeWorker {
     checksum: u64,
 }
 
-fn encode(
+/// Encodes the source and, at the same time, reads back and compares what was written.
+fn write(
     source: &SourceFile,
     output: &OutputFile,
     geometry: &Geometry,
     options: &PackOptions,
     monitor: &Monitor<'_>,
-) -> Result<Superblock> {
+) -> Result<(Superblock, EntriesChecksum)> {
     let survey = match options.level {
         Level::Max => survey(source, monitor)?,
         Level::Fast | Level::Default => Survey::default(),
     };
     let mut writer = ArchiveWriter::new(output.file(), geometry, &survey.profiles)?;
-    let mut sha256 = Sha256::new();
+    let (written, unread) = read_back::channel(output);
+    let (encoded, compared) = thread::scope(|scope| {
+        let comparing = scope.spawn(|| {
+            let profiles = &survey.profiles;
+            let threads = options.threads;
+            read_back::compare(unread, source, output, geometry, profiles, threads, monitor)
+        });
+        let encoded = encode(
+            source,
+            output,
+            &mut writer,
+            written,
+            &survey,
+            options,
+            monitor,
+        );
+        let compared = comparing
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (encoded, compared)
+    });
+    // Should comparing have failed, encoding ended for want of somebody to compare.
+    let compared = compared?;
+    encoded?;
+    let original = Original {
+        sha256: compared.sha256,
+        mode: source.mode,
+        mtime_seconds: source.mtime.0,
+        mtime_nanoseconds: source.mtime.1,
+    };
+    let superblock = writer
+        .finish(&original)
+        .map_err(|e| e.with_path(output.path()))?;
+    Ok((superblock, compared.entries))
+}
+
+fn encode(
+    source: &SourceFile,
+    output: &OutputFile,
+    writer: &mut ArchiveWriter<'_>,
+    mut written: Written<'_>,
+    survey: &Survey,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<()> {
+    let geometry = writer.geometry();
     let mut next = 0;
     let workers = (0..options.threads.get())
         .map(|_| {
@@ -184,8 +220,7 @@ fn encode(
             let Some(span) = geometry.block(next) else {
                 return Ok(false);
             };
-            read_block(source, &span, &mut worker.bytes)?;
-            sha256.update(&worker.bytes);
+            source.read_block(&span, &mut worker.bytes)?;
             worker.element = span.element;
             worker.segments = survey.segments(&span);
             next += 1;
@@ -201,59 +236,15 @@ fn encode(
             )
         },
         |worker| {
-            writer
+            let entry = writer
                 .append(&worker.stored, worker.checksum)
                 .map_err(|e| e.with_path(output.path()))?;
+            written.add(entry)?;
             (monitor.progress)(worker.bytes.len() as u64);
             Ok(())
         },
     )?;
-    let original = Original {
-        sha256: sha256.finalize().into(),
-        mode: source.mode,
-        mtime_seconds: source.mtime.0,
-        mtime_nanoseconds: source.mtime.1,
-    };
-    writer
-        .finish(&original)
-        .map_err(|e| e.with_path(output.path()))
-}
-
-/// Reads the archive back and compares every byte it decodes to with the source.
-fn compare(
-    source: &SourceFile,
-    output: &OutputFile,
-    superblock: &Superblock,
-    options: &PackOptions,
-    monitor: &Monitor<'_>,
-) -> Result<()> {
-    // What was just written is still in memory; it is the disk's copy that counts. Where the
-    // system does not drop it, the comparison still finds every mistake but the disk's.
-    let _ = rustix::fs::fadvise(output.file(), 0, None, rustix::fs::Advice::DontNeed);
-    let reader = ArchiveReader::from_file(output.file(), output.path())?;
-    if let Some(problem) = reader.check_tables().pop() {
-        return Err(problem);
-    }
-    if reader.superblock() != superblock {
-        return Err(
-            Error::corrupt("the superblock was read back differently").in_file(output.path())
-        );
-    }
-    for_each_block(
-        &reader,
-        options.threads,
-        monitor,
-        |worker: &mut BlockWorker<Vec<u8>>| {
-            read_block(source, &worker.span, &mut worker.own)?;
-            reader.verify_block(worker.block, &mut worker.decoder, &mut worker.decoded)?;
-            if worker.decoded != worker.own {
-                // The archive holds what was read first: its checksums are right.
-                return Err(source.changed());
-            }
-            Ok(())
-        },
-        |_| Ok(()),
-    )
+    written.finish()
 }
 
 fn pack_directory(

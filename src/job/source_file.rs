@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
+use crate::format::BlockSpan;
 use crate::io::{FileStamp, read_full_at, system_time};
 
 /// A regular file, open for reading.
@@ -51,6 +52,18 @@ impl SourceFile {
     pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         read_full_at(&self.file, buffer, offset)
             .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))
+    }
+
+    /// Reads a block into a buffer.
+    ///
+    /// # Errors
+    /// `Io` if the system refuses, `InvalidInput` if the file has become shorter.
+    pub(super) fn read_block(&self, span: &BlockSpan, buffer: &mut Vec<u8>) -> Result<()> {
+        buffer.resize(span.buffer_bytes(), 0);
+        if self.read_at(buffer, span.range.start)? < buffer.len() {
+            return Err(self.changed());
+        }
+        Ok(())
     }
 
     /// # Errors

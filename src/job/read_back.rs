@@ -1,0 +1,407 @@
+//! Reading an archive back while it is written: each block is read from the disk, decoded, and
+//! compared with the source, some batches behind the writer.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::vec;
+
+use sha2::{Digest, Sha256};
+
+use super::Monitor;
+use super::output::OutputFile;
+use super::source_file::SourceFile;
+use crate::archive::ArchiveReader;
+use crate::block::BlockDecoder;
+use crate::error::{Error, Result};
+use crate::format::{BlockEntry, BlockSpan, Geometry, Profiles, Superblock, checksum};
+use crate::io::{drop_cached, read_full_at, start_write_back};
+use crate::pipeline;
+
+/// Stored bytes that go to the disk, and come back from it, in one piece.
+const BATCH_BYTES: u64 = 16 << 20;
+/// Batches that may wait to be read back. Bounds how far the writer runs ahead, so that the source
+/// is still in the page cache when it is compared.
+const WAITING_BATCHES: usize = 16;
+
+/// Blocks that were written one behind the other.
+struct Batch {
+    range: Range<u64>,
+    entries: Vec<BlockEntry>,
+}
+
+/// The end of the writer.
+pub(super) struct Written<'a> {
+    output: &'a OutputFile,
+    batch: Vec<BlockEntry>,
+    batches: SyncSender<Batch>,
+}
+
+/// The end of the reader.
+pub(super) struct Unread {
+    batches: Receiver<Batch>,
+    /// What is left of the last one.
+    batch: vec::IntoIter<BlockEntry>,
+}
+
+/// Connects the writer of `output` with what reads it back.
+pub(super) fn channel(output: &OutputFile) -> (Written<'_>, Unread) {
+    let (batches, received) = sync_channel(WAITING_BATCHES);
+    let written = Written {
+        output,
+        batch: Vec::new(),
+        batches,
+    };
+    let unread = Unread {
+        batches: received,
+        batch: Vec::new().into_iter(),
+    };
+    (written, unread)
+}
+
+impl Written<'_> {
+    /// Notes that the next block was written.
+    ///
+    /// # Errors
+    /// `Io` if the disk fails, `Interrupted` if nobody reads back any more.
+    pub(super) fn add(&mut self, entry: BlockEntry) -> Result<()> {
+        self.batch.push(entry);
+        let range = range(&self.batch);
+        if range.end - range.start < BATCH_BYTES {
+            return Ok(());
+        }
+        self.hand_over()
+    }
+
+    /// Hands over what is left.
+    ///
+    /// # Errors
+    /// As `add`.
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.hand_over()
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
+        let entries = std::mem::take(&mut self.batch);
+        let range = range(&entries);
+        start_write_back(self.output.file(), &range).map_err(|e| self.output.cannot_write(e))?;
+        self.batches
+            .send(Batch { range, entries })
+            .map_err(|_| Error::Interrupted)
+    }
+}
+
+impl Unread {
+    /// The next block that was written, once it is on the disk; `None` when the writer has ended.
+    fn next(&mut self, output: &OutputFile) -> Result<Option<BlockEntry>> {
+        loop {
+            if let Some(entry) = self.batch.next() {
+                return Ok(Some(entry));
+            }
+            let Ok(batch) = self.batches.recv() else {
+                return Ok(None);
+            };
+            // It is the disk's copy that counts. Where the system does not drop it from memory,
+            // comparing still finds every mistake but the disk's.
+            drop_cached(output.file(), &batch.range).map_err(|e| output.cannot_write(e))?;
+            self.batch = batch.entries.into_iter();
+        }
+    }
+}
+
+fn range(entries: &[BlockEntry]) -> Range<u64> {
+    let start = entries.first().map_or(0, |first| first.offset);
+    let end = |last: &BlockEntry| last.offset + u64::from(last.stored_len);
+    start..entries.last().map_or(start, end)
+}
+
+/// What reading all blocks back has shown.
+pub(super) struct Compared {
+    /// SHA-256 of what the blocks decode to, which is what the source holds.
+    pub(super) sha256: [u8; 32],
+    /// Of their entries.
+    pub(super) entries: EntriesChecksum,
+}
+
+/// A checksum of entries one after the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct EntriesChecksum(u64);
+
+impl EntriesChecksum {
+    fn add(&mut self, entry: &BlockEntry) {
+        let words = [
+            self.0,
+            entry.offset,
+            entry.stored_len.into(),
+            entry.decoded_checksum,
+            entry.stored_checksum,
+        ];
+        self.0 = checksum(words.map(u64::to_le_bytes).as_flattened());
+    }
+}
+
+struct Worker {
+    decoder: BlockDecoder,
+    block: u64,
+    span: BlockSpan,
+    entry: BlockEntry,
+    stored: Vec<u8>,
+    decoded: Vec<u8>,
+    original: Vec<u8>,
+}
+
+/// Reads back what the writer hands over until it ends, and compares every byte it decodes to with
+/// the source.
+///
+/// # Errors
+/// `Corrupt` if the disk gave back something else, `InvalidInput` if the source has changed.
+pub(super) fn compare(
+    mut unread: Unread,
+    source: &SourceFile,
+    output: &OutputFile,
+    geometry: &Geometry,
+    profiles: &[u8],
+    threads: NonZeroUsize,
+    monitor: &Monitor<'_>,
+) -> Result<Compared> {
+    let profiles_checksum = checksum(profiles);
+    let mut sha256 = Sha256::new();
+    let mut checked = EntriesChecksum::default();
+    let mut next = 0;
+    let Some(first) = geometry.block(0) else {
+        return Ok(Compared {
+            sha256: sha256.finalize().into(),
+            entries: checked,
+        });
+    };
+    let workers = (0..threads.get())
+        .map(|_| {
+            Ok(Worker {
+                decoder: BlockDecoder::new()?,
+                block: 0,
+                span: first.clone(),
+                entry: BlockEntry::default(),
+                stored: Vec::new(),
+                decoded: Vec::new(),
+                original: Vec::new(),
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    pipeline::run(
+        workers,
+        monitor.cancel,
+        |worker| {
+            let Some(entry) = unread.next(output)? else {
+                return Ok(false);
+            };
+            let Some(span) = geometry.block(next) else {
+                return Ok(false);
+            };
+            worker.entry = entry;
+            worker.span = span;
+            worker.block = next;
+            next += 1;
+            Ok(true)
+        },
+        |worker| worker.compare(source, output, Profiles::new(profiles, profiles_checksum)),
+        |worker| {
+            sha256.update(&worker.decoded);
+            checked.add(&worker.entry);
+            (monitor.progress)(worker.decoded.len() as u64);
+            Ok(())
+        },
+    )?;
+    Ok(Compared {
+        sha256: sha256.finalize().into(),
+        entries: checked,
+    })
+}
+
+impl Worker {
+    fn compare(
+        &mut self,
+        source: &SourceFile,
+        output: &OutputFile,
+        profiles: Profiles<'_>,
+    ) -> Result<()> {
+        let in_archive = |error: Error| {
+            error
+                .at_block(self.block, self.span.range.clone())
+                .in_file(output.path())
+        };
+        self.stored.resize(self.entry.stored_len as usize, 0);
+        let read = read_full_at(output.file(), &mut self.stored, self.entry.offset)
+            .map_err(|e| Error::io(format!("cannot read back {}", output.path().display()), e))?;
+        self.decoded.resize(self.span.buffer_bytes(), 0);
+        self.decoder
+            .verify_into(
+                &self.stored[..read],
+                &self.entry,
+                profiles,
+                &mut self.decoded,
+            )
+            .map_err(in_archive)?;
+        source.read_block(&self.span, &mut self.original)?;
+        if self.decoded != self.original {
+            // The archive holds what was read first: its checksums are right.
+            return Err(source.changed());
+        }
+        Ok(())
+    }
+}
+
+/// Compares the tables of the finished archive with what was written and with the entries of the
+/// blocks that were compared.
+///
+/// # Errors
+/// `Corrupt` if something else was read back.
+pub(super) fn compare_tables(
+    output: &OutputFile,
+    superblock: &Superblock,
+    entries: EntriesChecksum,
+) -> Result<()> {
+    drop_cached(output.file(), &(0..superblock.archive_bytes))
+        .map_err(|e| output.cannot_write(e))?;
+    let reader = ArchiveReader::from_file(output.file(), output.path())?;
+    if let Some(problem) = reader.check_tables().pop() {
+        return Err(problem);
+    }
+    let mut read_back = EntriesChecksum::default();
+    for block in 0..superblock.block_count {
+        read_back.add(&reader.entry(block)?);
+    }
+    if reader.superblock() != superblock || read_back != entries {
+        return Err(Error::corrupt("the tables were read back differently").in_file(output.path()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::archive::{ArchiveWriter, Original};
+    use crate::block::BlockEncoder;
+    use crate::codec::Level;
+    use crate::io::write_all_at;
+    use crate::layout;
+
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    const MONITOR: Monitor<'_> = Monitor {
+        cancel: &NEVER,
+        begin: &|_| {},
+        progress: &|_| {},
+        warn: &|_| {},
+    };
+    const ONE: NonZeroUsize = NonZeroUsize::MIN;
+
+    struct Files {
+        _directory: tempfile::TempDir,
+        path: PathBuf,
+        source: SourceFile,
+        output: OutputFile,
+        geometry: Geometry,
+        bytes: Vec<u8>,
+    }
+
+    /// Bytes that do not compress: several batches.
+    fn files() -> Files {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("model.safetensors");
+        let mut bytes = vec![0; 40 << 20];
+        let mut state = 1u64;
+        for word in bytes.as_chunks_mut::<8>().0 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            *word = (state ^ state >> 29).to_le_bytes();
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let source = SourceFile::open(&path).unwrap();
+        let output = OutputFile::create(&directory.path().join("archive"), false).unwrap();
+        let extents = layout::extents(&source.file, source.stamp.size).unwrap();
+        Files {
+            geometry: Geometry::new(256 << 10, &extents).unwrap(),
+            _directory: directory,
+            path,
+            source,
+            output,
+            bytes,
+        }
+    }
+
+    /// Writes all blocks, lets `damage` do something, and reads back; then the tables.
+    fn write_and_compare(files: &Files, damage: impl FnOnce()) -> Result<()> {
+        let Files {
+            source,
+            output,
+            geometry,
+            bytes,
+            ..
+        } = files;
+        let mut writer = ArchiveWriter::new(output.file(), geometry, &[])?;
+        let mut encoder = BlockEncoder::new(Level::Fast)?;
+        let (mut written, unread) = channel(output);
+        let mut stored = Vec::new();
+        for span in (0..).map_while(|block| geometry.block(block)) {
+            let start = usize::try_from(span.range.start).unwrap();
+            let block = &bytes[start..start + span.buffer_bytes()];
+            encoder.encode(block, span.element, &[], &mut stored)?;
+            written.add(writer.append(&stored, checksum(block))?)?;
+        }
+        written.finish()?;
+        damage();
+        let compared = compare(unread, source, output, geometry, &[], ONE, &MONITOR)?;
+        assert_eq!(compared.sha256, *Sha256::digest(bytes));
+        let superblock = writer.finish(&Original {
+            sha256: compared.sha256,
+            mode: 0o644,
+            mtime_seconds: 0,
+            mtime_nanoseconds: 0,
+        })?;
+        compare_tables(output, &superblock, compared.entries)?;
+        let mut others = compared.entries;
+        others.add(&BlockEntry::default());
+        assert!(compare_tables(output, &superblock, others).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_written_is_compared_byte_by_byte() {
+        write_and_compare(&files(), || {}).unwrap();
+    }
+
+    #[test]
+    fn a_block_that_comes_back_differently_is_an_error() {
+        let files = files();
+        let damage = || write_all_at(files.output.file(), b"?", 30 << 20).unwrap();
+        let error = write_and_compare(&files, damage).unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+        assert!(error.to_string().contains("block"), "{error}");
+    }
+
+    #[test]
+    fn a_source_that_changes_meanwhile_is_an_error() {
+        let files = files();
+        let change = || {
+            let file = std::fs::File::options().write(true).open(&files.path);
+            write_all_at(&file.unwrap(), b"????????", 20 << 20).unwrap();
+        };
+        let error = write_and_compare(&files, change).unwrap_err();
+        assert!(error.to_string().contains("changed"), "{error}");
+    }
+
+    #[test]
+    fn a_writer_ends_when_nobody_reads_back() {
+        let files = files();
+        let (mut written, unread) = channel(&files.output);
+        drop(unread);
+        let entry = BlockEntry {
+            stored_len: u32::MAX,
+            ..BlockEntry::default()
+        };
+        assert!(matches!(written.add(entry), Err(Error::Interrupted)));
+    }
+}

@@ -713,6 +713,40 @@ fn the_golden_archives_of_format_1_read_for_ever() {
         "e33ac187fb795e3f65e46ea2e39e4f920510244d49c2027b636c9f49a0d2371a",
         &["ans", "huffman", "scaled", "trimmed", "zstd"],
     );
+    for (name, codecs) in [
+        ("v1-lz4", &["lz4"][..]),
+        ("v1-deflate", &["deflate"]),
+        ("v1-lzma", &["lzma"]),
+        ("v1-arithmetic", &["arithmetic", "raw", "run-length"]),
+    ] {
+        let of_all = "69ceff0527bcea25b4a93ad811554f52b6afef2291a949d2a4559b97e5807ca2";
+        golden(name, of_all, codecs);
+    }
+}
+
+#[test]
+fn every_codec_and_level_gives_back_every_kind_of_file() {
+    let dir = Dir::new();
+    for (name, bytes) in kinds() {
+        let file = dir.write(&format!("{name}.safetensors"), &bytes);
+        for codec in [
+            "weights",
+            "lz4",
+            "deflate",
+            "zstd",
+            "lzma",
+            "split-huffman",
+            "split-arithmetic",
+        ] {
+            for level in ["fast", "balanced", "max"] {
+                let (packed, back) = (dir.path("packed.wfz"), dir.path("back"));
+                let how = ["--codec", codec, "--level", level, "--force"];
+                ok([&["pack", &file, "-o", &packed], &how[..]].concat());
+                ok(["unpack", &packed, "-o", &back, "--force"]);
+                assert!(fs::read(&back).unwrap() == bytes, "{name} {codec} {level}");
+            }
+        }
+    }
 }
 
 /// Reads a golden archive; the sum is of what it holds.

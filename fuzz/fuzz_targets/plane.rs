@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
-use weightfs::codec::{Content, Decoder, Encoder, PlaneShape};
+use weightfs::codec::{ByteMethod, Content, Decoder, Encoder, Level, PlaneShape};
 use weightfs::format::{CodecId, Profiles};
 use weightfs::plane::plane_bytes;
 use weightfs::simd::Simd;
@@ -23,6 +23,22 @@ struct Case {
 thread_local! {
     static DECODERS: RefCell<Vec<(&'static str, Decoder)>> = RefCell::new(decoders());
     static ENCODERS: RefCell<Vec<Encoder>> = RefCell::new(encoders());
+    static BYTE_ENCODERS: RefCell<Vec<Encoder>> = RefCell::new(byte_encoders());
+}
+
+const BYTE_METHODS: [ByteMethod; 6] = [
+    ByteMethod::Lz4,
+    ByteMethod::Deflate,
+    ByteMethod::Zstd,
+    ByteMethod::Lzma,
+    ByteMethod::SplitHuffman,
+    ByteMethod::SplitArithmetic,
+];
+
+fn byte_encoders() -> Vec<Encoder> {
+    BYTE_METHODS
+        .map(|method| Encoder::for_bytes(method, Level::Fast).expect("memory"))
+        .into()
 }
 
 /// For each model, and for none, one a level.
@@ -86,6 +102,9 @@ fn edited(input: &mut Input<'_>) -> Case {
         bytes
     };
     let content = match (element.exponent_bits(), input.byte() % 8) {
+        (_, 2) if width == 8 => Content::Byte {
+            is_top: input.once_in(2),
+        },
         (_, 0) => Content::Any,
         (_, 1) | (Some(_), _) if element == E::F32 => Content::Mantissa,
         (Some(exponent_bits), _) => Content::FloatTop { exponent_bits },
@@ -97,8 +116,12 @@ fn edited(input: &mut Input<'_>) -> Case {
         _ => Vec::new(),
     };
     let mut coded = Vec::new();
-    let codec = ENCODERS.with_borrow_mut(|encoders| {
-        encoders[model * LEVELS.len() + level]
+    let (encoders, encoder) = match content {
+        Content::Byte { .. } => (&BYTE_ENCODERS, input.up_to(BYTE_METHODS.len() - 1)),
+        _ => (&ENCODERS, model * LEVELS.len() + level),
+    };
+    let codec = encoders.with_borrow_mut(|encoders| {
+        encoders[encoder]
             .encode(&plane, shape, content, &segments, &mut coded)
             .expect("memory")
     });

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use crate::codec::scaled::{Model, Segment};
-use crate::codec::{Content, Encoder, Level, PlaneShape};
+use crate::codec::{ByteMethod, Content, Encoder, Level, PlaneShape};
 use crate::error::Result;
 use crate::format::{BlockHeader, ElementType, PlaneHeader};
 use crate::plane::{Field, split};
 
 /// Encodes blocks, with buffers that are used again.
 pub struct BlockEncoder {
+    /// Takes elements apart at their bytes and leaves the rest to a method of byte planes.
+    by_bytes: bool,
     codec: Encoder,
     plane: Vec<u8>,
     coded: Vec<u8>,
@@ -55,12 +57,25 @@ impl BlockEncoder {
     /// # Errors
     /// `Io` if there is no memory for the codecs.
     pub fn with_model(level: Level, model: Option<Arc<Model>>) -> Result<Self> {
-        Ok(Self {
-            codec: Encoder::new(level, model)?,
+        Ok(Self::with_codec(Encoder::new(level, model)?, false))
+    }
+
+    /// An encoder that codes byte planes by a general method.
+    ///
+    /// # Errors
+    /// `Io` if there is no memory for the codecs.
+    pub fn for_bytes(method: ByteMethod, level: Level) -> Result<Self> {
+        Ok(Self::with_codec(Encoder::for_bytes(method, level)?, true))
+    }
+
+    fn with_codec(codec: Encoder, by_bytes: bool) -> Self {
+        Self {
+            by_bytes,
+            codec,
             plane: Vec::new(),
             coded: Vec::new(),
             candidate: Vec::new(),
-        })
+        }
     }
 
     /// Writes the stored form of a block of at most `MAX_BLOCK_BYTES` to `stored`, replacing what
@@ -81,6 +96,12 @@ impl BlockEncoder {
         let width = element.bytes();
         if is_one_byte(bytes) {
             return self.encode_split(bytes, Split::NONE, |_| Content::Any, &[], stored);
+        }
+        if self.by_bytes {
+            let content = |shift| Content::Byte {
+                is_top: shift == (width - 1) * 8,
+            };
+            return self.encode_split(bytes, Split::bytes(width), content, &[], stored);
         }
         let Some(exponent_bits) = element.exponent_bits() else {
             self.encode_split(bytes, Split::bytes(width), |_| Content::Any, &[], stored)?;

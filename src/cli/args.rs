@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::size;
-use crate::codec;
+use crate::codec::{self, ByteMethod};
+use crate::job::Method;
 
 /// Keep model weights compressed on disk; read them as ordinary .safetensors files.
 #[derive(Debug, Parser)]
@@ -45,11 +46,14 @@ pub(super) struct PackArgs {
     /// What to optimize for; any level can be mounted anywhere
     #[arg(long, value_enum, default_value_t)]
     pub(super) level: Level,
+    /// How to code blocks; any mount reads all of them
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) codec: Codec,
     /// Threads that encode; as many read back and compare meanwhile [default: one a core]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<NonZeroUsize>,
     /// Bytes of the file in a block, the unit of random access: a power of two from 4K to 4M
-    /// [default: 256K; 512K at the levels fast and max]
+    /// [default: 256K; 512K at the levels fast and max; 1M for general codecs]
     #[arg(long, value_name = "SIZE", value_parser = size::parse_u32)]
     pub(super) block_size: Option<u32>,
     /// Replace a destination that exists
@@ -188,6 +192,7 @@ pub(super) enum Level {
     Fast,
     /// Nearly as small as can be, and fast
     #[default]
+    #[value(alias = "balanced")]
     Default,
     /// Size first; decodes at about half the speed
     Max,
@@ -200,5 +205,38 @@ impl From<Level> for codec::Level {
             Level::Default => Self::Default,
             Level::Max => Self::Max,
         }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub(super) enum Codec {
+    /// The codecs made for weights
+    #[default]
+    Weights,
+    /// Byte planes with LZ4: fast, or its slow match finder at 6 and 12
+    Lz4,
+    /// Byte planes with DEFLATE 3, 6, 9
+    Deflate,
+    /// Byte planes with zstd 3, 12, 19
+    Zstd,
+    /// Byte planes with LZMA 3, 6, 9
+    Lzma,
+    /// Highest bytes with a Huffman code, the others raw; has no levels
+    SplitHuffman,
+    /// Highest bytes with an arithmetic code, run lengths of the others; has no levels
+    SplitArithmetic,
+}
+
+impl From<Codec> for Method {
+    fn from(codec: Codec) -> Self {
+        Self::Bytes(match codec {
+            Codec::Weights => return Self::Weights,
+            Codec::Lz4 => ByteMethod::Lz4,
+            Codec::Deflate => ByteMethod::Deflate,
+            Codec::Zstd => ByteMethod::Zstd,
+            Codec::Lzma => ByteMethod::Lzma,
+            Codec::SplitHuffman => ByteMethod::SplitHuffman,
+            Codec::SplitArithmetic => ByteMethod::SplitArithmetic,
+        })
     }
 }

@@ -80,6 +80,19 @@ impl FloatEncoder {
         self.encode_planned(plane, &plan, out)
     }
 
+    /// Appends a plane of bytes with a Huffman code for all of each byte, if that makes it smaller.
+    pub fn encode_bytes(&mut self, plane: &[u8], out: &mut Vec<u8>) -> Option<CodecId> {
+        let plan = self.planner.choose(
+            plane,
+            Choices {
+                width: 8,
+                rotate: 0,
+                raw_bits: &[0],
+            },
+        )?;
+        self.encode_planned(plane, &plan, out)
+    }
+
     fn encode_planned(&mut self, plane: &[u8], plan: &Plan, out: &mut Vec<u8>) -> Option<CodecId> {
         if plan.bits >= (plane.len() * 8) as f64 {
             return None;

@@ -7,6 +7,7 @@
 //! A new codec is a variant of `CodecId`, an arm in `decode_into` and a candidate in `encode`.
 
 mod ans;
+mod bytes;
 mod float;
 mod huffman;
 mod parts;
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::format::{CodecId, Profiles};
 use crate::plane::{constant_value, fill_constant};
 use crate::simd::Simd;
+pub use bytes::ByteMethod;
 use float::FloatEncoder;
 use scaled::{Model, Segment};
 
@@ -51,6 +53,11 @@ pub enum Content {
     Mantissa,
     /// Anything: text, tables, whole values that repeat.
     Any,
+    /// A byte of each element, for the methods of byte planes.
+    Byte {
+        /// Whether it is the highest one.
+        is_top: bool,
+    },
 }
 
 impl Level {
@@ -81,6 +88,7 @@ pub struct Encoder {
     float: FloatEncoder,
     scaled: Option<scaled::Encoder>,
     matching: Compressor<'static>,
+    bytes: Option<bytes::Encoder>,
     coded: Vec<u8>,
     candidate: Vec<u8>,
 }
@@ -95,8 +103,20 @@ impl Encoder {
             float: FloatEncoder::new(level),
             scaled: model.map(scaled::Encoder::new),
             matching: Compressor::new(level.zstd()).map_err(zstd_failed)?,
+            bytes: None,
             coded: Vec::new(),
             candidate: Vec::new(),
+        })
+    }
+
+    /// An encoder that codes byte planes by this method.
+    ///
+    /// # Errors
+    /// `Io` if a library cannot get memory.
+    pub fn for_bytes(method: ByteMethod, level: Level) -> Result<Self> {
+        Ok(Self {
+            bytes: Some(bytes::Encoder::new(method, level)?),
+            ..Self::new(level, None)?
         })
     }
 
@@ -124,7 +144,13 @@ impl Encoder {
             Content::Mantissa => {
                 trimmed::encode(plane, shape.width, &mut self.coded).then_some(CodecId::Trimmed)
             }
-            Content::Any => self.encode_any(plane, shape)?,
+            Content::Byte { is_top } if shape.width == 8 && self.bytes.is_some() => {
+                let encoder = self.bytes.as_mut();
+                encoder.map_or(Ok(None), |bytes| {
+                    bytes.encode(plane, is_top, &mut self.coded)
+                })?
+            }
+            Content::Any | Content::Byte { .. } => self.encode_any(plane, shape)?,
         };
         if let Some(codec) = codec
             && self.coded.len() < plane.len() - plane.len() / DEFAULT_LEAST_SAVING
@@ -163,7 +189,7 @@ impl Encoder {
 
     /// The better of matches with zstd and of single values.
     fn encode_any(&mut self, plane: &[u8], shape: PlaneShape) -> Result<Option<CodecId>> {
-        compress(&mut self.matching, plane, &mut self.coded)?;
+        zstd_compress(&mut self.matching, plane, &mut self.coded)?;
         self.candidate.clear();
         if matches!(shape.width, 8 | 16)
             && let Some(codec) = self
@@ -178,7 +204,7 @@ impl Encoder {
     }
 }
 
-fn compress(zstd: &mut Compressor<'_>, plane: &[u8], coded: &mut Vec<u8>) -> Result<()> {
+fn zstd_compress(zstd: &mut Compressor<'_>, plane: &[u8], coded: &mut Vec<u8>) -> Result<()> {
     coded.clear();
     coded.reserve(compress_bound(plane.len()));
     zstd.compress_to_buffer(plane, coded).map_err(zstd_failed)?;
@@ -196,6 +222,8 @@ pub struct Decoder {
     huffman: huffman::Decoder,
     simd: Simd,
     scaled: scaled::Decoder,
+    deflate: bytes::DeflateDecoder,
+    arithmetic: bytes::ArithmeticDecoder,
 }
 
 impl Decoder {
@@ -216,6 +244,8 @@ impl Decoder {
             huffman: huffman::Decoder::new(),
             simd,
             scaled: scaled::Decoder::new(simd),
+            deflate: bytes::DeflateDecoder::new(),
+            arithmetic: bytes::ArithmeticDecoder::new(),
         })
     }
 
@@ -263,6 +293,11 @@ impl Decoder {
                 self.scaled.decode_into(coded, profiles, plane)?;
             }
             CodecId::Scaled => return Err(wrong_width()),
+            CodecId::Lz4 => bytes::decode_lz4(coded, plane)?,
+            CodecId::Deflate => self.deflate.decode_into(coded, plane)?,
+            CodecId::Lzma => bytes::decode_lzma(coded, plane)?,
+            CodecId::Arithmetic => self.arithmetic.decode_into(coded, plane)?,
+            CodecId::RunLength => bytes::decode_run_length(coded, plane)?,
         }
         Ok(())
     }
@@ -296,10 +331,20 @@ mod tests {
     use proptest::prelude::*;
 
     fn round_trip(plane: &[u8], shape: PlaneShape) -> CodecId {
+        let encoder = Encoder::new(Level::Default, None).unwrap();
+        round_trip_of(encoder, plane, shape, Content::Any)
+    }
+
+    /// Encodes, decodes, and decodes every shorter code, which must fail.
+    fn round_trip_of(
+        mut encoder: Encoder,
+        plane: &[u8],
+        shape: PlaneShape,
+        content: Content,
+    ) -> CodecId {
         let mut coded = vec![0xEE];
-        let mut encoder = Encoder::new(Level::Default, None).unwrap();
         let codec = encoder
-            .encode(plane, shape, Content::Any, &[], &mut coded)
+            .encode(plane, shape, content, &[], &mut coded)
             .unwrap();
         let mut decoder = Decoder::new().unwrap();
         let mut back = vec![0x55; plane.len()];
@@ -331,7 +376,63 @@ mod tests {
         assert_eq!(round_trip(&noise, shape(200)), CodecId::Raw);
     }
 
+    const METHODS: [(ByteMethod, CodecId, CodecId); 6] = [
+        (ByteMethod::Lz4, CodecId::Lz4, CodecId::Lz4),
+        (ByteMethod::Deflate, CodecId::Deflate, CodecId::Deflate),
+        (ByteMethod::Zstd, CodecId::Zstd, CodecId::Zstd),
+        (ByteMethod::Lzma, CodecId::Lzma, CodecId::Lzma),
+        (ByteMethod::SplitHuffman, CodecId::Huffman, CodecId::Raw),
+        (
+            ByteMethod::SplitArithmetic,
+            CodecId::Arithmetic,
+            CodecId::RunLength,
+        ),
+    ];
+
+    fn byte_shape(plane: &[u8]) -> PlaneShape {
+        PlaneShape {
+            width: 8,
+            count: plane.len(),
+        }
+    }
+
+    #[test]
+    fn methods_of_byte_planes_code_each_plane_by_their_codec() {
+        let plane: Vec<u8> = (0..4000u32)
+            .map(|i| {
+                if i % 400 < 300 {
+                    7
+                } else {
+                    (i * i % 251) as u8
+                }
+            })
+            .collect();
+        for (method, top, low) in METHODS {
+            for level in [Level::Fast, Level::Default, Level::Max] {
+                for (is_top, expected) in [(true, top), (false, low)] {
+                    let encoder = Encoder::for_bytes(method, level).unwrap();
+                    let content = Content::Byte { is_top };
+                    let codec = round_trip_of(encoder, &plane, byte_shape(&plane), content);
+                    assert_eq!(codec, expected, "{method:?} {level:?} {is_top}");
+                }
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn methods_of_byte_planes_give_back_any_bytes(
+            runs in prop::collection::vec((any::<u8>(), 1usize..200), 0..40),
+            noise in prop::collection::vec(0u8..20, 0..600),
+            method in prop::sample::select(METHODS.to_vec()),
+            is_top: bool,
+        ) {
+            let mut plane: Vec<u8> = runs.iter().flat_map(|&(v, n)| vec![v; n]).collect();
+            plane.extend(noise);
+            let encoder = Encoder::for_bytes(method.0, Level::Default).unwrap();
+            round_trip_of(encoder, &plane, byte_shape(&plane), Content::Byte { is_top });
+        }
+
         #[test]
         fn constant_planes_of_every_width(width in 1u8..=64, count in 1usize..100, bits: u64) {
             let value = bits & (u64::MAX >> (64 - width));

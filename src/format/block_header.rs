@@ -30,11 +30,21 @@ pub enum CodecId {
     Scaled = 5,
     /// Symbols coded with Huffman codes, other bits raw.
     Huffman = 6,
+    /// An LZ4 block.
+    Lz4 = 7,
+    /// A raw DEFLATE stream.
+    Deflate = 8,
+    /// A raw LZMA2 stream.
+    Lzma = 9,
+    /// Static order-0 arithmetic coding of bytes.
+    Arithmetic = 10,
+    /// Run lengths of bytes.
+    RunLength = 11,
 }
 
 impl CodecId {
     /// All that this version knows.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Raw,
         Self::Constant,
         Self::Zstd,
@@ -42,6 +52,11 @@ impl CodecId {
         Self::Trimmed,
         Self::Scaled,
         Self::Huffman,
+        Self::Lz4,
+        Self::Deflate,
+        Self::Lzma,
+        Self::Arithmetic,
+        Self::RunLength,
     ];
 
     /// The codec of a code on disk.
@@ -74,6 +89,11 @@ impl CodecId {
             Self::Trimmed => "trimmed",
             Self::Scaled => "scaled",
             Self::Huffman => "huffman",
+            Self::Lz4 => "lz4",
+            Self::Deflate => "deflate",
+            Self::Lzma => "lzma",
+            Self::Arithmetic => "arithmetic",
+            Self::RunLength => "run-length",
         }
     }
 }

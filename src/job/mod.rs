@@ -19,7 +19,7 @@ mod verify;
 
 pub use archives::archives_in;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
-pub use pack::{PackOptions, pack, pack_file};
+pub use pack::{Method, PackOptions, pack, pack_file};
 pub use unpack::{UnpackOptions, unpack, unpack_file};
 pub use verify::{Verification, verify};
 

@@ -14,8 +14,8 @@ use super::tree::{Entry, Kind};
 use super::{Monitor, Totals};
 use crate::archive::{ArchiveWriter, Original};
 use crate::block::BlockEncoder;
-use crate::codec::Level;
 use crate::codec::scaled::Segment;
+use crate::codec::{ByteMethod, Level};
 use crate::error::{Error, Result};
 use crate::format::{
     DEFAULT_BLOCK_BYTES, ElementType, Geometry, SUPERBLOCK_BYTES, Superblock, checksum,
@@ -29,6 +29,8 @@ const MODEL_SUFFIX: &str = "safetensors";
 /// How to pack.
 #[derive(Debug, Clone, Copy)]
 pub struct PackOptions {
+    /// How blocks are coded.
+    pub method: Method,
     /// What to optimize for.
     pub level: Level,
     /// Threads that encode.
@@ -40,6 +42,20 @@ pub struct PackOptions {
     pub block_bytes: Option<u32>,
 }
 
+/// How the blocks of an archive are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Method {
+    /// By the codecs for weights.
+    #[default]
+    Weights,
+    /// Byte planes, each by a general method.
+    Bytes(ByteMethod),
+}
+
+/// General compressors find the more, the longer their planes are; published figures of split
+/// streams are of blocks of this size as well.
+const GENERAL_BLOCK_BYTES: u32 = 4 * DEFAULT_BLOCK_BYTES;
+
 /// At the level `fast`, blocks decode in half the time, so that twice as long ones are as fast to
 /// read from anywhere; at the level `max`, size goes first. What each block costs beside its
 /// contents counts half.
@@ -47,16 +63,25 @@ const LONG_BLOCK_BYTES: u32 = 2 * DEFAULT_BLOCK_BYTES;
 
 impl PackOptions {
     fn block_bytes(&self) -> u32 {
-        self.block_bytes.unwrap_or(match self.level {
-            Level::Default => DEFAULT_BLOCK_BYTES,
-            Level::Fast | Level::Max => LONG_BLOCK_BYTES,
+        self.block_bytes.unwrap_or(match (self.method, self.level) {
+            (Method::Bytes(_), _) => GENERAL_BLOCK_BYTES,
+            (Method::Weights, Level::Default) => DEFAULT_BLOCK_BYTES,
+            (Method::Weights, Level::Fast | Level::Max) => LONG_BLOCK_BYTES,
         })
+    }
+
+    fn encoder(&self, survey: &Survey) -> Result<BlockEncoder> {
+        match self.method {
+            Method::Weights => BlockEncoder::with_model(self.level, survey.model.clone()),
+            Method::Bytes(method) => BlockEncoder::for_bytes(method, self.level),
+        }
     }
 }
 
 impl Default for PackOptions {
     fn default() -> Self {
         Self {
+            method: Method::default(),
             level: Level::default(),
             threads: cores(),
             force: false,
@@ -149,9 +174,9 @@ fn write(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<(Superblock, EntriesChecksum)> {
-    let survey = match options.level {
-        Level::Max => survey(source, monitor)?,
-        Level::Fast | Level::Default => Survey::default(),
+    let survey = match (options.method, options.level) {
+        (Method::Weights, Level::Max) => survey(source, monitor)?,
+        _ => Survey::default(),
     };
     let mut writer = ArchiveWriter::new(output.file(), geometry, &survey.profiles)?;
     let (written, unread) = read_back::channel(output);
@@ -204,7 +229,7 @@ fn encode(
     let workers = (0..options.threads.get())
         .map(|_| {
             Ok(EncodeWorker {
-                encoder: BlockEncoder::with_model(options.level, survey.model.clone())?,
+                encoder: options.encoder(survey)?,
                 bytes: Vec::new(),
                 element: ElementType::Bytes,
                 segments: Vec::new(),

@@ -82,6 +82,9 @@ impl Written<'_> {
     }
 
     fn hand_over(&mut self) -> Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
         let entries = std::mem::take(&mut self.batch);
         let range = range(&entries);
         start_write_back(self.output.file(), &range).map_err(|e| self.output.cannot_write(e))?;
@@ -391,6 +394,14 @@ mod tests {
         };
         let error = write_and_compare(&files, change).unwrap_err();
         assert!(error.to_string().contains("changed"), "{error}");
+    }
+
+    #[test]
+    fn a_writer_with_nothing_to_hand_over_needs_nobody() {
+        let files = files();
+        let (written, unread) = channel(&files.output);
+        drop(unread);
+        written.finish().unwrap();
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::format::{ElementType, Extent, MAX_EXTENTS};
 use crate::io::read_full_at;
-use crate::safetensors::{self, TypedRange};
+use crate::safetensors::{self, Tensor, TypedRange};
 
 /// An extent shorter than this joins a neighbour. A quarter of a block: what a wrong type costs in
 /// ratio on so few bytes is less than what a block of their own costs.
@@ -55,8 +55,26 @@ pub fn matrices(file: &File, file_bytes: u64) -> Result<Vec<TypedRange>> {
     Ok(ranges)
 }
 
+/// Where the header ends, and the tensors with their names, sorted by place; `None` if the file is not
+/// safetensors.
+///
+/// # Errors
+/// `Io` if the file cannot be read.
+pub fn tensors(file: &File, file_bytes: u64) -> Result<Option<(u64, Vec<Tensor>)>> {
+    read_header(file, file_bytes, safetensors::tensors)
+}
+
 /// Where the header ends and what lies behind it, if the file is safetensors.
 fn header(file: &File, file_bytes: u64) -> Result<Option<(u64, Vec<TypedRange>)>> {
+    read_header(file, file_bytes, safetensors::typed_ranges)
+}
+
+/// Where the header ends and what `parse` makes of it.
+fn read_header<'a, T>(
+    file: &'a File,
+    file_bytes: u64,
+    parse: impl FnOnce(FileRange<'a>, u64, u64) -> Result<T>,
+) -> Result<Option<(u64, T)>> {
     let mut first = [0; 8];
     let read = read_full_at(file, &mut first, 0).map_err(|e| Error::io("cannot read", e))?;
     let Some(end) = (read == first.len())
@@ -69,8 +87,8 @@ fn header(file: &File, file_bytes: u64) -> Result<Option<(u64, Vec<TypedRange>)>
         file,
         range: 8..end,
     };
-    match safetensors::typed_ranges(json, end, file_bytes) {
-        Ok(ranges) => Ok(Some((end, ranges))),
+    match parse(json, end, file_bytes) {
+        Ok(found) => Ok(Some((end, found))),
         Err(Error::InvalidInput(_)) => Ok(None),
         Err(other) => Err(other),
     }

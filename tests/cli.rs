@@ -781,3 +781,71 @@ fn golden(name: &str, sha256: &str, codecs: &[&str]) {
         assert!(String::from_utf8_lossy(&sum.stdout).starts_with(sha256));
     }
 }
+
+#[test]
+fn analyze_expects_what_pack_gives_and_tells_what_is_in_a_model() {
+    let dir = Dir::new();
+    let file = dir.write("model.safetensors", &model(5, 3));
+    let html = dir.path("report.html");
+    let found = json(&ok(["analyze", &file, "--json", "--html", &html]));
+    for level in ["fast", "default", "max"] {
+        let packed = dir.path(level);
+        let real = json(&ok([
+            "pack", &file, "-o", &packed, "--level", level, "--json",
+        ]));
+        // The file is smaller than the sample: nothing is left to chance.
+        let expected = &found["expected"][level];
+        let bytes = |value: &Value| value["stored_bytes"].as_f64().unwrap();
+        assert!(
+            (bytes(expected) / bytes(&real) - 1.0).abs() < 1e-4,
+            "{level}"
+        );
+    }
+    assert_eq!(found["original_bytes"], fs::metadata(&file).unwrap().len());
+    let bf16 = &found["dtypes"][0];
+    assert_eq!(bf16["dtype"], "BF16");
+    let entropy = &bf16["statistics"]["entropy"];
+    assert_eq!(entropy["planes"].as_array().unwrap().len(), 2);
+    assert!(entropy["exponent"].as_f64().unwrap() < 8.0);
+    assert!(bf16["statistics"]["values"]["nan"].is_number());
+    let report = fs::read_to_string(html).unwrap();
+    assert!(report.starts_with("<!DOCTYPE html>") && report.ends_with("</html>"));
+    assert!(!report.contains("http") && report.len() < 1_000_000);
+}
+
+#[test]
+fn analyze_takes_any_file_and_says_what_it_cannot_take() {
+    let dir = Dir::new();
+    let odd = [
+        ("empty", Vec::new()),
+        ("noise", noise(1, 100_000)),
+        ("no tensors", safetensors(&[])),
+        (
+            "no elements",
+            safetensors(&[("a", "F32", &[0], Vec::new())]),
+        ),
+    ];
+    for (name, bytes) in odd.into_iter().chain(kinds()) {
+        let file = dir.write(&format!("{name}.safetensors"), &bytes);
+        let found = json(&ok(["analyze", &file, "--json", "--sample", "64K"]));
+        assert_eq!(found["original_bytes"], bytes.len(), "{name}");
+        ok(["analyze", &file]);
+    }
+    let whole = json(&ok(["analyze", &dir.path(""), "--json"]));
+    let files = whole["files"].as_array().unwrap().len();
+    assert_eq!(files, dir.names("").len());
+
+    let archive = dir.path("archive.wfz");
+    ok(["pack", &dir.path("noise.safetensors"), "-o", &archive]);
+    let empty = dir.path("nothing");
+    fs::create_dir(&empty).unwrap();
+    for (path, reason) in [
+        (archive, "is an archive"),
+        (empty, "no .safetensors file"),
+        (dir.path("missing"), "cannot"),
+    ] {
+        let (status, _, stderr) = run(["analyze", &path]);
+        assert_eq!(status, 2);
+        assert!(stderr.contains(reason), "{stderr}");
+    }
+}

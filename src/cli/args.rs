@@ -25,6 +25,7 @@ pub(super) enum Command {
     Unpack(UnpackArgs),
     Verify(VerifyArgs),
     Inspect(InspectArgs),
+    Analyze(AnalyzeArgs),
     Mount(MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(UmountArgs),
@@ -106,6 +107,30 @@ pub(super) struct VerifyArgs {
 pub(super) struct InspectArgs {
     /// An archive
     pub(super) path: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Tell what a model's bytes are like and what packing it would give
+///
+/// Reads samples of a .safetensors file, or of all of them in a directory, and writes nothing but the
+/// report: entropies and most frequent values of each byte, values of floats, ceilings of simple
+/// coding, resemblance of layers, and the ratio to expect at each level. See docs/ANALYZE.md.
+#[derive(Debug, Parser)]
+pub(super) struct AnalyzeArgs {
+    /// A file, or a directory with .safetensors files anywhere below it
+    #[arg(value_name = "FILE_OR_DIR")]
+    pub(super) path: PathBuf,
+    /// Bytes to look at; the more, the surer
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::parse)]
+    pub(super) sample: u64,
+    /// Write a report with plots, one self-contained file
+    #[arg(long, value_name = "REPORT.html")]
+    pub(super) html: Option<PathBuf>,
+    /// Threads that count and encode [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub(super) threads: Option<NonZeroUsize>,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,

@@ -2,6 +2,8 @@
 //!
 //! Data goes to stdout, talk to stderr. Exit status 0: done; 1: verify found damage; 2: error.
 
+mod analyze;
+mod analyze_html;
 mod args;
 mod commands;
 mod demo;
@@ -34,6 +36,7 @@ pub fn run() -> ExitCode {
         Command::Unpack(args) => commands::unpack(args),
         Command::Verify(args) => commands::verify(args),
         Command::Inspect(args) => commands::inspect(args),
+        Command::Analyze(args) => analyze::analyze(args),
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(args),
         Command::Demo(args) => demo::demo(args),

@@ -1,9 +1,11 @@
-//! The jobs of the command line on files and directories: pack, unpack, verify, inspect.
+//! The jobs of the command line on files and directories: pack, unpack, verify, inspect,
+//! analyze.
 //!
 //! Invariant: each file that is made appears whole and checked, or not at all, and so does a
 //! directory that was not there before; a source is only read. Knows nothing of arguments, terminals
 //! or mounts.
 
+mod analyze;
 mod archives;
 mod blocks;
 mod inspect;
@@ -17,6 +19,10 @@ mod tree;
 mod unpack;
 mod verify;
 
+pub use analyze::{
+    Analysis, AnalyzeOptions, BYTES, Ceiling, DtypeFacts, Entropies, Expected, ExpectedLevels,
+    FileFacts, Frequent, Redundancy, Statistics, TensorFacts, Values, analyze,
+};
 pub use archives::archives_in;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
 pub use pack::{Method, PackOptions, pack, pack_file};

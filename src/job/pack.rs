@@ -62,7 +62,7 @@ const GENERAL_BLOCK_BYTES: u32 = 4 * DEFAULT_BLOCK_BYTES;
 const LONG_BLOCK_BYTES: u32 = 2 * DEFAULT_BLOCK_BYTES;
 
 impl PackOptions {
-    fn block_bytes(&self) -> u32 {
+    pub(super) fn block_bytes(&self) -> u32 {
         self.block_bytes.unwrap_or(match (self.method, self.level) {
             (Method::Bytes(_), _) => GENERAL_BLOCK_BYTES,
             (Method::Weights, Level::Default) => DEFAULT_BLOCK_BYTES,
@@ -151,7 +151,7 @@ pub fn pack_file(
 }
 
 /// True for an archive, also a damaged one or one of a newer version.
-fn is_archive(source: &SourceFile) -> Result<bool> {
+pub(super) fn is_archive(source: &SourceFile) -> Result<bool> {
     let mut first = [0; SUPERBLOCK_BYTES];
     let read = source.read_at(&mut first, 0)?;
     Ok(read == first.len() && !matches!(Superblock::parse(&first), Err(Error::InvalidInput(_))))

@@ -60,6 +60,14 @@ pub(super) struct PackArgs {
     /// Replace a destination that exists
     #[arg(long)]
     pub(super) force: bool,
+    /// Let archives take the place of the files: each is removed once its archive is durable and
+    /// every byte of it was compared. Owner, mode, times and extended attributes are kept. Run it
+    /// again if it was stopped; `unpack --replace` undoes it
+    #[arg(long, conflicts_with_all = ["dst", "force"])]
+    pub(super) replace: bool,
+    /// Only tell what --replace would do
+    #[arg(long, requires = "replace")]
+    pub(super) dry_run: bool,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,
@@ -81,6 +89,13 @@ pub(super) struct UnpackArgs {
     /// Replace a destination that exists
     #[arg(long)]
     pub(super) force: bool,
+    /// Let the files take the place of the archives: each archive is removed once its file is
+    /// durable and its SHA-256 was compared. Owner, mode, times and extended attributes are kept
+    #[arg(long, conflicts_with_all = ["dst", "force"])]
+    pub(super) replace: bool,
+    /// Only tell what --replace would do
+    #[arg(long, requires = "replace")]
+    pub(super) dry_run: bool,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,
@@ -94,6 +109,9 @@ pub(super) struct VerifyArgs {
     /// Archives, or directories of archives
     #[arg(required = true, value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
+    /// Compare the SHA-256 of each original file as well
+    #[arg(long)]
+    pub(super) deep: bool,
     /// Threads that decode [default: one a core]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<NonZeroUsize>,

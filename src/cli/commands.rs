@@ -8,7 +8,7 @@ use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
 use super::progress::{Stop, watched};
 use super::{Outcome, print, report};
 use crate::error::{Error, Result};
-use crate::job::{self, PackOptions, Totals, UnpackOptions};
+use crate::job::{self, PackOptions, Replacement, Totals, UnpackOptions, VerifyOptions};
 use crate::sync::cores;
 
 pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
@@ -20,6 +20,19 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
         block_bytes: args.block_size,
     };
     let start = Instant::now();
+    if args.replace {
+        let stop = Stop::on_signals()?;
+        let files = watched("looking", &stop, |monitor| {
+            job::archives_to_make(&args.src, monitor)
+        })?;
+        if args.dry_run {
+            return print_plan(&files, args.json);
+        }
+        let totals = watched("packing", &stop, |monitor| {
+            job::replace_by_archives(&files, &options, monitor)
+        })?;
+        return print_totals(&args.src, &totals, start, args.json);
+    }
     let (to, totals) = watched("packing", &Stop::on_signals()?, |monitor| {
         job::pack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
@@ -32,6 +45,19 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
         force: args.force,
     };
     let start = Instant::now();
+    if args.replace {
+        let stop = Stop::on_signals()?;
+        let archives = watched("looking", &stop, |monitor| {
+            job::originals_to_make(&args.src, monitor)
+        })?;
+        if args.dry_run {
+            return print_plan(&archives, args.json);
+        }
+        let totals = watched("unpacking", &stop, |monitor| {
+            job::replace_by_originals(&archives, &options, monitor)
+        })?;
+        return print_totals(&args.src, &totals, start, args.json);
+    }
     let (to, totals) = watched("unpacking", &Stop::on_signals()?, |monitor| {
         job::unpack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
@@ -41,8 +67,12 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
 pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     let start = Instant::now();
     let paths = job::archives_in(&args.paths)?;
+    let options = VerifyOptions {
+        threads: args.threads.unwrap_or_else(cores),
+        deep: args.deep,
+    };
     let found = watched("verifying", &Stop::on_signals()?, |monitor| {
-        job::verify(&paths, args.threads.unwrap_or_else(cores), monitor)
+        job::verify(&paths, &options, monitor)
     })?;
     print(&if args.json {
         report::verified_json(&found, start.elapsed()).to_string()
@@ -84,6 +114,15 @@ fn print_totals(to: &Path, totals: &Totals, start: Instant, as_json: bool) -> Re
         report::totals_json(to, totals, start.elapsed()).to_string()
     } else {
         report::totals_text(to, totals, start.elapsed())
+    })?;
+    Ok(Outcome::Done)
+}
+
+fn print_plan(replacements: &[Replacement], as_json: bool) -> Result<Outcome> {
+    print(&if as_json {
+        report::plan_json(replacements).to_string()
+    } else {
+        report::plan_text(replacements)
     })?;
     Ok(Outcome::Done)
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::size;
 use crate::error::Error;
-use crate::job::{Inspection, TensorTotal, Totals, Verification};
+use crate::job::{Inspection, Replacement, TensorTotal, Totals, Verification};
 
 /// Original bytes for each stored byte; 1 for nothing at all.
 pub(super) fn ratio(original_bytes: u64, stored_bytes: u64) -> f64 {
@@ -63,6 +63,33 @@ pub(super) fn totals_text(to: &Path, totals: &Totals, time: Duration) -> String 
         );
     }
     text
+}
+
+/// What `--replace --dry-run` tells.
+pub(super) fn plan_json(replacements: &[Replacement]) -> Value {
+    json!({
+        "dry_run": true,
+        "original_bytes": replacements.iter().map(|one| one.bytes).sum::<u64>(),
+        "files": replacements.iter().map(|one| json!({
+            "from": one.from.display().to_string(),
+            "to": one.to.display().to_string(),
+            "bytes": one.bytes,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn plan_text(replacements: &[Replacement]) -> String {
+    let mut text = String::new();
+    for Replacement { from, to, bytes } in replacements {
+        text += &format!(
+            "{} ({}) would be replaced by {}\n",
+            from.display(),
+            size::show(*bytes),
+            to.display()
+        );
+    }
+    let sum = replacements.iter().map(|one| one.bytes).sum();
+    text + &format!("{} files, {}", replacements.len(), size::show(sum))
 }
 
 pub(super) fn verified_json(found: &[Verification], time: Duration) -> Value {

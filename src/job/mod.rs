@@ -7,12 +7,14 @@
 
 mod analyze;
 mod archives;
+mod attributes;
 mod blocks;
 mod inspect;
 mod output;
 mod pack;
 mod plan;
 mod read_back;
+mod replace;
 mod source_file;
 mod survey;
 mod tree;
@@ -26,8 +28,11 @@ pub use analyze::{
 pub use archives::archives_in;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
 pub use pack::{Method, PackOptions, pack, pack_file};
+pub use replace::{
+    Replacement, archives_to_make, originals_to_make, replace_by_archives, replace_by_originals,
+};
 pub use unpack::{UnpackOptions, unpack, unpack_file};
-pub use verify::{Verification, verify};
+pub use verify::{Verification, VerifyOptions, verify};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

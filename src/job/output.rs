@@ -5,16 +5,53 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rustix::fs::{FlockOperation, flock};
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
 
 /// Names of temporary files and directories start with a dot and end in this.
 const TEMPORARY_SUFFIX: &str = ".wfz-tmp";
+
+/// An unfinished file is locked by who writes it, so that one that nobody finishes can be told.
+fn temporary_file(directory: &Path) -> io::Result<NamedTempFile> {
+    loop {
+        let temporary = temporary_name().tempfile_in(directory)?;
+        // Only a wish: some network file systems have no locks.
+        let _ = flock(
+            temporary.as_file(),
+            FlockOperation::NonBlockingLockExclusive,
+        );
+        // Somebody may have taken it for abandoned before it was locked.
+        if temporary.as_file().metadata()?.nlink() > 0 {
+            return Ok(temporary);
+        }
+    }
+}
+
+/// Removes what killed runs have left unfinished in the directory that `path` is to be made in.
+pub(super) fn remove_abandoned(path: &Path) {
+    let Ok(entries) = fs::read_dir(parent(path)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        let is_temporary = name.starts_with(b".") && name.ends_with(TEMPORARY_SUFFIX.as_bytes());
+        if is_temporary
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && let Ok(file) = File::open(entry.path())
+            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        {
+            // Whoever may not remove it lets it be.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
 
 /// A file to be.
 pub(super) struct OutputFile {
@@ -45,8 +82,7 @@ impl OutputFile {
                 path.display()
             )));
         }
-        let temporary = temporary_name()
-            .tempfile_in(parent(path))
+        let temporary = temporary_file(parent(path))
             .map_err(|e| Error::io(format!("cannot write {}", path.display()), e))?;
         Ok(Self {
             temporary,
@@ -207,6 +243,11 @@ fn parent(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
+}
+
+/// Makes durable what names the directory of a file holds.
+pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    sync_directory(parent(path))
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {

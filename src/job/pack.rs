@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::archives::{archive_path, is_archive_name};
-use super::output::OutputFile;
+use super::output::{OutputFile, remove_abandoned};
 use super::plan::{self, Action, Step};
 use super::read_back::{self, EntriesChecksum, Written};
 use super::source_file::SourceFile;
@@ -107,6 +107,7 @@ pub fn pack(
         return Ok((to.to_path_buf(), totals));
     }
     let to = to.map_or_else(|| archive_path(from), Path::to_path_buf);
+    remove_abandoned(&to);
     // Each byte is encoded, then compared.
     (monitor.begin)(2 * SourceFile::open(from)?.stamp.size);
     let totals = pack_file(from, &to, options, monitor)?;
@@ -133,15 +134,28 @@ pub fn pack_file(
         )));
     }
     let output = OutputFile::create(to, options.force)?;
-    let extents =
-        layout::extents(&source.file, source.stamp.size).map_err(|e| e.with_path(from))?;
-    let geometry = Geometry::new(options.block_bytes(), &extents)?;
-    let (superblock, entries) = write(&source, &output, &geometry, options, monitor)?;
     // Whoever could not read the source must not be able to read the archive.
-    output.sync(source.mode, None)?;
-    read_back::compare_tables(&output, &superblock, entries)?;
-    source.check_unchanged()?;
+    let sync = |output: &OutputFile| output.sync(source.mode, None);
+    let totals = pack_to(&source, &output, options, monitor, sync)?;
     output.publish()?;
+    Ok(totals)
+}
+
+/// All of `pack_file` but the name. `sync` makes what was written durable, with its attributes.
+pub(super) fn pack_to(
+    source: &SourceFile,
+    output: &OutputFile,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+    sync: impl FnOnce(&OutputFile) -> Result<()>,
+) -> Result<Totals> {
+    let extents =
+        layout::extents(&source.file, source.stamp.size).map_err(|e| e.with_path(&source.path))?;
+    let geometry = Geometry::new(options.block_bytes(), &extents)?;
+    let (superblock, entries) = write(source, output, &geometry, options, monitor)?;
+    sync(output)?;
+    read_back::compare_tables(output, &superblock, entries)?;
+    source.check_unchanged()?;
     Ok(Totals {
         original_bytes: superblock.original_bytes,
         stored_bytes: superblock.archive_bytes,
@@ -298,11 +312,8 @@ fn decide(entry: Entry) -> Result<Step> {
         }
         return Ok(step);
     }
-    let source = SourceFile::open(&entry.from)?;
-    let bytes = source.stamp.size;
-    if plan::has_extension(&entry.relative, MODEL_SUFFIX)
-        || layout::is_safetensors(&source.file, bytes).map_err(|e| e.with_path(&entry.from))?
-    {
+    if plan::has_extension(&entry.relative, MODEL_SUFFIX) || is_model(&entry.from)? {
+        let bytes = SourceFile::open(&entry.from)?.stamp.size;
         Ok(Step {
             to: archive_path(&entry.relative),
             from: entry.from,
@@ -312,4 +323,12 @@ fn decide(entry: Entry) -> Result<Step> {
     } else {
         Step::keep(entry)
     }
+}
+
+/// Whether a file is a model by name or by contents.
+pub(super) fn is_model(path: &Path) -> Result<bool> {
+    let source = SourceFile::open(path)?;
+    Ok(plan::has_extension(path, MODEL_SUFFIX)
+        || layout::is_safetensors(&source.file, source.stamp.size)
+            .map_err(|e| e.with_path(path))?)
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::archives::{is_archive_name, original_path};
 use super::blocks::{BlockWorker, for_each_block};
-use super::output::OutputFile;
+use super::output::{OutputFile, remove_abandoned};
 use super::plan::{self, Action, Step};
 use super::tree::{Entry, Kind};
 use super::{Monitor, Totals};
@@ -60,6 +60,7 @@ pub fn unpack(
             ))
         })?,
     };
+    remove_abandoned(&to);
     let reader = ArchiveReader::open(from)?;
     (monitor.begin)(reader.superblock().original_bytes);
     let totals = unpack_reader(&reader, &to, options, monitor)?;
@@ -87,6 +88,21 @@ fn unpack_reader(
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
     let output = OutputFile::create(to, options.force)?;
+    let superblock = reader.superblock();
+    let sync = |output: &OutputFile| output.sync(superblock.mode, Some(superblock.modified()));
+    let totals = unpack_to(reader, &output, options, monitor, sync)?;
+    output.publish()?;
+    Ok(totals)
+}
+
+/// Writes what an archive holds, all but the name. `sync` makes it durable, with its attributes.
+pub(super) fn unpack_to(
+    reader: &ArchiveReader,
+    output: &OutputFile,
+    options: &UnpackOptions,
+    monitor: &Monitor<'_>,
+    sync: impl FnOnce(&OutputFile) -> Result<()>,
+) -> Result<Totals> {
     let mut sha256 = Sha256::new();
     for_each_block(
         reader,
@@ -97,7 +113,7 @@ fn unpack_reader(
         },
         |worker| {
             write_all_at(output.file(), &worker.decoded, worker.span.range.start)
-                .map_err(|e| Error::io(format!("cannot write {}", to.display()), e))?;
+                .map_err(|e| output.cannot_write(e))?;
             sha256.update(&worker.decoded);
             Ok(())
         },
@@ -106,8 +122,7 @@ fn unpack_reader(
     if <[u8; 32]>::from(sha256.finalize()) != superblock.sha256 {
         return Err(Error::corrupt("the decoded file fails its SHA-256").in_file(reader.path()));
     }
-    output.sync(superblock.mode, Some(superblock.modified()))?;
-    output.publish()?;
+    sync(output)?;
     Ok(Totals {
         original_bytes: superblock.original_bytes,
         stored_bytes: superblock.archive_bytes,

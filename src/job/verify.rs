@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::Monitor;
 use super::blocks::{BlockWorker, for_each_block};
 use super::inspect::tensors_of;
@@ -13,6 +15,15 @@ use crate::safetensors::Tensor;
 
 /// Most problems of one archive that are kept; the rest are only counted.
 const MAX_LISTED: usize = 1000;
+
+/// How to verify.
+#[derive(Debug, Clone, Copy)]
+pub struct VerifyOptions {
+    /// Threads that decode.
+    pub threads: NonZeroUsize,
+    /// Compare the SHA-256 of the original as well.
+    pub deep: bool,
+}
 
 /// What was found in one archive.
 #[derive(Debug)]
@@ -36,7 +47,7 @@ pub struct Verification {
 /// `Interrupted`, or `Io` for want of memory.
 pub fn verify(
     paths: &[PathBuf],
-    threads: NonZeroUsize,
+    options: &VerifyOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Vec<Verification>> {
     // Opened one at a time: there may be more than the system lets be mapped at once.
@@ -45,7 +56,7 @@ pub fn verify(
     paths
         .iter()
         .map(|path| match ArchiveReader::open(path) {
-            Ok(reader) => verify_reader(&reader, threads, monitor),
+            Ok(reader) => verify_reader(&reader, options, monitor),
             Err(problem) => Ok(unreadable(path, problem)),
         })
         .collect()
@@ -63,16 +74,17 @@ fn unreadable(path: &Path, problem: Error) -> Verification {
 
 fn verify_reader(
     reader: &ArchiveReader,
-    threads: NonZeroUsize,
+    options: &VerifyOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Verification> {
     let superblock = reader.superblock();
     let mut problems = reader.check_tables();
     let mut problem_count = problems.len() as u64;
     let mut tensors = None;
+    let mut sha256 = options.deep.then(Sha256::new);
     for_each_block(
         reader,
-        threads,
+        options.threads,
         monitor,
         |worker: &mut BlockWorker<Option<Error>>| {
             worker.own = reader
@@ -82,8 +94,13 @@ fn verify_reader(
         },
         |worker| {
             let Some(problem) = worker.own.take() else {
+                if let Some(sha256) = &mut sha256 {
+                    sha256.update(&worker.decoded);
+                }
                 return Ok(());
             };
+            // Of damaged bytes there is nothing to tell.
+            sha256 = None;
             problem_count += 1;
             if problems.len() < MAX_LISTED {
                 // Only a damaged archive pays for its header.
@@ -93,6 +110,13 @@ fn verify_reader(
             Ok(())
         },
     )?;
+    if let Some(sha256) = sha256
+        && <[u8; 32]>::from(sha256.finalize()) != superblock.sha256
+    {
+        problem_count += 1;
+        let problem = Error::corrupt("the decoded file fails its SHA-256");
+        problems.push(problem.in_file(reader.path()));
+    }
     Ok(Verification {
         path: reader.path().to_path_buf(),
         original_bytes: superblock.original_bytes,
@@ -110,5 +134,59 @@ fn with_tensors(problem: Error, tensors: &[Tensor], range: &Range<u64>) -> Error
     match hit.next() {
         Some(first) => problem.in_tensors(&first.name, hit.count()),
         None => problem,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::archive::{ArchiveWriter, Original};
+    use crate::block::BlockEncoder;
+    use crate::codec::Level;
+    use crate::format::{ElementType, Extent, Geometry, checksum};
+
+    #[test]
+    fn deep_verification_finds_an_archive_of_another_file() {
+        let bytes = vec![3; 10_000];
+        let extent = Extent {
+            start: 0,
+            len: 10_000,
+            element: ElementType::Bytes,
+        };
+        let geometry = Geometry::new(4096, &[extent]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut writer = ArchiveWriter::new(file.as_file(), &geometry, &[]).unwrap();
+        let mut encoder = BlockEncoder::new(Level::Default).unwrap();
+        let mut stored = Vec::new();
+        for span in (0..).map_while(|block| geometry.block(block)) {
+            let block = &bytes[..span.buffer_bytes()];
+            encoder
+                .encode(block, span.element, &[], &mut stored)
+                .unwrap();
+            writer.append(&stored, checksum(block)).unwrap();
+        }
+        let original = Original {
+            sha256: Sha256::digest(b"something else").into(),
+            mode: 0o644,
+            mtime_seconds: 0,
+            mtime_nanoseconds: 0,
+        };
+        writer.finish(&original).unwrap();
+        let monitor = Monitor {
+            cancel: &AtomicBool::new(false),
+            begin: &|_| {},
+            progress: &|_| {},
+            warn: &|_| {},
+        };
+        for (deep, problems) in [(false, 0), (true, 1)] {
+            let options = VerifyOptions {
+                threads: NonZeroUsize::MIN,
+                deep,
+            };
+            let found = verify(&[file.path().to_path_buf()], &options, &monitor).unwrap();
+            assert_eq!(found[0].problem_count, problems, "deep: {deep}");
+        }
     }
 }

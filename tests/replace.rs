@@ -1,0 +1,236 @@
+//! `pack --replace` and `unpack --replace`, and what is left when they are stopped at any moment.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{XattrFlags, getxattr, setxattr};
+use serde_json::Value;
+use support::{model, ok, run, weightfs};
+
+/// A directory like that of a model, and the bytes of each file in it.
+fn models(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for (name, bytes) in [
+        ("model-00001-of-00002.safetensors", model(1, 1)),
+        ("model-00002-of-00002.safetensors", model(2, 1)),
+        ("sub/adapter.safetensors", model(3, 1)),
+        ("sub/blob", model(4, 1)),
+        ("config.json", b"{}".to_vec()),
+    ] {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &bytes).unwrap();
+        files.insert(path, bytes);
+    }
+    files
+}
+
+/// All regular files below a directory.
+fn files_in(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(root).unwrap() {
+        let entry = entry.unwrap();
+        let path = entry.path();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files_in(&path));
+        } else if entry.file_type().unwrap().is_file() {
+            found.insert(path.clone(), fs::read(path).unwrap());
+        }
+    }
+    found
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn archive(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.wfz", text(path)))
+}
+
+#[test]
+fn archives_take_the_place_of_models_and_give_it_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("models");
+    let before = models(&root);
+    let first = root.join("model-00001-of-00002.safetensors");
+    symlink("model-00001-of-00002.safetensors", root.join("link")).unwrap();
+    let outside = dir.path().join("outside.safetensors");
+    fs::write(&outside, model(9, 1)).unwrap();
+    symlink(&outside, root.join("leads-out.safetensors")).unwrap();
+    fs::set_permissions(&first, fs::Permissions::from_mode(0o640)).unwrap();
+    setxattr(&first, "user.note", b"kept", XattrFlags::empty()).unwrap();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_600_000_000_123_456_789);
+    let file = File::options().write(true).open(&first).unwrap();
+    let times = fs::FileTimes::new().set_modified(time).set_accessed(time);
+    file.set_times(times).unwrap();
+    std::os::unix::fs::chown(&first, Some(1234), Some(2345)).unwrap();
+
+    let plan = ok(["pack", "--replace", "--dry-run", text(&root), "--json"]);
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(plan["files"].as_array().unwrap().len(), 4);
+    assert_eq!(files_in(&root), before, "a dry run writes nothing");
+
+    let (status, _, stderr) = run(["pack", "--replace", text(&root)]);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(
+        stderr.contains("leads-out.safetensors leads out"),
+        "{stderr}"
+    );
+    assert!(outside.exists(), "what links lead to is not touched");
+    for path in before.keys().filter(|path| !path.ends_with("config.json")) {
+        assert!(!path.exists() && archive(path).exists(), "{path:?}");
+    }
+    let check = |path: &Path| {
+        let meta = fs::metadata(path).unwrap();
+        assert_eq!((meta.uid(), meta.gid()), (1234, 2345));
+        assert_eq!(meta.permissions().mode() & 0o7777, 0o640);
+        assert_eq!(meta.modified().unwrap(), time);
+        let mut note = [0; 16];
+        let len = getxattr(path, "user.note", &mut note[..]).unwrap();
+        assert_eq!(&note[..len], b"kept");
+    };
+    check(&archive(&first));
+    ok(["verify", "--deep", text(&root)]);
+
+    ok(["unpack", "--replace", text(&root)]);
+    assert_eq!(files_in(&root), before);
+    check(&first);
+    // Nothing left to do is no mistake.
+    ok(["unpack", "--replace", text(&root)]);
+}
+
+#[test]
+fn a_run_that_was_stopped_between_archive_and_removal_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("m.safetensors");
+    let bytes = model(1, 1);
+    fs::write(&file, &bytes).unwrap();
+    ok(["pack", text(&file)]);
+    assert!(file.exists() && archive(&file).exists());
+    ok(["pack", "--replace", text(&file)]);
+    assert!(!file.exists());
+    // The other way round as well.
+    fs::write(&file, &bytes).unwrap();
+    ok(["unpack", "--replace", text(&archive(&file))]);
+    assert!(!archive(&file).exists());
+    assert_eq!(fs::read(&file).unwrap(), bytes);
+}
+
+#[test]
+fn two_that_differ_are_both_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("m.safetensors");
+    fs::write(&file, model(1, 1)).unwrap();
+    ok(["pack", text(&file)]);
+    let mut other = fs::read(&file).unwrap();
+    *other.last_mut().unwrap() ^= 1;
+    fs::write(&file, &other).unwrap();
+    let before = files_in(dir.path());
+    for (command, path) in [("pack", file.clone()), ("unpack", archive(&file))] {
+        let (status, _, stderr) = run([command, "--replace", text(&path)]);
+        assert_eq!(status, 2);
+        assert!(stderr.contains("holds something else"), "{stderr}");
+        assert_eq!(files_in(dir.path()), before);
+    }
+}
+
+#[test]
+fn what_cannot_be_replaced_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("text"), b"text").unwrap();
+    fs::write(path("m.safetensors"), model(1, 1)).unwrap();
+    symlink("m.safetensors", path("link.safetensors")).unwrap();
+    let before = files_in(dir.path());
+    for (arguments, reason) in [
+        (
+            &["pack", "--replace", text(&path("text"))][..],
+            "is no model",
+        ),
+        (
+            &["pack", "--replace", text(&path("link.safetensors"))],
+            "is a link",
+        ),
+        (
+            &["unpack", "--replace", text(&path("text"))],
+            "is no archive",
+        ),
+        (&["pack", "--replace", text(&path("none"))], "No such file"),
+        (&["pack", "--dry-run", text(&path("text"))], "--replace"),
+        (
+            &["pack", "--replace", "-o", "x", text(&path("text"))],
+            "cannot be used with",
+        ),
+    ] {
+        let (status, _, stderr) = run(arguments);
+        assert_eq!(status, 2, "{arguments:?}");
+        assert!(stderr.contains(reason), "{stderr}");
+    }
+    assert_eq!(files_in(dir.path()), before);
+}
+
+/// Kills the program at moments spread over its run, and checks after each that nothing was lost;
+/// `WEIGHTFS_TEST_ROUNDS` sets how often.
+#[test]
+fn killed_at_any_moment_it_loses_nothing() {
+    let rounds = std::env::var("WEIGHTFS_TEST_ROUNDS").ok();
+    let rounds: u32 = rounds.map_or(40, |rounds| rounds.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("models");
+    let before = models(&root);
+    let mut longest = Duration::from_millis(30);
+    let mut stopped = 0;
+    for round in 0..rounds {
+        let command = if round % 2 == 0 { "pack" } else { "unpack" };
+        let started = std::time::Instant::now();
+        let mut child = weightfs()
+            .args([command, "--replace", text(&root)])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Golden ratio: moments that cover the run evenly.
+        let moment = longest.mul_f64((f64::from(round) * 0.618_034).fract());
+        std::thread::sleep(moment);
+        child.kill().unwrap();
+        if child.wait().unwrap().success() {
+            longest = started.elapsed().max(Duration::from_millis(5));
+        } else {
+            stopped += 1;
+        }
+        // Each file is there, as itself or as an archive that is whole, or as both.
+        for (path, bytes) in &before {
+            let archive = archive(path);
+            if path.exists() {
+                assert!(&fs::read(path).unwrap() == bytes, "{path:?}");
+            } else {
+                let back = dir.path().join("back");
+                ok(["unpack", text(&archive), "-o", text(&back), "--force"]);
+                assert!(&fs::read(&back).unwrap() == bytes, "{path:?}");
+            }
+            if archive.exists() {
+                ok(["verify", "--deep", text(&archive)]);
+            }
+        }
+        // The next run finishes what was begun.
+        ok([command, "--replace", text(&root)]);
+        for path in before.keys().filter(|path| !path.ends_with("config.json")) {
+            assert_eq!(path.exists(), command == "unpack", "{path:?}");
+            assert_eq!(archive(path).exists(), command == "pack", "{path:?}");
+        }
+        let left = files_in(&root);
+        let left: Vec<_> = left.keys().filter(|p| text(p).ends_with("-tmp")).collect();
+        assert!(left.is_empty(), "unfinished files are removed: {left:?}");
+    }
+    assert!(
+        stopped > rounds / 8,
+        "only {stopped} of {rounds} were in time"
+    );
+}

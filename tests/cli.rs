@@ -10,41 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use support::{model, noise, ok, run, safetensors, weightfs, weights, with_header};
-
-struct Dir(tempfile::TempDir);
-
-impl Dir {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, relative: &str) -> String {
-        self.0.path().join(relative).to_str().unwrap().to_owned()
-    }
-
-    fn write(&self, relative: &str, bytes: &[u8]) -> String {
-        let path = self.path(relative);
-        fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-
-    /// Names in a directory, those of unfinished outputs included.
-    fn names(&self, relative: &str) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(self.path(relative))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-}
-
-fn json(text: &str) -> Value {
-    assert_eq!(text.lines().count(), 1, "one object: {text}");
-    serde_json::from_str(text).unwrap()
-}
+use support::{Dir, json, model, noise, ok, run, safetensors, weightfs, weights, with_header};
 
 /// All the kinds of files that must come back byte for byte.
 fn kinds() -> Vec<(&'static str, Vec<u8>)> {

@@ -5,6 +5,11 @@
 mod analyze;
 mod analyze_html;
 mod args;
+mod bench;
+mod bench_child;
+mod bench_labels;
+mod bench_plot;
+mod bench_report;
 mod commands;
 mod demo;
 mod mount;
@@ -40,6 +45,8 @@ pub fn run() -> ExitCode {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(args),
         Command::Demo(args) => demo::demo(args),
+        Command::Bench(args) => bench::bench(args),
+        Command::BenchOne(args) => bench_child::bench_one(args),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

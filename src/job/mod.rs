@@ -8,6 +8,7 @@
 mod analyze;
 mod archives;
 mod attributes;
+pub mod bench;
 mod blocks;
 mod inspect;
 mod output;

@@ -18,6 +18,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 /// The program under test.
 pub fn weightfs() -> Command {
     Command::new(env!("CARGO_BIN_EXE_weightfs"))
@@ -46,6 +48,42 @@ where
     let (status, stdout, stderr) = run(args);
     assert_eq!(status, 0, "{stdout}{stderr}");
     stdout
+}
+
+/// A directory of a test's own.
+pub struct Dir(pub tempfile::TempDir);
+
+impl Dir {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, relative: &str) -> String {
+        self.0.path().join(relative).to_str().unwrap().to_owned()
+    }
+
+    pub fn write(&self, relative: &str, bytes: &[u8]) -> String {
+        let path = self.path(relative);
+        fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Names in a directory, those of unfinished outputs included.
+    pub fn names(&self, relative: &str) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.path(relative))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// The one object that a command prints with `--json`.
+pub fn json(text: &str) -> Value {
+    assert_eq!(text.lines().count(), 1, "one object: {text}");
+    serde_json::from_str(text).unwrap()
 }
 
 /// Bytes that do not compress, the same for the same seed.

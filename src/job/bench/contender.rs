@@ -1,0 +1,298 @@
+//! The contenders, their names, and lists of names.
+
+use std::fmt;
+
+use crate::codec::{ByteMethod, Level};
+use crate::error::{Error, Result};
+use crate::job::Method;
+
+/// One way to compress a file. Displays as its name: `weights:max`, `split-huffman`, `xz-9`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Contender {
+    /// An archive, as packing makes it.
+    Archive(Method, Level),
+    /// The file as it is through a general compressor, at this level, as one stream.
+    Stream(Tool, u32),
+}
+
+/// A general compressor of streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tool {
+    /// DEFLATE in a gzip stream.
+    Gzip,
+    /// Block sorting.
+    Bzip2,
+    /// LZMA2 in an xz stream.
+    Xz,
+    /// Zstandard.
+    Zstd,
+}
+
+/// What kind of method a contender is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Archives with the codecs made for weights.
+    Weights,
+    /// Archives with byte planes, each by a general compressor.
+    Reordered,
+    /// Archives with an entropy code for the highest bytes and next to nothing for the others.
+    Split,
+    /// Streams of the file as it is.
+    Streams,
+}
+
+const LEVELS: &[Level] = &[Level::Fast, Level::Default, Level::Max];
+/// For methods without levels.
+const NO_LEVELS: &[Level] = &[Level::Default];
+
+const ARCHIVES: [(Method, &[Level]); 7] = [
+    (Method::Weights, LEVELS),
+    (Method::Bytes(ByteMethod::Lz4), LEVELS),
+    (Method::Bytes(ByteMethod::Deflate), LEVELS),
+    (Method::Bytes(ByteMethod::Zstd), LEVELS),
+    (Method::Bytes(ByteMethod::Lzma), LEVELS),
+    (Method::Bytes(ByteMethod::SplitHuffman), NO_LEVELS),
+    (Method::Bytes(ByteMethod::SplitArithmetic), NO_LEVELS),
+];
+
+/// The least, the usual and the highest level of each; of zstd one more in between, since its levels
+/// reach the farthest. LZ4 is missing: unsplit weights hold nothing that it can find.
+const STREAMS: [(Tool, &[u32]); 4] = [
+    (Tool::Gzip, &[1, 6, 9]),
+    (Tool::Bzip2, &[1, 9]),
+    (Tool::Xz, &[1, 6, 9]),
+    (Tool::Zstd, &[1, 3, 12, 19]),
+];
+
+/// Stands for everything in a list of names.
+const ALL: &str = "all";
+
+/// Up to here everything is compared unless something else is asked for; beyond, the slowest take
+/// minutes each.
+const MAX_BYTES_FOR_ALL: u64 = 200_000_000;
+
+impl Contender {
+    /// Everyone, ours first.
+    pub fn all() -> Vec<Self> {
+        let archives = ARCHIVES.iter().flat_map(|(method, levels)| {
+            levels
+                .iter()
+                .map(move |level| Self::Archive(*method, *level))
+        });
+        let streams = STREAMS
+            .iter()
+            .flat_map(|(tool, levels)| levels.iter().map(move |level| Self::Stream(*tool, *level)));
+        archives.chain(streams).collect()
+    }
+
+    /// Who competes for a file of this size unless somebody says otherwise: everyone, or, for a
+    /// large file, whoever is quick.
+    pub fn usual(original_bytes: u64) -> Vec<Self> {
+        let mut usual = Self::all();
+        if original_bytes > MAX_BYTES_FOR_ALL {
+            usual.retain(|contender| contender.is_quick());
+        }
+        usual
+    }
+
+    /// Reads a comma-separated list of names: a contender's, one without a level for all its levels,
+    /// or `all`. Whoever is named twice competes once; the order is that of `all()`.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a name that nobody has; the message lists the names that there are.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>> {
+        let names: Vec<_> = text.split(',').map(str::trim).collect();
+        let all = Self::all();
+        let unknown = names
+            .iter()
+            .find(|name| !all.iter().any(|contender| contender.is_called(name)));
+        if let Some(name) = unknown {
+            let known: Vec<_> = all.iter().map(ToString::to_string).collect();
+            return Err(Error::InvalidInput(format!(
+                "'{name}' is no codec to compare. There are: {}; a name without its level (weights, \
+                 xz) stands for all its levels, {ALL} for everything",
+                known.join(", ")
+            )));
+        }
+        Ok(all
+            .into_iter()
+            .filter(|contender| names.iter().any(|name| contender.is_called(name)))
+            .collect())
+    }
+
+    /// What kind of method it is.
+    pub const fn family(self) -> Family {
+        match self {
+            Self::Archive(Method::Weights, _) => Family::Weights,
+            Self::Archive(
+                Method::Bytes(ByteMethod::SplitHuffman | ByteMethod::SplitArithmetic),
+                _,
+            ) => Family::Split,
+            Self::Archive(Method::Bytes(_), _) => Family::Reordered,
+            Self::Stream(..) => Family::Streams,
+        }
+    }
+
+    /// Roughly how fast it encodes and decodes weights on one core, in MB/s: good for nothing but to
+    /// tell how far a comparison has got.
+    pub const fn expected_mb_per_s(self) -> (f64, f64) {
+        match self {
+            Self::Archive(Method::Weights, level) => match level {
+                Level::Fast | Level::Default => (330.0, 3000.0),
+                Level::Max => (85.0, 1250.0),
+            },
+            Self::Archive(Method::Bytes(method), level) => match (method, level) {
+                (ByteMethod::Lz4, Level::Fast) => (240.0, 2600.0),
+                (ByteMethod::Lz4, Level::Default) => (27.0, 2600.0),
+                (ByteMethod::Lz4, Level::Max) => (7.0, 1300.0),
+                (ByteMethod::Deflate, Level::Fast) => (40.0, 640.0),
+                (ByteMethod::Deflate, Level::Default) => (21.0, 800.0),
+                (ByteMethod::Deflate, Level::Max) => (3.0, 500.0),
+                (ByteMethod::Zstd, Level::Fast) => (85.0, 640.0),
+                (ByteMethod::Zstd, Level::Default) => (23.0, 1400.0),
+                (ByteMethod::Zstd, Level::Max) => (6.0, 2000.0),
+                (ByteMethod::Lzma, Level::Fast) => (6.5, 170.0),
+                (ByteMethod::Lzma, Level::Default | Level::Max) => (4.5, 180.0),
+                (ByteMethod::SplitHuffman, _) => (270.0, 2000.0),
+                (ByteMethod::SplitArithmetic, _) => (130.0, 220.0),
+            },
+            Self::Stream(tool, level) => match (tool, level) {
+                (Tool::Gzip, ..=1) => (160.0, 210.0),
+                (Tool::Gzip, _) => (14.0, 200.0),
+                (Tool::Bzip2, ..=1) => (15.0, 30.0),
+                (Tool::Bzip2, _) => (12.5, 24.0),
+                (Tool::Xz, ..=1) => (4.4, 46.0),
+                (Tool::Xz, _) => (1.1, 35.0),
+                (Tool::Zstd, ..=3) => (450.0, 1000.0),
+                (Tool::Zstd, ..=12) => (16.0, 640.0),
+                (Tool::Zstd, _) => (1.2, 270.0),
+            },
+        }
+    }
+
+    /// True for what encodes weights at about 20 MB/s or faster on one core.
+    const fn is_quick(self) -> bool {
+        match self {
+            Self::Archive(Method::Bytes(method), level) => match method {
+                ByteMethod::Lz4 => matches!(level, Level::Fast),
+                ByteMethod::Deflate | ByteMethod::Zstd => !matches!(level, Level::Max),
+                ByteMethod::Lzma => false,
+                ByteMethod::SplitHuffman | ByteMethod::SplitArithmetic => true,
+            },
+            Self::Archive(Method::Weights, _) => true,
+            Self::Stream(tool, level) => match tool {
+                Tool::Gzip => level <= 1,
+                Tool::Zstd => level <= 3,
+                Tool::Bzip2 | Tool::Xz => false,
+            },
+        }
+    }
+
+    fn is_called(self, name: &str) -> bool {
+        name == ALL || name == self.base_name() || name == self.to_string()
+    }
+
+    const fn base_name(self) -> &'static str {
+        match self {
+            Self::Archive(Method::Weights, _) => "weights",
+            Self::Archive(Method::Bytes(method), _) => match method {
+                ByteMethod::Lz4 => "lz4",
+                ByteMethod::Deflate => "deflate",
+                ByteMethod::Zstd => "zstd",
+                ByteMethod::Lzma => "lzma",
+                ByteMethod::SplitHuffman => "split-huffman",
+                ByteMethod::SplitArithmetic => "split-arithmetic",
+            },
+            Self::Stream(tool, _) => match tool {
+                Tool::Gzip => "gzip",
+                Tool::Bzip2 => "bzip2",
+                Tool::Xz => "xz",
+                Tool::Zstd => "zstd",
+            },
+        }
+    }
+}
+
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = self.base_name();
+        match self {
+            Self::Archive(..) if self.family() == Family::Split => f.write_str(base),
+            Self::Archive(_, level) => {
+                let level = match level {
+                    Level::Fast => "fast",
+                    Level::Default => "default",
+                    Level::Max => "max",
+                };
+                write!(f, "{base}:{level}")
+            }
+            Self::Stream(_, level) => write!(f, "{base}-{level}"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use super::*;
+
+    fn names(list: &str) -> Vec<String> {
+        let found = Contender::parse_list(list).unwrap();
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_name_is_one_contenders_alone_and_leads_back_to_it() {
+        let all = Contender::all();
+        assert_eq!(all.len(), 29);
+        for contender in &all {
+            let found = Contender::parse_list(&contender.to_string()).unwrap();
+            assert_eq!(found, [*contender]);
+        }
+        assert_eq!(Contender::parse_list("all").unwrap(), all);
+    }
+
+    #[test]
+    fn a_name_without_level_stands_for_all_levels() {
+        assert_eq!(names("xz"), ["xz-1", "xz-6", "xz-9"]);
+        assert_eq!(
+            names("weights"),
+            ["weights:fast", "weights:default", "weights:max"]
+        );
+        assert_eq!(names("split-huffman"), ["split-huffman"]);
+        // Both a codec of archives and a stream.
+        assert_eq!(names("zstd").len(), 7);
+    }
+
+    #[test]
+    fn a_list_has_everyone_once_in_the_usual_order() {
+        assert_eq!(
+            names(" gzip-6, lz4:max,gzip-6,weights:fast "),
+            ["weights:fast", "lz4:max", "gzip-6"]
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_that_lists_the_names() {
+        for list in ["", "weights,", "zip", "xz-5", "weights:best", "Weights"] {
+            let error = Contender::parse_list(list).unwrap_err().to_string();
+            for contender in Contender::all() {
+                assert!(error.contains(&contender.to_string()), "{list}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn large_files_get_the_quick_ones() {
+        assert_eq!(Contender::usual(200_000_000), Contender::all());
+        let large: Vec<_> = Contender::usual(200_000_001)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            large.join(","),
+            "weights:fast,weights:default,weights:max,lz4:fast,deflate:fast,deflate:default,\
+             zstd:fast,zstd:default,split-huffman,split-arithmetic,gzip-1,zstd-1,zstd-3"
+        );
+    }
+}

@@ -559,28 +559,6 @@ fn a_damaged_archive_is_found_named_and_not_unpacked() {
 }
 
 #[test]
-fn a_full_disk_is_said_and_leaves_nothing() {
-    let dir = Dir::new();
-    let (file, small) = (dir.write("m", &noise(1, 5 << 20)), dir.path("small"));
-    fs::create_dir(&small).unwrap();
-    // In a mount namespace of its own, which an ordinary user may make as well.
-    let script = r#"mount -t tmpfs -o size=1M tmpfs "$2" || exit 99
-        "$0" pack "$1" -o "$2/m.wfz"; status=$?; ls -A "$2"; exit $status"#;
-    let output = std::process::Command::new("unshare")
-        .args(["--mount", "--map-root-user", "sh", "-c", script])
-        .args([env!("CARGO_BIN_EXE_weightfs"), &file, &small])
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(
-        stderr.contains("No space left on device") && stderr.contains("m.wfz"),
-        "{stderr}"
-    );
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-}
-
-#[test]
 fn a_source_that_changes_while_it_is_packed_is_refused() {
     let dir = Dir::new();
     let file = dir.write("m", &noise(1, 64 << 20));

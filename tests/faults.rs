@@ -71,7 +71,7 @@ fn a_source_that_cannot_be_read_is_said_and_leaves_nothing() {
 /// Position of the first line that has all of the words.
 fn find(lines: &[&str], words: &[&str]) -> usize {
     let has_all = |line: &&str| words.iter().all(|word| line.contains(word));
-    let found = lines.iter().position(|line| has_all(line));
+    let found = lines.iter().position(has_all);
     found.unwrap_or_else(|| panic!("no {words:?} in {lines:#?}"))
 }
 

@@ -766,6 +766,65 @@ fn demo_does_the_whole_job_on_a_model_of_ones_own_and_cleans_up() {
 }
 
 /// Forgets what the kernel has cached of a file.
+/// Descriptors, threads and anonymous memory (KiB) of a process.
+fn holdings(pid: u32) -> (usize, usize, u64) {
+    let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().count();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let anonymous = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .and_then(|text| text.trim().strip_suffix(" kB"))
+        .map(|number| number.trim().parse().unwrap());
+    (count("fd"), count("task"), anonymous.unwrap())
+}
+
+/// `WEIGHTFS_TEST_ROUNDS` sets how many.
+#[test]
+fn opening_reading_and_closing_again_and_again_leaves_nothing_behind() {
+    let rounds = std::env::var("WEIGHTFS_TEST_ROUNDS").ok();
+    let rounds: u64 = rounds.map_or(5_000, |rounds| rounds.parse().unwrap());
+    let place = Place::new();
+    let original = noise(4, 3 << 20);
+    for name in ["a", "b", "sub/c"] {
+        place.pack(name, &original);
+    }
+    let options = ["--cache-size", "2M", "--ttl", "0"];
+    let mount = Mount::with(
+        &place.source,
+        &place.mountpoint,
+        &options,
+        Duration::from_secs(3000),
+    );
+    let cycles = |count: u64| {
+        for i in 0..count {
+            let name = ["a", "b", "sub/c", "missing"][usize::try_from(i % 4).unwrap()];
+            let Ok(file) = File::open(mount.path(name)) else {
+                assert_eq!(name, "missing");
+                continue;
+            };
+            let at = i * 7919 % (original.len() as u64 - 100);
+            let mut bytes = [0; 100];
+            assert_eq!(read_at(&file, &mut bytes, at), 100);
+            assert!(bytes == original[usize::try_from(at).unwrap()..][..100]);
+            if i % 16 == 0 {
+                drop_pages(&file);
+            }
+            if i % 64 == 0 {
+                assert!(fs::read_dir(mount.path("sub")).unwrap().count() == 1);
+            }
+        }
+    };
+    // Till caches and pools are full.
+    cycles(2_000);
+    let before = holdings(mount.pid());
+    cycles(rounds);
+    let after = holdings(mount.pid());
+    println!("descriptors, threads, KiB: {before:?}, after {rounds} cycles {after:?}");
+    assert_eq!((before.0, before.1), (after.0, after.1));
+    assert!(after.2 < before.2 + 4096, "{before:?} {after:?}");
+    mount.stop();
+}
+
 fn drop_pages(file: &File) {
     rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
 }

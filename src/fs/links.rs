@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::source::Source;
 use crate::format::archive_name;
 
 /// As many links as the kernel follows.
-const MAX_LINKS: u32 = 40;
+const MAX_LINKS: usize = 40;
 
 /// Where something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,8 @@ impl Place {
 pub(super) struct Followed {
     pub(super) place: Place,
     pub(super) meta: Metadata,
+    /// Owners of the links on the way, that of the first one not included.
+    pub(super) owners: Vec<u32>,
 }
 
 /// Follows the target of a link that stands in `directory`. A target that does not exist stands for
@@ -96,7 +98,7 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
     let mut at = Place::Inside(directory.to_path_buf());
     let mut meta = None;
     let mut rest = VecDeque::new();
-    let mut links = 0;
+    let mut owners = Vec::new();
     prepend(&mut rest, target);
     while let Some(step) = rest.pop_front() {
         meta = None;
@@ -129,8 +131,8 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
             other => other.ok()?,
         };
         if found.is_symlink() {
-            links += 1;
-            if links > MAX_LINKS {
+            owners.push(found.uid());
+            if owners.len() > MAX_LINKS {
                 return None;
             }
             let target = next.read_link(source).ok()?;
@@ -144,7 +146,11 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
         meta = Some(found);
     }
     let meta = meta.or_else(|| at.metadata(source).ok())?;
-    Some(Followed { place: at, meta })
+    Some(Followed {
+        place: at,
+        meta,
+        owners,
+    })
 }
 
 enum Step {

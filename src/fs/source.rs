@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
 
+use super::links::Followed;
 use crate::error::{Error, Result};
 use crate::format::original_name;
 
@@ -90,9 +91,13 @@ impl Source {
         Ok(())
     }
 
-    /// True if a link out of the source may be shown as what it leads to.
-    pub(super) fn may_follow_out(&self, link: &Metadata, end: &Metadata) -> bool {
-        !self.for_all_users || link.uid() == 0 || link.uid() == end.uid()
+    /// True if a link out of the source may be shown as what it leads to: for all users only if
+    /// everybody who has made a link on the way is root or owns the end, since whoever makes one
+    /// decides what is shown.
+    pub(super) fn may_follow_out(&self, link: &Metadata, followed: &Followed) -> bool {
+        let end = followed.meta.uid();
+        let mut owners = followed.owners.iter().copied().chain([link.uid()]);
+        !self.for_all_users || owners.all(|owner| owner == 0 || owner == end)
     }
 
     /// Canonical path of the root.

@@ -231,7 +231,17 @@ fn a_mount_for_all_users_follows_no_link_that_its_maker_could_not() {
     };
     assert_eq!((shown(false), shown(true)), (Kind::File, Kind::File));
     if rustix::process::geteuid().is_root() {
-        std::os::unix::fs::lchown(place.path("src/l"), Some(65534), None).unwrap();
+        let give = |path, owner| {
+            std::os::unix::fs::lchown(place.path(path), Some(owner), None).unwrap();
+        };
+        give("src/l", 65534);
+        assert_eq!((shown(false), shown(true)), (Kind::File, Kind::Link));
+        // Neither if somebody else has made a link further on.
+        fs::remove_file(place.path("src/l")).unwrap();
+        place.link("theirs/x.wfz", "../private/x.wfz");
+        place.link("src/l", "../theirs/x.wfz");
+        assert_eq!((shown(false), shown(true)), (Kind::File, Kind::File));
+        give("theirs/x.wfz", 65534);
         assert_eq!((shown(false), shown(true)), (Kind::File, Kind::Link));
     }
 }

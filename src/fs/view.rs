@@ -109,8 +109,11 @@ fn link(source: &Source, directory: &Path, path: &Path, meta: Metadata) -> io::R
                 ..
             }),
         ) => without_suffix(source, directory, target),
-        (_, Some(Followed { place, meta: end })) if source.may_follow_out(&meta, &end) => {
-            return Ok(Shown::Archive { place, meta: end });
+        (_, Some(followed)) if source.may_follow_out(&meta, &followed) => {
+            return Ok(Shown::Archive {
+                place: followed.place,
+                meta: followed.meta,
+            });
         }
         (Some(target), _) => target,
         (None, _) if target.is_absolute() => target,
@@ -126,7 +129,7 @@ fn leads_to_archive(source: &Source, directory: &Path, link: &Path) -> bool {
         let target = source.read_link(link).ok()?;
         let end = followed_archive(source, directory, &target)?;
         let inside = matches!(end.place, Place::Inside(_));
-        (inside || source.may_follow_out(&meta, &end.meta)).then_some(())
+        (inside || source.may_follow_out(&meta, &end)).then_some(())
     };
     followed().is_some()
 }

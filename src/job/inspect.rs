@@ -1,6 +1,7 @@
 //! Inspecting: what an archive holds and what it costs, without decoding the tensors.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use crate::archive::ArchiveReader;
@@ -50,18 +51,16 @@ pub struct PlaneTotal {
 /// `Corrupt` if the tables, the header or a block header are damaged.
 pub fn inspect(path: &Path) -> Result<Inspection> {
     let reader = ArchiveReader::open(path)?;
-    let mut tensors: Vec<_> = tensors_of(&reader)?
-        .into_iter()
-        .map(|tensor| (tensor, 0u128))
-        .collect();
-    let planes = totals(&reader, &mut tensors)?;
+    let tensors = tensors_of(&reader)?;
+    let mut shares = Shares::new(&tensors);
+    let planes = totals(&reader, &mut shares)?;
     Ok(Inspection {
         superblock: *reader.superblock(),
         tensors: tensors
             .into_iter()
-            .map(|(tensor, share)| TensorTotal {
+            .map(|tensor| TensorTotal {
+                stored_bytes: shares.stored_bytes(&tensor.range),
                 tensor,
-                stored_bytes: u64::try_from(share >> SHARE_BITS).unwrap_or(u64::MAX),
             })
             .collect(),
         planes,
@@ -71,10 +70,54 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
 /// Fraction bits of a share of bytes, so that rounding does not add up over many blocks.
 const SHARE_BITS: u32 = 16;
 
-fn totals(reader: &ArchiveReader, tensors: &mut [(Tensor, u128)]) -> Result<Vec<PlaneTotal>> {
+/// How many stored bytes lie in front of each place where a tensor starts or ends, a block's being
+/// spread evenly over what it decodes to. Any number of tensors may overlap.
+struct Shares {
+    places: Vec<u64>,
+    /// As many as blocks have passed by.
+    stored: Vec<u128>,
+    all: u128,
+}
+
+impl Shares {
+    fn new(tensors: &[Tensor]) -> Self {
+        let ends = |tensor: &Tensor| [tensor.range.start, tensor.range.end];
+        let mut places: Vec<_> = tensors.iter().flat_map(ends).collect();
+        places.sort_unstable();
+        places.dedup();
+        Self {
+            stored: Vec::with_capacity(places.len()),
+            places,
+            all: 0,
+        }
+    }
+
+    /// Takes the next block.
+    fn add(&mut self, range: &Range<u64>, stored_len: u32) {
+        let stored = u128::from(stored_len) << SHARE_BITS;
+        let len = u128::from(range.end - range.start).max(1);
+        while let Some(place) = self.places.get(self.stored.len())
+            && *place < range.end
+        {
+            let before = u128::from(place.saturating_sub(range.start));
+            self.stored.push(self.all + stored * before / len);
+        }
+        self.all += stored;
+    }
+
+    fn stored_bytes(&self, range: &Range<u64>) -> u64 {
+        let before = |place| {
+            let found = self.places.binary_search(place).ok();
+            let found = found.and_then(|at| self.stored.get(at));
+            found.copied().unwrap_or(self.all)
+        };
+        let share = before(&range.end).saturating_sub(before(&range.start));
+        u64::try_from(share >> SHARE_BITS).unwrap_or(u64::MAX)
+    }
+}
+
+fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>> {
     let mut planes = BTreeMap::new();
-    // Tensors are sorted by start: those before `first` end before the block.
-    let mut first = 0;
     for block in 0..reader.geometry().block_count() {
         let Some(BlockSpan { range, element }) = reader.geometry().block(block) else {
             break;
@@ -95,21 +138,7 @@ fn totals(reader: &ArchiveReader, tensors: &mut [(Tensor, u128)]) -> Result<Vec<
             total.0 += 1;
             total.1 += u64::from(plane.stored_len);
         }
-        while tensors
-            .get(first)
-            .is_some_and(|(t, _)| t.range.end <= range.start)
-        {
-            first += 1;
-        }
-        for (tensor, share) in &mut tensors[first..] {
-            if tensor.range.start >= range.end {
-                break;
-            }
-            let start = tensor.range.start.max(range.start);
-            let overlap = tensor.range.end.min(range.end).saturating_sub(start);
-            *share += ((u128::from(entry.stored_len) * u128::from(overlap)) << SHARE_BITS)
-                / u128::from(range.end - range.start);
-        }
+        shares.add(&range, entry.stored_len);
     }
     Ok(planes
         .into_iter()

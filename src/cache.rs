@@ -58,7 +58,8 @@ enum Landing {
     #[default]
     Flying,
     Decoded(Block),
-    Failed,
+    /// Decoding failed, or whoever decoded it has kept it.
+    Gone,
 }
 
 impl BlockCache {
@@ -88,25 +89,65 @@ impl BlockCache {
         len: usize,
         decode: impl FnOnce(&mut [u8]) -> Result<()>,
     ) -> Result<Block> {
+        let landing = match self.find(key) {
+            Found::Cached(block) => return Ok(block),
+            Found::Missing(landing) => landing,
+        };
+        let mut buffer = lock(&self.state).spare.pop().unwrap_or_default();
+        if buffer.capacity() > 2 * len {
+            // That of a larger block: it would count for more than it holds.
+            buffer = Vec::new();
+        }
+        buffer.resize(len, 0);
+        decode(&mut buffer)?;
+        Ok(landing.with(buffer))
+    }
+
+    /// As `get_or_decode`, for a reader that takes the whole block and keeps it itself: `into` is
+    /// where to. A block that is decoded is not cached: who reads on needs it no more.
+    ///
+    /// # Errors
+    /// As `get_or_decode`; what `into` holds then must not be used.
+    pub fn copy_or_decode(
+        &self,
+        key: BlockKey,
+        into: &mut [u8],
+        decode: impl FnOnce(&mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        match self.find(key) {
+            Found::Cached(block) => {
+                into.copy_from_slice(&block);
+                Ok(())
+            }
+            // Whoever waits for it decodes it again, for want of a copy.
+            Found::Missing(_landing) => decode(into),
+        }
+    }
+
+    /// The block, or the right to decode it, which nobody else has meanwhile.
+    fn find(&self, key: BlockKey) -> Found<'_> {
         loop {
             let flight = {
                 let mut state = lock(&self.state);
                 if let Some(block) = state.blocks.get(&key) {
-                    return Ok(Arc::clone(block));
+                    return Found::Cached(Arc::clone(block));
                 }
                 match state.flights.get(&key) {
                     Some(flight) => Arc::clone(flight),
                     None => {
                         let flight = Arc::new(Flight::default());
                         state.flights.insert(key, Arc::clone(&flight));
-                        let buffer = state.spare.pop().unwrap_or_default();
-                        drop(state);
-                        return self.decode(key, len, buffer, &flight, decode);
+                        return Found::Missing(LandOnDrop {
+                            cache: self,
+                            key,
+                            flight,
+                            block: None,
+                        });
                     }
                 }
             };
             if let Some(block) = flight.wait() {
-                return Ok(block);
+                return Found::Cached(block);
             }
         }
     }
@@ -115,39 +156,27 @@ impl BlockCache {
     pub fn cached_bytes(&self) -> usize {
         lock(&self.state).bytes
     }
-
-    fn decode(
-        &self,
-        key: BlockKey,
-        len: usize,
-        mut buffer: Vec<u8>,
-        flight: &Flight,
-        decode: impl FnOnce(&mut [u8]) -> Result<()>,
-    ) -> Result<Block> {
-        // Whatever happens, even a panic, nobody may wait for this flight for ever.
-        let mut landing = LandOnDrop {
-            cache: self,
-            key,
-            flight,
-            block: None,
-        };
-        if buffer.capacity() > 2 * len {
-            // That of a larger block: it would count for more than it holds.
-            buffer = Vec::new();
-        }
-        buffer.resize(len, 0);
-        decode(&mut buffer)?;
-        let block = Arc::new(buffer);
-        landing.block = Some(Arc::clone(&block));
-        Ok(block)
-    }
 }
 
+enum Found<'a> {
+    Cached(Block),
+    Missing(LandOnDrop<'a>),
+}
+
+/// Ends a flight, whatever happens, even a panic: nobody may wait for it for ever.
 struct LandOnDrop<'a> {
     cache: &'a BlockCache,
     key: BlockKey,
-    flight: &'a Flight,
+    flight: Arc<Flight>,
     block: Option<Block>,
+}
+
+impl LandOnDrop<'_> {
+    fn with(mut self, buffer: Vec<u8>) -> Block {
+        let block = Arc::new(buffer);
+        self.block = Some(Arc::clone(&block));
+        block
+    }
 }
 
 impl Drop for LandOnDrop<'_> {
@@ -161,7 +190,7 @@ impl Drop for LandOnDrop<'_> {
             }
         }
         self.flight
-            .land(block.map_or(Landing::Failed, Landing::Decoded));
+            .land(block.map_or(Landing::Gone, Landing::Decoded));
     }
 }
 
@@ -197,7 +226,7 @@ impl Flight {
         self.wake.notify_all();
     }
 
-    /// The block, or `None` if decoding it failed.
+    /// The block, or `None` if this flight has brought none.
     fn wait(&self) -> Option<Block> {
         let mut landed = lock(&self.landed);
         loop {
@@ -209,7 +238,7 @@ impl Flight {
                         .unwrap_or_else(PoisonError::into_inner);
                 }
                 Landing::Decoded(block) => return Some(Arc::clone(block)),
-                Landing::Failed => return None,
+                Landing::Gone => return None,
             }
         }
     }
@@ -276,6 +305,38 @@ mod tests {
             });
             assert_eq!(decoded.load(Ordering::SeqCst), 1);
         }
+    }
+
+    #[test]
+    fn whole_blocks_go_to_their_reader_alone() {
+        let cache = BlockCache::new(1000);
+        let mut into = [0; 10];
+        let decode = |buffer: &mut [u8]| {
+            buffer.fill(3);
+            Ok(())
+        };
+        cache.copy_or_decode(key(1), &mut into, decode).unwrap();
+        assert_eq!((into, cache.cached_bytes()), ([3; 10], 0));
+        assert!(load(&cache, 1, 10));
+        cache
+            .copy_or_decode(key(1), &mut into, |_| unreachable!("it is cached"))
+            .unwrap();
+        assert_eq!(into, [1; 10]);
+        let failed = cache.copy_or_decode(key(2), &mut into, |_| Err(Error::corrupt("x")));
+        assert!(failed.is_err() && load(&cache, 2, 10));
+        // Those who wait meanwhile get theirs as well.
+        let decoding = Barrier::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                cache.copy_or_decode(key(3), &mut [0; 10], |_| {
+                    decoding.wait();
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                    Ok(())
+                })
+            });
+            decoding.wait();
+            assert!(load(&cache, 3, 10));
+        });
     }
 
     #[test]

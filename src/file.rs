@@ -7,6 +7,7 @@ use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
 use crate::cache::{Block, BlockCache, BlockKey};
 use crate::error::{Error, Result};
+use crate::format::BlockSpan;
 use crate::sync::Pool;
 
 /// What all files of a mount share: the cache, and what a read needs while it runs.
@@ -95,51 +96,69 @@ impl VirtualFile {
             return Ok(reply(&[]));
         };
         self.shared.contexts.with(ReadContext::new, |context| {
-            let (block, skip) = self.block_from(first, offset, &mut context.decoder)?;
-            if let Some(bytes) = block.get(skip..skip + len) {
-                // All in one block: straight from the cache to the reply.
-                return Ok(reply(bytes));
-            }
             let ReadContext { decoder, buffer } = context;
-            buffer.clear();
-            buffer.extend_from_slice(&block[skip..]);
+            let span = self.span(first, offset)?;
+            let skip = place_in(&span, offset);
+            if skip + len <= span.buffer_bytes() && len < span.buffer_bytes() {
+                // All in one block: straight from the cache to the reply.
+                let block = self.block(first, &span, decoder)?;
+                return Ok(reply(&block[skip..skip + len]));
+            }
+            buffer.resize(len.max(buffer.len()), 0);
+            let buffer = &mut buffer[..len];
             let mut number = first;
-            while buffer.len() < len {
+            let mut done = 0;
+            while done < len {
+                let at = offset + done as u64;
+                let span = self.span(number, at)?;
+                let skip = place_in(&span, at);
+                let take = (len - done).min(span.buffer_bytes() - skip);
+                let part = &mut buffer[done..done + take];
+                if take == span.buffer_bytes() {
+                    self.shared
+                        .cache
+                        .copy_or_decode(self.key(number), part, |part| {
+                            self.archive.decode_block(number, decoder, part)
+                        })?;
+                } else {
+                    // Whoever reads before or behind this needs the rest.
+                    let block = self.block(number, &span, decoder)?;
+                    part.copy_from_slice(&block[skip..skip + take]);
+                }
+                done += take;
                 number += 1;
-                let at = offset + buffer.len() as u64;
-                let (block, skip) = self.block_from(number, at, decoder)?;
-                let take = (len - buffer.len()).min(block.len() - skip);
-                buffer.extend_from_slice(&block[skip..skip + take]);
             }
             Ok(reply(buffer))
         })
     }
 
-    /// A block, and the place in it of the byte at `offset`, which it holds.
-    fn block_from(
-        &self,
-        number: u64,
-        offset: u64,
-        decoder: &mut BlockDecoder,
-    ) -> Result<(Block, usize)> {
-        let span = self
-            .archive
+    /// What a block holds; the byte at `offset` is in it.
+    fn span(&self, number: u64, offset: u64) -> Result<BlockSpan> {
+        self.archive
             .geometry()
             .block(number)
             .filter(|span| span.range.contains(&offset))
-            .ok_or_else(|| Error::corrupt("the blocks of the archive do not meet"))?;
-        let key = BlockKey {
-            archive: self.generation,
-            block: number,
-        };
-        let block = self
-            .shared
-            .cache
-            .get_or_decode(key, span.buffer_bytes(), |buffer| {
-                self.archive.decode_block(number, decoder, buffer)
-            })?;
-        let skip = usize::try_from(offset - span.range.start)
-            .expect("invariant: a block is at most MAX_BLOCK_BYTES");
-        Ok((block, skip))
+            .ok_or_else(|| Error::corrupt("the blocks of the archive do not meet"))
     }
+
+    const fn key(&self, block: u64) -> BlockKey {
+        BlockKey {
+            archive: self.generation,
+            block,
+        }
+    }
+
+    /// A block, through the cache.
+    fn block(&self, number: u64, span: &BlockSpan, decoder: &mut BlockDecoder) -> Result<Block> {
+        self.shared
+            .cache
+            .get_or_decode(self.key(number), span.buffer_bytes(), |buffer| {
+                self.archive.decode_block(number, decoder, buffer)
+            })
+    }
+}
+
+fn place_in(span: &BlockSpan, offset: u64) -> usize {
+    usize::try_from(offset - span.range.start)
+        .expect("invariant: a block is at most MAX_BLOCK_BYTES")
 }

@@ -5,9 +5,12 @@
 //! was read already; this one is for blocks that several reads share.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
 use lru::LruCache;
+use serde::Serialize;
 
 use crate::error::Result;
 use crate::sync::lock;
@@ -36,6 +39,27 @@ const ENTRY_BYTES: usize = 200;
 pub struct BlockCache {
     budget_bytes: usize,
     state: Mutex<State>,
+    hits: AtomicU64,
+    waits: AtomicU64,
+    decodes: AtomicU64,
+    decode_nanoseconds: AtomicU64,
+}
+
+/// What a cache has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CacheStats {
+    /// Most bytes it may hold.
+    pub budget_bytes: usize,
+    /// Bytes it holds.
+    pub cached_bytes: usize,
+    /// Blocks that were there.
+    pub hits: u64,
+    /// Blocks that somebody else was decoding.
+    pub waits: u64,
+    /// Blocks that were decoded, or tried to.
+    pub decodes: u64,
+    /// Time that took, over all threads.
+    pub decode_nanoseconds: u64,
 }
 
 #[derive(Debug)]
@@ -74,6 +98,22 @@ impl BlockCache {
                 flights: HashMap::new(),
                 spare: Vec::new(),
             }),
+            hits: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
+            decodes: AtomicU64::new(0),
+            decode_nanoseconds: AtomicU64::new(0),
+        }
+    }
+
+    /// What it has done so far.
+    pub fn stats(&self) -> CacheStats {
+        CacheStats {
+            budget_bytes: self.budget_bytes,
+            cached_bytes: self.cached_bytes(),
+            hits: self.hits.load(Ordering::Relaxed),
+            waits: self.waits.load(Ordering::Relaxed),
+            decodes: self.decodes.load(Ordering::Relaxed),
+            decode_nanoseconds: self.decode_nanoseconds.load(Ordering::Relaxed),
         }
     }
 
@@ -130,6 +170,7 @@ impl BlockCache {
             let flight = {
                 let mut state = lock(&self.state);
                 if let Some(block) = state.blocks.get(&key) {
+                    self.hits.fetch_add(1, Ordering::Relaxed);
                     return Found::Cached(Arc::clone(block));
                 }
                 match state.flights.get(&key) {
@@ -142,10 +183,12 @@ impl BlockCache {
                             key,
                             flight,
                             block: None,
+                            since: Instant::now(),
                         });
                     }
                 }
             };
+            self.waits.fetch_add(1, Ordering::Relaxed);
             if let Some(block) = flight.wait() {
                 return Found::Cached(block);
             }
@@ -169,6 +212,7 @@ struct LandOnDrop<'a> {
     key: BlockKey,
     flight: Arc<Flight>,
     block: Option<Block>,
+    since: Instant,
 }
 
 impl LandOnDrop<'_> {
@@ -181,6 +225,11 @@ impl LandOnDrop<'_> {
 
 impl Drop for LandOnDrop<'_> {
     fn drop(&mut self) {
+        let nanoseconds = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.cache.decodes.fetch_add(1, Ordering::Relaxed);
+        self.cache
+            .decode_nanoseconds
+            .fetch_add(nanoseconds, Ordering::Relaxed);
         let block = self.block.take();
         {
             let mut state = lock(&self.cache.state);
@@ -249,7 +298,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use std::sync::Barrier;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     fn key(block: u64) -> BlockKey {
         BlockKey { archive: 1, block }

@@ -2,10 +2,13 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
 
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
-use crate::cache::{Block, BlockCache, BlockKey};
+use crate::cache::{Block, BlockCache, BlockKey, CacheStats};
 use crate::error::{Error, Result};
 use crate::format::BlockSpan;
 use crate::sync::Pool;
@@ -14,6 +17,23 @@ use crate::sync::Pool;
 pub struct ReadShared {
     cache: BlockCache,
     contexts: Pool<ReadContext>,
+    reads: [AtomicU64; READ_SIZES.len()],
+    bytes: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Reads are counted by length: each up to one of these.
+pub const READ_SIZES: [u64; 6] = [4 << 10, 16 << 10, 64 << 10, 128 << 10, 512 << 10, u64::MAX];
+
+/// What was read so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ReadStats {
+    /// Bytes of answers.
+    pub bytes: u64,
+    /// Reads that ended in an error.
+    pub failed: u64,
+    /// Reads of at most 4, 16, 64, 128, 512 KiB, and of more.
+    pub by_size: [u64; READ_SIZES.len()],
 }
 
 /// What one read needs while it runs.
@@ -37,6 +57,40 @@ impl ReadShared {
         Self {
             cache: BlockCache::new(cache_bytes),
             contexts: Pool::new(threads),
+            reads: Default::default(),
+            bytes: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    /// What the cache has done so far.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.cache.stats()
+    }
+
+    /// What was read so far.
+    pub fn read_stats(&self) -> ReadStats {
+        ReadStats {
+            bytes: self.bytes.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            by_size: self
+                .reads
+                .each_ref()
+                .map(|count| count.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Counts a read: how many bytes it gave, or that it failed.
+    pub fn count(&self, read: Option<usize>) {
+        let Some(len) = read else {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let len = len as u64;
+        self.bytes.fetch_add(len, Ordering::Relaxed);
+        let size = READ_SIZES.iter().position(|&most| len <= most);
+        if let Some(count) = size.and_then(|size| self.reads.get(size)) {
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 

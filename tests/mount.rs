@@ -766,6 +766,53 @@ fn demo_does_the_whole_job_on_a_model_of_ones_own_and_cleans_up() {
 }
 
 /// Forgets what the kernel has cached of a file.
+#[test]
+fn the_mount_tells_what_it_has_done_and_files_what_they_are() {
+    let place = Place::new();
+    let original = support::model(6, 3);
+    let archive = place.pack("m.safetensors", &original);
+    place.write("plain", b"plain");
+    let mount = place.mount();
+    assert!(fs::read(mount.path("m.safetensors")).unwrap() == original);
+    let stats: serde_json::Value =
+        serde_json::from_str(&ok(["stats", mount.mountpoint.to_str().unwrap(), "--json"])).unwrap();
+    let number = |path: &str| stats.pointer(path).unwrap().as_u64().unwrap();
+    assert!(number("/reads/bytes") >= original.len() as u64);
+    assert!(number("/cache/decodes") >= 12 && number("/cache/decode_nanoseconds") > 0);
+    assert_eq!((number("/reads/failed"), number("/open_files")), (0, 0));
+    assert!(ok(["stats", mount.mountpoint.to_str().unwrap()]).contains("bytes served"));
+
+    let xattr = |name: &str, of: &str| {
+        let mut value = [0; 4096];
+        let len = rustix::fs::getxattr(mount.path(of), name, &mut value[..])?;
+        Ok::<_, rustix::io::Errno>(String::from_utf8_lossy(&value[..len]).into_owned())
+    };
+    let found: serde_json::Value =
+        serde_json::from_str(&ok(["inspect", archive.to_str().unwrap(), "--json"])).unwrap();
+    let of = "m.safetensors";
+    assert_eq!(
+        xattr("user.weightfs.original_sha256", of).unwrap(),
+        found["sha256"]
+    );
+    assert_eq!(
+        xattr("user.weightfs.archive", of).unwrap(),
+        archive.to_str().unwrap()
+    );
+    assert!(xattr("user.weightfs.codec", of).unwrap().contains("ans"));
+    let ratio: f64 = xattr("user.weightfs.ratio", of).unwrap().parse().unwrap();
+    assert!((ratio - found["ratio"].as_f64().unwrap()).abs() < 1e-3);
+    let mut names = [0; 4096];
+    let len = rustix::fs::listxattr(mount.path(of), &mut names[..]).unwrap();
+    assert_eq!(names[..len].iter().filter(|&&byte| byte == 0).count(), 4);
+    for (name, of) in [("user.other", of), ("user.weightfs.ratio", "plain")] {
+        assert_eq!(xattr(name, of), Err(rustix::io::Errno::NODATA));
+    }
+    mount.stop();
+    let (status, _, stderr) = support::run(["stats", place.mountpoint.to_str().unwrap()]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("not where weightfs is mounted"), "{stderr}");
+}
+
 /// Descriptors, threads and anonymous memory (KiB) of a process.
 fn holdings(pid: u32) -> (usize, usize, u64) {
     let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().count();

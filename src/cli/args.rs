@@ -29,6 +29,7 @@ pub(super) enum Command {
     Mount(MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(UmountArgs),
+    Stats(StatsArgs),
     Demo(DemoArgs),
     Bench(BenchArgs),
     #[command(hide = true)]
@@ -199,6 +200,19 @@ pub(super) struct UmountArgs {
     /// Free the mount point even if files are open; their readers can finish
     #[arg(long)]
     pub(super) lazy: bool,
+}
+
+/// Tell what a mount has done so far: bytes and sizes of reads, cache, decoding, memory
+///
+/// Each file that is an archive tells of itself by extended attributes:
+/// getfattr -d MOUNTPOINT/FILE
+#[derive(Debug, Parser)]
+pub(super) struct StatsArgs {
+    /// Where it is mounted
+    pub(super) mountpoint: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Try everything on one model: pack, mount, read back, compare, measure, clean up

@@ -17,6 +17,7 @@ mod progress;
 mod report;
 mod sample_model;
 mod size;
+mod stats;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ pub fn run() -> ExitCode {
         Command::Analyze(args) => analyze::analyze(args),
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(args),
+        Command::Stats(args) => stats::stats(args),
         Command::Demo(args) => demo::demo(args),
         Command::Bench(args) => bench::bench(args),
         Command::BenchOne(args) => bench_child::bench_one(args),

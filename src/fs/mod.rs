@@ -10,11 +10,13 @@ mod nodes;
 mod source;
 mod tree;
 mod view;
+mod xattr;
 
 pub use attr::{Attr, Kind};
 pub use nodes::{Inode, ROOT_INODE};
 pub use source::Source;
-pub use tree::{DirEntry, Handle, ModelTree, OpenFile};
+pub use tree::{DirEntry, Handle, ModelTree, MountStats, OpenFile};
+pub use xattr::STATS_XATTR;
 
 #[cfg(test)]
 mod tests;

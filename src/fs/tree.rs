@@ -9,17 +9,21 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::time::Instant;
 
 use lru::LruCache;
+use serde::Serialize;
 
 use super::attr::{Attr, Kind};
 use super::links::Place;
 use super::nodes::{Inode, Node, Nodes, ROOT_INODE, What, inode_number};
 use super::source::Source;
 use super::view::{Shown, look, names};
+use super::xattr::{self, STATS_XATTR};
 use crate::archive::ArchiveReader;
+use crate::cache::CacheStats;
 use crate::error::{Error, Result};
-use crate::file::{ReadShared, VirtualFile};
+use crate::file::{ReadShared, ReadStats, VirtualFile};
 use crate::format::Superblock;
 use crate::io::{FileStamp, read_full_at};
 use crate::sync::lock;
@@ -50,6 +54,19 @@ pub struct OpenFile {
     pub keep_cache: bool,
 }
 
+/// What a mount has done since it was made.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct MountStats {
+    /// Time since then.
+    pub seconds: f64,
+    /// Files that are open.
+    pub open_files: usize,
+    /// What was read.
+    pub reads: ReadStats,
+    /// What the cache of decoded blocks has done.
+    pub cache: CacheStats,
+}
+
 enum Opened {
     Archive(Arc<VirtualFile>),
     File(File),
@@ -65,6 +82,7 @@ pub struct ModelTree {
     archives: Mutex<HashMap<Inode, Weak<VirtualFile>>>,
     opened: RwLock<HashMap<Handle, Arc<Opened>>>,
     next_handle: AtomicU64,
+    since: Instant,
 }
 
 impl ModelTree {
@@ -85,6 +103,7 @@ impl ModelTree {
             archives: Mutex::default(),
             opened: RwLock::default(),
             next_handle: AtomicU64::new(1),
+            since: Instant::now(),
         })
     }
 
@@ -226,13 +245,61 @@ impl ModelTree {
         len: usize,
         reply: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
-        match &*self.open_file(handle)? {
+        let reply = |bytes: &[u8]| (bytes.len(), reply(bytes));
+        let read = match &*self.open_file(handle)? {
             Opened::Archive(file) => file.read(offset, len, reply),
             Opened::File(file) => self.shared.with_buffer(len, |buffer| {
                 let read = read_full_at(file, buffer, offset)
                     .map_err(|e| Error::io("cannot read a file of the source", e))?;
                 Ok(reply(&buffer[..read]))
             }),
+        };
+        self.shared
+            .count(read.as_ref().ok().map(|(bytes, _)| *bytes));
+        read.map(|(_, result)| result)
+    }
+
+    /// The names of the extended attributes of an inode.
+    ///
+    /// # Errors
+    /// `Io` with ESTALE if it is gone.
+    pub fn xattr_names(&self, inode: Inode) -> Result<Vec<&'static str>> {
+        Ok(match self.node(inode)?.what {
+            What::Archive(_) => xattr::OF_ARCHIVES.to_vec(),
+            _ if inode == ROOT_INODE => vec![STATS_XATTR],
+            _ => Vec::new(),
+        })
+    }
+
+    /// The value of an extended attribute.
+    ///
+    /// # Errors
+    /// `Io` with ENODATA if there is none of that name, or as `open`.
+    pub fn xattr(&self, inode: Inode, name: &OsStr) -> Result<Vec<u8>> {
+        let missing = || errno("no such attribute", libc::ENODATA);
+        match self.node(inode)?.what {
+            What::Archive(place) if xattr::OF_ARCHIVES.iter().any(|known| name == *known) => {
+                let archive = self.open_archive(inode, &place)?;
+                xattr::of_archive(archive.archive(), name).ok_or_else(missing)
+            }
+            _ if inode == ROOT_INODE && name == STATS_XATTR => {
+                serde_json::to_vec(&self.stats()).map_err(|_| missing())
+            }
+            _ => Err(missing()),
+        }
+    }
+
+    /// What the mount has done so far.
+    pub fn stats(&self) -> MountStats {
+        MountStats {
+            seconds: self.since.elapsed().as_secs_f64(),
+            open_files: self
+                .opened
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .len(),
+            reads: self.shared.read_stats(),
+            cache: self.shared.cache_stats(),
         }
     }
 

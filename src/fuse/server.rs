@@ -16,7 +16,7 @@ use std::time::Duration;
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
     KernelConfig, LockOwner, OpenAccMode, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory,
-    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, Request,
+    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
 };
 
 use lru::LruCache;
@@ -63,7 +63,7 @@ impl Server {
         let errno = error.errno();
         let expected = matches!(
             errno,
-            libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENAMETOOLONG
+            libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENAMETOOLONG | libc::ENODATA
         );
         let message = format!("{operation}: {error}");
         let known = || {
@@ -253,6 +253,27 @@ impl Filesystem for Server {
         reply.ok();
     }
 
+    fn getxattr(&self, _req: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        match self.tree.xattr(inode.0, name) {
+            Ok(value) => answer_xattr(&value, size, reply),
+            Err(error) => reply.error(self.errno("getxattr", &error)),
+        }
+    }
+
+    fn listxattr(&self, _req: &Request, inode: INodeNo, size: u32, reply: ReplyXattr) {
+        match self.tree.xattr_names(inode.0) {
+            Ok(names) => {
+                let mut list = Vec::new();
+                for name in names {
+                    list.extend_from_slice(name.as_bytes());
+                    list.push(0);
+                }
+                answer_xattr(&list, size, reply);
+            }
+            Err(error) => reply.error(self.errno("listxattr", &error)),
+        }
+    }
+
     fn statfs(&self, _req: &Request, _inode: INodeNo, reply: ReplyStatfs) {
         match self.tree.source().statvfs() {
             Ok(stat) => {
@@ -273,6 +294,15 @@ impl Filesystem for Server {
                 reply.error(self.errno("statfs", &Error::io("cannot stat the source", error)))
             }
         }
+    }
+}
+
+/// The bytes, or their number if that is what was asked for.
+fn answer_xattr(bytes: &[u8], size: u32, reply: ReplyXattr) {
+    match u32::try_from(bytes.len()) {
+        Ok(len) if size == 0 => reply.size(len),
+        Ok(len) if len <= size => reply.data(bytes),
+        _ => reply.error(Errno::from_i32(libc::ERANGE)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::background::{AskArgs, BackgroundArgs};
 use super::size;
 use crate::codec::{self, ByteMethod};
 use crate::job::Method;
@@ -30,6 +31,8 @@ pub(super) enum Command {
     #[command(visible_alias = "unmount")]
     Umount(UmountArgs),
     Stats(StatsArgs),
+    #[command(hide = true)]
+    Ask(AskArgs),
     Demo(DemoArgs),
     Bench(BenchArgs),
     #[command(hide = true)]
@@ -190,6 +193,8 @@ pub(super) struct MountArgs {
     /// Seconds that names may be remembered before SRC is looked at again
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     pub(super) ttl: f64,
+    #[command(flatten)]
+    pub(super) background: BackgroundArgs,
 }
 
 /// Unmount what `weightfs mount` mounted; its process then ends

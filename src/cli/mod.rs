@@ -5,6 +5,7 @@
 mod analyze;
 mod analyze_html;
 mod args;
+mod background;
 mod bench;
 mod bench_child;
 mod bench_labels;
@@ -13,6 +14,7 @@ mod bench_report;
 mod commands;
 mod demo;
 mod mount;
+mod mount_helper;
 mod progress;
 mod report;
 mod sample_model;
@@ -36,6 +38,10 @@ enum Outcome {
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
+    let mut given = std::env::args_os();
+    if mount_helper::is_called_as(given.next().as_deref()) {
+        return mount_helper::run(given);
+    }
     let args = Args::parse();
     let outcome = match &args.command {
         Command::Pack(args) => commands::pack(args),
@@ -46,6 +52,7 @@ pub fn run() -> ExitCode {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(args),
         Command::Stats(args) => stats::stats(args),
+        Command::Ask(args) => background::ask(args),
         Command::Demo(args) => demo::demo(args),
         Command::Bench(args) => bench::bench(args),
         Command::BenchOne(args) => bench_child::bench_one(args),

@@ -1,6 +1,8 @@
 //! `mount` and `umount`.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
@@ -10,9 +12,10 @@ use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
 
 use super::args::{MountArgs, UmountArgs};
+use super::background::{self, Background};
 use super::{Outcome, print};
 use crate::error::{Error, Result};
-use crate::fuse::{self, MountOptions, Unmount, Unmounter};
+use crate::fuse::{self, MountOptions, Mounted, Unmount, Unmounter};
 
 /// Names what is logged, in the syntax of the tracing libraries, e.g. `weightfs=debug`.
 const LOG_VARIABLE: &str = "WEIGHTFS_LOG";
@@ -20,17 +23,8 @@ const LOG_VARIABLE: &str = "WEIGHTFS_LOG";
 const DEFAULT_LOG: &str = "warn,weightfs=info,fuser=error";
 
 pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
+    let background = Background::enter(&args.background)?;
     log_to_stderr()?;
-    let mut options = MountOptions {
-        cache_bytes: args.cache_size,
-        readahead_bytes: args.readahead,
-        allow_other: args.allow_other,
-        ttl: Duration::from_secs_f64(args.ttl),
-        ..MountOptions::default()
-    };
-    if let Some(threads) = args.threads {
-        options.threads = threads;
-    }
     // Each open file of the mount is one or two of the process. A system that refuses lets fewer.
     let files = getrlimit(Resource::Nofile);
     let all = Rlimit {
@@ -41,18 +35,58 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     // Before mounting, so that no signal falls in between.
     let signals =
         Signals::new(ending_signals()).map_err(|e| Error::io("cannot handle signals", e))?;
-    let mounted = fuse::mount(&args.src, &args.mountpoint, &options)?;
+    let mounted = fuse::mount(&args.src, &args.mountpoint, &options(args))?;
     let unmounter = mounted.unmounter();
-    std::thread::spawn(move || unmount_on(signals, &unmounter));
-    fuse::supervisor().ready(&format!(
+    let on_signals = mounted.unmounter();
+    let ending = Arc::new(AtomicBool::new(false));
+    let told_to_end = Arc::clone(&ending);
+    std::thread::spawn(move || unmount_on(signals, &on_signals, &told_to_end));
+    if let Err(error) = announce(args, &mounted, &background) {
+        // Nobody would know of it.
+        let _ = unmounter.unmount();
+        if !ending.load(Ordering::Relaxed) {
+            return Err(error);
+        }
+    }
+    mounted.join()?;
+    Ok(Outcome::Done)
+}
+
+fn options(args: &MountArgs) -> MountOptions {
+    let mut options = MountOptions {
+        cache_bytes: args.cache_size,
+        readahead_bytes: args.readahead,
+        allow_other: args.allow_other,
+        ttl: Duration::from_secs_f64(args.ttl),
+        no_exec: args.background.no_exec,
+        ..MountOptions::default()
+    };
+    if let Some(threads) = args.threads {
+        options.threads = threads;
+    }
+    if let Some(name) = &args.background.source_name {
+        options.source_name.clone_from(name);
+    }
+    options
+}
+
+/// Tells everybody who waits for it that the mount answers, once it does.
+fn announce(args: &MountArgs, mounted: &Mounted, background: &Background) -> Result<()> {
+    let supervisor = fuse::supervisor();
+    background::wait_for_answer(&args.mountpoint)?;
+    supervisor.ready(&format!(
         "{} on {}",
         args.src.display(),
         args.mountpoint.display()
     ));
-    // Somebody who closed stdout does not want to know.
-    let _ = print(&format!("ready: {}", args.mountpoint.display()));
-    mounted.join()?;
-    Ok(Outcome::Done)
+    mounted.watch(supervisor);
+    background.let_go()?;
+    match print(&format!("ready: {}", args.mountpoint.display())) {
+        // Whoever asked for it was told to stop, and would take it for not mounted.
+        Err(error) if background.is_wanted() => Err(error),
+        // Somebody who closed stdout does not want to know.
+        _ => Ok(()),
+    }
 }
 
 /// The signals that unmount. A terminal that goes away is one, unless whoever started the program
@@ -73,14 +107,12 @@ fn ending_signals() -> Vec<i32> {
 }
 
 /// The first signal unmounts; another one ends the process, whoever is still reading.
-fn unmount_on(mut signals: Signals, unmounter: &Unmounter) {
-    let mut again = false;
+fn unmount_on(mut signals: Signals, unmounter: &Unmounter, ending: &AtomicBool) {
     for _ in signals.forever() {
-        if again {
+        if ending.swap(true, Ordering::Relaxed) {
             tracing::warn!("ending at once; readers get an error");
             std::process::exit(2);
         }
-        again = true;
         fuse::supervisor().stopping();
         match unmounter.unmount() {
             Ok(Unmount::Done) => {}

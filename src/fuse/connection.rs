@@ -13,11 +13,12 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
+use super::mount::MountOptions;
 use super::mountinfo::FILE_SYSTEM_TYPE;
 use crate::error::{Error, Result};
 
-/// Shown as the source of the mount, and as the part of the type behind the dot.
-const NAME: &str = "weightfs";
+/// The part of the type behind the dot.
+const SUBTYPE: &str = "weightfs";
 /// The program that mounts for users who may not.
 const FUSERMOUNT: &str = "fusermount3";
 const DEVICE: &str = "/dev/fuse";
@@ -26,7 +27,7 @@ const DEVICE: &str = "/dev/fuse";
 ///
 /// # Errors
 /// `Io` that says what is missing, and how to get it.
-pub(super) fn connect(mountpoint: &Path, allow_other: bool) -> Result<OwnedFd> {
+pub(super) fn connect(mountpoint: &Path, wanted: &MountOptions) -> Result<OwnedFd> {
     if !Path::new(DEVICE).exists() {
         return Err(Error::InvalidInput(format!(
             "{DEVICE} is missing: load the kernel module (modprobe fuse), or start the container \
@@ -34,15 +35,15 @@ pub(super) fn connect(mountpoint: &Path, allow_other: bool) -> Result<OwnedFd> {
         )));
     }
     if rustix::process::geteuid().is_root()
-        && let Some(connection) = mount_directly(mountpoint, allow_other)?
+        && let Some(connection) = mount_directly(mountpoint, wanted)?
     {
         return Ok(connection);
     }
-    mount_by_helper(mountpoint, allow_other)
+    mount_by_helper(mountpoint, wanted)
 }
 
 /// `None` if the system does not allow it, as in a container without the capability.
-fn mount_directly(mountpoint: &Path, allow_other: bool) -> Result<Option<OwnedFd>> {
+fn mount_directly(mountpoint: &Path, wanted: &MountOptions) -> Result<Option<OwnedFd>> {
     let cannot = |e| Error::io(format!("cannot mount on {}", mountpoint.display()), e);
     let device = match OpenOptions::new().read(true).write(true).open(DEVICE) {
         Ok(device) => device,
@@ -55,13 +56,16 @@ fn mount_directly(mountpoint: &Path, allow_other: bool) -> Result<Option<OwnedFd
         rustix::process::geteuid().as_raw(),
         rustix::process::getegid().as_raw(),
     );
-    if allow_other {
+    if wanted.allow_other {
         options += ",allow_other";
     }
     let options = CString::new(options).expect("invariant: no NUL in options made here");
-    let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    let mut flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    if wanted.no_exec {
+        flags |= MountFlags::NOEXEC;
+    }
     match rustix::mount::mount(
-        NAME,
+        &wanted.source_name,
         mountpoint,
         FILE_SYSTEM_TYPE,
         flags,
@@ -77,11 +81,18 @@ fn mount_directly(mountpoint: &Path, allow_other: bool) -> Result<Option<OwnedFd
 }
 
 /// The helper mounts and sends the connection through a socket.
-fn mount_by_helper(mountpoint: &Path, allow_other: bool) -> Result<OwnedFd> {
+fn mount_by_helper(mountpoint: &Path, wanted: &MountOptions) -> Result<OwnedFd> {
     let cannot = |e| Error::io(format!("cannot run {FUSERMOUNT}"), e);
     let (ours, theirs) = UnixStream::pair().map_err(cannot)?;
-    let mut options = format!("ro,nosuid,nodev,default_permissions,fsname={NAME},subtype={NAME}");
-    if allow_other {
+    // A comma would end the name.
+    let name = wanted.source_name.to_string_lossy();
+    let name = name.replace('\\', "\\\\").replace(',', "\\,");
+    let mut options =
+        format!("ro,nosuid,nodev,default_permissions,fsname={name},subtype={SUBTYPE}");
+    if wanted.no_exec {
+        options += ",noexec";
+    }
+    if wanted.allow_other {
         options += ",allow_other";
     }
     let mut child = Command::new(FUSERMOUNT)

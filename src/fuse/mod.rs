@@ -6,6 +6,7 @@ mod mount;
 mod mountinfo;
 mod notify;
 mod server;
+mod watchdog;
 
 pub use mount::{MountOptions, Mounted, Unmount, Unmounter, mount, unmount};
 pub use notify::{Supervisor, supervisor};

@@ -1,22 +1,27 @@
 //! Mounting, serving and unmounting.
 
+use std::ffi::OsString;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fuser::{Config, Session, SessionACL};
+use rustix::io::Errno;
 
 use super::connection::{connect, disconnect};
 use super::mountinfo::{self, mount_at};
+use super::notify::Supervisor;
 use super::server::Server;
+use super::watchdog::{self, Progress};
 use crate::error::{Error, Result};
 use crate::fs::{ModelTree, Source};
 use crate::sync::cores;
 
 /// How to mount.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct MountOptions {
     /// Budget of decoded blocks.
     pub cache_bytes: usize,
@@ -28,6 +33,10 @@ pub struct MountOptions {
     pub allow_other: bool,
     /// How long the kernel may believe names and attributes before it asks again.
     pub ttl: Duration,
+    /// Let nobody run programs from the mount.
+    pub no_exec: bool,
+    /// What the table of mounts names as the source.
+    pub source_name: OsString,
 }
 
 impl Default for MountOptions {
@@ -40,6 +49,8 @@ impl Default for MountOptions {
             readahead_bytes: 4 << 20,
             allow_other: false,
             ttl: Duration::from_secs(1),
+            no_exec: false,
+            source_name: "weightfs".into(),
         }
     }
 }
@@ -49,6 +60,7 @@ impl Default for MountOptions {
 pub struct Mounted {
     unmounter: Unmounter,
     server: JoinHandle<io::Result<()>>,
+    progress: Arc<Progress>,
 }
 
 /// What became of an unmount.
@@ -76,7 +88,8 @@ pub fn mount(source: &Path, mountpoint: &Path, options: &MountOptions) -> Result
     let cannot = |e| Error::io(format!("cannot mount on {}", mountpoint.display()), e);
     let mountpoint = mountpoint.canonicalize().map_err(cannot)?;
     let tree = ModelTree::new(source, options.cache_bytes, options.threads)?;
-    let server = Server::new(tree, options.ttl);
+    let progress = Arc::new(Progress::default());
+    let server = Server::new(tree, options.ttl, Arc::clone(&progress));
 
     let acl = if options.allow_other {
         SessionACL::All
@@ -86,7 +99,7 @@ pub fn mount(source: &Path, mountpoint: &Path, options: &MountOptions) -> Result
     let mut config = Config::default();
     config.acl = acl;
     config.n_threads = Some(options.threads.get());
-    let connection = connect(&mountpoint, options.allow_other)?;
+    let connection = connect(&mountpoint, options)?;
     let serve = || {
         let session = Session::from_fd(server, connection, acl, config)?;
         std::thread::Builder::new()
@@ -103,7 +116,11 @@ pub fn mount(source: &Path, mountpoint: &Path, options: &MountOptions) -> Result
         Ok((server, device)) => {
             set_readahead(&device, options.readahead_bytes);
             let unmounter = Unmounter { mountpoint, device };
-            Ok(Mounted { unmounter, server })
+            Ok(Mounted {
+                unmounter,
+                server,
+                progress,
+            })
         }
         Err(error) => {
             // Nobody would ever answer there.
@@ -117,6 +134,12 @@ impl Mounted {
     /// Unmounts it, from any thread.
     pub fn unmounter(&self) -> Unmounter {
         self.unmounter.clone()
+    }
+
+    /// Tells the supervisor from now on that requests are answered, as often as it asks for and as
+    /// long as it is so.
+    pub fn watch(&self, supervisor: Supervisor) {
+        watchdog::watch(supervisor, Arc::clone(&self.progress));
     }
 
     /// Waits until it is unmounted and every open file is closed.
@@ -195,9 +218,10 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
 fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
     let canonical = canonical(mountpoint)?;
     let ours = is_ours(&canonical)?;
+    // Not stat, which the kernel may still answer from what it remembers.
     let dead = matches!(
-        mountpoint.metadata(),
-        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOTCONN | libc::ECONNABORTED))
+        rustix::fs::statfs(mountpoint),
+        Err(Errno::NOTCONN | Errno::CONNABORTED)
     );
     match (ours, dead) {
         (true, true) => {

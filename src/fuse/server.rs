@@ -21,6 +21,7 @@ use fuser::{
 
 use lru::LruCache;
 
+use super::watchdog::Progress;
 use crate::error::Error;
 use crate::format::checksum;
 use crate::fs::{Attr, DirEntry, Kind, ModelTree};
@@ -44,16 +45,18 @@ pub(super) struct Server {
     next_directory: AtomicU64,
     /// Checksums of the messages that were logged lately.
     logged: Mutex<LruCache<u64, ()>>,
+    progress: Arc<Progress>,
 }
 
 impl Server {
-    pub(super) fn new(tree: ModelTree, ttl: Duration) -> Self {
+    pub(super) fn new(tree: ModelTree, ttl: Duration, progress: Arc<Progress>) -> Self {
         Self {
             tree,
             ttl,
             directories: Mutex::default(),
             next_directory: AtomicU64::new(1),
             logged: Mutex::new(LruCache::new(MESSAGES_KEPT)),
+            progress,
         }
     }
 
@@ -96,6 +99,7 @@ impl Filesystem for Server {
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let _work = self.progress.begin();
         match self.tree.lookup(parent.0, name) {
             Ok(attr) => {
                 // Inode numbers name generations already.
@@ -116,6 +120,7 @@ impl Filesystem for Server {
         handle: Option<FileHandle>,
         reply: ReplyAttr,
     ) {
+        let _work = self.progress.begin();
         let attr = match handle {
             Some(handle) => self.tree.open_attr(inode.0, handle.0),
             None => self.tree.attr(inode.0),
@@ -127,6 +132,7 @@ impl Filesystem for Server {
     }
 
     fn readlink(&self, _req: &Request, inode: INodeNo, reply: ReplyData) {
+        let _work = self.progress.begin();
         match self.tree.read_link(inode.0) {
             Ok(target) => reply.data(target.as_os_str().as_bytes()),
             Err(error) => reply.error(self.errno("readlink", &error)),
@@ -140,6 +146,7 @@ impl Filesystem for Server {
             reply.error(Errno::EROFS);
             return;
         }
+        let _work = self.progress.begin();
         match self.tree.open(inode.0) {
             Ok(opened) => {
                 let mut flags = FopenFlags::FOPEN_NOFLUSH;
@@ -161,6 +168,7 @@ impl Filesystem for Server {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        let _work = self.progress.begin();
         // A panic would be a mistake of ours; it must cost this reader an error, not every reader
         // a worker thread. A reply that is dropped tells the kernel EIO.
         let mut reply = Some(reply);
@@ -198,6 +206,7 @@ impl Filesystem for Server {
     }
 
     fn opendir(&self, _req: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let _work = self.progress.begin();
         match self.tree.read_directory(inode.0) {
             Ok(mut entries) => {
                 let dot = |name: &str| DirEntry {
@@ -222,6 +231,7 @@ impl Filesystem for Server {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
+        let _work = self.progress.begin();
         let Some(entries) = self.directories().get(&handle.0).cloned() else {
             reply.error(Errno::EBADF);
             return;
@@ -254,6 +264,7 @@ impl Filesystem for Server {
     }
 
     fn getxattr(&self, _req: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let _work = self.progress.begin();
         match self.tree.xattr(inode.0, name) {
             Ok(value) => answer_xattr(&value, size, reply),
             Err(error) => reply.error(self.errno("getxattr", &error)),
@@ -261,6 +272,7 @@ impl Filesystem for Server {
     }
 
     fn listxattr(&self, _req: &Request, inode: INodeNo, size: u32, reply: ReplyXattr) {
+        let _work = self.progress.begin();
         match self.tree.xattr_names(inode.0) {
             Ok(names) => {
                 let mut list = Vec::new();
@@ -275,6 +287,7 @@ impl Filesystem for Server {
     }
 
     fn statfs(&self, _req: &Request, _inode: INodeNo, reply: ReplyStatfs) {
+        let _work = self.progress.begin();
         match self.tree.source().statvfs() {
             Ok(stat) => {
                 let size = |value: u64| u32::try_from(value).unwrap_or(IO_BLOCK_BYTES);

@@ -209,19 +209,7 @@ impl Mount {
         let stdout = child.stdout.take().unwrap();
         BufReader::new(stdout).read_line(&mut line).unwrap();
         assert!(line.starts_with("ready: "), "mount is not ready: {line:?}");
-        let (done, wait) = mpsc::channel();
-        let (pid, at) = (child.id(), mountpoint.to_path_buf());
-        std::thread::spawn(move || {
-            if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                eprintln!(
-                    "watchdog: {} took over {limit:?}; stacks follow",
-                    at.display()
-                );
-                stacks(pid);
-                abort(&at);
-                signal(pid, "KILL");
-            }
-        });
+        let done = watch(Some(child.id()), mountpoint, limit);
         Self {
             child: Some(child),
             mountpoint: mountpoint.to_path_buf(),
@@ -282,6 +270,54 @@ impl Drop for Mount {
         }
         let _ = self.done.send(());
     }
+}
+
+/// Watches over a mount that a test makes otherwise than with `Mount`, from before it is made. What
+/// is left of it goes with this.
+pub struct Watched {
+    mountpoint: PathBuf,
+    done: Sender<()>,
+}
+
+impl Watched {
+    pub fn new(mountpoint: &Path) -> Self {
+        Self {
+            mountpoint: mountpoint.to_path_buf(),
+            done: watch(None, mountpoint, LIMIT),
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if is_mounted(&self.mountpoint) {
+            abort(&self.mountpoint);
+            let _ = Command::new("umount")
+                .arg("-l")
+                .arg(&self.mountpoint)
+                .output();
+        }
+        let _ = self.done.send(());
+    }
+}
+
+/// Ends a mount and its daemon, unless it is told within the limit that the test is done.
+fn watch(pid: Option<u32>, mountpoint: &Path, limit: Duration) -> Sender<()> {
+    let (done, wait) = mpsc::channel();
+    let at = mountpoint.to_path_buf();
+    std::thread::spawn(move || {
+        if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("watchdog: {} took over {limit:?}", at.display());
+            if let Some(pid) = pid {
+                stacks(pid);
+            }
+            abort(&at);
+            if let Some(pid) = pid {
+                signal(pid, "KILL");
+            }
+        }
+    });
+    done
 }
 
 fn wait(child: &mut Child) -> ExitStatus {

@@ -1,0 +1,384 @@
+//! `mount.weightfs`: what mount(8) runs for lines of fstab, and systemd for units of type mount.
+//!
+//! Turns mount(8)'s arguments into those of `weightfs mount`, starts that in the background, and
+//! ends when the mount answers. What an option means is known there alone; what none of the two
+//! knows is refused, so that a misspelt option never goes unnoticed.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+
+use clap::Parser;
+
+use super::args::Args;
+use super::background::own_program;
+use super::print;
+use crate::error::{Error, Result};
+
+/// The name that mount(8) looks for; a link to the program.
+const NAME: &str = "mount.weightfs";
+const USAGE: &str = "\
+usage: mount.weightfs SRC DIR [-sfnv] [-o OPTION,...]
+options: cache_size=SIZE, threads=N, readahead=SIZE, ttl=SECONDS (as those of weightfs mount),
+         allow_other, noexec, logfile=PATH, and what mount(8) knows";
+/// mount(8)'s exit status for wrong arguments.
+const WRONG_USAGE: u8 = 1;
+/// mount(8)'s exit status for a mount that failed.
+const FAILURE: u8 = 32;
+/// Options that are done when this program sees them, that ask for what any of our mounts is (one
+/// that is only read, and has no devices and no programs that run as somebody else), or that say
+/// how writes are to be done, of which there are none. `rw` comes with `defaults`.
+const WITHOUT_EFFECT: &[&str] = &[
+    "defaults",
+    "ro",
+    "rw",
+    "auto",
+    "noauto",
+    "nofail",
+    "_netdev",
+    "user",
+    "nouser",
+    "users",
+    "nousers",
+    "owner",
+    "noowner",
+    "group",
+    "nogroup",
+    "suid",
+    "nosuid",
+    "dev",
+    "nodev",
+    "atime",
+    "noatime",
+    "diratime",
+    "nodiratime",
+    "relatime",
+    "norelatime",
+    "strictatime",
+    "nostrictatime",
+    "lazytime",
+    "nolazytime",
+    "sync",
+    "async",
+    "dirsync",
+    "mand",
+    "nomand",
+    "iversion",
+    "noiversion",
+    "silent",
+    "loud",
+];
+
+/// True if the program was called by the name of the helper.
+pub(super) fn is_called_as(program: Option<&OsStr>) -> bool {
+    program.is_some_and(|program| Path::new(program).file_name() == Some(OsStr::new(NAME)))
+}
+
+/// Runs the helper with the arguments behind its name.
+pub(super) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let complain = |status: u8, error: &Error| {
+        let _ = writeln!(std::io::stderr(), "{NAME}: {error}");
+        ExitCode::from(status)
+    };
+    let request = match Request::parse(arguments) {
+        Ok(Some(request)) => request,
+        Ok(None) => {
+            let _ = print(USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return complain(WRONG_USAGE, &error),
+    };
+    match request.mount() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(FAILURE),
+        Err(error) => complain(FAILURE, &error),
+    }
+}
+
+/// What mount(8) asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Request {
+    source: PathBuf,
+    mountpoint: PathBuf,
+    /// Arguments of `weightfs mount` that the options ask for.
+    options: Vec<String>,
+    no_exec: bool,
+    /// Do everything but mount.
+    fake: bool,
+    verbose: bool,
+}
+
+impl Request {
+    /// `None` if only help is asked for.
+    fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>> {
+        let mut request = Self::default();
+        let (mut paths, mut lists, mut sloppy) = (Vec::new(), Vec::new(), false);
+        while let Some(argument) = arguments.next() {
+            let text = argument.to_str().unwrap_or_default();
+            let Some(letters) = text.strip_prefix('-').filter(|rest| !rest.is_empty()) else {
+                paths.push(PathBuf::from(argument));
+                continue;
+            };
+            if text == "--help" {
+                return Ok(None);
+            }
+            // As getopt reads them: letters in a row, and a value in the same word or the next.
+            for (at, letter) in letters.char_indices() {
+                match letter {
+                    's' => sloppy = true,
+                    'f' => request.fake = true,
+                    'v' => request.verbose = true,
+                    // There is no mtab to leave alone any more.
+                    'n' => {}
+                    'h' => return Ok(None),
+                    'o' | 't' | 'N' => {
+                        let rest = &letters[at + 1..];
+                        let value = match rest {
+                            "" => arguments.next(),
+                            rest => Some(rest.into()),
+                        };
+                        let value = value.ok_or_else(|| wrong(format!("-{letter} of what?")))?;
+                        match letter {
+                            'o' => lists.push(value),
+                            't' => {}
+                            _ => return Err(wrong("-N is not supported; see nsenter(1)")),
+                        }
+                        break;
+                    }
+                    _ => return Err(wrong(format!("unknown argument -{letter}\n{USAGE}"))),
+                }
+            }
+        }
+        let [source, mountpoint] = <[PathBuf; 2]>::try_from(paths)
+            .map_err(|_| wrong(format!("a source and a directory are needed\n{USAGE}")))?;
+        (request.source, request.mountpoint) = (source, mountpoint);
+        for list in lists {
+            let list = list
+                .to_str()
+                .ok_or_else(|| wrong(format!("{} is not UTF-8", list.display())))?;
+            for option in list.split(',').filter(|option| !option.is_empty()) {
+                request.option(option, sloppy)?;
+            }
+        }
+        request.check_values()?;
+        Ok(Some(request))
+    }
+
+    /// Has `weightfs mount` look at the options before anything is done.
+    fn check_values(&self) -> Result<()> {
+        let fixed = ["weightfs", "mount", "--background", "source", "mountpoint"];
+        let arguments = fixed
+            .iter()
+            .copied()
+            .chain(self.options.iter().map(String::as_str));
+        match Args::try_parse_from(arguments) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // Its other lines advise on a command line that is not the user's.
+                let text = error.to_string();
+                let line = text.lines().next().unwrap_or_default();
+                Err(wrong(line.trim_start_matches("error: ")))
+            }
+        }
+    }
+
+    fn option(&mut self, option: &str, sloppy: bool) -> Result<()> {
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (option, None),
+        };
+        match (name, value) {
+            ("cache_size" | "threads" | "readahead" | "ttl", Some(value)) => {
+                self.set(&format!("--{}=", name.replace('_', "-")), value);
+            }
+            ("logfile", Some(path)) => {
+                let path = std::path::absolute(path)
+                    .map_err(|e| Error::io(format!("logfile={path}"), e))?;
+                self.set("--log-file=", &path.to_string_lossy());
+            }
+            ("cache_size" | "threads" | "readahead" | "ttl" | "logfile", None) => {
+                return Err(wrong(format!("option {name} needs a value: {name}=...")));
+            }
+            ("allow_other", None) => self.set("--allow-other", ""),
+            ("noexec", None) => self.no_exec = true,
+            ("exec", None) => self.no_exec = false,
+            ("remount", _) => {
+                return Err(wrong(
+                    "a mount cannot be changed; unmount it and mount again",
+                ));
+            }
+            ("comment" | "user", Some(_)) => {}
+            (name, _) if name.starts_with("x-") || name.starts_with("X-") => {}
+            (name, None) if WITHOUT_EFFECT.contains(&name) => {}
+            _ if sloppy => {}
+            _ => return Err(wrong(format!("unknown option '{option}'\n{USAGE}"))),
+        }
+        Ok(())
+    }
+
+    /// The last one counts: those given by hand come behind those of fstab.
+    fn set(&mut self, option: &str, value: &str) {
+        self.options.retain(|set| !set.starts_with(option));
+        self.options.push(format!("{option}{value}"));
+    }
+
+    /// Returns when the mount answers; false if it does not, and the daemon said why.
+    fn mount(&self) -> Result<bool> {
+        // The daemon works in the root directory, to keep no other one busy.
+        let of = |path: &Path, e| Error::io(format!("cannot use {}", path.display()), e);
+        let source = self
+            .source
+            .canonicalize()
+            .map_err(|e| of(&self.source, e))?;
+        // Not canonical: a mount point whose daemon was killed does not tell.
+        let mountpoint =
+            std::path::absolute(&self.mountpoint).map_err(|e| of(&self.mountpoint, e))?;
+        let mut arguments: Vec<OsString> = vec!["mount".into(), "--background".into()];
+        arguments.extend(self.options.iter().map(OsString::from));
+        if self.no_exec {
+            arguments.push("--no-exec".into());
+        }
+        // By this name `mount -a` sees that a line of fstab is mounted already.
+        arguments.extend(["--source-name".into(), source.clone().into()]);
+        arguments.extend(["--".into(), source.into(), mountpoint.into()]);
+        if self.verbose {
+            print(&format!("{NAME}: weightfs {}", shown(&arguments)))?;
+        }
+        if self.fake {
+            return Ok(true);
+        }
+        start(&arguments)
+    }
+}
+
+/// Starts the daemon, which writes to this process' stderr until the mount answers. False if it
+/// ended before that, and said why.
+fn start(arguments: &[OsString]) -> Result<bool> {
+    let cannot = |e| Error::io("cannot start weightfs mount", e);
+    let mut child = own_program()
+        .map_err(cannot)?
+        .args(arguments)
+        .current_dir("/")
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(cannot)?;
+    let mut line = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .map_err(cannot)?;
+    }
+    if line.starts_with("ready: ") {
+        return Ok(true);
+    }
+    let status = child.wait().map_err(cannot)?;
+    match status.code() {
+        Some(code) if code != 0 => Ok(false),
+        _ => Err(wrong(format!("weightfs mount ended with {status}"))),
+    }
+}
+
+fn wrong(what: impl Into<String>) -> Error {
+    Error::InvalidInput(what.into())
+}
+
+fn shown(arguments: &[OsString]) -> String {
+    let shown: Vec<_> = arguments
+        .iter()
+        .map(|argument| argument.to_string_lossy())
+        .collect();
+    shown.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Option<Request>> {
+        Request::parse(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn arguments_are_read_as_mount_gives_them() {
+        let given =
+            "rw,cache_size=1G,,noexec,x-systemd.automount,comment=of mine,allow_other,user=me";
+        let request = parse(&[
+            "/a b",
+            "/mnt",
+            "-vfn",
+            "-t",
+            "weightfs",
+            "-o",
+            given,
+            "-oro,ttl=5",
+        ]);
+        let expected = Request {
+            source: "/a b".into(),
+            mountpoint: "/mnt".into(),
+            options: vec![
+                "--cache-size=1G".into(),
+                "--allow-other".into(),
+                "--ttl=5".into(),
+            ],
+            no_exec: true,
+            fake: true,
+            verbose: true,
+        };
+        assert_eq!(request.unwrap(), Some(expected));
+        let last_wins = parse(&[
+            "-o",
+            "user,noexec,exec,ttl=1,allow_other,logfile=/l,ttl=2,allow_other",
+            "a",
+            "b",
+        ])
+        .unwrap()
+        .unwrap();
+        assert!(!last_wins.no_exec);
+        assert_eq!(
+            last_wins.options,
+            ["--log-file=/l", "--ttl=2", "--allow-other"]
+        );
+        assert_eq!(parse(&["--help"]).unwrap(), None);
+        assert!(
+            parse(&["a", "b", "-s", "-o", "whatever=1"])
+                .unwrap()
+                .unwrap()
+                .options
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (arguments, named) in [
+            (&["a"][..], "a source and a directory"),
+            (&["a", "b", "c"], "a source and a directory"),
+            (&["a", "b", "-o"], "-o"),
+            (&["a", "b", "-x"], "-x"),
+            (&["a", "b", "-N", "/proc/1/ns/mnt"], "nsenter"),
+            (&["a", "b", "-o", "ro,cachesize=1"], "'cachesize=1'"),
+            (&["a", "b", "-o", "allow_other=1"], "'allow_other=1'"),
+            (&["a", "b", "-o", "threads"], "threads=..."),
+            (&["a", "b", "-o", "threads=0"], "--threads"),
+            (&["a", "b", "-o", "cache_size=lots"], "'lots'"),
+            (&["a", "b", "-o", "remount,ro"], "mount again"),
+        ] {
+            let error = parse(arguments).unwrap_err().to_string();
+            assert!(error.contains(named), "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn it_is_told_by_its_name() {
+        for (program, expected) in [
+            ("mount.weightfs", true),
+            ("/sbin/mount.weightfs", true),
+            ("weightfs", false),
+            ("/mount.weightfs/weightfs", false),
+        ] {
+            assert_eq!(is_called_as(Some(program.as_ref())), expected, "{program}");
+        }
+        assert!(!is_called_as(None));
+    }
+}

@@ -478,6 +478,35 @@ fn the_mount_of_a_killed_daemon_is_recovered_and_a_live_one_is_not_mounted_over(
 }
 
 #[test]
+fn readers_of_a_killed_daemon_get_errors_and_the_next_one_serves_anew() {
+    let place = Place::new();
+    // Longer than what the kernel reads ahead.
+    let original = noise(12, 32 << 20);
+    place.pack("m", &original);
+    let mount = place.mount();
+    let path = mount.path("m");
+    let file = File::open(&path).unwrap();
+    let map = shared_map(&file);
+    assert!(map[..4096] == original[..4096]);
+    mount.kill();
+    // What the kernel has, it still gives; the rest is an error, at once.
+    assert!(map[..4096] == original[..4096]);
+    let mut buffer = vec![0; 4096];
+    let error = file.read_at(&mut buffer, 30 << 20).unwrap_err();
+    let errno = error.raw_os_error();
+    assert!(
+        matches!(errno, Some(libc::ENOTCONN | libc::ECONNABORTED)),
+        "{error}"
+    );
+    // Over the mount that is dead, but still in use.
+    let mount = place.mount();
+    assert!(fs::read(&path).unwrap() == original);
+    assert!(file.read_at(&mut buffer, 30 << 20).is_err());
+    drop((map, file));
+    mount.stop();
+}
+
+#[test]
 fn a_source_can_be_mounted_over_itself() {
     let place = Place::new();
     let original = model(10, 1);

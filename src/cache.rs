@@ -195,6 +195,12 @@ impl BlockCache {
         }
     }
 
+    /// True if the block is there or is being decoded.
+    pub fn has(&self, key: BlockKey) -> bool {
+        let state = lock(&self.state);
+        state.blocks.contains(&key) || state.flights.contains_key(&key)
+    }
+
     /// Bytes of the blocks that are cached now.
     pub fn cached_bytes(&self) -> usize {
         lock(&self.state).bytes

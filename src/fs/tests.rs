@@ -442,6 +442,47 @@ fn what_is_forgotten_and_closed_takes_no_memory() {
 }
 
 #[test]
+fn what_is_read_in_order_is_decoded_ahead_and_each_block_once() {
+    let place = Place::new();
+    let scrambled = |i: u32| {
+        let [_, byte, ..] = i.wrapping_mul(i).to_le_bytes();
+        byte
+    };
+    let original: Vec<u8> = (0..2 << 20).map(scrambled).collect();
+    place.pack("src/m.wfz", &original);
+    let tree = || {
+        let source = Source::open(&place.path("src")).unwrap();
+        Tree(ModelTree::new(source, 64 << 20, NonZeroUsize::MIN).unwrap())
+    };
+    let (in_order, here_and_there) = (tree(), tree());
+    let open = |tree: &Tree| {
+        let inode = tree.find("m").unwrap().inode;
+        tree.0.open(inode).unwrap().handle
+    };
+    let handle = open(&in_order);
+    for (at, expected) in (0..).step_by(1024).zip(original.chunks(1024)) {
+        let read = |bytes: &[u8]| assert!(bytes == expected, "{at}");
+        in_order.0.read(handle, at, 1024, read).unwrap();
+    }
+    in_order.0.release(handle);
+    // However fast the reader is: what is being decoded ahead is waited for.
+    let stats = in_order.0.stats();
+    assert_eq!(
+        (stats.cache.decodes, stats.reads.failed),
+        (512, 0),
+        "{stats:?}"
+    );
+
+    // Nobody knows what is next.
+    let handle = open(&here_and_there);
+    for at in [0, 1 << 20, 5000, 9000, 2 << 19] {
+        here_and_there.0.read(handle, at, 1024, |_| ()).unwrap();
+    }
+    here_and_there.0.release(handle);
+    assert_eq!(here_and_there.0.stats().cache.decodes, 4);
+}
+
+#[test]
 fn random_reads_equal_the_slice() {
     let place = Place::new();
     let original: Vec<u8> = (0..60_000u32)

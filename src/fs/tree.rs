@@ -23,7 +23,7 @@ use super::xattr::{self, STATS_XATTR};
 use crate::archive::ArchiveReader;
 use crate::cache::CacheStats;
 use crate::error::{Error, Result};
-use crate::file::{ReadShared, ReadStats, VirtualFile};
+use crate::file::{ReadShared, ReadStats, Run, VirtualFile};
 use crate::format::Superblock;
 use crate::io::{FileStamp, read_full_at};
 use crate::sync::lock;
@@ -68,7 +68,7 @@ pub struct MountStats {
 }
 
 enum Opened {
-    Archive(Arc<VirtualFile>),
+    Archive(Arc<VirtualFile>, Run),
     File(File),
 }
 
@@ -98,7 +98,7 @@ impl ModelTree {
         Ok(Self {
             nodes: Mutex::new(Nodes::new(Attr::plain(ROOT_INODE, Kind::Directory, &meta))),
             source,
-            shared: Arc::new(ReadShared::new(cache_bytes, threads)),
+            shared: Arc::new(ReadShared::new(cache_bytes, threads)?),
             superblocks: Mutex::new(LruCache::new(SUPERBLOCKS_KEPT)),
             archives: Mutex::default(),
             opened: RwLock::default(),
@@ -166,7 +166,7 @@ impl ModelTree {
     /// As `attr`.
     pub fn open_attr(&self, inode: Inode, handle: Handle) -> Result<Attr> {
         match &*self.open_file(handle)? {
-            Opened::Archive(_) => self.attr(inode),
+            Opened::Archive(..) => self.attr(inode),
             Opened::File(file) => {
                 let meta = file.metadata().map_err(|e| Error::io("open file", e))?;
                 Ok(Attr::plain(inode, Kind::File, &meta))
@@ -214,7 +214,10 @@ impl ModelTree {
     /// `Io` with ESTALE if it is not there any more as it was looked up.
     pub fn open(&self, inode: Inode) -> Result<OpenFile> {
         let (opened, keep_cache) = match self.node(inode)?.what {
-            What::Archive(place) => (Opened::Archive(self.open_archive(inode, &place)?), true),
+            What::Archive(place) => (
+                Opened::Archive(self.open_archive(inode, &place)?, Run::default()),
+                true,
+            ),
             What::File(place) => {
                 let (file, stamp) = self.open_plain(inode, &place)?;
                 let mut nodes = lock(&self.nodes);
@@ -245,18 +248,23 @@ impl ModelTree {
         len: usize,
         reply: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
-        let reply = |bytes: &[u8]| (bytes.len(), reply(bytes));
+        let reply = |bytes: &[u8]| {
+            // Before whoever reads can ask for it.
+            self.shared.count(Some(bytes.len()));
+            reply(bytes)
+        };
         let read = match &*self.open_file(handle)? {
-            Opened::Archive(file) => file.read(offset, len, reply),
+            Opened::Archive(file, run) => file.read(run, offset, len, reply),
             Opened::File(file) => self.shared.with_buffer(len, |buffer| {
                 let read = read_full_at(file, buffer, offset)
                     .map_err(|e| Error::io("cannot read a file of the source", e))?;
                 Ok(reply(&buffer[..read]))
             }),
         };
-        self.shared
-            .count(read.as_ref().ok().map(|(bytes, _)| *bytes));
-        read.map(|(_, result)| result)
+        if read.is_err() {
+            self.shared.count(None);
+        }
+        read
     }
 
     /// The names of the extended attributes of an inode.
@@ -310,7 +318,7 @@ impl ModelTree {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&handle);
-        let Some(Opened::Archive(file)) = closed.as_deref() else {
+        let Some(Opened::Archive(file, _)) = closed.as_deref() else {
             return;
         };
         let generation = file.generation();
@@ -425,7 +433,11 @@ impl ModelTree {
             return Err(stale(inode));
         }
         let file = Arc::new(VirtualFile::new(reader, inode, Arc::clone(&self.shared)));
-        lock(&self.archives).insert(inode, Arc::downgrade(&file));
+        let mut archives = lock(&self.archives);
+        // Those that were still being decoded ahead when they were closed.
+        archives.retain(|_, file| file.strong_count() > 0);
+        archives.insert(inode, Arc::downgrade(&file));
+        drop(archives);
         Ok(file)
     }
 

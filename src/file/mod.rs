@@ -1,5 +1,9 @@
 //! The file an archive stands for, read at any offset through the cache.
 
+mod prefetch;
+
+pub use prefetch::Run;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,15 +16,21 @@ use crate::cache::{Block, BlockCache, BlockKey, CacheStats};
 use crate::error::{Error, Result};
 use crate::format::BlockSpan;
 use crate::sync::Pool;
+use prefetch::Prefetcher;
 
 /// What all files of a mount share: the cache, and what a read needs while it runs.
 pub struct ReadShared {
     cache: BlockCache,
     contexts: Pool<ReadContext>,
+    /// `None` if the cache has no room for what is decoded ahead.
+    prefetcher: Option<Prefetcher>,
     reads: [AtomicU64; READ_SIZES.len()],
     bytes: AtomicU64,
     failed: AtomicU64,
 }
+
+/// A smaller cache would lose what is decoded ahead before it is read.
+const LEAST_PREFETCH_BYTES: usize = 16 << 20;
 
 /// Reads are counted by length: each up to one of these.
 pub const READ_SIZES: [u64; 6] = [4 << 10, 16 << 10, 64 << 10, 128 << 10, 512 << 10, u64::MAX];
@@ -53,14 +63,19 @@ impl ReadContext {
 
 impl ReadShared {
     /// A cache of `cache_bytes`, for about as many reads at once as there are `threads`.
-    pub fn new(cache_bytes: usize, threads: NonZeroUsize) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// `Io` if no thread can be started.
+    pub fn new(cache_bytes: usize, threads: NonZeroUsize) -> Result<Self> {
+        let prefetcher = (cache_bytes >= LEAST_PREFETCH_BYTES).then(Prefetcher::start);
+        Ok(Self {
+            prefetcher: prefetcher.transpose()?,
             cache: BlockCache::new(cache_bytes),
             contexts: Pool::new(threads),
             reads: Default::default(),
             bytes: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-        }
+        })
     }
 
     /// What the cache has done so far.
@@ -142,17 +157,30 @@ impl VirtualFile {
     ///
     /// # Errors
     /// `Corrupt` or `Io` if any byte of the range cannot be had; `reply` is not called then.
-    pub fn read<R>(&self, offset: u64, len: usize, reply: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    pub fn read<R>(
+        self: &Arc<Self>,
+        run: &Run,
+        offset: u64,
+        len: usize,
+        reply: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R> {
         let geometry = self.archive.geometry();
         let left = geometry.original_bytes().saturating_sub(offset);
         let len = usize::try_from(left).map_or(len, |left| left.min(len));
         let Some(first) = geometry.block_at(offset).filter(|_| len > 0) else {
             return Ok(reply(&[]));
         };
+        let goes_on = run.goes_on(offset, len as u64);
         self.shared.contexts.with(ReadContext::new, |context| {
             let ReadContext { decoder, buffer } = context;
             let span = self.span(first, offset)?;
             let skip = place_in(&span, offset);
+            if goes_on
+                && len < span.buffer_bytes()
+                && let Some(prefetcher) = &self.shared.prefetcher
+            {
+                prefetcher.ask_behind(self, first);
+            }
             if skip + len <= span.buffer_bytes() && len < span.buffer_bytes() {
                 // All in one block: straight from the cache to the reply.
                 let block = self.block(first, &span, decoder)?;
@@ -183,6 +211,20 @@ impl VirtualFile {
                 number += 1;
             }
             Ok(reply(buffer))
+        })
+    }
+
+    fn is_cached(&self, block: u64) -> bool {
+        self.shared.cache.has(self.key(block))
+    }
+
+    /// Decodes a block that somebody will read soon, if it is not there already.
+    fn prefetch(&self, block: u64) -> Result<()> {
+        let Some(span) = self.archive.geometry().block(block) else {
+            return Ok(());
+        };
+        self.shared.contexts.with(ReadContext::new, |context| {
+            self.block(block, &span, &mut context.decoder).map(drop)
         })
     }
 

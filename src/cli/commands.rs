@@ -8,7 +8,7 @@ use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
 use super::progress::{Stop, watched};
 use super::{Outcome, print, report};
 use crate::error::{Error, Result};
-use crate::job::{self, PackOptions, Replacement, Totals, UnpackOptions, VerifyOptions};
+use crate::job::{self, Monitor, PackOptions, Replacement, Totals, UnpackOptions, VerifyOptions};
 use crate::sync::cores;
 
 pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
@@ -21,17 +21,12 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
     };
     let start = Instant::now();
     if args.replace {
-        let stop = Stop::on_signals()?;
-        let files = watched("looking", &stop, |monitor| {
-            job::archives_to_make(&args.src, monitor)
-        })?;
-        if args.dry_run {
-            return print_plan(&files, args.json);
-        }
-        let totals = watched("packing", &stop, |monitor| {
-            job::replace_by_archives(&files, &options, monitor)
-        })?;
-        return print_totals(&args.src, &totals, start, args.json);
+        return replace(
+            (&args.src, args.dry_run, args.json),
+            "packing",
+            |monitor| job::archives_to_make(&args.src, monitor),
+            |files, monitor| job::replace_by_archives(files, &options, monitor),
+        );
     }
     let (to, totals) = watched("packing", &Stop::on_signals()?, |monitor| {
         job::pack(&args.src, args.dst.as_deref(), &options, monitor)
@@ -46,17 +41,12 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
     };
     let start = Instant::now();
     if args.replace {
-        let stop = Stop::on_signals()?;
-        let archives = watched("looking", &stop, |monitor| {
-            job::originals_to_make(&args.src, monitor)
-        })?;
-        if args.dry_run {
-            return print_plan(&archives, args.json);
-        }
-        let totals = watched("unpacking", &stop, |monitor| {
-            job::replace_by_originals(&archives, &options, monitor)
-        })?;
-        return print_totals(&args.src, &totals, start, args.json);
+        return replace(
+            (&args.src, args.dry_run, args.json),
+            "unpacking",
+            |monitor| job::originals_to_make(&args.src, monitor),
+            |archives, monitor| job::replace_by_originals(archives, &options, monitor),
+        );
     }
     let (to, totals) = watched("unpacking", &Stop::on_signals()?, |monitor| {
         job::unpack(&args.src, args.dst.as_deref(), &options, monitor)
@@ -118,11 +108,24 @@ fn print_totals(to: &Path, totals: &Totals, start: Instant, as_json: bool) -> Re
     Ok(Outcome::Done)
 }
 
-fn print_plan(replacements: &[Replacement], as_json: bool) -> Result<Outcome> {
+/// `--replace`: plans, and carries the plan out unless that is all that was wanted.
+fn replace(
+    (src, dry_run, as_json): (&Path, bool, bool),
+    what: &'static str,
+    plan: impl FnOnce(&Monitor<'_>) -> Result<Vec<Replacement>>,
+    run: impl FnOnce(&[Replacement], &Monitor<'_>) -> Result<Totals>,
+) -> Result<Outcome> {
+    let start = Instant::now();
+    let stop = Stop::on_signals()?;
+    let planned = watched("looking", &stop, plan)?;
+    if !dry_run {
+        let totals = watched(what, &stop, |monitor| run(&planned, monitor))?;
+        return print_totals(src, &totals, start, as_json);
+    }
     print(&if as_json {
-        report::plan_json(replacements).to_string()
+        report::plan_json(&planned).to_string()
     } else {
-        report::plan_text(replacements)
+        report::plan_text(&planned)
     })?;
     Ok(Outcome::Done)
 }

@@ -137,20 +137,17 @@ impl Encoder {
             return Ok(CodecId::Constant);
         }
         self.coded.clear();
-        let codec = match content {
-            Content::FloatTop { exponent_bits } => {
+        let codec = match (content, &mut self.bytes) {
+            (Content::Byte { is_top }, Some(bytes)) if shape.width == 8 => {
+                bytes.encode(plane, is_top, &mut self.coded)?
+            }
+            (Content::FloatTop { exponent_bits }, _) => {
                 self.encode_float_top(plane, shape, exponent_bits, segments)
             }
-            Content::Mantissa => {
+            (Content::Mantissa, _) => {
                 trimmed::encode(plane, shape.width, &mut self.coded).then_some(CodecId::Trimmed)
             }
-            Content::Byte { is_top } if shape.width == 8 && self.bytes.is_some() => {
-                let encoder = self.bytes.as_mut();
-                encoder.map_or(Ok(None), |bytes| {
-                    bytes.encode(plane, is_top, &mut self.coded)
-                })?
-            }
-            Content::Any | Content::Byte { .. } => self.encode_any(plane, shape)?,
+            (Content::Any | Content::Byte { .. }, _) => self.encode_any(plane, shape)?,
         };
         if let Some(codec) = codec
             && self.coded.len() < plane.len() - plane.len() / DEFAULT_LEAST_SAVING

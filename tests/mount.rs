@@ -807,6 +807,7 @@ fn the_mount_tells_what_it_has_done_and_files_what_they_are() {
         serde_json::from_str(&ok(["stats", mount.mountpoint.to_str().unwrap(), "--json"])).unwrap();
     let number = |path: &str| stats.pointer(path).unwrap().as_u64().unwrap();
     assert!(number("/reads/bytes") >= original.len() as u64);
+    assert!(number("/memory_bytes") > 100_000);
     assert!(number("/cache/decodes") >= 12 && number("/cache/decode_nanoseconds") > 0);
     // The kernel tells of a closed file when it likes.
     assert!(number("/reads/failed") == 0 && number("/open_files") <= 1);

@@ -149,8 +149,21 @@ fn what_cannot_be_replaced_is_refused() {
     fs::write(path("text"), b"text").unwrap();
     fs::write(path("m.safetensors"), model(1, 1)).unwrap();
     symlink("m.safetensors", path("link.safetensors")).unwrap();
+    // An archive that is only a link to one.
+    fs::write(path("n.safetensors"), model(2, 1)).unwrap();
+    ok([
+        "pack",
+        text(&path("n.safetensors")),
+        "-o",
+        text(&path("elsewhere")),
+    ]);
+    symlink("elsewhere", path("n.safetensors.wfz")).unwrap();
     let before = files_in(dir.path());
     for (arguments, reason) in [
+        (
+            &["pack", "--replace", text(&path("n.safetensors"))][..],
+            "not a regular file",
+        ),
         (
             &["pack", "--replace", text(&path("text"))][..],
             "is no model",

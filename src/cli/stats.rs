@@ -60,6 +60,7 @@ fn as_text(found: &Value) -> String {
         text,
         "mounted for         {seconds:.0} s\n\
          open files          {}\n\
+         memory              {}\n\
          bytes served        {}\n\
          reads               {} up to 4K, {} to 16K, {} to 64K, {} to 128K, {} to 512K, {} longer\n\
          failed reads        {}\n\
@@ -68,6 +69,7 @@ fn as_text(found: &Value) -> String {
          waited for another  {}\n\
          cache               {} of {}",
         number(&found["open_files"]),
+        size::show(number(&found["memory_bytes"])),
         size::show(number(&reads["bytes"])),
         by_size(0),
         by_size(1),

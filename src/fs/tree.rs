@@ -25,7 +25,7 @@ use crate::cache::CacheStats;
 use crate::error::{Error, Result};
 use crate::file::{ReadShared, ReadStats, Run, VirtualFile};
 use crate::format::Superblock;
-use crate::io::{FileStamp, read_full_at};
+use crate::io::{FileStamp, memory_bytes, read_full_at};
 use crate::sync::lock;
 
 /// Superblocks of archives that were looked at, so that looking at them again opens none.
@@ -61,6 +61,8 @@ pub struct MountStats {
     pub seconds: f64,
     /// Files that are open.
     pub open_files: usize,
+    /// Memory of the process that is its own, if the system tells.
+    pub memory_bytes: Option<u64>,
     /// What was read.
     pub reads: ReadStats,
     /// What the cache of decoded blocks has done.
@@ -301,6 +303,7 @@ impl ModelTree {
     pub fn stats(&self) -> MountStats {
         MountStats {
             seconds: self.since.elapsed().as_secs_f64(),
+            memory_bytes: memory_bytes("RssAnon").ok(),
             open_files: self
                 .opened
                 .read()

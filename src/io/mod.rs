@@ -4,11 +4,13 @@
 //! caller's choosing, never zeros. Knows nothing of the archive format.
 
 mod mapped;
+mod memory;
 mod place;
 mod positional;
 mod write_back;
 
 pub use mapped::MappedFile;
+pub use memory::memory_bytes;
 pub use place::leads_out;
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};
 pub use write_back::{drop_cached, start_write_back};

@@ -61,7 +61,7 @@ pub fn replace_by_archives(
 ) -> Result<Totals> {
     run(files, monitor, |file| {
         let source = SourceFile::open(&file.from)?;
-        let totals = if is_there(&file.to) {
+        let totals = if is_there(&file.to)? {
             let reader = ArchiveReader::open(&file.to)?;
             let totals = compare(&source, &reader, &file.to, options.threads, monitor)?;
             finish_archive(
@@ -98,9 +98,15 @@ pub fn replace_by_originals(
     run(archives, monitor, |archive| {
         let file = SourceFile::open(&archive.from)?;
         let reader = ArchiveReader::from_file(&file.file, &archive.from)?;
-        let totals = if is_there(&archive.to) {
+        let totals = if is_there(&archive.to)? {
             let original = SourceFile::open(&archive.to)?;
-            compare(&original, &reader, &archive.to, options.threads, monitor)?
+            let totals = compare(&original, &reader, &archive.to, options.threads, monitor)?;
+            // Whoever made it may not have waited for the disk.
+            original
+                .file
+                .sync_all()
+                .map_err(|e| cannot(&archive.to, e))?;
+            totals
         } else {
             let output = OutputFile::create(&archive.to, false)?;
             let modified = reader.superblock().modified();
@@ -180,8 +186,17 @@ fn run(
     Ok(totals)
 }
 
-fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
+/// Whether what is to be made is there already: as a file, since what a link leads to may go.
+fn is_there(path: &Path) -> Result<bool> {
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_file() => Ok(true),
+        Ok(_) => Err(Error::InvalidInput(format!(
+            "{} is there and is not a regular file; move it away",
+            path.display()
+        ))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(cannot(path, e)),
+    }
 }
 
 fn cannot(path: &Path, error: std::io::Error) -> Error {

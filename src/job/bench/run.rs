@@ -12,6 +12,7 @@ use twox_hash::XxHash3_64;
 
 use super::{Contender, stream};
 use crate::error::{Error, Result};
+use crate::io::memory_bytes;
 use crate::job::source_file::SourceFile;
 use crate::job::{Monitor, PackOptions, VerifyOptions, pack_file, verify};
 
@@ -196,19 +197,7 @@ fn read_ahead(path: &Path) -> Result<SourceFile> {
 /// The most memory that this process has held: `VmHWM`, since `ru_maxrss` starts with that of the
 /// process that started it.
 fn peak_resident_bytes() -> Result<u64> {
-    const STATUS: &str = "/proc/self/status";
-    let status =
-        fs::read_to_string(STATUS).map_err(|e| Error::io(format!("cannot read {STATUS}"), e))?;
-    peak_in(&status)
-        .ok_or_else(|| Error::Unsupported(format!("{STATUS} does not tell the peak of memory")))
-}
-
-fn peak_in(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
+    memory_bytes("VmHWM").map_err(|e| Error::io("cannot tell the peak of memory", e))
 }
 
 #[cfg(test)]
@@ -218,23 +207,6 @@ mod tests {
 
     use super::*;
     use crate::job::bench::Tool;
-
-    #[test]
-    fn the_peak_of_memory_is_found_in_the_status() {
-        assert_eq!(
-            peak_in("Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n"),
-            Some(1234 << 10)
-        );
-        for status in [
-            "",
-            "VmHWM: x kB",
-            "VmHWM:\t12",
-            "VmHWM: 99999999999999999999 kB",
-        ] {
-            assert_eq!(peak_in(status), None, "{status}");
-        }
-        assert!(peak_resident_bytes().unwrap() > 100_000);
-    }
 
     #[test]
     fn streams_that_give_back_something_else_are_told_by_name() {

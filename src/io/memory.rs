@@ -1,0 +1,49 @@
+//! How much memory this process holds, as the system counts it.
+
+use std::fs;
+use std::io;
+
+const STATUS: &str = "/proc/self/status";
+
+/// A field of the process's status that is given in kB, such as `RssAnon` (memory that is its own, now)
+/// or `VmHWM` (the most it has held); in bytes.
+///
+/// # Errors
+/// What the system answered, or `InvalidData` if it does not tell.
+pub fn memory_bytes(field: &str) -> io::Result<u64> {
+    let status = fs::read_to_string(STATUS)?;
+    bytes_in(&status, field).ok_or_else(|| {
+        let what = format!("{STATUS} does not tell {field}");
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })
+}
+
+fn bytes_in(status: &str, field: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_and_nothing_else_is_taken_for_one() {
+        let status = "Name:\tx\nVmHWM:\t    1234 kB\nVmRSS:\t 1 kB\n";
+        assert_eq!(bytes_in(status, "VmHWM"), Some(1234 << 10));
+        for status in [
+            "",
+            "VmHWM: x kB",
+            "VmHWM:\t12",
+            "VmHWMs:\t12 kB",
+            "VmHWM: 99999999999999999999 kB",
+        ] {
+            assert_eq!(bytes_in(status, "VmHWM"), None, "{status}");
+        }
+        assert!(memory_bytes("VmHWM").unwrap() > 100_000);
+        assert!(memory_bytes("NoSuchField").is_err());
+    }
+}

@@ -103,12 +103,7 @@ fn check(file: &[u8], method: Method, level: weightfs::codec::Level, block_bytes
     let directory = tempfile::tempdir_in("/dev/shm").expect("shared memory");
     let path = |name: &str| directory.path().join(name);
     fs::write(path("file"), file).expect("space");
-    let monitor = Monitor {
-        cancel: &NEVER,
-        begin: &|_| {},
-        progress: &|_| {},
-        warn: &|_| {},
-    };
+    let monitor = Monitor::silent(&NEVER);
     let one = NonZeroUsize::MIN;
     let pack = PackOptions {
         method,

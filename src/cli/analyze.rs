@@ -10,7 +10,9 @@ use super::args::AnalyzeArgs;
 use super::progress::{Stop, watched};
 use super::{Outcome, analyze_html, print, size};
 use crate::error::{Error, Result};
-use crate::job::{self, Analysis, AnalyzeOptions, Ceiling, DtypeFacts, Expected, Values};
+use crate::job::{
+    self, Analysis, AnalyzeOptions, Ceiling, DtypeFacts, Expected, TensorFacts, Values,
+};
 use crate::sync::cores;
 
 /// Below this, what is saved does not make up for the trouble.
@@ -86,6 +88,13 @@ pub(super) fn tensors_of(dtype: &DtypeFacts) -> String {
     }
 }
 
+/// All tensors, the largest first.
+pub(super) fn largest_tensors(found: &Analysis) -> Vec<&TensorFacts> {
+    let mut largest: Vec<_> = found.tensors.iter().collect();
+    largest.sort_by_key(|tensor| std::cmp::Reverse(tensor.bytes));
+    largest
+}
+
 fn as_json(found: &Analysis, time: Duration) -> Result<Value> {
     let mut value = serde_json::to_value(found)
         .map_err(|e| Error::io("cannot write the report as JSON", e.into()))?;
@@ -133,9 +142,7 @@ fn structure(text: &mut String, found: &Analysis) -> std::fmt::Result {
         }
     }
     writeln!(text, "{} parameters; largest tensors:", found.parameters)?;
-    let mut largest: Vec<_> = found.tensors.iter().collect();
-    largest.sort_by_key(|tensor| std::cmp::Reverse(tensor.bytes));
-    for tensor in largest.iter().take(LISTED_TENSORS) {
+    for tensor in largest_tensors(found).iter().take(LISTED_TENSORS) {
         writeln!(
             text,
             "  {:>11}  {:<8} {:?} {}",

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use super::analyze::{advice, levels, percent, share, tensors_of};
+use super::analyze::{advice, largest_tensors, levels, percent, share, tensors_of};
 use super::size;
 use crate::job::{Analysis, BYTES, DtypeFacts, TensorFacts};
 
@@ -419,8 +419,7 @@ fn redundancy(out: &mut String, found: &Analysis) -> fmt::Result {
 }
 
 fn tensors(out: &mut String, found: &Analysis) -> fmt::Result {
-    let mut largest: Vec<_> = found.tensors.iter().collect();
-    largest.sort_by_key(|tensor| std::cmp::Reverse(tensor.bytes));
+    let largest = largest_tensors(found);
     out.push_str(
         "<h2>Tensors</h2><div class=\"wide\"><table><tr><th>name</th><th>dtype</th><th>shape</th><th>size</th>\
          <th>bits a byte</th><th>byte ceiling</th></tr>",

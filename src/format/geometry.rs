@@ -51,6 +51,12 @@ pub struct BlockSpan {
 }
 
 impl BlockSpan {
+    /// What no block is: nothing. For workers that have no block yet.
+    pub const EMPTY: Self = Self {
+        range: 0..0,
+        element: ElementType::Bytes,
+    };
+
     /// Length in bytes, as that of a buffer.
     pub fn buffer_bytes(&self) -> usize {
         usize::try_from(self.range.end - self.range.start)

@@ -46,12 +46,8 @@ impl Place {
             block_bytes: Some(4096),
             ..PackOptions::default()
         };
-        let monitor = Monitor {
-            cancel: &AtomicBool::new(false),
-            begin: &|_| {},
-            progress: &|_| {},
-            warn: &|_| {},
-        };
+        let never = AtomicBool::new(false);
+        let monitor = Monitor::silent(&never);
         pack_file(&original, &archive, &options, &monitor).unwrap();
     }
 

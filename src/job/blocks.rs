@@ -34,15 +34,12 @@ pub(super) fn for_each_block<T: Default + Send>(
     mut hand_over: impl FnMut(&mut BlockWorker<T>) -> Result<()> + Send,
 ) -> Result<()> {
     let geometry = reader.geometry();
-    let Some(first) = geometry.block(0) else {
-        return Ok(());
-    };
     let workers = (0..threads.get())
         .map(|_| {
             Ok(BlockWorker {
                 decoder: BlockDecoder::new()?,
                 block: 0,
-                span: first.clone(),
+                span: BlockSpan::EMPTY,
                 decoded: Vec::new(),
                 own: T::default(),
             })

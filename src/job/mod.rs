@@ -65,7 +65,17 @@ pub struct Totals {
     pub copied: u64,
 }
 
-impl Monitor<'_> {
+impl<'a> Monitor<'a> {
+    /// One that shows nothing.
+    pub const fn silent(cancel: &'a AtomicBool) -> Self {
+        Self {
+            cancel,
+            begin: &|_| {},
+            progress: &|_| {},
+            warn: &|_| {},
+        }
+    }
+
     /// # Errors
     /// `Interrupted` once the job is to stop.
     fn check(&self) -> Result<()> {

@@ -312,23 +312,28 @@ fn decide(entry: Entry) -> Result<Step> {
         }
         return Ok(step);
     }
-    if plan::has_extension(&entry.relative, MODEL_SUFFIX) || is_model(&entry.from)? {
-        let bytes = SourceFile::open(&entry.from)?.stamp.size;
+    let source = SourceFile::open(&entry.from)?;
+    // A link of such a name may lead to a file of another.
+    if is_model_name(&entry.relative) || is_model(&source)? {
         Ok(Step {
             to: archive_path(&entry.relative),
             from: entry.from,
             action: Action::Convert,
-            work: 2 * bytes,
+            work: 2 * source.stamp.size,
         })
     } else {
         Step::keep(entry)
     }
 }
 
+/// Whether a file is a model by its name.
+pub(super) fn is_model_name(path: &Path) -> bool {
+    plan::has_extension(path, MODEL_SUFFIX)
+}
+
 /// Whether a file is a model by name or by contents.
-pub(super) fn is_model(path: &Path) -> Result<bool> {
-    let source = SourceFile::open(path)?;
-    Ok(plan::has_extension(path, MODEL_SUFFIX)
+pub(super) fn is_model(source: &SourceFile) -> Result<bool> {
+    Ok(is_model_name(&source.path)
         || layout::is_safetensors(&source.file, source.stamp.size)
-            .map_err(|e| e.with_path(path))?)
+            .map_err(|e| e.with_path(&source.path))?)
 }

@@ -171,18 +171,12 @@ pub(super) fn compare(
     let mut sha256 = Sha256::new();
     let mut checked = EntriesChecksum::default();
     let mut next = 0;
-    let Some(first) = geometry.block(0) else {
-        return Ok(Compared {
-            sha256: sha256.finalize().into(),
-            entries: checked,
-        });
-    };
     let workers = (0..threads.get())
         .map(|_| {
             Ok(Worker {
                 decoder: BlockDecoder::new()?,
                 block: 0,
-                span: first.clone(),
+                span: BlockSpan::EMPTY,
                 entry: BlockEntry::default(),
                 stored: Vec::new(),
                 decoded: Vec::new(),
@@ -292,12 +286,7 @@ mod tests {
     use crate::layout;
 
     static NEVER: AtomicBool = AtomicBool::new(false);
-    const MONITOR: Monitor<'_> = Monitor {
-        cancel: &NEVER,
-        begin: &|_| {},
-        progress: &|_| {},
-        warn: &|_| {},
-    };
+    const MONITOR: Monitor<'_> = Monitor::silent(&NEVER);
     const ONE: NonZeroUsize = NonZeroUsize::MIN;
 
     struct Files {

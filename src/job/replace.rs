@@ -37,7 +37,10 @@ pub struct Replacement {
 /// `InvalidInput` if there is nothing to replace, `Io` if the system refuses.
 pub fn archives_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Vec<Replacement>> {
     plan(path, monitor, "model", |path| {
-        Ok((!is_archive_name(path) && is_model(path)?).then(|| archive_path(path)))
+        Ok(
+            (!is_archive_name(path) && is_model(&SourceFile::open(path)?)?)
+                .then(|| archive_path(path)),
+        )
     })
 }
 

@@ -174,12 +174,8 @@ mod tests {
             mtime_nanoseconds: 0,
         };
         writer.finish(&original).unwrap();
-        let monitor = Monitor {
-            cancel: &AtomicBool::new(false),
-            begin: &|_| {},
-            progress: &|_| {},
-            warn: &|_| {},
-        };
+        let never = AtomicBool::new(false);
+        let monitor = Monitor::silent(&never);
         for (deep, problems) in [(false, 0), (true, 1)] {
             let options = VerifyOptions {
                 threads: NonZeroUsize::MIN,

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::block::BlockEncoder;
 use crate::codec::Level;
 use crate::error::{Error, Result};
-use crate::format::{BlockSpan, Geometry, SUPERBLOCK_BYTES, Superblock};
+use crate::format::{BlockSpan, Extent, Geometry, SUPERBLOCK_BYTES, Superblock};
 use crate::job::Monitor;
 use crate::job::pack::PackOptions;
 use crate::job::source_file::SourceFile;
@@ -37,13 +37,15 @@ pub(super) fn expect(
     options: &AnalyzeOptions,
     monitor: &Monitor<'_>,
 ) -> Result<[f64; 3]> {
+    let extents =
+        layout::extents(&source.file, source.stamp.size).map_err(|e| e.with_path(&source.path))?;
     let nothing = Survey::default();
-    let fast = Sampler::new(source, Level::Fast, options, monitor, &nothing)?;
-    let default = Sampler::new(source, Level::Default, options, monitor, &nothing)?;
+    let fast = Sampler::new(source, &extents, Level::Fast, options, monitor, &nothing)?;
+    let default = Sampler::new(source, &extents, Level::Default, options, monitor, &nothing)?;
     let fast_bytes = fast.stored(&fast.choose(options.sample_bytes))?;
     let default_bytes = default.stored(&default.choose(options.sample_bytes))?;
     let survey = survey(source, monitor)?;
-    let max = Sampler::new(source, Level::Max, options, monitor, &survey)?;
+    let max = Sampler::new(source, &extents, Level::Max, options, monitor, &survey)?;
     let few = max.choose(options.sample_bytes / MAX_LEVEL_SHARE);
     // Both have blocks of the same size, so these are the same bytes.
     let gain = max.stored(&few)? / fast.stored(&few)?.max(1.0);
@@ -81,13 +83,12 @@ struct Worker {
 impl<'a> Sampler<'a> {
     fn new(
         source: &'a SourceFile,
+        extents: &[Extent],
         level: Level,
         options: &'a AnalyzeOptions,
         monitor: &'a Monitor<'a>,
         survey: &'a Survey,
     ) -> Result<Self> {
-        let extents = layout::extents(&source.file, source.stamp.size)
-            .map_err(|e| e.with_path(&source.path))?;
         let pack = PackOptions {
             level,
             ..PackOptions::default()
@@ -95,7 +96,7 @@ impl<'a> Sampler<'a> {
         Ok(Self {
             source,
             level,
-            geometry: Geometry::new(pack.block_bytes(), &extents)?,
+            geometry: Geometry::new(pack.block_bytes(), extents)?,
             options,
             monitor,
             survey,

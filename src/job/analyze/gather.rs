@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::counts::Counts;
 use super::{
-    Analysis, AnalyzeOptions, DtypeFacts, Expected, ExpectedLevels, Frequent, Statistics,
+    Analysis, AnalyzeOptions, DtypeFacts, ExpectedLevels, FileFacts, Frequent, Statistics,
     TensorFacts, Values, ceiling, redundancy, values,
 };
 use crate::error::Result;
@@ -155,8 +155,8 @@ impl Gathered {
             })
     }
 
-    /// All but what is said of the files themselves.
-    pub fn finish(self) -> Analysis {
+    /// All that was found.
+    pub fn finish(self, files: Vec<FileFacts>, expected: ExpectedLevels) -> Analysis {
         let ceiling_of = |ratio: fn(&Statistics) -> f64| {
             let floats = self.tensors.iter().filter(|tensor| {
                 let element = ElementType::from_dtype(&tensor.dtype);
@@ -175,13 +175,9 @@ impl Gathered {
             .map(|(name, dtype)| dtype.finish(name))
             .collect();
         dtypes.sort_by_key(|dtype| std::cmp::Reverse(dtype.bytes));
-        let nothing = Expected {
-            stored_bytes: 0,
-            ratio: 1.0,
-        };
         Analysis {
-            files: Vec::new(),
-            original_bytes: 0,
+            original_bytes: files.iter().map(|file| file.bytes).sum(),
+            files,
             parameters: dtypes.iter().map(|dtype| dtype.parameters).sum(),
             sampled_bytes: self.sampled_bytes,
             dtypes,
@@ -189,11 +185,7 @@ impl Gathered {
             byte_marginal,
             joint,
             redundancy: redundancy::summary(self.correlations),
-            expected: ExpectedLevels {
-                fast: nothing,
-                default: nothing,
-                max: nothing,
-            },
+            expected,
         }
     }
 }

@@ -22,7 +22,7 @@ pub use redundancy::Redundancy;
 pub use values::Values;
 
 use super::Monitor;
-use super::pack::is_archive;
+use super::pack::{is_archive, is_model_name};
 use super::source_file::SourceFile;
 use super::tree::{self, Kind};
 use crate::error::{Error, Result};
@@ -199,12 +199,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions, monitor: &Monitor<'_>) -> 
         stored_bytes: bytes.round() as u64,
         ratio: original_bytes as f64 / bytes.max(1.0),
     });
-    Ok(Analysis {
-        files,
-        original_bytes,
-        expected: ExpectedLevels { fast, default, max },
-        ..gathered.finish()
-    })
+    Ok(gathered.finish(files, ExpectedLevels { fast, default, max }))
 }
 
 /// The files to analyze.
@@ -214,7 +209,7 @@ fn sources(path: &Path) -> Result<Vec<SourceFile>> {
         let files = entries.filter(|entry| matches!(entry.kind, Kind::File));
         files
             .map(|entry| entry.from)
-            .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+            .filter(|path| is_model_name(path))
             .collect()
     } else {
         vec![path.to_path_buf()]

@@ -214,12 +214,7 @@ mod tests {
         let path = directory.path().join("file");
         fs::write(&path, [7; 100_000]).unwrap();
         let cancel = AtomicBool::new(false);
-        let monitor = Monitor {
-            cancel: &cancel,
-            begin: &|_| {},
-            progress: &|_| {},
-            warn: &|_| {},
-        };
+        let monitor = Monitor::silent(&cancel);
         let original = Original::open(&path, &monitor).unwrap();
         for tool in [Tool::Gzip, Tool::Bzip2, Tool::Xz, Tool::Zstd] {
             let contender = Contender::Stream(tool, 1);

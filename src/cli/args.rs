@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use super::background::{AskArgs, BackgroundArgs};
 use super::size;
 use crate::codec::{self, ByteMethod};
+use crate::fuse;
 use crate::job::Method;
 
 /// Keep model weights compressed on disk; read them as ordinary .safetensors files.
@@ -186,6 +187,10 @@ pub(super) struct MountArgs {
     /// get 128K)
     #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = size::parse)]
     pub(super) readahead: u64,
+    /// When to push decoded data into the kernel's page cache ahead of sequential readers; auto: where
+    /// the kernel reads less than 1M ahead
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) push: Push,
     /// Let other users read, as far as owner and permissions of the source files allow (for users
     /// other than root, user_allow_other must be set in /etc/fuse.conf)
     #[arg(long)]
@@ -292,6 +297,24 @@ pub(super) struct BenchOneArgs {
 pub(super) enum BenchWork {
     Encode,
     Decode,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Push {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl From<Push> for fuse::Push {
+    fn from(push: Push) -> Self {
+        match push {
+            Push::Auto => Self::Auto,
+            Push::Always => Self::Always,
+            Push::Never => Self::Never,
+        }
+    }
 }
 
 fn mount_threads(text: &str) -> Result<NonZeroUsize, String> {

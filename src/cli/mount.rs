@@ -56,6 +56,7 @@ fn options(args: &MountArgs) -> MountOptions {
     let mut options = MountOptions {
         cache_bytes: args.cache_size,
         readahead_bytes: args.readahead,
+        push: args.push.into(),
         allow_other: args.allow_other,
         ttl: Duration::from_secs_f64(args.ttl),
         no_exec: args.background.no_exec,

@@ -51,6 +51,7 @@ fn as_text(found: &Value) -> String {
     let number = |value: &Value| value.as_u64().unwrap_or(0);
     let (reads, cache) = (&found["reads"], &found["cache"]);
     let by_size = |i: usize| number(&reads["by_size"][i]);
+    let ahead = |what: &str| size::show(number(&found["prefetch"][what]));
     let mut text = String::new();
     let seconds = found["seconds"].as_f64().unwrap_or(0.0);
     let decodes = number(&cache["decodes"]);
@@ -67,7 +68,8 @@ fn as_text(found: &Value) -> String {
          blocks decoded      {decodes} in {decode_ms:.0} ms ({:.3} ms each)\n\
          found in the cache  {}\n\
          waited for another  {}\n\
-         cache               {} of {}",
+         cache               {} of {}\n\
+         fetched ahead       {}: {} pushed to the kernel, {} used, {} in vain, {} left",
         number(&found["open_files"]),
         size::show(number(&found["memory_bytes"])),
         size::show(number(&reads["bytes"])),
@@ -83,6 +85,11 @@ fn as_text(found: &Value) -> String {
         number(&cache["waits"]),
         size::show(number(&cache["cached_bytes"])),
         size::show(number(&cache["budget_bytes"])),
+        ahead("issued_bytes"),
+        ahead("pushed_bytes"),
+        ahead("used_bytes"),
+        ahead("wasted_bytes"),
+        ahead("skipped_bytes"),
     );
     text
 }

@@ -1,145 +1,64 @@
-//! The file an archive stands for, read at any offset through the cache.
+//! The file an archive stands for, read at any offset through the cache, and ahead of its readers.
 
+mod order;
 mod prefetch;
+mod shared;
+mod streams;
 
-pub use prefetch::Run;
+pub use prefetch::PageCache;
+pub use shared::{FindSuccessor, PrefetchStats, READ_SIZES, ReadShared, ReadStats};
 
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use serde::Serialize;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
-use crate::cache::{Block, BlockCache, BlockKey, CacheStats};
+use crate::cache::{Block, BlockKey};
 use crate::error::{Error, Result};
-use crate::format::BlockSpan;
-use crate::sync::Pool;
-use prefetch::Prefetcher;
+use crate::format::{BlockSpan, ElementType};
+use crate::safetensors;
+use crate::sync::lock;
+use order::Order;
+use prefetch::Manner;
+use shared::ReadContext;
+use streams::{Fetch, FileShape, Streams};
 
-/// What all files of a mount share: the cache, and what a read needs while it runs.
-pub struct ReadShared {
-    cache: BlockCache,
-    contexts: Pool<ReadContext>,
-    /// `None` if the cache has no room for what is decoded ahead.
-    prefetcher: Option<Prefetcher>,
-    reads: [AtomicU64; READ_SIZES.len()],
-    bytes: AtomicU64,
-    failed: AtomicU64,
-}
-
-/// A smaller cache would lose what is decoded ahead before it is read.
-const LEAST_PREFETCH_BYTES: usize = 16 << 20;
-
-/// Reads are counted by length: each up to one of these.
-pub const READ_SIZES: [u64; 6] = [4 << 10, 16 << 10, 64 << 10, 128 << 10, 512 << 10, u64::MAX];
-
-/// What was read so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct ReadStats {
-    /// Bytes of answers.
-    pub bytes: u64,
-    /// Reads that ended in an error.
-    pub failed: u64,
-    /// Reads of at most 4, 16, 64, 128, 512 KiB, and of more.
-    pub by_size: [u64; READ_SIZES.len()],
-}
-
-/// What one read needs while it runs.
-struct ReadContext {
-    decoder: BlockDecoder,
-    buffer: Vec<u8>,
-}
-
-impl ReadContext {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            decoder: BlockDecoder::new()?,
-            buffer: Vec::new(),
-        })
-    }
-}
-
-impl ReadShared {
-    /// A cache of `cache_bytes`, for about as many reads at once as there are `threads`.
-    ///
-    /// # Errors
-    /// `Io` if no thread can be started.
-    pub fn new(cache_bytes: usize, threads: NonZeroUsize) -> Result<Self> {
-        let prefetcher = (cache_bytes >= LEAST_PREFETCH_BYTES).then(Prefetcher::start);
-        Ok(Self {
-            prefetcher: prefetcher.transpose()?,
-            cache: BlockCache::new(cache_bytes),
-            contexts: Pool::new(threads),
-            reads: Default::default(),
-            bytes: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-        })
-    }
-
-    /// What the cache has done so far.
-    pub fn cache_stats(&self) -> CacheStats {
-        self.cache.stats()
-    }
-
-    /// What was read so far.
-    pub fn read_stats(&self) -> ReadStats {
-        ReadStats {
-            bytes: self.bytes.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-            by_size: self
-                .reads
-                .each_ref()
-                .map(|count| count.load(Ordering::Relaxed)),
-        }
-    }
-
-    /// Counts a read: how many bytes it gave, or that it failed.
-    pub fn count(&self, read: Option<usize>) {
-        let Some(len) = read else {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        let len = len as u64;
-        self.bytes.fetch_add(len, Ordering::Relaxed);
-        let size = READ_SIZES.iter().position(|&most| len <= most);
-        if let Some(count) = size.and_then(|size| self.reads.get(size)) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Lends a buffer of `len` bytes to a read that does not go through the cache.
-    ///
-    /// # Errors
-    /// That of `read`, or `Io` for want of memory.
-    pub fn with_buffer<R>(
-        &self,
-        len: usize,
-        read: impl FnOnce(&mut [u8]) -> Result<R>,
-    ) -> Result<R> {
-        self.contexts.with(ReadContext::new, |context| {
-            context.buffer.resize(len, 0);
-            read(&mut context.buffer)
-        })
-    }
-}
+/// Headers that are longer are not looked at for the order of their tensors.
+const MOST_HEADER_BYTES: u64 = 16 << 20;
+/// What is fetched of a file before it is read.
+const FIRST_BYTES: u64 = 2 << 20;
 
 /// The file an archive stands for.
 pub struct VirtualFile {
     archive: ArchiveReader,
-    /// Names the generation in the cache.
+    /// Names the generation in the cache and, as its inode, in the kernel's.
     generation: u64,
     shared: Arc<ReadShared>,
+    streams: Mutex<Streams>,
+    /// Where the header ends, or a little behind.
+    data_start: u64,
+    order: OnceLock<Option<Order>>,
+    asked_for_order: AtomicBool,
+    /// The file that is read after this one, if there is any.
+    next: OnceLock<Option<Arc<VirtualFile>>>,
+    asked_for_next: AtomicBool,
 }
 
 impl VirtualFile {
     /// A file whose blocks are cached under `generation`, which no other contents may share.
-    pub const fn new(archive: ArchiveReader, generation: u64, shared: Arc<ReadShared>) -> Self {
+    pub fn new(archive: ArchiveReader, generation: u64, shared: Arc<ReadShared>) -> Self {
+        let data_start = data_start(&archive);
         Self {
+            data_start,
             archive,
             generation,
             shared,
+            streams: Mutex::default(),
+            order: OnceLock::new(),
+            asked_for_order: AtomicBool::new(false),
+            next: OnceLock::new(),
+            asked_for_next: AtomicBool::new(false),
         }
     }
 
@@ -153,34 +72,33 @@ impl VirtualFile {
         &self.archive
     }
 
-    /// Passes `len` bytes from `offset` on to `reply`, fewer only where the file ends.
+    /// Length in bytes.
+    fn bytes(&self) -> u64 {
+        self.archive.geometry().original_bytes()
+    }
+
+    /// Passes `len` bytes from `offset` on to `reply`, fewer only where the file ends. `direct` is true
+    /// for a reader that goes past the page cache.
     ///
     /// # Errors
     /// `Corrupt` or `Io` if any byte of the range cannot be had; `reply` is not called then.
     pub fn read<R>(
         self: &Arc<Self>,
-        run: &Run,
         offset: u64,
         len: usize,
+        direct: bool,
         reply: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
-        let geometry = self.archive.geometry();
-        let left = geometry.original_bytes().saturating_sub(offset);
+        let left = self.bytes().saturating_sub(offset);
         let len = usize::try_from(left).map_or(len, |left| left.min(len));
-        let Some(first) = geometry.block_at(offset).filter(|_| len > 0) else {
+        let Some(first) = self.archive.geometry().block_at(offset).filter(|_| len > 0) else {
             return Ok(reply(&[]));
         };
-        let goes_on = run.goes_on(offset, len as u64);
+        let _reading = self.begin(offset..offset + len as u64, direct);
         self.shared.contexts.with(ReadContext::new, |context| {
             let ReadContext { decoder, buffer } = context;
             let span = self.span(first, offset)?;
             let skip = place_in(&span, offset);
-            if goes_on
-                && len < span.buffer_bytes()
-                && let Some(prefetcher) = &self.shared.prefetcher
-            {
-                prefetcher.ask_behind(self, first);
-            }
             if skip + len <= span.buffer_bytes() && len < span.buffer_bytes() {
                 // All in one block: straight from the cache to the reply.
                 let block = self.block(first, &span, decoder)?;
@@ -188,44 +106,159 @@ impl VirtualFile {
             }
             buffer.resize(len.max(buffer.len()), 0);
             let buffer = &mut buffer[..len];
-            let mut number = first;
-            let mut done = 0;
-            while done < len {
-                let at = offset + done as u64;
-                let span = self.span(number, at)?;
-                let skip = place_in(&span, at);
-                let take = (len - done).min(span.buffer_bytes() - skip);
-                let part = &mut buffer[done..done + take];
-                if take == span.buffer_bytes() {
-                    self.shared
-                        .cache
-                        .copy_or_decode(self.key(number), part, |part| {
-                            self.archive.decode_block(number, decoder, part)
-                        })?;
-                } else {
-                    // Whoever reads before or behind this needs the rest.
-                    let block = self.block(number, &span, decoder)?;
-                    part.copy_from_slice(&block[skip..skip + take]);
-                }
-                done += take;
-                number += 1;
-            }
+            self.fill(offset, buffer, decoder)?;
             Ok(reply(buffer))
         })
+    }
+
+    /// Notes a read, for as long as what this returns lives, and has what comes next fetched.
+    fn begin(self: &Arc<Self>, range: Range<u64>, direct: bool) -> Reading<'_> {
+        self.shared.demand.fetch_add(1, Ordering::Relaxed);
+        if let Some(prefetcher) = &self.shared.prefetcher {
+            let manner = self.manner(range.end - range.start, direct);
+            let order = self.order.get().and_then(Option::as_ref);
+            let shape = FileShape {
+                bytes: self.bytes(),
+                data_start: self.data_start,
+                order,
+            };
+            let findings = lock(&self.streams).begin(&range, &shape, manner.reach);
+            self.shared.prefetched.count(&findings);
+            let ask = |asked: &AtomicBool, done: &dyn Fn() -> bool| {
+                if !asked.load(Ordering::Relaxed) && !asked.swap(true, Ordering::Relaxed) {
+                    asked.store(done(), Ordering::Relaxed);
+                }
+            };
+            if findings.goes_on {
+                ask(&self.asked_for_order, &|| prefetcher.ask_for_order(self));
+            }
+            if findings.near_end {
+                ask(&self.asked_for_next, &|| prefetcher.ask_for_next(self));
+            }
+            for fetch in &findings.fetches {
+                prefetcher.ask(self, fetch, manner.push);
+            }
+        }
+        Reading { file: self, range }
+    }
+
+    /// How to fetch ahead of a read.
+    fn manner(&self, len: u64, direct: bool) -> Manner {
+        let block_bytes = self.archive.geometry().block_bytes();
+        match self.shared.page_cache.get().filter(|_| !direct) {
+            Some(cache) if !cache.reads_ahead => Manner::PUSH,
+            Some(_) if len >= block_bytes => Manner::PUSH_JUMPS,
+            _ if len < block_bytes => Manner::blocks(block_bytes),
+            _ => Manner::NONE,
+        }
+    }
+
+    /// Fills a buffer with the bytes from `offset` on, all of which the file must have.
+    fn fill(&self, offset: u64, buffer: &mut [u8], decoder: &mut BlockDecoder) -> Result<()> {
+        let Some(first) = self.archive.geometry().block_at(offset) else {
+            return Ok(());
+        };
+        let (mut number, mut done) = (first, 0);
+        while done < buffer.len() {
+            let at = offset + done as u64;
+            let span = self.span(number, at)?;
+            let skip = place_in(&span, at);
+            let take = (buffer.len() - done).min(span.buffer_bytes() - skip);
+            let part = &mut buffer[done..done + take];
+            if take == span.buffer_bytes() {
+                self.shared
+                    .cache
+                    .copy_or_decode(self.key(number), part, |part| {
+                        self.archive.decode_block(number, decoder, part)
+                    })?;
+            } else {
+                // Whoever reads before or behind this needs the rest.
+                let block = self.block(number, &span, decoder)?;
+                part.copy_from_slice(&block[skip..skip + take]);
+            }
+            done += take;
+            number += 1;
+        }
+        Ok(())
     }
 
     fn is_cached(&self, block: u64) -> bool {
         self.shared.cache.has(self.key(block))
     }
 
+    /// The blocks that hold a range, each with how many bytes of it.
+    fn blocks_of(&self, range: &Range<u64>) -> impl Iterator<Item = (u64, u64)> {
+        let geometry = self.archive.geometry();
+        let (mut at, end) = (range.start, range.end);
+        std::iter::from_fn(move || {
+            let number = geometry.block_at(at).filter(|_| at < end)?;
+            let block_end = geometry.block(number)?.range.end.min(end);
+            let bytes = block_end - at;
+            at = block_end;
+            Some((number, bytes))
+        })
+    }
+
     /// Decodes a block that somebody will read soon, if it is not there already.
-    fn prefetch(&self, block: u64) -> Result<()> {
+    fn decode_into_cache(&self, block: u64) -> Result<()> {
         let Some(span) = self.archive.geometry().block(block) else {
             return Ok(());
         };
         self.shared.contexts.with(ReadContext::new, |context| {
             self.block(block, &span, &mut context.decoder).map(drop)
         })
+    }
+
+    /// Finds out which tensors lie where.
+    fn learn_order(&self) -> Result<()> {
+        let read = |bytes: &mut [u8]| {
+            self.shared.contexts.with(ReadContext::new, |context| {
+                self.fill(0, bytes, &mut context.decoder)
+            })
+        };
+        let mut first = [0; 8];
+        if self.bytes() > 8 {
+            read(&mut first)?;
+        }
+        let order = match safetensors::header_end(first, self.bytes()) {
+            Some(end) if end <= MOST_HEADER_BYTES => {
+                let mut header = vec![0; usize::try_from(end).unwrap_or(0)];
+                read(&mut header)?;
+                safetensors::tensors(&header[8..], end, self.bytes()).ok()
+            }
+            _ => None,
+        };
+        let _ = self.order.set(order.map(|tensors| Order::new(&tensors)));
+        Ok(())
+    }
+
+    /// Opens the file that is read after this one, and fetches its start.
+    fn fetch_next(&self) {
+        let next = self.next.get_or_init(|| {
+            let find = self.shared.successor.get()?;
+            find(self.generation)
+        });
+        let Some(next) = next else { return };
+        let Some(prefetcher) = &self.shared.prefetcher else {
+            return;
+        };
+        let fetch = Fetch {
+            range: next.data_start..(next.data_start + FIRST_BYTES).min(next.bytes()),
+            dense: true,
+        };
+        if fetch.range.is_empty() {
+            return;
+        }
+        let findings = {
+            let mut streams = lock(&next.streams);
+            if streams.has_any() {
+                // Somebody is there already.
+                return;
+            }
+            streams.expect(&fetch.range)
+        };
+        self.shared.prefetched.count(&findings);
+        prefetcher.ask(next, &fetch, self.shared.page_cache.get().is_some());
     }
 
     /// What a block holds; the byte at `offset` is in it.
@@ -252,6 +285,38 @@ impl VirtualFile {
                 self.archive.decode_block(number, decoder, buffer)
             })
     }
+}
+
+impl Drop for VirtualFile {
+    fn drop(&mut self) {
+        let bytes = self.bytes();
+        let findings = lock(&self.streams).end(bytes);
+        self.shared.prefetched.count(&findings);
+    }
+}
+
+/// A read that is being answered.
+struct Reading<'a> {
+    file: &'a VirtualFile,
+    range: Range<u64>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        if self.file.shared.prefetcher.is_some() {
+            lock(&self.file.streams).done(&self.range);
+        }
+        self.file.shared.demand.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The length of what comes before the first numbers, which is mostly the header.
+fn data_start(archive: &ArchiveReader) -> u64 {
+    let mut extents = archive.geometry().extents();
+    extents
+        .next()
+        .filter(|first| first.element == ElementType::Bytes && extents.len() > 0)
+        .map_or(0, |first| first.len)
 }
 
 fn place_in(span: &BlockSpan, offset: u64) -> usize {

@@ -84,7 +84,9 @@ impl Tree {
 
     fn read_inode(&self, inode: Inode) -> Result<Vec<u8>> {
         let opened = self.0.open(inode)?;
-        let bytes = self.0.read(opened.handle, 0, 1 << 20, <[u8]>::to_vec);
+        let bytes = self
+            .0
+            .read(opened.handle, 0, 1 << 20, false, <[u8]>::to_vec);
         self.0.release(opened.handle);
         bytes
     }
@@ -264,7 +266,7 @@ fn an_archive_written_over_while_it_is_open_gives_errors_and_not_its_new_bytes()
     };
     let read = |offset| {
         tree.0
-            .read(handle, offset, 5000, |bytes| bytes == &first[..5000])
+            .read(handle, offset, 5000, false, |bytes| bytes == &first[..5000])
     };
     assert!(read(0).unwrap());
     write_over(&after);
@@ -362,7 +364,10 @@ fn a_replaced_archive_is_another_inode_and_open_files_keep_the_old_one() {
     let second = tree.find("m").unwrap();
     assert_ne!(first.inode, second.inode);
     assert_eq!(tree.read("m"), b"the second");
-    let old = tree.0.read(opened.handle, 0, 100, <[u8]>::to_vec).unwrap();
+    let old = tree
+        .0
+        .read(opened.handle, 0, 100, false, <[u8]>::to_vec)
+        .unwrap();
     assert_eq!(old, b"first");
     assert_eq!(
         tree.0.open_attr(first.inode, opened.handle).unwrap().size,
@@ -458,7 +463,7 @@ fn what_is_read_in_order_is_decoded_ahead_and_each_block_once() {
     let handle = open(&in_order);
     for (at, expected) in (0..).step_by(1024).zip(original.chunks(1024)) {
         let read = |bytes: &[u8]| assert!(bytes == expected, "{at}");
-        in_order.0.read(handle, at, 1024, read).unwrap();
+        in_order.0.read(handle, at, 1024, false, read).unwrap();
     }
     in_order.0.release(handle);
     // However fast the reader is: what is being decoded ahead is waited for.
@@ -472,7 +477,10 @@ fn what_is_read_in_order_is_decoded_ahead_and_each_block_once() {
     // Nobody knows what is next.
     let handle = open(&here_and_there);
     for at in [0, 1 << 20, 5000, 9000, 2 << 19] {
-        here_and_there.0.read(handle, at, 1024, |_| ()).unwrap();
+        here_and_there
+            .0
+            .read(handle, at, 1024, false, |_| ())
+            .unwrap();
     }
     here_and_there.0.release(handle);
     assert_eq!(here_and_there.0.stats().cache.decodes, 4);
@@ -497,7 +505,7 @@ fn random_reads_equal_the_slice() {
                 let expected = &expected[..len.min(expected.len())];
                 let read = tree
                     .0
-                    .read(handle, offset as u64, len, |bytes| bytes == expected);
+                    .read(handle, offset as u64, len, false, |bytes| bytes == expected);
                 prop_assert!(read.unwrap());
                 Ok(())
             })
@@ -522,7 +530,7 @@ fn a_read_of_a_damaged_block_is_an_error_and_the_others_go_on() {
     let tree = place.tree();
     let handle = tree.0.open(tree.find("m").unwrap().inode).unwrap().handle;
     let read = |offset: usize, len: usize| {
-        tree.0.read(handle, offset as u64, len, |bytes| {
+        tree.0.read(handle, offset as u64, len, false, |bytes| {
             bytes == &original[offset..offset + len]
         })
     };

@@ -23,7 +23,7 @@ use super::xattr::{self, STATS_XATTR};
 use crate::archive::ArchiveReader;
 use crate::cache::CacheStats;
 use crate::error::{Error, Result};
-use crate::file::{ReadShared, ReadStats, Run, VirtualFile};
+use crate::file::{PageCache, PrefetchStats, ReadShared, ReadStats, VirtualFile};
 use crate::format::Superblock;
 use crate::io::{FileStamp, memory_bytes, read_full_at};
 use crate::sync::lock;
@@ -67,10 +67,12 @@ pub struct MountStats {
     pub reads: ReadStats,
     /// What the cache of decoded blocks has done.
     pub cache: CacheStats,
+    /// What was fetched ahead of readers.
+    pub prefetch: PrefetchStats,
 }
 
 enum Opened {
-    Archive(Arc<VirtualFile>, Run),
+    Archive(Arc<VirtualFile>),
     File(File),
 }
 
@@ -107,6 +109,17 @@ impl ModelTree {
             next_handle: AtomicU64::new(1),
             since: Instant::now(),
         })
+    }
+
+    /// Fetches ahead of readers: what comes next in a file into the kernel's page cache, and the start
+    /// of the model's next file.
+    pub fn read_ahead(self: &Arc<Self>, page_cache: Option<PageCache>) {
+        if let Some(page_cache) = page_cache {
+            self.shared.push_into(page_cache);
+        }
+        let tree = Arc::downgrade(self);
+        let find = move |inode| tree.upgrade()?.successor(inode);
+        self.shared.find_successors(Box::new(find));
     }
 
     /// The source.
@@ -168,7 +181,7 @@ impl ModelTree {
     /// As `attr`.
     pub fn open_attr(&self, inode: Inode, handle: Handle) -> Result<Attr> {
         match &*self.open_file(handle)? {
-            Opened::Archive(..) => self.attr(inode),
+            Opened::Archive(_) => self.attr(inode),
             Opened::File(file) => {
                 let meta = file.metadata().map_err(|e| Error::io("open file", e))?;
                 Ok(Attr::plain(inode, Kind::File, &meta))
@@ -216,10 +229,7 @@ impl ModelTree {
     /// `Io` with ESTALE if it is not there any more as it was looked up.
     pub fn open(&self, inode: Inode) -> Result<OpenFile> {
         let (opened, keep_cache) = match self.node(inode)?.what {
-            What::Archive(place) => (
-                Opened::Archive(self.open_archive(inode, &place)?, Run::default()),
-                true,
-            ),
+            What::Archive(place) => (Opened::Archive(self.open_archive(inode, &place)?), true),
             What::File(place) => {
                 let (file, stamp) = self.open_plain(inode, &place)?;
                 let mut nodes = lock(&self.nodes);
@@ -240,6 +250,7 @@ impl ModelTree {
     }
 
     /// Passes `len` bytes from `offset` of an open file on to `reply`, fewer only where it ends.
+    /// `direct` is true for a reader that goes past the page cache.
     ///
     /// # Errors
     /// `Corrupt` or `Io` if a byte cannot be had; `reply` is not called then.
@@ -248,6 +259,7 @@ impl ModelTree {
         handle: Handle,
         offset: u64,
         len: usize,
+        direct: bool,
         reply: impl FnOnce(&[u8]) -> R,
     ) -> Result<R> {
         let reply = |bytes: &[u8]| {
@@ -256,7 +268,7 @@ impl ModelTree {
             reply(bytes)
         };
         let read = match &*self.open_file(handle)? {
-            Opened::Archive(file, run) => file.read(run, offset, len, reply),
+            Opened::Archive(file) => file.read(offset, len, direct, reply),
             Opened::File(file) => self.shared.with_buffer(len, |buffer| {
                 let read = read_full_at(file, buffer, offset)
                     .map_err(|e| Error::io("cannot read a file of the source", e))?;
@@ -311,6 +323,7 @@ impl ModelTree {
                 .len(),
             reads: self.shared.read_stats(),
             cache: self.shared.cache_stats(),
+            prefetch: self.shared.prefetch_stats(),
         }
     }
 
@@ -321,7 +334,7 @@ impl ModelTree {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&handle);
-        let Some(Opened::Archive(file, _)) = closed.as_deref() else {
+        let Some(Opened::Archive(file)) = closed.as_deref() else {
             return;
         };
         let generation = file.generation();
@@ -444,6 +457,21 @@ impl ModelTree {
         Ok(file)
     }
 
+    /// The next file of the model that an archive is a part of.
+    fn successor(&self, inode: Inode) -> Option<Arc<VirtualFile>> {
+        let What::Archive(place) = self.node(inode).ok()?.what else {
+            return None;
+        };
+        let path = place.path();
+        let next = next_shard(Path::new(path.file_stem()?))?;
+        let shown = look(&self.source, path.parent()?, next.as_ref()).ok()?;
+        let (attr, what) = self.describe(shown).ok()?;
+        match what {
+            What::Archive(place) => self.open_archive(attr.inode, &place).ok(),
+            _ => None,
+        }
+    }
+
     fn open_plain(&self, inode: Inode, place: &Place) -> Result<(File, FileStamp)> {
         let cannot = |e| Error::io(format!("cannot open {}", place.path().display()), e);
         let file = place.open_file(&self.source).map_err(cannot)?;
@@ -463,6 +491,16 @@ impl ModelTree {
     pub(super) fn known_inodes(&self) -> usize {
         lock(&self.nodes).len()
     }
+}
+
+/// The name of the part behind `NAME-00001-of-00002.safetensors`, if that is not the last one.
+fn next_shard(name: &Path) -> Option<String> {
+    let (before, total) = name.to_str()?.split_once("-of-")?;
+    let (name, number) = before.rsplit_once('-')?;
+    let next = number.parse::<u32>().ok()?.checked_add(1)?;
+    let last: String = total.chars().take_while(char::is_ascii_digit).collect();
+    (next <= last.parse().ok()?)
+        .then(|| format!("{name}-{next:0width$}-of-{total}", width = number.len()))
 }
 
 fn stale(inode: Inode) -> Error {

@@ -8,5 +8,5 @@ mod notify;
 mod server;
 mod watchdog;
 
-pub use mount::{MountOptions, Mounted, Unmount, Unmounter, mount, unmount};
+pub use mount::{MountOptions, Mounted, Push, Unmount, Unmounter, mount, unmount};
 pub use notify::{Supervisor, supervisor};

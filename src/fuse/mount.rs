@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fuser::{Config, Session, SessionACL};
+use fuser::{Config, INodeNo, Notifier, Session, SessionACL};
 use rustix::io::Errno;
 
 use super::connection::{connect, disconnect};
@@ -17,8 +17,24 @@ use super::notify::Supervisor;
 use super::server::Server;
 use super::watchdog::{self, Progress};
 use crate::error::{Error, Result};
+use crate::file::PageCache;
 use crate::fs::{ModelTree, Source};
 use crate::sync::cores;
+
+/// A kernel that reads so far ahead keeps two threads busy.
+const AMPLE_READAHEAD_BYTES: u64 = 1 << 20;
+
+/// When to push decoded bytes into the kernel's page cache ahead of readers that go on and on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Push {
+    /// Where the kernel does not read far ahead itself, as for users other than root.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
 
 /// How to mount.
 #[derive(Debug, Clone)]
@@ -29,6 +45,8 @@ pub struct MountOptions {
     pub threads: NonZeroUsize,
     /// How far the kernel reads ahead of a sequential reader; only root can change it.
     pub readahead_bytes: u64,
+    /// When to push decoded bytes into the kernel's page cache.
+    pub push: Push,
     /// Let other users read, as far as the permissions of the source allow.
     pub allow_other: bool,
     /// How long the kernel may believe names and attributes before it asks again.
@@ -47,6 +65,7 @@ impl Default for MountOptions {
             threads: cores().saturating_mul(NonZeroUsize::MIN.saturating_add(1)),
             // Beyond this, reads get no faster and the first byte of a file comes later.
             readahead_bytes: 4 << 20,
+            push: Push::Auto,
             allow_other: false,
             ttl: Duration::from_secs(1),
             no_exec: false,
@@ -87,9 +106,13 @@ pub fn mount(source: &Path, mountpoint: &Path, options: &MountOptions) -> Result
     source.set_mountpoint(mountpoint, options.allow_other)?;
     let cannot = |e| Error::io(format!("cannot mount on {}", mountpoint.display()), e);
     let mountpoint = mountpoint.canonicalize().map_err(cannot)?;
-    let tree = ModelTree::new(source, options.cache_bytes, options.threads)?;
+    let tree = Arc::new(ModelTree::new(
+        source,
+        options.cache_bytes,
+        options.threads,
+    )?);
     let progress = Arc::new(Progress::default());
-    let server = Server::new(tree, options.ttl, Arc::clone(&progress));
+    let server = Server::new(Arc::clone(&tree), options.ttl, Arc::clone(&progress));
 
     let acl = if options.allow_other {
         SessionACL::All
@@ -102,19 +125,22 @@ pub fn mount(source: &Path, mountpoint: &Path, options: &MountOptions) -> Result
     let connection = connect(&mountpoint, options)?;
     let serve = || {
         let session = Session::from_fd(server, connection, acl, config)?;
-        std::thread::Builder::new()
+        let notifier = session.notifier();
+        let thread = std::thread::Builder::new()
             .name("fuse".into())
-            .spawn(move || session.run())
+            .spawn(move || session.run())?;
+        Ok((thread, notifier))
     };
-    let ready = serve().map_err(cannot).and_then(|server| {
+    let ready = serve().map_err(cannot).and_then(|(server, notifier)| {
         // Only now, so that nobody is asked before somebody answers.
         let line = mount_at(&mountpoint)?
             .ok_or_else(|| Error::InvalidInput("it was unmounted at once".into()))?;
-        Ok((server, line.device))
+        Ok((server, notifier, line.device))
     });
     match ready {
-        Ok((server, device)) => {
+        Ok((server, notifier, device)) => {
             set_readahead(&device, options.readahead_bytes);
+            tree.read_ahead(page_cache(notifier, &device, options.push));
             let unmounter = Unmounter { mountpoint, device };
             Ok(Mounted {
                 unmounter,
@@ -250,7 +276,7 @@ fn is_ours(mountpoint: &Path) -> Result<bool> {
 /// Sets how far the kernel reads ahead of a sequential reader. It offers a FUSE server no more than
 /// 128 KiB; an administrator may have more.
 fn set_readahead(device: &str, bytes: u64) {
-    let control = format!("/sys/class/bdi/{device}/read_ahead_kb");
+    let control = readahead_control(device);
     match std::fs::write(&control, bytes.div_ceil(1024).to_string()) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -260,6 +286,33 @@ fn set_readahead(device: &str, bytes: u64) {
             tracing::warn!("readahead stays at the default: cannot write {control}: {error}");
         }
     }
+}
+
+/// How far the kernel reads ahead, if it tells.
+fn readahead(device: &str) -> Option<u64> {
+    let kib: u64 = std::fs::read_to_string(readahead_control(device))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    kib.checked_mul(1024)
+}
+
+fn readahead_control(device: &str) -> String {
+    format!("/sys/class/bdi/{device}/read_ahead_kb")
+}
+
+/// The kernel's page cache of this mount, as far as it is to be pushed into.
+fn page_cache(notifier: Notifier, device: &str, push: Push) -> Option<PageCache> {
+    let reads_ahead = match push {
+        Push::Never => return None,
+        Push::Always => false,
+        Push::Auto => readahead(device).is_some_and(|bytes| bytes >= AMPLE_READAHEAD_BYTES),
+    };
+    Some(PageCache {
+        store: Box::new(move |inode, offset, bytes| notifier.store(INodeNo(inode), offset, bytes)),
+        reads_ahead,
+    })
 }
 
 fn canonical(mountpoint: &Path) -> Result<PathBuf> {

@@ -38,7 +38,7 @@ const MESSAGES_KEPT: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
 
 /// Answers the kernel.
 pub(super) struct Server {
-    tree: ModelTree,
+    tree: Arc<ModelTree>,
     /// How long the kernel may believe names and attributes.
     ttl: Duration,
     directories: Mutex<HashMap<u64, Arc<Vec<DirEntry>>>>,
@@ -49,7 +49,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(tree: ModelTree, ttl: Duration, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(tree: Arc<ModelTree>, ttl: Duration, progress: Arc<Progress>) -> Self {
         Self {
             tree,
             ttl,
@@ -164,7 +164,7 @@ impl Filesystem for Server {
         handle: FileHandle,
         offset: u64,
         size: u32,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
@@ -173,11 +173,13 @@ impl Filesystem for Server {
         // a worker thread. A reply that is dropped tells the kernel EIO.
         let mut reply = Some(reply);
         let read = catch_unwind(AssertUnwindSafe(|| {
-            self.tree.read(handle.0, offset, size as usize, |bytes| {
-                if let Some(reply) = reply.take() {
-                    reply.data(bytes);
-                }
-            })
+            let direct = flags.0 & libc::O_DIRECT != 0;
+            self.tree
+                .read(handle.0, offset, size as usize, direct, |bytes| {
+                    if let Some(reply) = reply.take() {
+                        reply.data(bytes);
+                    }
+                })
         }));
         match read {
             Ok(Ok(())) => {}

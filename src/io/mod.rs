@@ -7,12 +7,14 @@ mod mapped;
 mod memory;
 mod place;
 mod positional;
+mod pressure;
 mod write_back;
 
 pub use mapped::MappedFile;
 pub use memory::memory_bytes;
 pub use place::leads_out;
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};
+pub use pressure::available_bytes;
 pub use write_back::{drop_cached, start_write_back};
 
 use std::ops::Range;

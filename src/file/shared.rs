@@ -1,0 +1,192 @@
+//! What all files of a mount share: the cache, buffers, decoding ahead, counters.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+
+use super::VirtualFile;
+use super::prefetch::{PageCache, Prefetcher};
+use super::streams::Findings;
+use crate::block::BlockDecoder;
+use crate::cache::{BlockCache, CacheStats};
+use crate::error::Result;
+use crate::sync::Pool;
+
+/// A smaller cache would lose what is decoded ahead before it is read.
+const LEAST_PREFETCH_BYTES: usize = 16 << 20;
+
+/// Reads are counted by length: each up to one of these.
+pub const READ_SIZES: [u64; 6] = [4 << 10, 16 << 10, 64 << 10, 128 << 10, 512 << 10, u64::MAX];
+
+/// What all files of a mount share.
+pub struct ReadShared {
+    pub(super) cache: BlockCache,
+    pub(super) contexts: Pool<ReadContext>,
+    /// `None` if the cache has no room for what is decoded ahead.
+    pub(super) prefetcher: Option<Prefetcher>,
+    /// Where to push what is fetched ahead, once there is a kernel.
+    pub(super) page_cache: OnceLock<PageCache>,
+    pub(super) successor: OnceLock<FindSuccessor>,
+    /// Reads that are being answered.
+    pub(super) demand: AtomicUsize,
+    pub(super) prefetched: PrefetchCounters,
+    reads: [AtomicU64; READ_SIZES.len()],
+    bytes: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Finds the file that is read after the one of a generation, as the next part of a model is.
+pub type FindSuccessor = Box<dyn Fn(u64) -> Option<Arc<VirtualFile>> + Send + Sync>;
+
+/// What one read needs while it runs.
+pub(super) struct ReadContext {
+    pub decoder: BlockDecoder,
+    pub buffer: Vec<u8>,
+}
+
+impl ReadContext {
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            decoder: BlockDecoder::new()?,
+            buffer: Vec::new(),
+        })
+    }
+}
+
+/// What was read so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ReadStats {
+    /// Bytes of answers.
+    pub bytes: u64,
+    /// Reads that ended in an error.
+    pub failed: u64,
+    /// Reads of at most 4, 16, 64, 128, 512 KiB, and of more.
+    pub by_size: [u64; READ_SIZES.len()],
+}
+
+/// What was fetched ahead of readers so far, in bytes of files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PrefetchStats {
+    /// Asked for.
+    pub issued_bytes: u64,
+    /// Pushed into the kernel's page cache.
+    pub pushed_bytes: u64,
+    /// Passed by a reader since.
+    pub used_bytes: u64,
+    /// Fetched for a reader that did not come.
+    pub wasted_bytes: u64,
+    /// Asked for, and left for want of memory, or as there was too much to do, or the reader was there
+    /// first.
+    pub skipped_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct PrefetchCounters {
+    pub issued: AtomicU64,
+    pub pushed: AtomicU64,
+    pub used: AtomicU64,
+    pub wasted: AtomicU64,
+    pub skipped: AtomicU64,
+}
+
+impl PrefetchCounters {
+    pub fn count(&self, findings: &Findings) {
+        for (counter, bytes) in [(&self.used, findings.used), (&self.wasted, findings.wasted)] {
+            if bytes > 0 {
+                counter.fetch_add(bytes, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl ReadShared {
+    /// A cache of `cache_bytes`, for about as many reads at once as there are `threads`.
+    ///
+    /// # Errors
+    /// `Io` if no thread can be started.
+    pub fn new(cache_bytes: usize, threads: NonZeroUsize) -> Result<Self> {
+        let prefetcher = (cache_bytes >= LEAST_PREFETCH_BYTES).then(Prefetcher::start);
+        Ok(Self {
+            prefetcher: prefetcher.transpose()?,
+            cache: BlockCache::new(cache_bytes),
+            contexts: Pool::new(threads),
+            page_cache: OnceLock::new(),
+            successor: OnceLock::new(),
+            demand: AtomicUsize::new(0),
+            prefetched: PrefetchCounters::default(),
+            reads: Default::default(),
+            bytes: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        })
+    }
+
+    /// Has what is fetched ahead pushed into the kernel's page cache from now on.
+    pub fn push_into(&self, page_cache: PageCache) {
+        let _ = self.page_cache.set(page_cache);
+    }
+
+    /// Has the file that follows one opened when that one is nearly read.
+    pub fn find_successors(&self, find: FindSuccessor) {
+        let _ = self.successor.set(find);
+    }
+
+    /// What the cache has done so far.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.cache.stats()
+    }
+
+    /// What was read so far.
+    pub fn read_stats(&self) -> ReadStats {
+        ReadStats {
+            bytes: self.bytes.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            by_size: self
+                .reads
+                .each_ref()
+                .map(|count| count.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// What was fetched ahead so far.
+    pub fn prefetch_stats(&self) -> PrefetchStats {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PrefetchStats {
+            issued_bytes: of(&self.prefetched.issued),
+            pushed_bytes: of(&self.prefetched.pushed),
+            used_bytes: of(&self.prefetched.used),
+            wasted_bytes: of(&self.prefetched.wasted),
+            skipped_bytes: of(&self.prefetched.skipped),
+        }
+    }
+
+    /// Counts a read: how many bytes it gave, or that it failed.
+    pub fn count(&self, read: Option<usize>) {
+        let Some(len) = read else {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let len = len as u64;
+        self.bytes.fetch_add(len, Ordering::Relaxed);
+        let size = READ_SIZES.iter().position(|&most| len <= most);
+        if let Some(count) = size.and_then(|size| self.reads.get(size)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Lends a buffer of `len` bytes to a read that does not go through the cache.
+    ///
+    /// # Errors
+    /// That of `read`, or `Io` for want of memory.
+    pub fn with_buffer<R>(
+        &self,
+        len: usize,
+        read: impl FnOnce(&mut [u8]) -> Result<R>,
+    ) -> Result<R> {
+        self.contexts.with(ReadContext::new, |context| {
+            context.buffer.resize(len, 0);
+            read(&mut context.buffer)
+        })
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! Invariant: the cached blocks never exceed the budget, no lock is held while a block is decoded,
 //! and a block whose decoding failed is in nobody's hands. The page cache of the kernel holds what
-//! was read already; this one is for blocks that several reads share.
+//! was read already; this one is for blocks that several reads share. A large cache is made of
+//! several, each with its lock and its part of the budget, so that readers seldom meet.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +31,10 @@ pub type Block = Arc<Vec<u8>>;
 /// Buffers of evicted blocks that are kept for the next ones, so that a cache that is full
 /// allocates nothing.
 const SPARE_BUFFERS: usize = 8;
+/// Parts of a large cache.
+const SHARDS: usize = 8;
+/// A part that is smaller might hold no two of the largest blocks.
+const LEAST_SHARD_BYTES: usize = 8 << 20;
 
 /// What an entry takes beside its block: key, links, counters.
 const ENTRY_BYTES: usize = 200;
@@ -37,8 +42,8 @@ const ENTRY_BYTES: usize = 200;
 /// The cache. All methods may be called from many threads at once.
 #[derive(Debug)]
 pub struct BlockCache {
-    budget_bytes: usize,
-    state: Mutex<State>,
+    shards: Vec<Mutex<State>>,
+    shard_bytes: usize,
     hits: AtomicU64,
     waits: AtomicU64,
     decodes: AtomicU64,
@@ -62,12 +67,14 @@ pub struct CacheStats {
     pub decode_nanoseconds: u64,
 }
 
+/// A part of the cache.
 #[derive(Debug)]
 struct State {
     blocks: LruCache<BlockKey, Block>,
     bytes: usize,
     flights: HashMap<BlockKey, Arc<Flight>>,
     spare: Vec<Vec<u8>>,
+    most_spare: usize,
 }
 
 /// A block that somebody is decoding.
@@ -90,14 +97,23 @@ impl BlockCache {
     /// A cache that keeps at most `budget_bytes` of decoded blocks. A budget of less than a block
     /// keeps none; readers that ask for one block at once still share it.
     pub fn new(budget_bytes: usize) -> Self {
-        Self {
-            budget_bytes,
-            state: Mutex::new(State {
+        let count = if budget_bytes / SHARDS < LEAST_SHARD_BYTES {
+            1
+        } else {
+            SHARDS
+        };
+        let shard = || {
+            Mutex::new(State {
                 blocks: LruCache::unbounded(),
                 bytes: 0,
                 flights: HashMap::new(),
                 spare: Vec::new(),
-            }),
+                most_spare: SPARE_BUFFERS / count,
+            })
+        };
+        Self {
+            shards: std::iter::repeat_with(shard).take(count).collect(),
+            shard_bytes: budget_bytes / count,
             hits: AtomicU64::new(0),
             waits: AtomicU64::new(0),
             decodes: AtomicU64::new(0),
@@ -108,7 +124,7 @@ impl BlockCache {
     /// What it has done so far.
     pub fn stats(&self) -> CacheStats {
         CacheStats {
-            budget_bytes: self.budget_bytes,
+            budget_bytes: self.shard_bytes * self.shards.len(),
             cached_bytes: self.cached_bytes(),
             hits: self.hits.load(Ordering::Relaxed),
             waits: self.waits.load(Ordering::Relaxed),
@@ -133,7 +149,7 @@ impl BlockCache {
             Found::Cached(block) => return Ok(block),
             Found::Missing(landing) => landing,
         };
-        let mut buffer = lock(&self.state).spare.pop().unwrap_or_default();
+        let mut buffer = lock(self.shard(key)).spare.pop().unwrap_or_default();
         if buffer.capacity() > 2 * len {
             // That of a larger block: it would count for more than it holds.
             buffer = Vec::new();
@@ -168,7 +184,7 @@ impl BlockCache {
     fn find(&self, key: BlockKey) -> Found<'_> {
         loop {
             let flight = {
-                let mut state = lock(&self.state);
+                let mut state = lock(self.shard(key));
                 if let Some(block) = state.blocks.get(&key) {
                     self.hits.fetch_add(1, Ordering::Relaxed);
                     return Found::Cached(Arc::clone(block));
@@ -197,13 +213,20 @@ impl BlockCache {
 
     /// True if the block is there or is being decoded.
     pub fn has(&self, key: BlockKey) -> bool {
-        let state = lock(&self.state);
+        let state = lock(self.shard(key));
         state.blocks.contains(&key) || state.flights.contains_key(&key)
     }
 
     /// Bytes of the blocks that are cached now.
     pub fn cached_bytes(&self) -> usize {
-        lock(&self.state).bytes
+        self.shards.iter().map(|shard| lock(shard).bytes).sum()
+    }
+
+    /// The part of the cache that a block belongs to: blocks that are read one after the other belong
+    /// to different ones.
+    fn shard(&self, key: BlockKey) -> &Mutex<State> {
+        let number = key.archive.wrapping_add(key.block) % self.shards.len() as u64;
+        &self.shards[usize::try_from(number).expect("invariant: less than SHARDS")]
     }
 }
 
@@ -238,10 +261,10 @@ impl Drop for LandOnDrop<'_> {
             .fetch_add(nanoseconds, Ordering::Relaxed);
         let block = self.block.take();
         {
-            let mut state = lock(&self.cache.state);
+            let mut state = lock(self.cache.shard(self.key));
             state.flights.remove(&self.key);
             if let Some(block) = &block {
-                state.keep(self.key, block, self.cache.budget_bytes);
+                state.keep(self.key, block, self.cache.shard_bytes);
             }
         }
         self.flight
@@ -260,7 +283,7 @@ impl State {
             };
             self.bytes -= cost(&evicted);
             if let Some(buffer) = Arc::into_inner(evicted)
-                && self.spare.len() < SPARE_BUFFERS
+                && self.spare.len() < self.most_spare
             {
                 self.spare.push(buffer);
             }
@@ -336,6 +359,20 @@ mod tests {
         assert!(load(&cache, 6, 701) && load(&cache, 6, 701));
         assert_eq!(cache.cached_bytes(), 700 + ENTRY_BYTES);
         assert!(!load(&cache, 5, 700));
+    }
+
+    #[test]
+    fn a_large_cache_in_parts_holds_its_budget_as_well() {
+        let block = 1 << 20;
+        let cache = BlockCache::new(SHARDS * LEAST_SHARD_BYTES);
+        for number in 0..100 {
+            assert!(load(&cache, number, block));
+        }
+        let stats = cache.stats();
+        assert_eq!(stats.budget_bytes, SHARDS * LEAST_SHARD_BYTES);
+        let (held, most) = (stats.cached_bytes, stats.budget_bytes);
+        assert!(held <= most && held > most - SHARDS * 2 * block, "{held}");
+        assert!(!load(&cache, 99, block) && load(&cache, 0, block));
     }
 
     #[test]

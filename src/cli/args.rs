@@ -1,11 +1,13 @@
 //! The arguments. What each means is said here once, for `--help`.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::background::{AskArgs, BackgroundArgs};
+use super::metrics_server::parse_address;
 use super::size;
 use crate::codec::{self, ByteMethod};
 use crate::fuse;
@@ -198,6 +200,10 @@ pub(super) struct MountArgs {
     /// Seconds that names may be remembered before SRC is looked at again
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     pub(super) ttl: f64,
+    /// Serve statistics for Prometheus at http://ADDR:PORT/metrics; a PORT alone is for this machine
+    /// alone (127.0.0.1), and port 0 any that is free, which is logged [default: nowhere]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_address)]
+    pub(super) metrics: Option<SocketAddr>,
     #[command(flatten)]
     pub(super) background: BackgroundArgs,
 }

@@ -13,6 +13,8 @@ mod bench_plot;
 mod bench_report;
 mod commands;
 mod demo;
+mod metrics;
+mod metrics_server;
 mod mount;
 mod mount_helper;
 mod progress;

@@ -13,6 +13,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::{MountArgs, UmountArgs};
 use super::background::{self, Background};
+use super::metrics;
+use super::metrics_server::MetricsServer;
 use super::{Outcome, print};
 use crate::error::{Error, Result};
 use crate::fuse::{self, MountOptions, Mounted, Unmount, Unmounter};
@@ -35,13 +37,23 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     // Before mounting, so that no signal falls in between.
     let signals =
         Signals::new(ending_signals()).map_err(|e| Error::io("cannot handle signals", e))?;
+    // Before mounting as well, so that nothing is mounted if that fails.
+    let metrics = args
+        .metrics
+        .map(|address| MetricsServer::listen(address, metrics::CONTENT_TYPE))
+        .transpose()?;
     let mounted = fuse::mount(&args.src, &args.mountpoint, &options(args))?;
+    let metrics_url = metrics.as_ref().map(|metrics| {
+        let tree = mounted.tree();
+        metrics.answer(move || metrics::page(&tree.stats()));
+        metrics.url().to_owned()
+    });
     let unmounter = mounted.unmounter();
     let on_signals = mounted.unmounter();
     let ending = Arc::new(AtomicBool::new(false));
     let told_to_end = Arc::clone(&ending);
-    std::thread::spawn(move || unmount_on(signals, &on_signals, &told_to_end));
-    if let Err(error) = announce(args, &mounted, &background) {
+    std::thread::spawn(move || unmount_on(signals, &on_signals, &told_to_end, metrics));
+    if let Err(error) = announce(args, &mounted, &background, metrics_url.as_deref()) {
         // Nobody would know of it.
         let _ = unmounter.unmount();
         if !ending.load(Ordering::Relaxed) {
@@ -72,7 +84,12 @@ fn options(args: &MountArgs) -> MountOptions {
 }
 
 /// Tells everybody who waits for it that the mount answers, once it does.
-fn announce(args: &MountArgs, mounted: &Mounted, background: &Background) -> Result<()> {
+fn announce(
+    args: &MountArgs,
+    mounted: &Mounted,
+    background: &Background,
+    metrics_url: Option<&str>,
+) -> Result<()> {
     let supervisor = fuse::supervisor();
     background::wait_for_answer(&args.mountpoint)?;
     supervisor.ready(&format!(
@@ -82,6 +99,9 @@ fn announce(args: &MountArgs, mounted: &Mounted, background: &Background) -> Res
     ));
     mounted.watch(supervisor);
     background.let_go()?;
+    if let Some(url) = metrics_url {
+        tracing::info!("metrics: {url}");
+    }
     match print(&format!("ready: {}", args.mountpoint.display())) {
         // Whoever asked for it was told to stop, and would take it for not mounted.
         Err(error) if background.is_wanted() => Err(error),
@@ -108,7 +128,12 @@ fn ending_signals() -> Vec<i32> {
 }
 
 /// The first signal unmounts; another one ends the process, whoever is still reading.
-fn unmount_on(mut signals: Signals, unmounter: &Unmounter, ending: &AtomicBool) {
+fn unmount_on(
+    mut signals: Signals,
+    unmounter: &Unmounter,
+    ending: &AtomicBool,
+    mut metrics: Option<MetricsServer>,
+) {
     for _ in signals.forever() {
         if ending.swap(true, Ordering::Relaxed) {
             tracing::warn!("ending at once; readers get an error");
@@ -118,6 +143,10 @@ fn unmount_on(mut signals: Signals, unmounter: &Unmounter, ending: &AtomicBool) 
         match unmounter.unmount() {
             Ok(Unmount::Done) => {}
             Ok(Unmount::Detached) => {
+                // The next one that is mounted there will want the port.
+                if let Some(metrics) = metrics.take() {
+                    metrics.close();
+                }
                 tracing::warn!(
                     "files are still open; the mount point is free, and this process ends when \
                      they are closed, or at once on another signal"

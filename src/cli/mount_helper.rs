@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 const NAME: &str = "mount.weightfs";
 const USAGE: &str = "\
 usage: mount.weightfs SRC DIR [-sfnv] [-o OPTION,...]
-options: cache_size=SIZE, threads=N, readahead=SIZE, ttl=SECONDS (as those of weightfs mount),
-         allow_other, noexec, logfile=PATH, and what mount(8) knows";
+options: cache_size=SIZE, threads=N, readahead=SIZE, push=WHEN, ttl=SECONDS, metrics=ADDR:PORT (as
+         those of weightfs mount), allow_other, noexec, logfile=PATH, and what mount(8) knows";
 /// mount(8)'s exit status for wrong arguments.
 const WRONG_USAGE: u8 = 1;
 /// mount(8)'s exit status for a mount that failed.
@@ -189,7 +189,7 @@ impl Request {
             None => (option, None),
         };
         match (name, value) {
-            ("cache_size" | "threads" | "readahead" | "ttl", Some(value)) => {
+            ("cache_size" | "threads" | "readahead" | "push" | "ttl" | "metrics", Some(value)) => {
                 self.set(&format!("--{}=", name.replace('_', "-")), value);
             }
             ("logfile", Some(path)) => {
@@ -197,7 +197,10 @@ impl Request {
                     .map_err(|e| Error::io(format!("logfile={path}"), e))?;
                 self.set("--log-file=", &path.to_string_lossy());
             }
-            ("cache_size" | "threads" | "readahead" | "ttl" | "logfile", None) => {
+            (
+                "cache_size" | "threads" | "readahead" | "push" | "ttl" | "metrics" | "logfile",
+                None,
+            ) => {
                 return Err(wrong(format!("option {name} needs a value: {name}=...")));
             }
             ("allow_other", None) => self.set("--allow-other", ""),
@@ -301,8 +304,8 @@ mod tests {
 
     #[test]
     fn arguments_are_read_as_mount_gives_them() {
-        let given =
-            "rw,cache_size=1G,,noexec,x-systemd.automount,comment=of mine,allow_other,user=me";
+        let given = "rw,cache_size=1G,,noexec,x-systemd.automount,comment=of mine,allow_other,user=me,\
+             metrics=[::1]:9200";
         let request = parse(&[
             "/a b",
             "/mnt",
@@ -319,6 +322,7 @@ mod tests {
             options: vec![
                 "--cache-size=1G".into(),
                 "--allow-other".into(),
+                "--metrics=[::1]:9200".into(),
                 "--ttl=5".into(),
             ],
             no_exec: true,
@@ -360,6 +364,8 @@ mod tests {
             (&["a", "b", "-o", "ro,cachesize=1"], "'cachesize=1'"),
             (&["a", "b", "-o", "allow_other=1"], "'allow_other=1'"),
             (&["a", "b", "-o", "threads"], "threads=..."),
+            (&["a", "b", "-o", "metrics"], "metrics=..."),
+            (&["a", "b", "-o", "metrics=lo:1"], "'lo:1'"),
             (&["a", "b", "-o", "threads=0"], "--threads"),
             (&["a", "b", "-o", "cache_size=lots"], "'lots'"),
             (&["a", "b", "-o", "remount,ro"], "mount again"),

@@ -122,7 +122,7 @@ impl Prefetcher {
             jobs: Mutex::new(jobs),
             memory: Mutex::new(None),
         });
-        for _ in 0..cores().get().min(MOST_THREADS) {
+        for _ in 0..Self::threads() {
             let worker = Arc::clone(&worker);
             std::thread::Builder::new()
                 .name("prefetch".into())
@@ -130,6 +130,11 @@ impl Prefetcher {
                 .map_err(|e| Error::io("cannot start a thread", e))?;
         }
         Ok(Self(wanted))
+    }
+
+    /// How many threads there are.
+    pub fn threads() -> usize {
+        cores().get().min(MOST_THREADS)
     }
 
     /// Asks for a part of a file, piece by piece.

@@ -17,6 +17,9 @@ use crate::sync::Pool;
 /// A smaller cache would lose what is decoded ahead before it is read.
 const LEAST_PREFETCH_BYTES: usize = 16 << 20;
 
+/// What a thread holds while it reads: an answer of the longest kind, and blocks being decoded.
+const THREAD_BYTES: usize = (1 << 20) + (512 << 10);
+
 /// Reads are counted by length: each up to one of these.
 pub const READ_SIZES: [u64; 6] = [4 << 10, 16 << 10, 64 << 10, 128 << 10, 512 << 10, u64::MAX];
 
@@ -102,15 +105,20 @@ impl PrefetchCounters {
 }
 
 impl ReadShared {
-    /// A cache of `cache_bytes`, for about as many reads at once as there are `threads`.
+    /// For about as many reads at once as there are `threads`. `memory_bytes` are for all that is
+    /// decoded: what the threads have in hand, and cached blocks, which get at least half.
     ///
     /// # Errors
     /// `Io` if no thread can be started.
-    pub fn new(cache_bytes: usize, threads: NonZeroUsize) -> Result<Self> {
-        let prefetcher = (cache_bytes >= LEAST_PREFETCH_BYTES).then(Prefetcher::start);
+    pub fn new(memory_bytes: usize, threads: NonZeroUsize) -> Result<Self> {
+        let prefetcher = (memory_bytes >= LEAST_PREFETCH_BYTES).then(Prefetcher::start);
+        let prefetcher = prefetcher.transpose()?;
+        let ahead = prefetcher.as_ref().map_or(0, |_| Prefetcher::threads());
+        let in_hand = threads.get().saturating_add(ahead);
+        let in_hand = in_hand.saturating_mul(THREAD_BYTES);
         Ok(Self {
-            prefetcher: prefetcher.transpose()?,
-            cache: BlockCache::new(cache_bytes),
+            prefetcher,
+            cache: BlockCache::new(memory_bytes - in_hand.min(memory_bytes / 2)),
             contexts: Pool::new(threads),
             page_cache: OnceLock::new(),
             successor: OnceLock::new(),

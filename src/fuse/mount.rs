@@ -79,6 +79,7 @@ impl Default for MountOptions {
 pub struct Mounted {
     unmounter: Unmounter,
     server: JoinHandle<io::Result<()>>,
+    tree: Arc<ModelTree>,
     progress: Arc<Progress>,
 }
 
@@ -145,6 +146,7 @@ pub fn mount(source: &Path, mountpoint: &Path, options: &MountOptions) -> Result
             Ok(Mounted {
                 unmounter,
                 server,
+                tree,
                 progress,
             })
         }
@@ -160,6 +162,12 @@ impl Mounted {
     /// Unmounts it, from any thread.
     pub fn unmounter(&self) -> Unmounter {
         self.unmounter.clone()
+    }
+
+    /// What it shows. To be asked in place of the mount, which a process must not wait for that
+    /// serves it.
+    pub fn tree(&self) -> Arc<ModelTree> {
+        Arc::clone(&self.tree)
     }
 
     /// Tells the supervisor from now on that requests are answered, as often as it asks for and as

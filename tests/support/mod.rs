@@ -14,7 +14,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -225,6 +225,12 @@ impl Mount {
     /// Closes the reading end of the daemon's stderr, if that is a pipe.
     pub fn close_stderr(&mut self) {
         drop(self.child.as_mut().and_then(|child| child.stderr.take()));
+    }
+
+    /// The reading end of the daemon's stderr, which was made a pipe.
+    pub fn take_stderr(&mut self) -> ChildStderr {
+        let child = self.child.as_mut().unwrap();
+        child.stderr.take().unwrap()
     }
 
     /// Path of something in the mount.

@@ -8,10 +8,12 @@ use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use support::{Mount, Place, Watched, is_mounted, model, ok, signal, weightfs};
 
 /// Where `WATCHDOG_USEC` is long, messages come in time on a busy machine as well.
@@ -169,6 +171,100 @@ fn the_watchdog_is_not_fed_while_a_request_is_stuck() {
     assert_eq!(supervisor.hear(), "WATCHDOG=1");
     assert!(reader.wait().unwrap().success());
     mount.stop();
+    source.stop();
+}
+
+/// What a process said until it ended, in order.
+fn all_heard(supervisor: &Supervisor) -> Vec<String> {
+    let mut said = Vec::new();
+    let mut buffer = [0; 500];
+    supervisor.socket.set_nonblocking(true).unwrap();
+    while let Ok(len) = supervisor.socket.recv(&mut buffer) {
+        let message = String::from_utf8_lossy(&buffer[..len]);
+        said.push(message.lines().next().unwrap_or_default().to_owned());
+    }
+    supervisor.socket.set_nonblocking(false).unwrap();
+    said
+}
+
+/// A supervisor must hear one of these, and nothing else.
+const SENSIBLE: [&[&str]; 3] = [&[], &["STOPPING=1"], &["READY=1", "STOPPING=1"]];
+
+/// Ends within the limit, with the status of one that did as it was told: by itself, or by the signal
+/// where that came before the program could take it.
+fn ends_as_told(mut child: Child) {
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > LIMIT / 2 {
+            signal(child.id(), "KILL");
+            panic!("it did not end");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    let is_told = status.success() || status.signal() == Some(libc::SIGTERM);
+    assert!(is_told, "{status}");
+}
+
+#[test]
+fn a_signal_at_any_moment_of_the_start_ends_it_and_leaves_no_mount() {
+    let place = Place::new();
+    place.pack("m", b"decoded");
+    let _watched = Watched::new(&place.mountpoint);
+    let supervisor = Supervisor::new(&place);
+    for round in 0..60 {
+        let mut command = weightfs();
+        command
+            .arg("mount")
+            .args([&place.source, &place.mountpoint])
+            .env("NOTIFY_SOCKET", &supervisor.name)
+            .process_group(0)
+            .stdout(Stdio::null());
+        let child = command.spawn().unwrap();
+        // No moment is the right one, so all of them are tried.
+        std::thread::sleep(Duration::from_micros(round / 2 * 500));
+        // What it has started gets the signal as well, as from a terminal, or not.
+        let whole_group = round % 2 == 0;
+        let pid = Pid::from_child(&child);
+        if whole_group {
+            rustix::process::kill_process_group(pid, Signal::TERM).unwrap();
+        } else {
+            rustix::process::kill_process(pid, Signal::TERM).unwrap();
+        }
+        ends_as_told(child);
+        assert!(!is_mounted(&place.mountpoint), "round {round}");
+        let said = all_heard(&supervisor);
+        assert!(
+            SENSIBLE.iter().any(|sensible| said == *sensible),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_signal_while_the_source_is_not_there_yet_ends_it_once_it_can() {
+    // The source is a mount as well, whose daemon answers nothing for a while.
+    let (below, place) = (Place::new(), Place::new());
+    below.write("f", b"plain");
+    let source = Mount::with(&below.source, &place.source, &["--ttl", "0"], LIMIT);
+    let _watched = Watched::new(&place.mountpoint);
+    let supervisor = Supervisor::new(&place);
+    for round in 0..5 {
+        signal(source.pid(), "STOP");
+        let child = supervisor.command(&place, &[]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(10 * round));
+        signal(child.id(), "TERM");
+        signal(source.pid(), "CONT");
+        ends_as_told(child);
+        assert!(!is_mounted(&place.mountpoint));
+        let said = all_heard(&supervisor);
+        assert!(
+            SENSIBLE.iter().any(|sensible| said == *sensible),
+            "{said:?}"
+        );
+    }
     source.stop();
 }
 

@@ -6,12 +6,13 @@
 //! for ever.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::Outcome;
 use crate::error::{Error, Result};
@@ -111,15 +112,23 @@ impl Background {
 /// `InvalidInput` if it got none, `Io` if it could not be started.
 pub(super) fn wait_for_answer(mountpoint: &Path) -> Result<()> {
     let cannot = |e| Error::io("cannot check that the mount answers", e);
-    let mut child = own_program()
-        .map_err(cannot)?
-        .arg("ask")
-        .arg("--")
-        .arg(mountpoint)
-        .stdout(Stdio::null())
-        .spawn()
-        .map_err(cannot)?;
-    let status = wait_until(&mut child, Instant::now() + ANSWER_LIMIT).map_err(cannot)?;
+    let limit = Instant::now() + ANSWER_LIMIT;
+    let (mut child, status) = loop {
+        let mut child = own_program()
+            .map_err(cannot)?
+            .arg("ask")
+            .arg("--")
+            .arg(mountpoint)
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(cannot)?;
+        let status = wait_until(&mut child, limit).map_err(cannot)?;
+        // A signal to all of a group or a service, which says nothing of the mount. This process
+        // gets it too, now or a moment later.
+        if !status.is_some_and(was_told_to_end) {
+            break (child, status);
+        }
+    };
     match status {
         Some(status) if status.success() => Ok(()),
         // It said why.
@@ -136,6 +145,10 @@ pub(super) fn wait_for_answer(mountpoint: &Path) -> Result<()> {
             )))
         }
     }
+}
+
+fn was_told_to_end(status: ExitStatus) -> bool {
+    matches!(status.signal(), Some(SIGHUP | SIGINT | SIGTERM))
 }
 
 fn wait_until(child: &mut Child, limit: Instant) -> std::io::Result<Option<ExitStatus>> {

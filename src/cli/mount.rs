@@ -1,9 +1,8 @@
 //! `mount` and `umount`.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -18,6 +17,7 @@ use super::metrics_server::MetricsServer;
 use super::{Outcome, print};
 use crate::error::{Error, Result};
 use crate::fuse::{self, MountOptions, Mounted, Unmount, Unmounter};
+use crate::sync::lock;
 
 /// Names what is logged, in the syntax of the tracing libraries, e.g. `weightfs=debug`.
 const LOG_VARIABLE: &str = "WEIGHTFS_LOG";
@@ -50,13 +50,13 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     });
     let unmounter = mounted.unmounter();
     let on_signals = mounted.unmounter();
-    let ending = Arc::new(AtomicBool::new(false));
+    let ending = Arc::new(Mutex::new(false));
     let told_to_end = Arc::clone(&ending);
     std::thread::spawn(move || unmount_on(signals, &on_signals, &told_to_end, metrics));
-    if let Err(error) = announce(args, &mounted, &background, metrics_url.as_deref()) {
+    if let Err(error) = announce(args, &mounted, &background, metrics_url.as_deref(), &ending) {
         // Nobody would know of it.
         let _ = unmounter.unmount();
-        if !ending.load(Ordering::Relaxed) {
+        if !*lock(&ending) {
             return Err(error);
         }
     }
@@ -83,20 +83,30 @@ fn options(args: &MountArgs) -> MountOptions {
     options
 }
 
-/// Tells everybody who waits for it that the mount answers, once it does.
+/// Tells everybody who waits for it that the mount answers, once it does; nobody if it was told to
+/// end meanwhile.
 fn announce(
     args: &MountArgs,
     mounted: &Mounted,
     background: &Background,
     metrics_url: Option<&str>,
+    ending: &Mutex<bool>,
 ) -> Result<()> {
     let supervisor = fuse::supervisor();
     background::wait_for_answer(&args.mountpoint)?;
-    supervisor.ready(&format!(
-        "{} on {}",
-        args.src.display(),
-        args.mountpoint.display()
-    ));
+    {
+        // Held while this is said, so that the end is not said before it.
+        let ending = lock(ending);
+        if *ending {
+            // What answered may be the directory below the mount.
+            return Ok(());
+        }
+        supervisor.ready(&format!(
+            "{} on {}",
+            args.src.display(),
+            args.mountpoint.display()
+        ));
+    }
     mounted.watch(supervisor);
     background.let_go()?;
     if let Some(url) = metrics_url {
@@ -131,11 +141,11 @@ fn ending_signals() -> Vec<i32> {
 fn unmount_on(
     mut signals: Signals,
     unmounter: &Unmounter,
-    ending: &AtomicBool,
+    ending: &Mutex<bool>,
     mut metrics: Option<MetricsServer>,
 ) {
     for _ in signals.forever() {
-        if ending.swap(true, Ordering::Relaxed) {
+        if std::mem::replace(&mut *lock(ending), true) {
             tracing::warn!("ending at once; readers get an error");
             std::process::exit(2);
         }

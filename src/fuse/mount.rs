@@ -183,6 +183,9 @@ impl Mounted {
     pub fn join(self) -> Result<()> {
         let lost = |e| Error::io("lost the connection to the kernel", e);
         let served = match self.server.join() {
+            // How the end looks to a worker that was just taking a request, such as the closing of
+            // the last file.
+            Ok(Err(e)) if e.raw_os_error() == Some(libc::ECONNABORTED) => Ok(()),
             Ok(served) => served.map_err(lost),
             Err(_) => Err(lost(io::Error::other("a worker panicked"))),
         };

@@ -11,14 +11,16 @@
     reason = "test code"
 )]
 
+mod watchdog;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use watchdog::{Watchdog, print_stacks};
 
 /// The program under test.
 pub fn weightfs() -> Command {
@@ -168,11 +170,11 @@ pub fn model(seed: u64, mib: usize) -> Vec<u8> {
 }
 
 /// `weightfs mount` in a process of its own. A watchdog ends it, and with it every request that
-/// waits for it, should the test not be done in time.
+/// waits for it, should the test not be done in time; the test has failed then.
 pub struct Mount {
     child: Option<Child>,
     pub mountpoint: PathBuf,
-    done: Sender<()>,
+    watchdog: Watchdog,
 }
 
 /// No test of a mount takes longer, unless it says so.
@@ -193,7 +195,7 @@ impl Mount {
         Self::spawn(command, mountpoint, limit)
     }
 
-    /// Starts a command that ends up as `weightfs mount`.
+    /// Starts a command that ends up as `weightfs mount`, or as another server that says `ready: `.
     pub fn spawn(mut command: Command, mountpoint: &Path, limit: Duration) -> Self {
         assert!(
             Path::new("/dev/fuse").exists(),
@@ -205,16 +207,22 @@ impl Mount {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        assert!(line.starts_with("ready: "), "mount is not ready: {line:?}");
-        let done = watch(Some(child.id()), mountpoint, limit);
-        Self {
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let watchdog = Watchdog::start(Some(child.id()), &canonical(mountpoint), limit);
+        let mut mount = Self {
             child: Some(child),
             mountpoint: mountpoint.to_path_buf(),
-            done,
+            watchdog,
+        };
+        let mut said = String::new();
+        while !said.lines().any(|line| line.starts_with("ready: ")) {
+            let more = stdout.read_line(&mut said).unwrap();
+            assert!(more > 0, "mount is not ready: {said:?}");
         }
+        if let Some(device) = device(mountpoint) {
+            mount.watchdog.device(&device);
+        }
+        mount
     }
 
     /// Process id of the daemon.
@@ -247,7 +255,7 @@ impl Mount {
 
     /// Waits for a daemon that was told to end otherwise.
     pub fn wait(mut self) -> ExitStatus {
-        self.child.take().map(|mut child| wait(&mut child)).unwrap()
+        self.waited()
     }
 
     /// Kills the daemon and leaves the dead mount.
@@ -256,9 +264,15 @@ impl Mount {
     }
 
     fn end(&mut self, name: &str) -> ExitStatus {
-        let mut child = self.child.take().unwrap();
-        signal(child.id(), name);
-        wait(&mut child)
+        signal(self.pid(), name);
+        self.waited()
+    }
+
+    fn waited(&mut self) -> ExitStatus {
+        let status = wait(self.child.as_mut().unwrap());
+        self.child = None;
+        assert!(self.watchdog.dismiss(), "the test took too long");
+        status
     }
 }
 
@@ -274,7 +288,6 @@ impl Drop for Mount {
                 .arg(&self.mountpoint)
                 .output();
         }
-        let _ = self.done.send(());
     }
 }
 
@@ -282,14 +295,14 @@ impl Drop for Mount {
 /// is left of it goes with this.
 pub struct Watched {
     mountpoint: PathBuf,
-    done: Sender<()>,
+    watchdog: Watchdog,
 }
 
 impl Watched {
     pub fn new(mountpoint: &Path) -> Self {
         Self {
             mountpoint: mountpoint.to_path_buf(),
-            done: watch(None, mountpoint, LIMIT),
+            watchdog: Watchdog::start(None, &canonical(mountpoint), LIMIT),
         }
     }
 }
@@ -303,27 +316,12 @@ impl Drop for Watched {
                 .arg(&self.mountpoint)
                 .output();
         }
-        let _ = self.done.send(());
+        let in_time = self.watchdog.dismiss();
+        assert!(
+            in_time || std::thread::panicking(),
+            "the test took too long"
+        );
     }
-}
-
-/// Ends a mount and its daemon, unless it is told within the limit that the test is done.
-fn watch(pid: Option<u32>, mountpoint: &Path, limit: Duration) -> Sender<()> {
-    let (done, wait) = mpsc::channel();
-    let at = mountpoint.to_path_buf();
-    std::thread::spawn(move || {
-        if wait.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("watchdog: {} took over {limit:?}", at.display());
-            if let Some(pid) = pid {
-                stacks(pid);
-            }
-            abort(&at);
-            if let Some(pid) = pid {
-                signal(pid, "KILL");
-            }
-        }
-    });
-    done
 }
 
 fn wait(child: &mut Child) -> ExitStatus {
@@ -333,7 +331,7 @@ fn wait(child: &mut Child) -> ExitStatus {
             return status;
         }
         if start.elapsed() > Duration::from_secs(30) {
-            stacks(child.id());
+            print_stacks(child.id());
             signal(child.id(), "KILL");
             panic!("the daemon did not end; killed it");
         }
@@ -350,10 +348,8 @@ pub fn signal(pid: u32, name: &str) {
 
 /// Aborts the connection of a mount: everything that waits for its daemon gets an error.
 fn abort(mountpoint: &Path) {
-    let Some(minor) = mount_line(mountpoint).and_then(|line| {
-        let device = line.split(' ').nth(2)?.to_owned();
-        Some(device.split(':').nth(1)?.to_owned())
-    }) else {
+    let device = device(mountpoint).unwrap_or_default();
+    let Some((_, minor)) = device.split_once(':') else {
         return;
     };
     let control = Path::new("/sys/fs/fuse/connections");
@@ -366,24 +362,17 @@ fn abort(mountpoint: &Path) {
     let _ = fs::write(control.join(minor).join("abort"), "1");
 }
 
-/// What each thread of a process waits for.
-fn stacks(pid: u32) {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return;
-    };
-    for thread in threads.flatten() {
-        let read = |name| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
-        eprintln!(
-            "{} {}\n{}",
-            read("comm").trim(),
-            read("wchan"),
-            read("stack")
-        );
-    }
+fn canonical(mountpoint: &Path) -> PathBuf {
+    fs::canonicalize(mountpoint).unwrap_or_else(|_| mountpoint.to_path_buf())
+}
+
+/// Major and minor number of what is mounted there.
+fn device(mountpoint: &Path) -> Option<String> {
+    Some(mount_line(mountpoint)?.split(' ').nth(2)?.to_owned())
 }
 
 fn mount_line(mountpoint: &Path) -> Option<String> {
-    let mountpoint = fs::canonicalize(mountpoint).unwrap_or_else(|_| mountpoint.to_path_buf());
+    let mountpoint = canonical(mountpoint);
     let mountpoint = mountpoint.to_str()?;
     fs::read_to_string("/proc/self/mountinfo")
         .ok()?

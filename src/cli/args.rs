@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::background::{AskArgs, BackgroundArgs};
+use super::bench_mount::{BenchMountArgs, NullMountArgs, ReadStripeArgs};
 use super::metrics_server::parse_address;
 use super::size;
 use crate::codec::{self, ByteMethod};
@@ -40,6 +41,11 @@ pub(super) enum Command {
     Bench(BenchArgs),
     #[command(hide = true)]
     BenchOne(BenchOneArgs),
+    BenchMount(BenchMountArgs),
+    #[command(hide = true)]
+    NullMount(NullMountArgs),
+    #[command(hide = true)]
+    ReadStripe(ReadStripeArgs),
 }
 
 /// Compress a file into an archive, or a model directory into a directory of archives
@@ -323,14 +329,16 @@ impl From<Push> for fuse::Push {
     }
 }
 
-fn mount_threads(text: &str) -> Result<NonZeroUsize, String> {
+/// How many threads may answer a mount.
+pub(super) fn mount_threads(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
         .ok()
         .filter(|threads: &NonZeroUsize| threads.get() <= 256)
         .ok_or_else(|| format!("'{text}' is not a number of threads from 1 to 256"))
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+/// A time that somebody may want to wait.
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|seconds| (0.0..=1e6).contains(seconds))

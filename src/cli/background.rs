@@ -12,6 +12,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::Outcome;
@@ -39,6 +40,9 @@ pub(super) struct BackgroundArgs {
     /// What the table of mounts names as the source
     #[arg(long, hide = true, value_name = "NAME")]
     pub(super) source_name: Option<std::ffi::OsString>,
+    /// End when this process does, which is the one that started the mount
+    #[arg(long, hide = true, value_name = "PROCESS")]
+    pub(super) parent: Option<u32>,
 }
 
 /// Ask a mount for an answer
@@ -56,6 +60,20 @@ pub(super) fn own_program() -> std::io::Result<Command> {
         command.env_remove(variable);
     }
     Ok(command)
+}
+
+/// Has the system send SIGTERM to this process once the one that started it ends.
+///
+/// # Errors
+/// `Io` if the system refuses, `Interrupted` if that one, known by its id, has ended already.
+pub(super) fn end_with_parent(parent: Option<u32>) -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::TERM))
+        .map_err(|e| Error::io("cannot follow the process that waits", e.into()))?;
+    let now = getppid().map(|pid| i64::from(pid.as_raw_nonzero().get()));
+    match parent {
+        Some(expected) if now != Some(i64::from(expected)) => Err(Error::Interrupted),
+        _ => Ok(()),
+    }
 }
 
 /// A process that leaves the session it was started in, if it is to stay in the background.
@@ -151,7 +169,11 @@ fn was_told_to_end(status: ExitStatus) -> bool {
     matches!(status.signal(), Some(SIGHUP | SIGINT | SIGTERM))
 }
 
-fn wait_until(child: &mut Child, limit: Instant) -> std::io::Result<Option<ExitStatus>> {
+/// Waits until a process has ended, but no longer than to `limit`.
+///
+/// # Errors
+/// What the system answered.
+pub(super) fn wait_until(child: &mut Child, limit: Instant) -> std::io::Result<Option<ExitStatus>> {
     let (mut pause, longest) = LOOK_AGAIN;
     loop {
         match child.try_wait()? {

@@ -10,9 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Signal, set_parent_process_death_signal};
-
 use super::args::{BenchOneArgs, BenchWork};
+use super::background::end_with_parent;
 use super::progress::{Stop, watched};
 use super::{Outcome, print};
 use crate::error::{Error, Result};
@@ -106,7 +105,7 @@ impl Task<'_> {
 }
 
 /// What a process that has ended left in a pipe: one line, which the pipe held.
-fn text_of(mut pipe: impl Read) -> String {
+pub(super) fn text_of(mut pipe: impl Read) -> String {
     let mut bytes = Vec::new();
     // What is missing shows in what is there.
     let _ = pipe.read_to_end(&mut bytes);
@@ -114,7 +113,7 @@ fn text_of(mut pipe: impl Read) -> String {
 }
 
 /// Ended when this is dropped, so that nobody writes where nobody looks any more.
-struct Process(Child);
+pub(super) struct Process(pub(super) Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -127,8 +126,7 @@ impl Drop for Process {
 /// `bench-one`: measures in this process.
 pub(super) fn bench_one(args: &BenchOneArgs) -> Result<Outcome> {
     // Whoever waits for the figures may be killed; nobody needs them then.
-    set_parent_process_death_signal(Some(Signal::TERM))
-        .map_err(|e| Error::io("cannot follow the process that waits", e.into()))?;
+    end_with_parent(None)?;
     let [contender] = Contender::parse_list(&args.contender)?[..] else {
         return Err(Error::InvalidInput(format!(
             "'{}' are several codecs; only one can be measured",

@@ -9,6 +9,7 @@ mod background;
 mod bench;
 mod bench_child;
 mod bench_labels;
+mod bench_mount;
 mod bench_plot;
 mod bench_report;
 mod commands;
@@ -58,6 +59,9 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::demo(args),
         Command::Bench(args) => bench::bench(args),
         Command::BenchOne(args) => bench_child::bench_one(args),
+        Command::BenchMount(args) => bench_mount::bench_mount(args),
+        Command::NullMount(args) => mount::null_mount(args),
+        Command::ReadStripe(args) => bench_mount::read_stripe(args),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! `mount` and `umount`.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::args::{MountArgs, UmountArgs};
 use super::background::{self, Background};
+use super::bench_mount::NullMountArgs;
 use super::metrics;
 use super::metrics_server::MetricsServer;
 use super::{Outcome, print};
@@ -26,6 +28,9 @@ const DEFAULT_LOG: &str = "warn,weightfs=info,fuser=error";
 
 pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     let background = Background::enter(&args.background)?;
+    if args.background.parent.is_some() {
+        background::end_with_parent(args.background.parent)?;
+    }
     log_to_stderr()?;
     // Each open file of the mount is one or two of the process. A system that refuses lets fewer.
     let files = getrlimit(Resource::Nofile);
@@ -34,26 +39,60 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
         ..files
     };
     let _ = setrlimit(Resource::Nofile, all);
-    // Before mounting, so that no signal falls in between.
-    let signals =
-        Signals::new(ending_signals()).map_err(|e| Error::io("cannot handle signals", e))?;
-    // Before mounting as well, so that nothing is mounted if that fails.
+    // Before mounting, so that nothing is mounted if that fails.
     let metrics = args
         .metrics
         .map(|address| MetricsServer::listen(address, metrics::CONTENT_TYPE))
         .transpose()?;
-    let mounted = fuse::mount(&args.src, &args.mountpoint, &options(args))?;
-    let metrics_url = metrics.as_ref().map(|metrics| {
-        let tree = mounted.tree();
-        metrics.answer(move || metrics::page(&tree.stats()));
-        metrics.url().to_owned()
-    });
+    let metrics_url = metrics.as_ref().map(|metrics| metrics.url().to_owned());
+    serve(
+        metrics,
+        |metrics| {
+            let (mounted, tree) = fuse::mount(&args.src, &args.mountpoint, &options(args))?;
+            if let Some(metrics) = metrics {
+                metrics.answer(move || metrics::page(&tree.stats()));
+            }
+            Ok(mounted)
+        },
+        |mounted, ending| announce(args, mounted, &background, metrics_url.as_deref(), ending),
+    )
+}
+
+/// `null-mount`: what `bench-mount` holds a mount against.
+pub(super) fn null_mount(args: &NullMountArgs) -> Result<Outcome> {
+    background::end_with_parent(Some(args.parent))?;
+    log_to_stderr()?;
+    let options = MountOptions {
+        threads: args.threads,
+        readahead_bytes: args.readahead,
+        ..MountOptions::default()
+    };
+    serve(
+        None,
+        |_| fuse::mount_null(args.size, &args.mountpoint, &options),
+        |_, _| {
+            background::wait_for_answer(&args.mountpoint)?;
+            print_ready(&args.mountpoint)
+        },
+    )
+}
+
+/// Mounts, announces it, and stays until it is unmounted or told to end by a signal.
+fn serve(
+    metrics: Option<MetricsServer>,
+    mount: impl FnOnce(Option<&MetricsServer>) -> Result<Mounted>,
+    announce: impl FnOnce(&Mounted, &Mutex<bool>) -> Result<()>,
+) -> Result<Outcome> {
+    // Before mounting, so that no signal falls in between.
+    let signals =
+        Signals::new(ending_signals()).map_err(|e| Error::io("cannot handle signals", e))?;
+    let mounted = mount(metrics.as_ref())?;
     let unmounter = mounted.unmounter();
     let on_signals = mounted.unmounter();
     let ending = Arc::new(Mutex::new(false));
     let told_to_end = Arc::clone(&ending);
     std::thread::spawn(move || unmount_on(signals, &on_signals, &told_to_end, metrics));
-    if let Err(error) = announce(args, &mounted, &background, metrics_url.as_deref(), &ending) {
+    if let Err(error) = announce(&mounted, &ending) {
         // Nobody would know of it.
         let _ = unmounter.unmount();
         if !*lock(&ending) {
@@ -112,12 +151,16 @@ fn announce(
     if let Some(url) = metrics_url {
         tracing::info!("metrics: {url}");
     }
-    match print(&format!("ready: {}", args.mountpoint.display())) {
+    match print_ready(&args.mountpoint) {
         // Whoever asked for it was told to stop, and would take it for not mounted.
         Err(error) if background.is_wanted() => Err(error),
         // Somebody who closed stdout does not want to know.
         _ => Ok(()),
     }
+}
+
+fn print_ready(mountpoint: &Path) -> Result<()> {
+    print(&format!("ready: {}", mountpoint.display()))
 }
 
 /// The signals that unmount. A terminal that goes away is one, unless whoever started the program

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use fuser::{Config, INodeNo, Notifier, Session, SessionACL};
+use fuser::{Config, Filesystem, INodeNo, Notifier, Session, SessionACL};
 use rustix::io::Errno;
 
 use super::connection::{connect, disconnect};
 use super::mountinfo::{self, mount_at};
 use super::notify::Supervisor;
+use super::null::NullServer;
 use super::server::Server;
 use super::watchdog::{self, Progress};
 use crate::error::{Error, Result};
@@ -79,7 +80,6 @@ impl Default for MountOptions {
 pub struct Mounted {
     unmounter: Unmounter,
     server: JoinHandle<io::Result<()>>,
-    tree: Arc<ModelTree>,
     progress: Arc<Progress>,
 }
 
@@ -95,26 +95,51 @@ pub enum Unmount {
 /// Mounts a directory, or one archive, on an existing directory. When this returns, the mount
 /// answers.
 ///
-/// A mount of ours that no process serves any more is removed first.
+/// A mount of ours that no process serves any more is removed first. The tree is to be asked in place
+/// of the mount, which a process must not wait for that serves it.
 ///
 /// # Errors
 /// `InvalidInput` if source or mount point do not fit or a helper is missing, `Io` if the system
 /// refuses.
-pub fn mount(source: &Path, mountpoint: &Path, options: &MountOptions) -> Result<Mounted> {
+pub fn mount(
+    source: &Path,
+    mountpoint: &Path,
+    options: &MountOptions,
+) -> Result<(Mounted, Arc<ModelTree>)> {
     // Before the source is opened: it may be the same directory, under a dead mount.
     clear_mountpoint(mountpoint)?;
     let mut source = Source::open(source)?;
     source.set_mountpoint(mountpoint, options.allow_other)?;
-    let cannot = |e| Error::io(format!("cannot mount on {}", mountpoint.display()), e);
-    let mountpoint = mountpoint.canonicalize().map_err(cannot)?;
-    let tree = Arc::new(ModelTree::new(
-        source,
-        options.cache_bytes,
-        options.threads,
-    )?);
+    let tree = ModelTree::new(source, options.cache_bytes, options.threads)?;
+    let tree = Arc::new(tree);
     let progress = Arc::new(Progress::default());
     let server = Server::new(Arc::clone(&tree), options.ttl, Arc::clone(&progress));
+    let (mounted, notifier) = serve(server, progress, mountpoint, options)?;
+    let device = &mounted.unmounter.device;
+    tree.read_ahead(page_cache(notifier, device, options.push));
+    Ok((mounted, tree))
+}
 
+/// Mounts one file of `bytes` that nothing is decoded for, as `mount` mounts: what it is read with is
+/// what FUSE allows. The file is called `NULL_FILE_NAME`.
+///
+/// # Errors
+/// As `mount`.
+pub fn mount_null(bytes: u64, mountpoint: &Path, options: &MountOptions) -> Result<Mounted> {
+    clear_mountpoint(mountpoint)?;
+    let server = NullServer::new(bytes, options.ttl);
+    serve(server, Arc::default(), mountpoint, options).map(|(mounted, _)| mounted)
+}
+
+/// Has a server answer on a mount point that is free.
+fn serve(
+    server: impl Filesystem,
+    progress: Arc<Progress>,
+    mountpoint: &Path,
+    options: &MountOptions,
+) -> Result<(Mounted, Notifier)> {
+    let cannot = |e| Error::io(format!("cannot mount on {}", mountpoint.display()), e);
+    let mountpoint = mountpoint.canonicalize().map_err(cannot)?;
     let acl = if options.allow_other {
         SessionACL::All
     } else {
@@ -141,14 +166,12 @@ pub fn mount(source: &Path, mountpoint: &Path, options: &MountOptions) -> Result
     match ready {
         Ok((server, notifier, device)) => {
             set_readahead(&device, options.readahead_bytes);
-            tree.read_ahead(page_cache(notifier, &device, options.push));
-            let unmounter = Unmounter { mountpoint, device };
-            Ok(Mounted {
-                unmounter,
+            let mounted = Mounted {
+                unmounter: Unmounter { mountpoint, device },
                 server,
-                tree,
                 progress,
-            })
+            };
+            Ok((mounted, notifier))
         }
         Err(error) => {
             // Nobody would ever answer there.
@@ -162,12 +185,6 @@ impl Mounted {
     /// Unmounts it, from any thread.
     pub fn unmounter(&self) -> Unmounter {
         self.unmounter.clone()
-    }
-
-    /// What it shows. To be asked in place of the mount, which a process must not wait for that
-    /// serves it.
-    pub fn tree(&self) -> Arc<ModelTree> {
-        Arc::clone(&self.tree)
     }
 
     /// Tells the supervisor from now on that requests are answered, as often as it asks for and as

@@ -36,6 +36,22 @@ const IO_BLOCK_BYTES: u32 = 4096;
 /// Messages that are not logged again while they are among so many last ones.
 const MESSAGES_KEPT: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
 
+/// What the kernel is asked for when it connects, whoever answers it.
+pub(super) fn set_up(config: &mut KernelConfig) {
+    // Each is a wish: an older kernel goes without.
+    let _ = config.set_max_background(MAX_BACKGROUND);
+    let _ = config.set_congestion_threshold(CONGESTION_THRESHOLD);
+    let _ = config.add_capabilities(InitFlags::FUSE_PARALLEL_DIROPS);
+    let _ = config.add_capabilities(InitFlags::FUSE_ASYNC_DIO);
+}
+
+/// How files are opened. `keep_cache`: what the page cache holds of the file is still right.
+pub(super) fn open_flags(keep_cache: bool) -> FopenFlags {
+    let mut flags = FopenFlags::FOPEN_NOFLUSH;
+    flags.set(FopenFlags::FOPEN_KEEP_CACHE, keep_cache);
+    flags
+}
+
 /// Answers the kernel.
 pub(super) struct Server {
     tree: Arc<ModelTree>,
@@ -90,11 +106,7 @@ impl Server {
 
 impl Filesystem for Server {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        // Each is a wish: an older kernel goes without.
-        let _ = config.set_max_background(MAX_BACKGROUND);
-        let _ = config.set_congestion_threshold(CONGESTION_THRESHOLD);
-        let _ = config.add_capabilities(InitFlags::FUSE_PARALLEL_DIROPS);
-        let _ = config.add_capabilities(InitFlags::FUSE_ASYNC_DIO);
+        set_up(config);
         Ok(())
     }
 
@@ -149,9 +161,7 @@ impl Filesystem for Server {
         let _work = self.progress.begin();
         match self.tree.open(inode.0) {
             Ok(opened) => {
-                let mut flags = FopenFlags::FOPEN_NOFLUSH;
-                flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_cache);
-                reply.opened(FileHandle(opened.handle), flags);
+                reply.opened(FileHandle(opened.handle), open_flags(opened.keep_cache));
             }
             Err(error) => reply.error(self.errno("open", &error)),
         }
@@ -329,7 +339,8 @@ fn file_type(kind: Kind) -> FileType {
     }
 }
 
-fn file_attr(attr: &Attr) -> FileAttr {
+/// Attributes as the kernel wants them.
+pub(super) fn file_attr(attr: &Attr) -> FileAttr {
     FileAttr {
         ino: INodeNo(attr.inode),
         size: attr.size,

@@ -22,13 +22,18 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::ptr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
+use crate::sync::lock;
 use memmap2::{Advice, Mmap, MmapOptions, UncheckedAdvice};
 
 /// What the kernel maps around a fault, unless its default was changed.
 const FAULT_WINDOW_BYTES: usize = 64 * 1024;
+
+/// What is given back at once: with each block, it would cost more to tell the other processors of it
+/// than to map it.
+const MOST_USED_BYTES: usize = 4 << 20;
 
 /// A file mapped for reading.
 ///
@@ -46,17 +51,33 @@ impl MappedFile {
     /// # Errors
     /// What the system answered, or `Unsupported` if the SIGBUS handler cannot be installed.
     pub fn new(file: &File) -> io::Result<Self> {
+        // SAFETY: the map is read only. Rust's rule that nobody changes it meanwhile cannot be
+        // enforced for a file; all readers copy or decode from it with bounds that do not depend on
+        // the bytes staying the same between two looks, and check the result (see `block::decode`).
+        // Truncation is handled by the SIGBUS handler above.
+        Self::made_by(file, |options| unsafe { options.map(file) })
+    }
+
+    /// As `new`, private to this process (`MAP_PRIVATE`), which is how most loaders of models map.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn private(file: &File) -> io::Result<Self> {
+        // SAFETY: as in `new`.
+        Self::made_by(file, |options| unsafe { options.map_copy_read_only(file) })
+    }
+
+    fn made_by(
+        file: &File,
+        map: impl FnOnce(&MmapOptions) -> io::Result<Mmap>,
+    ) -> io::Result<Self> {
         let len = usize::try_from(file.metadata()?.len())
             .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         if len == 0 {
             return Ok(Self { map: None });
         }
         install_handler()?;
-        // SAFETY: the map is read only. Rust's rule that nobody changes it meanwhile cannot be
-        // enforced for a file; all readers copy or decode from it with bounds that do not depend on
-        // the bytes staying the same between two looks, and check the result (see `block::decode`).
-        // Truncation is handled by the SIGBUS handler above.
-        let map = unsafe { MmapOptions::new().len(len).map(file)? };
+        let map = map(MmapOptions::new().len(len))?;
         Ok(Self {
             map: Some(Registered::new(map, file.try_clone()?)),
         })
@@ -77,8 +98,26 @@ impl MappedFile {
         }
     }
 
-    /// To be called after reading a range: gives back the memory that it has mapped, and undoes
-    /// what the SIGBUS handler did. The pages stay in the page cache; who reads the range again maps
+    /// Asks the system to read all of the file now (`MADV_WILLNEED`).
+    ///
+    /// # Errors
+    /// What the system answered.
+    pub fn ask_for_all(&self) -> io::Result<()> {
+        match &self.map {
+            Some(registered) => registered.map.advise(Advice::WillNeed),
+            None => Ok(()),
+        }
+    }
+
+    /// True if a page could not be had since the map was made or released: what was read there are
+    /// zeros.
+    pub fn faulted(&self) -> bool {
+        let registered = self.map.as_ref();
+        registered.is_some_and(|registered| registered.slot.faulted.load(Ordering::Acquire))
+    }
+
+    /// To be called after reading a range: gives back the memory that it has mapped, together with that
+    /// of other ranges once it is some megabytes, and undoes what the SIGBUS handler did at once. The pages stay in the page cache; who reads the range again maps
     /// them again.
     pub fn release(&self, range: Range<usize>) {
         let Some(registered) = &self.map else { return };
@@ -89,13 +128,20 @@ impl MappedFile {
             .end
             .next_multiple_of(FAULT_WINDOW_BYTES)
             .min(map.len());
-        // SAFETY: the map is shared with the file and never written to through it, so a page that
-        // is dropped comes back with the bytes of the file.
-        let advised = unsafe {
-            map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end.saturating_sub(start))
-        };
-        // Only a wish: memory is all that depends on it.
-        let _ = advised;
+        let faulted = registered.slot.faulted.load(Ordering::Acquire);
+        for range in registered.used.add(start..end, faulted) {
+            // SAFETY: the map is shared with the file and never written to through it, so a page that
+            // is dropped comes back with the bytes of the file.
+            let advised = unsafe {
+                map.unchecked_advise_range(
+                    UncheckedAdvice::DontNeed,
+                    range.start,
+                    range.end.saturating_sub(range.start),
+                )
+            };
+            // Only a wish: memory is all that depends on it.
+            let _ = advised;
+        }
         if registered.slot.faulted.swap(false, Ordering::AcqRel) {
             // SAFETY: replaces our own map, at its address and of its length, by the same map of the
             // same file; whoever reads it meanwhile reads the file's bytes or faults again.
@@ -124,13 +170,45 @@ struct Registered {
     slot: &'static Slot,
     /// To map it again.
     file: File,
+    used: Used,
+}
+
+/// Ranges that were read and not given back yet.
+#[derive(Debug, Default)]
+struct Used(Mutex<Vec<Range<usize>>>);
+
+impl Used {
+    /// Adds a range; returns what is to be given back now, which is all there is once it is much, or if
+    /// `all` is set.
+    fn add(&self, mut range: Range<usize>, all: bool) -> Vec<Range<usize>> {
+        let mut used = lock(&self.0);
+        used.retain(|other| {
+            let meets = other.start <= range.end && range.start <= other.end;
+            if meets {
+                range = range.start.min(other.start)..range.end.max(other.end);
+            }
+            !meets
+        });
+        used.push(range);
+        let bytes: usize = used.iter().map(ExactSizeIterator::len).sum();
+        if all || bytes >= MOST_USED_BYTES {
+            std::mem::take(&mut used)
+        } else {
+            Vec::new()
+        }
+    }
 }
 
 impl Registered {
     fn new(map: Mmap, file: File) -> Self {
         let start = map.as_ptr() as usize;
         let slot = Slot::claim(start, start + map.len());
-        Self { map, slot, file }
+        Self {
+            map,
+            slot,
+            file,
+            used: Used::default(),
+        }
     }
 }
 
@@ -305,12 +383,14 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&vec![7u8; 64 * 1024]).unwrap();
         let first = MappedFile::new(&file).unwrap();
-        let second = MappedFile::new(&file).unwrap();
+        let second = MappedFile::private(&file).unwrap();
         file.set_len(4096).unwrap();
         for map in [&first, &second] {
             assert_eq!(map.as_slice()[4095], 7);
+            assert!(!map.faulted());
             assert_eq!(map.as_slice()[40_000], 0);
             assert_eq!(map.as_slice()[65_535], 0);
+            assert!(map.faulted());
         }
     }
 
@@ -329,6 +409,19 @@ mod tests {
         file.set_len(64 * 1024).unwrap();
         crate::io::write_all_at(&file, &[8; 64 * 1024], 0).unwrap();
         assert!(map.as_slice().iter().all(|&byte| byte == 8));
+    }
+
+    #[test]
+    fn ranges_are_given_back_together() {
+        let used = Used::default();
+        let mib = 1 << 20;
+        for at in (0..3).rev() {
+            assert!(used.add(at * mib..(at + 1) * mib, false).is_empty());
+        }
+        assert!(used.add(mib / 2..3 * mib, false).is_empty(), "nothing new");
+        let far = 50 * mib..51 * mib;
+        assert_eq!(used.add(far.clone(), false), [0..3 * mib, far]);
+        assert_eq!(used.add(0..5, true), [0..5]);
     }
 
     #[test]

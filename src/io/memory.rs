@@ -1,19 +1,29 @@
-//! How much memory this process holds, as the system counts it.
+//! How much memory a process holds, as the system counts it.
 
 use std::fs;
 use std::io;
 
-const STATUS: &str = "/proc/self/status";
-
-/// A field of the process's status that is given in kB, such as `RssAnon` (memory that is its own, now)
+/// A field of this process's status that is given in kB, such as `RssAnon` (memory that is its own, now)
 /// or `VmHWM` (the most it has held); in bytes.
 ///
 /// # Errors
 /// What the system answered, or `InvalidData` if it does not tell.
 pub fn memory_bytes(field: &str) -> io::Result<u64> {
-    let status = fs::read_to_string(STATUS)?;
+    field_of("/proc/self/status", field)
+}
+
+/// As `memory_bytes`, of another process.
+///
+/// # Errors
+/// As `memory_bytes`.
+pub fn memory_bytes_of(process: u32, field: &str) -> io::Result<u64> {
+    field_of(&format!("/proc/{process}/status"), field)
+}
+
+fn field_of(path: &str, field: &str) -> io::Result<u64> {
+    let status = fs::read_to_string(path)?;
     bytes_in(&status, field).ok_or_else(|| {
-        let what = format!("{STATUS} does not tell {field}");
+        let what = format!("{path} does not tell {field}");
         io::Error::new(io::ErrorKind::InvalidData, what)
     })
 }
@@ -44,6 +54,7 @@ mod tests {
             assert_eq!(bytes_in(status, "VmHWM"), None, "{status}");
         }
         assert!(memory_bytes("VmHWM").unwrap() > 100_000);
+        assert!(memory_bytes_of(std::process::id(), "VmHWM").unwrap() > 100_000);
         assert!(memory_bytes("NoSuchField").is_err());
     }
 }

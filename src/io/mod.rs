@@ -5,13 +5,15 @@
 
 mod mapped;
 mod memory;
+mod page_cache;
 mod place;
 mod positional;
 mod pressure;
 mod write_back;
 
 pub use mapped::MappedFile;
-pub use memory::memory_bytes;
+pub use memory::{memory_bytes, memory_bytes_of};
+pub use page_cache::cached_bytes;
 pub use place::leads_out;
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};
 pub use pressure::available_bytes;

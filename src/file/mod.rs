@@ -101,19 +101,18 @@ impl VirtualFile {
             let skip = place_in(&span, offset);
             if skip + len <= span.buffer_bytes() && len < span.buffer_bytes() {
                 // All in one block: straight from the cache to the reply.
-                let block = self.block(first, &span, decoder)?;
+                let block = self.block(first, &span, decoder, For::Reader)?;
                 return Ok(reply(&block[skip..skip + len]));
             }
             buffer.resize(len.max(buffer.len()), 0);
             let buffer = &mut buffer[..len];
-            self.fill(offset, buffer, decoder)?;
+            self.fill(offset, buffer, decoder, For::Reader)?;
             Ok(reply(buffer))
         })
     }
 
     /// Notes a read, for as long as what this returns lives, and has what comes next fetched.
     fn begin(self: &Arc<Self>, range: Range<u64>, direct: bool) -> Reading<'_> {
-        self.shared.demand.fetch_add(1, Ordering::Relaxed);
         if let Some(prefetcher) = &self.shared.prefetcher {
             let manner = self.manner(range.end - range.start, direct);
             let order = self.order.get().and_then(Option::as_ref);
@@ -154,7 +153,13 @@ impl VirtualFile {
     }
 
     /// Fills a buffer with the bytes from `offset` on, all of which the file must have.
-    fn fill(&self, offset: u64, buffer: &mut [u8], decoder: &mut BlockDecoder) -> Result<()> {
+    fn fill(
+        &self,
+        offset: u64,
+        buffer: &mut [u8],
+        decoder: &mut BlockDecoder,
+        whom: For,
+    ) -> Result<()> {
         let Some(first) = self.archive.geometry().block_at(offset) else {
             return Ok(());
         };
@@ -169,21 +174,17 @@ impl VirtualFile {
                 self.shared
                     .cache
                     .copy_or_decode(self.key(number), part, |part| {
-                        self.archive.decode_block(number, decoder, part)
+                        self.decode(number, decoder, part, whom)
                     })?;
             } else {
                 // Whoever reads before or behind this needs the rest.
-                let block = self.block(number, &span, decoder)?;
+                let block = self.block(number, &span, decoder, whom)?;
                 part.copy_from_slice(&block[skip..skip + take]);
             }
             done += take;
             number += 1;
         }
         Ok(())
-    }
-
-    fn is_cached(&self, block: u64) -> bool {
-        self.shared.cache.has(self.key(block))
     }
 
     /// The blocks that hold a range, each with how many bytes of it.
@@ -205,7 +206,8 @@ impl VirtualFile {
             return Ok(());
         };
         self.shared.contexts.with(ReadContext::new, |context| {
-            self.block(block, &span, &mut context.decoder).map(drop)
+            self.block(block, &span, &mut context.decoder, For::Later)
+                .map(drop)
         })
     }
 
@@ -213,7 +215,7 @@ impl VirtualFile {
     fn learn_order(&self) -> Result<()> {
         let read = |bytes: &mut [u8]| {
             self.shared.contexts.with(ReadContext::new, |context| {
-                self.fill(0, bytes, &mut context.decoder)
+                self.fill(0, bytes, &mut context.decoder, For::Later)
             })
         };
         let mut first = [0; 8];
@@ -278,12 +280,29 @@ impl VirtualFile {
     }
 
     /// A block, through the cache.
-    fn block(&self, number: u64, span: &BlockSpan, decoder: &mut BlockDecoder) -> Result<Block> {
+    fn block(
+        &self,
+        number: u64,
+        span: &BlockSpan,
+        decoder: &mut BlockDecoder,
+        whom: For,
+    ) -> Result<Block> {
         self.shared
             .cache
             .get_or_decode(self.key(number), span.buffer_bytes(), |buffer| {
-                self.archive.decode_block(number, decoder, buffer)
+                self.decode(number, decoder, buffer, whom)
             })
+    }
+
+    fn decode(
+        &self,
+        number: u64,
+        decoder: &mut BlockDecoder,
+        buffer: &mut [u8],
+        whom: For,
+    ) -> Result<()> {
+        let _busy = matches!(whom, For::Reader).then(|| self.shared.demand.begin());
+        self.archive.decode_block(number, decoder, buffer)
     }
 }
 
@@ -293,6 +312,15 @@ impl Drop for VirtualFile {
         let findings = lock(&self.streams).end(bytes);
         self.shared.prefetched.count(&findings);
     }
+}
+
+/// Whom something is decoded for.
+#[derive(Debug, Clone, Copy)]
+enum For {
+    /// Somebody who waits for it.
+    Reader,
+    /// Who may want it later.
+    Later,
 }
 
 /// A read that is being answered.
@@ -306,7 +334,6 @@ impl Drop for Reading<'_> {
         if self.file.shared.prefetcher.is_some() {
             lock(&self.file.streams).done(&self.range);
         }
-        self.file.shared.demand.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -16,9 +16,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::VirtualFile;
 use super::shared::ReadContext;
 use super::streams::{Fetch, Reach};
+use super::{For, VirtualFile};
 use crate::error::{Error, Result};
 use crate::io::available_bytes;
 use crate::sync::{cores, lock};
@@ -90,7 +90,7 @@ impl Manner {
     pub const fn blocks(block_bytes: u64) -> Self {
         Self {
             reach: Reach {
-                window_bytes: 2 * block_bytes,
+                window_bytes: 4 * block_bytes,
                 step_bytes: block_bytes,
                 lead_bytes: 0,
                 goes_on: true,
@@ -159,7 +159,7 @@ impl Prefetcher {
             }
         } else {
             for (block, bytes) in file.blocks_of(&fetch.range) {
-                if !file.is_cached(block) && !send(Job::Decode(Arc::clone(file), block), bytes) {
+                if !send(Job::Decode(Arc::clone(file), block), bytes) {
                     break;
                 }
             }
@@ -244,7 +244,7 @@ impl Worker {
             let ReadContext { decoder, buffer } = context;
             buffer.resize(len.max(buffer.len()), 0);
             let buffer = &mut buffer[..len];
-            file.fill(wanted.start, buffer, decoder)?;
+            file.fill(wanted.start, buffer, decoder, For::Later)?;
             // Not in the head of the loop, where the lock would be held while storing: a READ that needs
             // it would wait for this thread, which waits for that READ.
             let parts = lock(&file.streams).nobody_reads(wanted.clone());
@@ -263,7 +263,7 @@ impl Worker {
     }
 
     fn let_readers_go(&self, file: &VirtualFile) {
-        while file.shared.demand.load(Ordering::Relaxed) >= cores().get() {
+        while file.shared.demand.count() >= cores().get() {
             std::thread::sleep(LET_READERS_GO);
         }
     }

@@ -32,8 +32,8 @@ pub struct ReadShared {
     /// Where to push what is fetched ahead, once there is a kernel.
     pub(super) page_cache: OnceLock<PageCache>,
     pub(super) successor: OnceLock<FindSuccessor>,
-    /// Reads that are being answered.
-    pub(super) demand: AtomicUsize,
+    /// Blocks that are being decoded for readers who wait for them.
+    pub(super) demand: Demand,
     pub(super) prefetched: PrefetchCounters,
     reads: [AtomicU64; READ_SIZES.len()],
     bytes: AtomicU64,
@@ -94,6 +94,30 @@ pub(super) struct PrefetchCounters {
     pub skipped: AtomicU64,
 }
 
+/// How many are at work.
+#[derive(Debug, Default)]
+pub(super) struct Demand(AtomicUsize);
+
+/// One that is at work, until it is dropped.
+pub(super) struct Busy<'a>(&'a AtomicUsize);
+
+impl Demand {
+    pub fn begin(&self) -> Busy<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Busy(&self.0)
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl PrefetchCounters {
     pub fn count(&self, findings: &Findings) {
         for (counter, bytes) in [(&self.used, findings.used), (&self.wasted, findings.wasted)] {
@@ -122,7 +146,7 @@ impl ReadShared {
             contexts: Pool::new(threads),
             page_cache: OnceLock::new(),
             successor: OnceLock::new(),
-            demand: AtomicUsize::new(0),
+            demand: Demand::default(),
             prefetched: PrefetchCounters::default(),
             reads: Default::default(),
             bytes: AtomicU64::new(0),

@@ -39,10 +39,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How long to let readers go first before looking again.
 const LET_READERS_GO: Duration = Duration::from_micros(100);
 
+/// Stores bytes of an inode at an offset.
+pub type Store = Box<dyn Fn(u64, u64, &[u8]) -> io::Result<()> + Send + Sync>;
+
 /// The kernel's page cache of a mount.
 pub struct PageCache {
-    /// Stores bytes of an inode at an offset.
-    pub store: Box<dyn Fn(u64, u64, &[u8]) -> io::Result<()> + Send + Sync>,
+    /// How to get there.
+    pub store: Store,
     /// True if the kernel itself reads far ahead of those who read on and on.
     pub reads_ahead: bool,
 }
@@ -294,7 +297,8 @@ mod tests {
         assert_eq!(without_mark(&found[0]), found[0]);
         assert_eq!(without_mark(&found[1]), mib..2 * mib - 4096);
         let found: Vec<_> = pieces(&(10 * mib..file), file).collect();
-        assert_eq!(found, [10 * mib..file], "the last page as far as it goes");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0], 10 * mib..file, "the last page as far as it goes");
         assert_eq!(without_mark(&found[0]), found[0]);
         assert!(pieces(&(5..5), 4096).count() <= 1);
     }

@@ -25,7 +25,7 @@ const PAGE_BYTES: u64 = 4096;
 pub(super) struct Reach {
     /// Bytes ahead of a stream that has gone as far already.
     pub window_bytes: u64,
-    /// Least bytes that are fetched at a time, but at the end of the file.
+    /// Least bytes that are fetched at a time, but at the start and the end.
     pub step_bytes: u64,
     /// Bytes right behind a read that are left to the kernel, which reads them already.
     pub lead_bytes: u64,
@@ -228,7 +228,8 @@ impl Streams {
         findings.near_end = wanted >= file.bytes;
         let from = stream.asked.max(stream.next + reach.lead_bytes);
         let to = wanted.min(end);
-        if reach.goes_on && from < to && (to - from >= reach.step_bytes || to == end) {
+        let step = reach.step_bytes.min(window);
+        if reach.goes_on && from < to && (to - from >= step || to == end) {
             if stream.asked <= stream.next {
                 stream.fetched_from = from;
             }

@@ -175,8 +175,13 @@ impl BlockCache {
                 into.copy_from_slice(&block);
                 Ok(())
             }
-            // Whoever waits for it decodes it again, for want of a copy.
-            Found::Missing(_landing) => decode(into),
+            Found::Missing(landing) => {
+                decode(into)?;
+                if landing.is_waited_for() {
+                    landing.with(into.to_vec());
+                }
+                Ok(())
+            }
         }
     }
 
@@ -211,21 +216,16 @@ impl BlockCache {
         }
     }
 
-    /// True if the block is there or is being decoded.
-    pub fn has(&self, key: BlockKey) -> bool {
-        let state = lock(self.shard(key));
-        state.blocks.contains(&key) || state.flights.contains_key(&key)
-    }
-
     /// Bytes of the blocks that are cached now.
     pub fn cached_bytes(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).bytes).sum()
     }
 
-    /// The part of the cache that a block belongs to: blocks that are read one after the other belong
-    /// to different ones.
+    /// The part of the cache that a block belongs to.
     fn shard(&self, key: BlockKey) -> &Mutex<State> {
-        let number = key.archive.wrapping_add(key.block) % self.shards.len() as u64;
+        // Fibonacci hashing, so that equal distances meet all parts.
+        let hash = (key.archive.wrapping_add(key.block)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        let number = hash % self.shards.len() as u64;
         &self.shards[usize::try_from(number).expect("invariant: less than SHARDS")]
     }
 }
@@ -245,6 +245,11 @@ struct LandOnDrop<'a> {
 }
 
 impl LandOnDrop<'_> {
+    /// True if others than the list of flights know of this one: those who wait for it.
+    fn is_waited_for(&self) -> bool {
+        Arc::strong_count(&self.flight) > 2
+    }
+
     fn with(mut self, buffer: Vec<u8>) -> Block {
         let block = Arc::new(buffer);
         self.block = Some(Arc::clone(&block));
@@ -416,19 +421,27 @@ mod tests {
         assert_eq!(into, [1; 10]);
         let failed = cache.copy_or_decode(key(2), &mut into, |_| Err(Error::corrupt("x")));
         assert!(failed.is_err() && load(&cache, 2, 10));
-        // Those who wait meanwhile get theirs as well.
+        // Those who wait meanwhile get theirs as well, if they came in time without decoding it again.
         let decoding = Barrier::new(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                cache.copy_or_decode(key(3), &mut [0; 10], |_| {
+                let mut into = [0; 10];
+                let copied = cache.copy_or_decode(key(3), &mut into, |buffer| {
                     decoding.wait();
                     std::thread::sleep(std::time::Duration::from_millis(50));
+                    buffer.fill(1);
                     Ok(())
-                })
+                });
+                assert!(copied.is_ok() && into == [1; 10]);
             });
             decoding.wait();
-            assert!(load(&cache, 3, 10));
+            let block = cache.get_or_decode(key(3), 10, |buffer| {
+                buffer.fill(1);
+                Ok(())
+            });
+            assert_eq!(*block.unwrap(), [1; 10]);
         });
+        assert!(!load(&cache, 3, 10));
     }
 
     #[test]

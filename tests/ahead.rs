@@ -40,7 +40,7 @@ impl Pages {
             return;
         };
         let end = file.len() as u64;
-        let whole = at % PAGE == 0 && (range.end % PAGE == 0 || range.end == end);
+        let whole = at.is_multiple_of(PAGE) && (range.end.is_multiple_of(PAGE) || range.end == end);
         if !whole || range.is_empty() || range.end > end {
             self.wrong = Some(format!("{range:?} of {end} bytes"));
         } else if file[at as usize..range.end as usize] != *bytes {
@@ -157,7 +157,7 @@ fn who_reads_on_and_on_finds_what_comes_next() {
     let (mut at, mut read) = (0, 0);
     // As a kernel that reads 128 KiB ahead: only what is not there is asked for.
     while at < end {
-        let is_mark = (at + PAGE) % (2 * MIB) == 0;
+        let is_mark = (at + PAGE).is_multiple_of(2 * MIB);
         let patience = Duration::from_millis(if is_mark { 0 } else { 50 });
         if mounted.wait_within("m", at, patience) {
             assert!(
@@ -258,9 +258,11 @@ fn a_damaged_block_is_not_stored_and_its_reader_is_told() {
     bytes[middle] ^= 1;
     // In place, so that it is the same generation.
     std::fs::write(&archive, bytes).unwrap();
-    mounted.read("m", 0..2 * MIB, 128 * KIB, false);
-    assert!(mounted.wait_for("m", 3 * MIB - PAGE));
     let handle = mounted.tree.open(mounted.inode("m")).unwrap().handle;
+    for mark in 1..=4 {
+        mounted.read("m", (mark - 1) * MIB / 2..mark * MIB / 2, 64 * KIB, false);
+    }
+    assert!(mounted.wait_for("m", 5 * MIB / 2));
     let damaged = (3 * MIB..5 * MIB).step_by(PAGE as usize).filter(|&at| {
         let read = mounted.tree.read(handle, at, PAGE as usize, false, |_| ());
         read.is_err()

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use super::background::{AskArgs, BackgroundArgs};
 use super::bench_mount::{BenchMountArgs, NullMountArgs, ReadStripeArgs};
+use super::guard::GuardArgs;
 use super::metrics_server::parse_address;
 use super::size;
 use crate::codec::{self, ByteMethod};
@@ -37,6 +38,8 @@ pub(super) enum Command {
     Stats(StatsArgs),
     #[command(hide = true)]
     Ask(AskArgs),
+    #[command(hide = true)]
+    Guard(GuardArgs),
     Demo(DemoArgs),
     Bench(BenchArgs),
     #[command(hide = true)]
@@ -195,8 +198,9 @@ pub(super) struct MountArgs {
     /// get 128K)
     #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = size::parse)]
     pub(super) readahead: u64,
-    /// When to push decoded data into the kernel's page cache ahead of sequential readers; auto: where
-    /// the kernel reads less than 1M ahead
+    /// When to push decoded data into the kernel's page cache ahead of sequential readers. auto: ahead of
+    /// those that go on and on where the kernel reads less than 1M ahead, and elsewhere where a reader is
+    /// about to jump
     #[arg(long, value_enum, default_value_t)]
     pub(super) push: Push,
     /// Let other users read, as far as owner and permissions of the source files allow (for users
@@ -222,6 +226,10 @@ pub(super) struct UmountArgs {
     /// Free the mount point even if files are open; their readers can finish
     #[arg(long)]
     pub(super) lazy: bool,
+    /// Break the connection first, for a mount that does not answer any more: readers get an error. No
+    /// mount is no error then
+    #[arg(long, conflicts_with = "lazy")]
+    pub(super) abort: bool,
 }
 
 /// Tell what a mount has done so far: bytes and sizes of reads, cache, decoding, memory

@@ -69,11 +69,15 @@ pub(super) fn own_program() -> std::io::Result<Command> {
 pub(super) fn end_with_parent(parent: Option<u32>) -> Result<()> {
     set_parent_process_death_signal(Some(Signal::TERM))
         .map_err(|e| Error::io("cannot follow the process that waits", e.into()))?;
-    let now = getppid().map(|pid| i64::from(pid.as_raw_nonzero().get()));
     match parent {
-        Some(expected) if now != Some(i64::from(expected)) => Err(Error::Interrupted),
+        Some(expected) if !is_child_of(expected) => Err(Error::Interrupted),
         _ => Ok(()),
     }
+}
+
+/// True if that process has started this one, and has not ended since.
+pub(super) fn is_child_of(parent: u32) -> bool {
+    getppid().is_some_and(|now| i64::from(now.as_raw_nonzero().get()) == i64::from(parent))
 }
 
 /// A process that leaves the session it was started in, if it is to stay in the background.

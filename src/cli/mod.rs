@@ -14,6 +14,7 @@ mod bench_plot;
 mod bench_report;
 mod commands;
 mod demo;
+mod guard;
 mod metrics;
 mod metrics_server;
 mod mount;
@@ -56,6 +57,7 @@ pub fn run() -> ExitCode {
         Command::Umount(args) => mount::umount(args),
         Command::Stats(args) => stats::stats(args),
         Command::Ask(args) => background::ask(args),
+        Command::Guard(args) => guard::guard(args),
         Command::Demo(args) => demo::demo(args),
         Command::Bench(args) => bench::bench(args),
         Command::BenchOne(args) => bench_child::bench_one(args),

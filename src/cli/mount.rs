@@ -16,9 +16,10 @@ use super::background::{self, Background};
 use super::bench_mount::NullMountArgs;
 use super::metrics;
 use super::metrics_server::MetricsServer;
-use super::{Outcome, print};
+use super::{Outcome, guard, print};
 use crate::error::{Error, Result};
-use crate::fuse::{self, MountOptions, Mounted, Unmount, Unmounter};
+use crate::fuse::{self, MountOptions, Mounted, Push, Unmount, Unmounter};
+use crate::io::keep_allocations_apart;
 use crate::sync::lock;
 
 /// Names what is logged, in the syntax of the tracing libraries, e.g. `weightfs=debug`.
@@ -32,6 +33,7 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
         background::end_with_parent(args.background.parent)?;
     }
     log_to_stderr()?;
+    keep_allocations_apart();
     // Each open file of the mount is one or two of the process. A system that refuses lets fewer.
     let files = getrlimit(Resource::Nofile);
     let all = Rlimit {
@@ -49,6 +51,7 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
         metrics,
         |metrics| {
             let (mounted, tree) = fuse::mount(&args.src, &args.mountpoint, &options(args))?;
+            mounted.read_ahead(&tree, guarded(&mounted, args.push.into()));
             if let Some(metrics) = metrics {
                 metrics.answer(move || metrics::page(&tree.stats()));
             }
@@ -103,11 +106,24 @@ fn serve(
     Ok(Outcome::Done)
 }
 
+/// When to push, as far as that is safe.
+fn guarded(mounted: &Mounted, push: Push) -> Push {
+    if push == Push::Never {
+        return push;
+    }
+    match guard::start(mounted.device()) {
+        Ok(()) => push,
+        Err(error) => {
+            tracing::warn!("nothing is pushed into the page cache: {error}");
+            Push::Never
+        }
+    }
+}
+
 fn options(args: &MountArgs) -> MountOptions {
     let mut options = MountOptions {
         cache_bytes: args.cache_size,
         readahead_bytes: args.readahead,
-        push: args.push.into(),
         allow_other: args.allow_other,
         ttl: Duration::from_secs_f64(args.ttl),
         no_exec: args.background.no_exec,
@@ -190,6 +206,8 @@ fn unmount_on(
     for _ in signals.forever() {
         if std::mem::replace(&mut *lock(ending), true) {
             tracing::warn!("ending at once; readers get an error");
+            // Without this, a thread that waits in the kernel for another would keep the process.
+            let _ = unmounter.abort();
             std::process::exit(2);
         }
         fuse::supervisor().stopping();
@@ -211,7 +229,14 @@ fn unmount_on(
 }
 
 pub(super) fn umount(args: &UmountArgs) -> Result<Outcome> {
-    fuse::unmount(&args.mountpoint, args.lazy)?;
+    if args.abort {
+        if fuse::is_mounted(&args.mountpoint)? {
+            fuse::abort(&args.mountpoint)?;
+            fuse::unmount(&args.mountpoint, true)?;
+        }
+    } else {
+        fuse::unmount(&args.mountpoint, args.lazy)?;
+    }
     Ok(Outcome::Done)
 }
 

@@ -6,7 +6,7 @@ mod shared;
 mod streams;
 
 pub use prefetch::PageCache;
-pub use shared::{FindSuccessor, PrefetchStats, READ_SIZES, ReadShared, ReadStats};
+pub use shared::{FindSuccessor, PrefetchStats, READ_SIZES, ReadShared, ReadStats, Successor};
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,8 +40,6 @@ pub struct VirtualFile {
     data_start: u64,
     order: OnceLock<Option<Order>>,
     asked_for_order: AtomicBool,
-    /// The file that is read after this one, if there is any.
-    next: OnceLock<Option<Arc<VirtualFile>>>,
     asked_for_next: AtomicBool,
 }
 
@@ -57,7 +55,6 @@ impl VirtualFile {
             streams: Mutex::default(),
             order: OnceLock::new(),
             asked_for_order: AtomicBool::new(false),
-            next: OnceLock::new(),
             asked_for_next: AtomicBool::new(false),
         }
     }
@@ -132,7 +129,9 @@ impl VirtualFile {
                 ask(&self.asked_for_order, &|| prefetcher.ask_for_order(self));
             }
             if findings.near_end {
-                ask(&self.asked_for_next, &|| prefetcher.ask_for_next(self));
+                ask(&self.asked_for_next, &|| {
+                    prefetcher.ask_for_next(self, !direct)
+                });
             }
             for fetch in &findings.fetches {
                 prefetcher.ask(self, fetch, manner.push);
@@ -160,10 +159,8 @@ impl VirtualFile {
         decoder: &mut BlockDecoder,
         whom: For,
     ) -> Result<()> {
-        let Some(first) = self.archive.geometry().block_at(offset) else {
-            return Ok(());
-        };
-        let (mut number, mut done) = (first, 0);
+        let mut number = self.archive.geometry().block_at(offset).unwrap_or(0);
+        let mut done = 0;
         while done < buffer.len() {
             let at = offset + done as u64;
             let span = self.span(number, at)?;
@@ -235,32 +232,29 @@ impl VirtualFile {
     }
 
     /// Opens the file that is read after this one, and fetches its start.
-    fn fetch_next(&self) {
-        let next = self.next.get_or_init(|| {
-            let find = self.shared.successor.get()?;
-            find(self.generation)
-        });
-        let Some(next) = next else { return };
-        let Some(prefetcher) = &self.shared.prefetcher else {
+    fn fetch_next(&self, push: bool) {
+        let (Some(find), Some(prefetcher)) = (self.shared.successor.get(), &self.shared.prefetcher)
+        else {
+            return;
+        };
+        let Some(Successor { file, is_known }) = find(self.generation) else {
             return;
         };
         let fetch = Fetch {
-            range: next.data_start..(next.data_start + FIRST_BYTES).min(next.bytes()),
+            range: file.data_start..(file.data_start + FIRST_BYTES).min(file.bytes()),
             dense: true,
         };
-        if fetch.range.is_empty() {
-            return;
-        }
         let findings = {
-            let mut streams = lock(&next.streams);
-            if streams.has_any() {
+            let mut streams = lock(&file.streams);
+            if fetch.range.is_empty() || streams.has_any() {
                 // Somebody is there already.
                 return;
             }
             streams.expect(&fetch.range)
         };
         self.shared.prefetched.count(&findings);
-        prefetcher.ask(next, &fetch, self.shared.page_cache.get().is_some());
+        let push = push && is_known && self.shared.page_cache.get().is_some();
+        prefetcher.ask(&file, &fetch, push);
     }
 
     /// What a block holds; the byte at `offset` is in it.

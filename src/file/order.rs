@@ -14,6 +14,10 @@ use crate::safetensors::Tensor;
 const LEAST_TENSOR_BYTES: u64 = 512 << 10;
 /// More tensors than that are not ordered.
 const MOST_TENSORS: usize = 1 << 17;
+/// Tensors that a jump is looked for behind; those of a sound header that are fetched ahead are fewer.
+const MOST_TENSORS_AHEAD: usize = 64;
+/// Jumps in a row that may be missed before the order is believed no more.
+const MOST_MISSED: u32 = 2;
 
 /// The larger tensors of a file by place, and which follows which.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,6 +61,11 @@ impl Order {
         (offset < self.places[tensor].1).then_some(tensor)
     }
 
+    /// Where a tensor starts.
+    pub fn start_of(&self, tensor: usize) -> u64 {
+        self.places[tensor].0
+    }
+
     /// Where a tensor ends.
     pub fn end_of(&self, tensor: usize) -> u64 {
         self.places[tensor].1
@@ -72,39 +81,46 @@ enum By {
 /// What the readers of a file have shown of their order.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
-    last: Option<usize>,
     /// `None` while they go by offset, or by nothing known.
     by: Option<By>,
+    /// Jumps that were foreseen and not made since one was.
+    missed: u32,
 }
 
 impl Orders {
-    /// A reader has come to a tensor, or to what lies between.
-    pub fn entered(&mut self, order: &Order, tensor: Option<usize>) {
-        let Some(tensor) = tensor else { return };
-        let Some(last) = self.last.replace(tensor) else {
-            return;
-        };
-        let followers = [
-            Some(last + 1),
-            order.by_name[last],
-            order.by_natural_name[last],
-        ];
-        if followers.iter().all(|&follower| follower == followers[0]) {
-            return;
+    /// A reader has begun at a tensor. `left` are those that readers are in, or have just left: the
+    /// kernel reads ahead by offset, so that a reader may seem to be in the tensor behind its own.
+    pub fn began(&mut self, order: &Order, tensor: usize, left: impl Iterator<Item = usize>) {
+        for from in left.flat_map(|at| [Some(at), at.checked_sub(1)]).flatten() {
+            if from + 1 == tensor {
+                continue;
+            }
+            if order.by_natural_name[from] == Some(tensor) {
+                self.by = Some(By::NaturalName);
+                return;
+            }
+            if order.by_name[from] == Some(tensor) {
+                self.by = Some(By::Name);
+            }
         }
-        self.by = match followers.map(|follower| follower == Some(tensor)) {
-            [true, ..] => None,
-            [_, _, true] => Some(By::NaturalName),
-            [_, true, _] => Some(By::Name),
-            _ => None,
-        };
+    }
+
+    /// A jump that was foreseen was made, or was not.
+    pub fn foresaw(&mut self, right: bool) {
+        self.missed = if right { 0 } else { self.missed + 1 };
+        if self.missed >= MOST_MISSED {
+            *self = Self::default();
+        }
     }
 
     /// Where a reader that is in a tensor, and goes on up to an offset, will jump: from which end of a
     /// tensor to which start.
     pub fn jump(&self, order: &Order, mut tensor: usize, up_to: u64) -> Option<(u64, u64)> {
         let by = self.by?;
-        while order.end_of(tensor) < up_to {
+        for _ in 0..MOST_TENSORS_AHEAD {
+            if order.end_of(tensor) >= up_to {
+                break;
+            }
             let follower = match by {
                 By::Name => order.by_name[tensor],
                 By::NaturalName => order.by_natural_name[tensor],
@@ -176,14 +192,17 @@ mod tests {
     }
 
     #[test]
-    fn the_order_shows_where_orders_part() {
+    fn the_order_shows_where_readers_begin() {
         let order = one_mib_each(&["l.0", "l.1", "l.10", "l.11", "l.2", "l.3"]);
         let mut seen = Orders::default();
-        for tensor in [0, 1] {
-            seen.entered(&order, Some(tensor));
-            assert_eq!(seen.jump(&order, tensor, 9 * MIB), None);
-        }
-        seen.entered(&order, Some(4));
+        seen.began(&order, 1, [0].into_iter());
+        assert_eq!(
+            seen.jump(&order, 1, 9 * MIB),
+            None,
+            "by offset, or not known"
+        );
+        // From l.1, though the kernel has read into what is behind it.
+        seen.began(&order, 4, [2].into_iter());
         assert_eq!(seen.jump(&order, 4, 5 * MIB), None, "not that far");
         for from in [4, 5] {
             let jump = seen.jump(&order, from, 6 * MIB + 1);
@@ -191,9 +210,13 @@ mod tests {
         }
         assert_eq!(seen.jump(&order, 1, 3 * MIB), Some((2 * MIB, 4 * MIB)));
         assert_eq!(seen.jump(&order, 3, 9 * MIB), None, "the last one");
-        // Somebody goes by offset now.
-        seen.entered(&order, Some(1));
-        seen.entered(&order, Some(2));
+        // What matches nothing tells nothing; what was foreseen in vain does.
+        seen.began(&order, 0, [5].into_iter());
+        seen.foresaw(false);
+        seen.foresaw(true);
+        seen.foresaw(false);
+        assert!(seen.jump(&order, 5, 9 * MIB).is_some());
+        seen.foresaw(false);
         assert_eq!(seen.jump(&order, 5, 9 * MIB), None);
     }
 

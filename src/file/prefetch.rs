@@ -6,21 +6,22 @@
 //!
 //! Storing pages whose READ is unanswered waits in the kernel until it is answered. So a READ never
 //! waits for one of these threads but for a block that it is decoding just then, and while a thread
-//! stores it holds neither a lock nor a block that somebody waits for. Readers go first: nothing is
+//! stores it holds neither a lock nor a block that somebody waits for. Readers go first: no data are
 //! decoded here while they keep all processors busy, nor while memory is short.
 
 use std::io;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use super::shared::ReadContext;
 use super::streams::{Fetch, Reach};
 use super::{For, VirtualFile};
 use crate::error::{Error, Result};
-use crate::io::available_bytes;
+use crate::io::{available_bytes, page_bytes};
 use crate::sync::{cores, lock};
 
 /// Jobs that may wait; who asks for more is not heard.
@@ -31,13 +32,14 @@ const MOST_THREADS: usize = 4;
 const PIECE_BYTES: u64 = 1 << 20;
 /// The last page before each multiple of this is not pushed.
 const MARK_BYTES: u64 = 2 << 20;
-const PAGE_BYTES: u64 = 4096;
 /// While less memory is to be had, nothing is fetched ahead.
 const LEAST_AVAILABLE_BYTES: u64 = 256 << 20;
 /// How long the answer to that is believed.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How long to let readers go first before looking again.
 const LET_READERS_GO: Duration = Duration::from_micros(100);
+/// Who is kept so long by readers gives up: the reader will be there first, or all wait for a disk.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
 
 /// Stores bytes of an inode at an offset.
 pub type Store = Box<dyn Fn(u64, u64, &[u8]) -> io::Result<()> + Send + Sync>;
@@ -103,13 +105,24 @@ impl Manner {
     }
 }
 
-enum Job {
-    Push(Arc<VirtualFile>, Range<u64>),
-    Decode(Arc<VirtualFile>, u64),
+struct Job {
+    /// Nothing is done for a file that nobody has open any more.
+    file: Weak<VirtualFile>,
+    task: Task,
+}
+
+enum Task {
+    Push(Range<u64>),
+    Decode {
+        block: u64,
+        bytes: u64,
+    },
     /// Find out in which order its tensors may be read.
-    Learn(Arc<VirtualFile>),
-    /// Open the file that is read after it, and fetch its start.
-    Next(Arc<VirtualFile>),
+    Learn,
+    /// Open the file that is read after it, and fetch its start: into the page cache or not.
+    Next {
+        push: bool,
+    },
 }
 
 /// Threads that fetch.
@@ -146,8 +159,8 @@ impl Prefetcher {
         let len = fetch.range.end - fetch.range.start;
         counters.issued.fetch_add(len, Ordering::Relaxed);
         let mut left = len;
-        let mut send = |job, bytes: u64| {
-            let sent = self.0.try_send(job).is_ok();
+        let mut send = |task, bytes: u64| {
+            let sent = self.send(file, task);
             if sent {
                 left = left.saturating_sub(bytes);
             }
@@ -156,13 +169,13 @@ impl Prefetcher {
         if push && fetch.dense {
             for piece in pieces(&fetch.range, file.bytes()) {
                 let bytes = piece.end - piece.start;
-                if !send(Job::Push(Arc::clone(file), piece), bytes) {
+                if !send(Task::Push(piece), bytes) {
                     break;
                 }
             }
         } else {
             for (block, bytes) in file.blocks_of(&fetch.range) {
-                if !send(Job::Decode(Arc::clone(file), block), bytes) {
+                if !send(Task::Decode { block, bytes }, bytes) {
                     break;
                 }
             }
@@ -174,19 +187,25 @@ impl Prefetcher {
 
     /// Asks for the order of a file's tensors; false if there is too much to do.
     pub fn ask_for_order(&self, file: &Arc<VirtualFile>) -> bool {
-        self.0.try_send(Job::Learn(Arc::clone(file))).is_ok()
+        self.send(file, Task::Learn)
     }
 
     /// Asks for the file behind this one; false if there is too much to do.
-    pub fn ask_for_next(&self, file: &Arc<VirtualFile>) -> bool {
-        self.0.try_send(Job::Next(Arc::clone(file))).is_ok()
+    pub fn ask_for_next(&self, file: &Arc<VirtualFile>, push: bool) -> bool {
+        self.send(file, Task::Next { push })
+    }
+
+    fn send(&self, file: &Arc<VirtualFile>, task: Task) -> bool {
+        let file = Arc::downgrade(file);
+        self.0.try_send(Job { file, task }).is_ok()
     }
 }
 
 /// Whole pages of a range, in pieces that end at multiples of their length.
 fn pieces(range: &Range<u64>, file_bytes: u64) -> impl Iterator<Item = Range<u64>> {
-    let start = range.start / PAGE_BYTES * PAGE_BYTES;
-    let end = range.end.next_multiple_of(PAGE_BYTES).min(file_bytes);
+    let page = page_bytes();
+    let start = range.start / page * page;
+    let end = range.end.next_multiple_of(page).min(file_bytes);
     let mut at = start;
     std::iter::from_fn(move || {
         let piece = at..(at / PIECE_BYTES * PIECE_BYTES + PIECE_BYTES).min(end);
@@ -197,8 +216,12 @@ fn pieces(range: &Range<u64>, file_bytes: u64) -> impl Iterator<Item = Range<u64
 
 /// What is stored of a piece: all but the page that the reader is to ask for.
 fn without_mark(piece: &Range<u64>) -> Range<u64> {
-    let marked = piece.end.is_multiple_of(MARK_BYTES);
-    piece.start..piece.end - if marked { PAGE_BYTES } else { 0 }
+    let mark = if piece.end.is_multiple_of(MARK_BYTES) {
+        page_bytes()
+    } else {
+        0
+    };
+    piece.start..piece.end.saturating_sub(mark)
 }
 
 struct Worker {
@@ -210,65 +233,62 @@ struct Worker {
 impl Worker {
     fn run(&self) {
         loop {
-            let Ok(job) = lock(&self.jobs).recv() else {
+            let Ok(Job { file, task }) = lock(&self.jobs).recv() else {
                 return;
             };
-            // What fails is told to who reads it.
-            let _ = match job {
-                Job::Push(file, piece) => self.push(&file, &piece),
-                Job::Decode(file, block) => {
-                    self.let_readers_go(&file);
-                    file.decode_into_cache(block)
-                }
-                Job::Learn(file) => file.learn_order(),
-                Job::Next(file) => {
-                    file.fetch_next();
-                    Ok(())
-                }
-            };
-        }
-    }
-
-    fn push(&self, file: &Arc<VirtualFile>, piece: &Range<u64>) -> Result<()> {
-        let wanted = without_mark(piece);
-        self.let_readers_go(file);
-        let counters = &file.shared.prefetched;
-        let skip = |bytes| counters.skipped.fetch_add(bytes, Ordering::Relaxed);
-        let Some(cache) = file.shared.page_cache.get() else {
-            return Ok(());
-        };
-        if lock(&file.streams).has_passed(&wanted) || !self.has_memory() {
-            skip(wanted.end - wanted.start);
-            return Ok(());
-        }
-        let len = usize::try_from(wanted.end - wanted.start)
-            .expect("invariant: a piece is at most PIECE_BYTES");
-        file.shared.contexts.with(ReadContext::new, |context| {
-            let ReadContext { decoder, buffer } = context;
-            buffer.resize(len.max(buffer.len()), 0);
-            let buffer = &mut buffer[..len];
-            file.fill(wanted.start, buffer, decoder, For::Later)?;
-            // Not in the head of the loop, where the lock would be held while storing: a READ that needs
-            // it would wait for this thread, which waits for that READ.
-            let parts = lock(&file.streams).nobody_reads(wanted.clone());
-            for part in parts {
-                let at = |offset: u64| {
-                    usize::try_from(offset - wanted.start).expect("invariant: inside the piece")
-                };
-                let bytes = &buffer[at(part.start)..at(part.end)];
-                if (cache.store)(file.generation, part.start, bytes).is_ok() {
-                    let pushed = part.end - part.start;
-                    counters.pushed.fetch_add(pushed, Ordering::Relaxed);
-                }
+            let Some(file) = file.upgrade() else { continue };
+            // A panic would be a mistake of ours; it must not cost everybody this thread. What fails is
+            // told to who reads it.
+            let done = catch_unwind(AssertUnwindSafe(|| self.carry_out(&file, &task)));
+            if done.is_err() {
+                tracing::error!("fetching ahead panicked");
             }
-            Ok(())
-        })
+        }
     }
 
-    fn let_readers_go(&self, file: &VirtualFile) {
+    fn carry_out(&self, file: &Arc<VirtualFile>, task: &Task) -> Result<()> {
+        let skip = |bytes| {
+            let counter = &file.shared.prefetched.skipped;
+            counter.fetch_add(bytes, Ordering::Relaxed);
+        };
+        match task {
+            Task::Push(piece) => {
+                let wanted = without_mark(piece);
+                if wanted.is_empty() {
+                    return Ok(());
+                }
+                if self.is_free_for(file) && !lock(&file.streams).has_passed(&wanted) {
+                    return push(file, &wanted);
+                }
+                skip(wanted.end - wanted.start);
+                Ok(())
+            }
+            Task::Decode { block, bytes } => {
+                if self.is_free_for(file) {
+                    return file.decode_into_cache(*block);
+                }
+                skip(*bytes);
+                Ok(())
+            }
+            Task::Learn => file.learn_order(),
+            Task::Next { push } => {
+                file.fetch_next(*push);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits a little for readers who keep the processors busy; true if there is something left for
+    /// those who may come later.
+    fn is_free_for(&self, file: &VirtualFile) -> bool {
+        let since = Instant::now();
         while file.shared.demand.count() >= cores().get() {
+            if since.elapsed() > LONGEST_WAIT {
+                return false;
+            }
             std::thread::sleep(LET_READERS_GO);
         }
+        self.has_memory()
     }
 
     fn has_memory(&self) -> bool {
@@ -282,6 +302,36 @@ impl Worker {
             }
         }
     }
+}
+
+/// Decodes a range and stores what nobody is reading of it.
+fn push(file: &VirtualFile, wanted: &Range<u64>) -> Result<()> {
+    let Some(cache) = file.shared.page_cache.get() else {
+        return Ok(());
+    };
+    let len = usize::try_from(wanted.end - wanted.start)
+        .expect("invariant: a piece is at most PIECE_BYTES");
+    file.shared.contexts.with(ReadContext::new, |context| {
+        let ReadContext { decoder, buffer } = context;
+        buffer.resize(len.max(buffer.len()), 0);
+        let buffer = &mut buffer[..len];
+        file.fill(wanted.start, buffer, decoder, For::Later)?;
+        // Not in the head of the loop, where the lock would be held while storing: a READ that needs it
+        // would wait for this thread, which waits for that READ.
+        let parts = lock(&file.streams).nobody_reads(wanted.clone());
+        for part in parts {
+            let at = |offset: u64| {
+                usize::try_from(offset - wanted.start).expect("invariant: inside the piece")
+            };
+            let bytes = &buffer[at(part.start)..at(part.end)];
+            if (cache.store)(file.generation, part.start, bytes).is_ok() {
+                let pushed = part.end - part.start;
+                let counter = &file.shared.prefetched.pushed;
+                counter.fetch_add(pushed, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    })
 }
 
 #[cfg(test)]

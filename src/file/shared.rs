@@ -40,8 +40,17 @@ pub struct ReadShared {
     failed: AtomicU64,
 }
 
-/// Finds the file that is read after the one of a generation, as the next part of a model is.
-pub type FindSuccessor = Box<dyn Fn(u64) -> Option<Arc<VirtualFile>> + Send + Sync>;
+/// Finds the file that is read after the one of a generation, as the next part of a model is, and keeps
+/// it open for a while.
+pub type FindSuccessor = Box<dyn Fn(u64) -> Option<Successor> + Send + Sync>;
+
+/// A file that will be read next.
+pub struct Successor {
+    /// The file.
+    pub file: Arc<VirtualFile>,
+    /// True if the kernel knows of it, so that something can be pushed into its page cache.
+    pub is_known: bool,
+}
 
 /// What one read needs while it runs.
 pub(super) struct ReadContext {

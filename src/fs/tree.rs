@@ -23,7 +23,7 @@ use super::xattr::{self, STATS_XATTR};
 use crate::archive::ArchiveReader;
 use crate::cache::CacheStats;
 use crate::error::{Error, Result};
-use crate::file::{PageCache, PrefetchStats, ReadShared, ReadStats, VirtualFile};
+use crate::file::{PageCache, PrefetchStats, ReadShared, ReadStats, Successor, VirtualFile};
 use crate::format::Superblock;
 use crate::io::{FileStamp, memory_bytes, read_full_at};
 use crate::sync::lock;
@@ -86,6 +86,8 @@ pub struct ModelTree {
     archives: Mutex<HashMap<Inode, Weak<VirtualFile>>>,
     opened: RwLock<HashMap<Handle, Arc<Opened>>>,
     next_handle: AtomicU64,
+    /// The file that is expected to be opened next.
+    expected: Mutex<Option<Arc<VirtualFile>>>,
     since: Instant,
 }
 
@@ -107,6 +109,7 @@ impl ModelTree {
             archives: Mutex::default(),
             opened: RwLock::default(),
             next_handle: AtomicU64::new(1),
+            expected: Mutex::default(),
             since: Instant::now(),
         })
     }
@@ -339,6 +342,9 @@ impl ModelTree {
         };
         let generation = file.generation();
         drop(closed);
+        // What was expected has come and gone.
+        let gone = lock(&self.expected).take_if(|file| file.generation() == generation);
+        drop(gone);
         let mut archives = lock(&self.archives);
         if archives
             .get(&generation)
@@ -452,24 +458,33 @@ impl ModelTree {
         let mut archives = lock(&self.archives);
         // Those that were still being decoded ahead when they were closed.
         archives.retain(|_, file| file.strong_count() > 0);
+        if let Some(first) = archives.get(&inode).and_then(Weak::upgrade) {
+            // Somebody else has opened it meanwhile.
+            return Ok(first);
+        }
         archives.insert(inode, Arc::downgrade(&file));
         drop(archives);
         Ok(file)
     }
 
     /// The next file of the model that an archive is a part of.
-    fn successor(&self, inode: Inode) -> Option<Arc<VirtualFile>> {
-        let What::Archive(place) = self.node(inode).ok()?.what else {
+    fn successor(&self, inode: Inode) -> Option<Successor> {
+        let What::Archive(Place::Inside(path)) = self.node(inode).ok()?.what else {
             return None;
         };
-        let path = place.path();
         let next = next_shard(Path::new(path.file_stem()?))?;
         let shown = look(&self.source, path.parent()?, next.as_ref()).ok()?;
         let (attr, what) = self.describe(shown).ok()?;
-        match what {
-            What::Archive(place) => self.open_archive(attr.inode, &place).ok(),
-            _ => None,
-        }
+        let What::Archive(place) = what else {
+            return None;
+        };
+        let file = self.open_archive(attr.inode, &place).ok()?;
+        let before = lock(&self.expected).replace(Arc::clone(&file));
+        drop(before);
+        Some(Successor {
+            file,
+            is_known: self.node(attr.inode).is_ok(),
+        })
     }
 
     fn open_plain(&self, inode: Inode, place: &Place) -> Result<(File, FileStamp)> {
@@ -495,7 +510,7 @@ impl ModelTree {
 
 /// The name of the part behind `NAME-00001-of-00002.safetensors`, if that is not the last one.
 fn next_shard(name: &Path) -> Option<String> {
-    let (before, total) = name.to_str()?.split_once("-of-")?;
+    let (before, total) = name.to_str()?.rsplit_once("-of-")?;
     let (name, number) = before.rsplit_once('-')?;
     let next = number.parse::<u32>().ok()?.checked_add(1)?;
     let last: String = total.chars().take_while(char::is_ascii_digit).collect();

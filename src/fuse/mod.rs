@@ -10,7 +10,9 @@ mod null;
 mod server;
 mod watchdog;
 
-pub use abort::abort;
-pub use mount::{MountOptions, Mounted, Push, Unmount, Unmounter, mount, mount_null, unmount};
+pub use abort::{AbortControl, abort};
+pub use mount::{
+    MountOptions, Mounted, Push, Unmount, Unmounter, is_mounted, mount, mount_null, unmount,
+};
 pub use notify::{Supervisor, supervisor};
 pub use null::NULL_FILE_NAME;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use fuser::{Config, Filesystem, INodeNo, Notifier, Session, SessionACL};
 use rustix::io::Errno;
 
+use super::abort::AbortControl;
 use super::connection::{connect, disconnect};
 use super::mountinfo::{self, mount_at};
 use super::notify::Supervisor;
@@ -46,8 +47,6 @@ pub struct MountOptions {
     pub threads: NonZeroUsize,
     /// How far the kernel reads ahead of a sequential reader; only root can change it.
     pub readahead_bytes: u64,
-    /// When to push decoded bytes into the kernel's page cache.
-    pub push: Push,
     /// Let other users read, as far as the permissions of the source allow.
     pub allow_other: bool,
     /// How long the kernel may believe names and attributes before it asks again.
@@ -66,7 +65,6 @@ impl Default for MountOptions {
             threads: cores().saturating_mul(NonZeroUsize::MIN.saturating_add(1)),
             // Beyond this, reads get no faster and the first byte of a file comes later.
             readahead_bytes: 4 << 20,
-            push: Push::Auto,
             allow_other: false,
             ttl: Duration::from_secs(1),
             no_exec: false,
@@ -80,6 +78,7 @@ impl Default for MountOptions {
 pub struct Mounted {
     unmounter: Unmounter,
     server: JoinHandle<io::Result<()>>,
+    notifier: Notifier,
     progress: Arc<Progress>,
 }
 
@@ -114,10 +113,7 @@ pub fn mount(
     let tree = Arc::new(tree);
     let progress = Arc::new(Progress::default());
     let server = Server::new(Arc::clone(&tree), options.ttl, Arc::clone(&progress));
-    let (mounted, notifier) = serve(server, progress, mountpoint, options)?;
-    let device = &mounted.unmounter.device;
-    tree.read_ahead(page_cache(notifier, device, options.push));
-    Ok((mounted, tree))
+    Ok((serve(server, progress, mountpoint, options)?, tree))
 }
 
 /// Mounts one file of `bytes` that nothing is decoded for, as `mount` mounts: what it is read with is
@@ -128,7 +124,7 @@ pub fn mount(
 pub fn mount_null(bytes: u64, mountpoint: &Path, options: &MountOptions) -> Result<Mounted> {
     clear_mountpoint(mountpoint)?;
     let server = NullServer::new(bytes, options.ttl);
-    serve(server, Arc::default(), mountpoint, options).map(|(mounted, _)| mounted)
+    serve(server, Arc::default(), mountpoint, options)
 }
 
 /// Has a server answer on a mount point that is free.
@@ -137,7 +133,7 @@ fn serve(
     progress: Arc<Progress>,
     mountpoint: &Path,
     options: &MountOptions,
-) -> Result<(Mounted, Notifier)> {
+) -> Result<Mounted> {
     let cannot = |e| Error::io(format!("cannot mount on {}", mountpoint.display()), e);
     let mountpoint = mountpoint.canonicalize().map_err(cannot)?;
     let acl = if options.allow_other {
@@ -166,12 +162,13 @@ fn serve(
     match ready {
         Ok((server, notifier, device)) => {
             set_readahead(&device, options.readahead_bytes);
-            let mounted = Mounted {
-                unmounter: Unmounter { mountpoint, device },
+            let unmounter = Unmounter { mountpoint, device };
+            Ok(Mounted {
+                unmounter,
                 server,
+                notifier,
                 progress,
-            };
-            Ok((mounted, notifier))
+            })
         }
         Err(error) => {
             // Nobody would ever answer there.
@@ -182,6 +179,18 @@ fn serve(
 }
 
 impl Mounted {
+    /// The mount's device number, as the table of mounts has it.
+    pub fn device(&self) -> &str {
+        &self.unmounter.device
+    }
+
+    /// Has the tree fetch ahead of its readers. A process that pushes must not be killed without its
+    /// connection being broken (`AbortControl`): a thread of it may wait in the kernel for an answer to
+    /// a READ, and cannot be killed while it waits.
+    pub fn read_ahead(&self, tree: &Arc<ModelTree>, push: Push) {
+        tree.read_ahead(page_cache(self.notifier.clone(), self.device(), push));
+    }
+
     /// Unmounts it, from any thread.
     pub fn unmounter(&self) -> Unmounter {
         self.unmounter.clone()
@@ -243,6 +252,18 @@ impl Unmounter {
     }
 }
 
+impl Unmounter {
+    /// Breaks the connection to the kernel: whoever reads or will read gets an error.
+    ///
+    /// # Errors
+    /// `Io` if the system refuses.
+    pub fn abort(&self) -> Result<()> {
+        AbortControl::open(&self.device)
+            .and_then(AbortControl::abort)
+            .map_err(|e| Error::io("cannot break the connection to the kernel", e))
+    }
+}
+
 /// Unmounts what `mount` mounted, from another process.
 ///
 /// # Errors
@@ -295,6 +316,14 @@ fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
         ))),
         (false, false) => Ok(()),
     }
+}
+
+/// True if something of ours is mounted there, whether it answers or not.
+///
+/// # Errors
+/// `Io` if the system does not tell.
+pub fn is_mounted(mountpoint: &Path) -> Result<bool> {
+    is_ours(&canonical(mountpoint)?)
 }
 
 fn is_ours(mountpoint: &Path) -> Result<bool> {

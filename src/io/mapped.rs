@@ -55,7 +55,7 @@ impl MappedFile {
         // enforced for a file; all readers copy or decode from it with bounds that do not depend on
         // the bytes staying the same between two looks, and check the result (see `block::decode`).
         // Truncation is handled by the SIGBUS handler above.
-        Self::made_by(file, |options| unsafe { options.map(file) })
+        Self::made_by(file, true, |options| unsafe { options.map(file) })
     }
 
     /// As `new`, private to this process (`MAP_PRIVATE`), which is how most loaders of models map.
@@ -64,11 +64,14 @@ impl MappedFile {
     /// As `new`.
     pub fn private(file: &File) -> io::Result<Self> {
         // SAFETY: as in `new`.
-        Self::made_by(file, |options| unsafe { options.map_copy_read_only(file) })
+        Self::made_by(file, false, |options| unsafe {
+            options.map_copy_read_only(file)
+        })
     }
 
     fn made_by(
         file: &File,
+        is_shared: bool,
         map: impl FnOnce(&MmapOptions) -> io::Result<Mmap>,
     ) -> io::Result<Self> {
         let len = usize::try_from(file.metadata()?.len())
@@ -79,7 +82,7 @@ impl MappedFile {
         install_handler()?;
         let map = map(MmapOptions::new().len(len))?;
         Ok(Self {
-            map: Some(Registered::new(map, file.try_clone()?)),
+            map: Some(Registered::new(map, is_shared, file.try_clone()?)),
         })
     }
 
@@ -117,17 +120,17 @@ impl MappedFile {
     }
 
     /// To be called after reading a range: gives back the memory that it has mapped, together with that
-    /// of other ranges once it is some megabytes, and undoes what the SIGBUS handler did at once. The pages stay in the page cache; who reads the range again maps
-    /// them again.
+    /// of other ranges once it is some megabytes, and undoes at once what the SIGBUS handler did. The
+    /// pages stay in the page cache; who reads the range again maps them again. Private maps keep all.
     pub fn release(&self, range: Range<usize>) {
-        let Some(registered) = &self.map else { return };
+        let Some(registered) = self.map.as_ref().filter(|map| map.is_shared) else {
+            return;
+        };
         let map = &registered.map;
         // A fault maps a whole window of pages that are in the page cache, so windows are released.
         let start = range.start.min(map.len()) / FAULT_WINDOW_BYTES * FAULT_WINDOW_BYTES;
-        let end = range
-            .end
-            .next_multiple_of(FAULT_WINDOW_BYTES)
-            .min(map.len());
+        let end = range.end.min(map.len());
+        let end = end.next_multiple_of(FAULT_WINDOW_BYTES).min(map.len());
         let faulted = registered.slot.faulted.load(Ordering::Acquire);
         for range in registered.used.add(start..end, faulted) {
             // SAFETY: the map is shared with the file and never written to through it, so a page that
@@ -167,6 +170,7 @@ impl MappedFile {
 #[derive(Debug)]
 struct Registered {
     map: Mmap,
+    is_shared: bool,
     slot: &'static Slot,
     /// To map it again.
     file: File,
@@ -200,11 +204,12 @@ impl Used {
 }
 
 impl Registered {
-    fn new(map: Mmap, file: File) -> Self {
+    fn new(map: Mmap, is_shared: bool, file: File) -> Self {
         let start = map.as_ptr() as usize;
         let slot = Slot::claim(start, start + map.len());
         Self {
             map,
+            is_shared,
             slot,
             file,
             used: Used::default(),

@@ -1,7 +1,32 @@
 //! How much memory a process holds, as the system counts it.
 
+#![expect(
+    unsafe_code,
+    reason = "a setting of the allocator that no safe crate has"
+)]
+
 use std::fs;
 use std::io;
+
+/// Allocations of at least this length go back to the system when they are freed.
+const APART_BYTES: libc::c_int = 128 << 10;
+
+/// Has large allocations made apart from each other from now on. The allocator of glibc would learn
+/// from the first that is freed to take those of its length from heaps, of which it has several for
+/// each processor; blocks that one thread allocates and another frees leave holes there, which may
+/// take half as much again as the blocks.
+pub fn keep_allocations_apart() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a number.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, APART_BYTES);
+    }
+}
+
+/// What the kernel maps and caches by, in bytes.
+pub fn page_bytes() -> u64 {
+    rustix::param::page_size() as u64
+}
 
 /// A field of this process's status that is given in kB, such as `RssAnon` (memory that is its own, now)
 /// or `VmHWM` (the most it has held); in bytes.

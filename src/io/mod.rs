@@ -12,7 +12,7 @@ mod pressure;
 mod write_back;
 
 pub use mapped::MappedFile;
-pub use memory::{memory_bytes, memory_bytes_of};
+pub use memory::{keep_allocations_apart, memory_bytes, memory_bytes_of, page_bytes};
 pub use page_cache::cached_bytes;
 pub use place::leads_out;
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};

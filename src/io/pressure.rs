@@ -38,34 +38,40 @@ fn left_in(root: &Path, line: &str) -> Option<u64> {
 
 /// The files of a control group that tell of memory.
 struct GroupFiles {
-    limit: &'static str,
+    limits: &'static [&'static str],
     used: &'static str,
-    /// Of what is used, cached files that are not in use: in `memory.stat`.
-    reclaimable: &'static str,
+    /// Of what is used, cached files: in `memory.stat`, not used lately and used.
+    inactive: &'static str,
+    active: &'static str,
 }
 
 /// Version 2.
 const UNIFIED: GroupFiles = GroupFiles {
-    limit: "memory.max",
+    // Beyond the second one, all that allocate are slowed down.
+    limits: &["memory.max", "memory.high"],
     used: "memory.current",
-    reclaimable: "inactive_file ",
+    inactive: "inactive_file ",
+    active: "active_file ",
 };
 /// Version 1.
 const MEMORY_CONTROLLER: GroupFiles = GroupFiles {
-    limit: "memory.limit_in_bytes",
+    limits: &["memory.limit_in_bytes"],
     used: "memory.usage_in_bytes",
-    reclaimable: "total_inactive_file ",
+    inactive: "total_inactive_file ",
+    active: "total_active_file ",
 };
 
 impl GroupFiles {
     /// `None` without a limit.
     fn left(&self, group: &Path) -> Option<u64> {
         let read = |name: &str| fs::read_to_string(PathBuf::from(group).join(name)).ok();
-        let number = |name| read(name)?.trim().parse::<u64>().ok();
-        let limit = number(self.limit)?;
+        let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
+        let limit = self.limits.iter().copied().filter_map(number).min()?;
         let stat = read("memory.stat").unwrap_or_default();
-        let reclaimable = field(&stat, self.reclaimable).unwrap_or(0);
-        Some(limit.saturating_sub(number(self.used)?.saturating_sub(reclaimable)))
+        // As the kernel reckons for the whole system: half of what is in use can be had.
+        let cached =
+            field(&stat, self.inactive).unwrap_or(0) + field(&stat, self.active).unwrap_or(0) / 2;
+        Some(limit.saturating_sub(number(self.used)?.saturating_sub(cached)))
     }
 }
 
@@ -101,10 +107,16 @@ mod tests {
         };
         write("a", "memory.max", "1000\n");
         write("a", "memory.current", "900\n");
-        write("a", "memory.stat", "anon 5\ninactive_file 300\n");
+        write(
+            "a",
+            "memory.stat",
+            "anon 5\ninactive_file 200\nactive_file 200\n",
+        );
         write("a/b", "memory.max", "max\n");
         write("a/b", "memory.current", "900\n");
         assert_eq!(left_in(root.path(), "0::/a/b"), Some(400));
+        write("a/b", "memory.high", "950\n");
+        assert_eq!(left_in(root.path(), "0::/a/b"), Some(50));
         assert_eq!(left_in(root.path(), "0::/"), None);
         assert_eq!(left_in(root.path(), "0::/gone/altogether"), None);
         write("memory/x", "memory.limit_in_bytes", "70");

@@ -149,12 +149,17 @@ impl BlockCache {
             Found::Cached(block) => return Ok(block),
             Found::Missing(landing) => landing,
         };
-        let mut buffer = lock(self.shard(key)).spare.pop().unwrap_or_default();
-        if buffer.capacity() > 2 * len {
-            // That of a larger block: it would count for more than it holds.
-            buffer = Vec::new();
-        }
-        buffer.resize(len, 0);
+        let spare = lock(self.shard(key)).spare.pop();
+        // That of a larger block would count for more than it holds.
+        let fitting = spare.filter(|spare| (len..=2 * len).contains(&spare.capacity()));
+        let mut buffer = match fitting {
+            Some(mut spare) => {
+                spare.resize(len, 0);
+                spare
+            }
+            // Zeroed by the system, page by page as it is written to.
+            None => vec![0; len],
+        };
         decode(&mut buffer)?;
         Ok(landing.with(buffer))
     }

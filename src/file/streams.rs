@@ -11,8 +11,13 @@ use crate::io::page_bytes;
 
 /// Streams that are followed at once; loaders have at most a few threads a file.
 const MOST_STREAMS: usize = 16;
-/// How far from where a stream has come to a read may begin and still be part of it.
-const SLACK_BYTES: u64 = 256 << 10;
+/// How far ahead of where a stream has come to a read may begin and still be part of it, and how far
+/// behind. Programs copy forward in pieces of a MiB or so and, where it suits the processor, backward
+/// within each.
+const AHEAD_BYTES: u64 = 1 << 20;
+const BEHIND_BYTES: u64 = 2 << 20;
+/// How far behind its start a tensor may be entered.
+const ENTRY_BYTES: u64 = 256 << 10;
 /// A stream must have gone so far before anything is fetched for it: who looks at a header wants no
 /// more.
 const LEAST_RUN_BYTES: u64 = 512 << 10;
@@ -190,7 +195,7 @@ impl Streams {
         }
         let tensor = stream.tensor.filter(|&tensor| {
             let start = order.start_of(tensor);
-            (start.saturating_sub(page_bytes())..start + SLACK_BYTES).contains(&at)
+            (start.saturating_sub(page_bytes())..start + ENTRY_BYTES).contains(&at)
         });
         if let Some(tensor) = tensor {
             let others = (self.streams.iter().enumerate())
@@ -204,7 +209,10 @@ impl Streams {
     fn expecting(&self, offset: u64) -> Option<usize> {
         (0..self.streams.len())
             .filter(|&i| self.streams[i].expects(offset))
-            .max_by_key(|&i| self.streams[i].last)
+            .min_by_key(|&i| {
+                let stream = &self.streams[i];
+                (!stream.has_fetched(offset), stream.next.abs_diff(offset))
+            })
     }
 
     /// Follows one more stream, in the place of the one that was quiet for longest.
@@ -312,8 +320,8 @@ impl Stream {
     }
 
     fn expects(&self, offset: u64) -> bool {
-        let from = self.next.saturating_sub(SLACK_BYTES);
-        (from..=self.next.max(self.asked) + SLACK_BYTES).contains(&offset)
+        let from = self.next.saturating_sub(BEHIND_BYTES);
+        (from..=self.next.max(self.asked) + AHEAD_BYTES).contains(&offset)
     }
 
     fn has_come_far(&self) -> bool {
@@ -342,7 +350,7 @@ impl Stream {
             .saturating_sub(self.next.max(self.fetched_from));
         findings.used += passed;
         // What lies between two reads was taken from what was fetched.
-        self.taken += passed.max((read.end - read.start).min(next - self.next));
+        self.taken += passed.max(self.len);
         self.next = next;
     }
 

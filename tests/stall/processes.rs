@@ -293,6 +293,42 @@ fn a_daemon_that_ends_gives_every_reader_its_bytes_or_an_error() {
     }
 }
 
+/// Threads that push pages wait in the kernel for readers' READs, and cannot be killed while they do.
+#[test]
+fn a_daemon_that_is_killed_while_it_pushes_leaves_nobody_waiting() {
+    const READERS: usize = 16;
+    let rounds = std::env::var("WEIGHTFS_TEST_ROUNDS").ok();
+    let rounds = rounds.map_or(6, |rounds| rounds.parse().unwrap());
+    let place = Place::new();
+    let original = model(53, 48);
+    place.pack("m", &original);
+    let options = ["--readahead", "128K", "--push", "always", "--threads", "2"];
+    let mut random = Random(2);
+    for _ in 0..rounds {
+        let mount = Mount::with(&place.source, &place.mountpoint, &options, limit());
+        let path = mount.path("m");
+        let subject = Subject::open(&path, &original);
+        std::thread::scope(|scope| {
+            for reader in 0..READERS {
+                let (subject, original) = (&subject, &original);
+                scope.spawn(move || {
+                    let mut buffer = vec![0; 128 << 10];
+                    let start = original.len() / READERS * reader;
+                    let ends = (start..start + original.len() / READERS).step_by(buffer.len());
+                    while ends
+                        .clone()
+                        .all(|at| subject.read(&subject.file, &mut buffer, at).is_ok())
+                    {
+                        subject.drop_pages();
+                    }
+                });
+            }
+            random.pause(Duration::from_millis(600));
+            End::Kill.bring_about(mount);
+        });
+    }
+}
+
 /// The kernel takes the connection apart while a worker is told of the last file.
 #[test]
 fn a_daemon_whose_last_file_is_closed_after_the_unmount_ends_well() {

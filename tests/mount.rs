@@ -903,6 +903,34 @@ fn opening_reading_and_closing_again_and_again_leaves_nothing_behind() {
     mount.stop();
 }
 
+#[test]
+fn a_connection_that_is_broken_is_an_error_for_readers_and_no_mount_is_none() {
+    let place = Place::new();
+    let original = model(70, 4);
+    place.pack("m", &original);
+    let mount = place.mount();
+    let file = File::open(mount.path("m")).unwrap();
+    assert_eq!(read_at(&file, &mut [0; 4096], 0), 4096);
+    let abort = || {
+        let mountpoint = mount.mountpoint.as_os_str();
+        ok(["umount".as_ref(), "--abort".as_ref(), mountpoint])
+    };
+    abort();
+    assert!(!is_mounted(&mount.mountpoint));
+    drop_pages(&file);
+    let error = file.read_at(&mut [0; 4096], 3 << 20).unwrap_err();
+    assert!(
+        matches!(
+            error.raw_os_error(),
+            Some(libc::ENOTCONN | libc::ECONNABORTED)
+        ),
+        "{error}"
+    );
+    abort();
+    let status = mount.wait();
+    assert!(status.success(), "{status}");
+}
+
 fn drop_pages(file: &File) {
     rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
 }

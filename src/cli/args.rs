@@ -12,7 +12,7 @@ use super::guard::GuardArgs;
 use super::metrics_server::parse_address;
 use super::size;
 use crate::codec::{self, ByteMethod};
-use crate::fuse;
+use crate::fuse::{self, MountOptions};
 use crate::job::Method;
 
 /// Keep model weights compressed on disk; read them as ordinary .safetensors files.
@@ -188,16 +188,8 @@ pub(super) struct MountArgs {
     pub(super) src: PathBuf,
     /// An existing directory; may be SRC itself
     pub(super) mountpoint: PathBuf,
-    /// Budget of decoded blocks that are kept for further reads
-    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::parse_usize)]
-    pub(super) cache_size: usize,
-    /// Threads that answer reads, 1 to 256 [default: two a core]
-    #[arg(long, value_name = "N", value_parser = mount_threads)]
-    pub(super) threads: Option<NonZeroUsize>,
-    /// How far the kernel reads ahead of a sequential reader (only root can change it; other users
-    /// get 128K)
-    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = size::parse)]
-    pub(super) readahead: u64,
+    #[command(flatten)]
+    pub(super) serving: ServingArgs,
     /// When to push decoded data into the kernel's page cache ahead of sequential readers. auto: ahead of
     /// those that go on and on where the kernel reads less than 1M ahead, and elsewhere where a reader is
     /// about to jump
@@ -216,6 +208,35 @@ pub(super) struct MountArgs {
     pub(super) metrics: Option<SocketAddr>,
     #[command(flatten)]
     pub(super) background: BackgroundArgs,
+}
+
+/// How a mount answers reads.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServingArgs {
+    /// Memory for all that is decoded: blocks that are kept for further reads, and those in hand
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::parse_usize)]
+    cache_size: usize,
+    /// Threads that answer reads, 1 to 256 [default: two a core]
+    #[arg(long, value_name = "N", value_parser = mount_threads)]
+    threads: Option<NonZeroUsize>,
+    /// How far the kernel reads ahead of a sequential reader (only root can change it; other users
+    /// get 128K)
+    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = size::parse)]
+    readahead: u64,
+}
+
+impl ServingArgs {
+    pub(super) fn options(&self) -> MountOptions {
+        let mut options = MountOptions {
+            cache_bytes: self.cache_size,
+            readahead_bytes: self.readahead,
+            ..MountOptions::default()
+        };
+        if let Some(threads) = self.threads {
+            options.threads = threads;
+        }
+        options
+    }
 }
 
 /// Unmount what `weightfs mount` mounted; its process then ends

@@ -6,6 +6,7 @@
 //! for ever.
 
 use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -126,6 +127,15 @@ impl Background {
             None => Ok(()),
         }
     }
+}
+
+/// The first line that a process prints; empty if it ends without one.
+pub(super) fn first_line(child: &mut Child) -> std::io::Result<String> {
+    let mut line = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        BufReader::new(stdout).read_line(&mut line)?;
+    }
+    Ok(line)
 }
 
 /// Returns once a process of its own got an answer from the mount.

@@ -6,7 +6,6 @@
 //! open, and with it every reader waiting. So pages are pushed only where this process could be started
 //! and may break the connection.
 
-use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use clap::Parser;
@@ -14,7 +13,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use super::background::{is_child_of, own_program};
+use super::background::{first_line, is_child_of, own_program};
 use super::{Outcome, print};
 use crate::error::{Error, Result};
 use crate::fuse::AbortControl;
@@ -44,13 +43,7 @@ pub(super) fn start(device: &str) -> Result<()> {
         .stderr(Stdio::null())
         .spawn()
         .map_err(cannot)?;
-    let mut line = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .map_err(cannot)?;
-    }
-    if line.is_empty() {
+    if first_line(&mut child).map_err(cannot)?.is_empty() {
         let _ = child.wait();
         return Err(Error::InvalidInput(
             "connections of FUSE cannot be broken here (/sys/fs/fuse/connections)".into(),

@@ -122,16 +122,11 @@ fn guarded(mounted: &Mounted, push: Push) -> Push {
 
 fn options(args: &MountArgs) -> MountOptions {
     let mut options = MountOptions {
-        cache_bytes: args.cache_size,
-        readahead_bytes: args.readahead,
         allow_other: args.allow_other,
         ttl: Duration::from_secs_f64(args.ttl),
         no_exec: args.background.no_exec,
-        ..MountOptions::default()
+        ..args.serving.options()
     };
-    if let Some(threads) = args.threads {
-        options.threads = threads;
-    }
     if let Some(name) = &args.background.source_name {
         options.source_name.clone_from(name);
     }

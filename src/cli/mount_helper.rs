@@ -5,14 +5,14 @@
 //! knows is refused, so that a misspelt option never goes unnoticed.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
 use clap::Parser;
 
 use super::args::Args;
-use super::background::own_program;
+use super::background::{first_line, own_program};
 use super::print;
 use crate::error::{Error, Result};
 
@@ -266,12 +266,7 @@ fn start(arguments: &[OsString]) -> Result<bool> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(cannot)?;
-    let mut line = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .map_err(cannot)?;
-    }
+    let line = first_line(&mut child).map_err(cannot)?;
     if line.starts_with("ready: ") {
         return Ok(true);
     }

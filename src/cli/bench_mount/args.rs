@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use super::super::args::{mount_threads, seconds};
+use super::super::args::{ServingArgs, mount_threads, seconds};
 use super::super::size;
 
 /// Measure how fast a mount gives files, beside the ceiling that FUSE sets and beside raw files
@@ -37,16 +37,8 @@ pub(in super::super) struct BenchMountArgs {
     /// Read everything from the disk: archive and raw file are dropped from memory before each run
     #[arg(long)]
     pub(super) storage: bool,
-    /// Budget of decoded blocks of the mount
-    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::parse_usize)]
-    pub(super) cache_size: usize,
-    /// Threads that answer reads, of either mount, 1 to 256 [default: two a core]
-    #[arg(long, value_name = "N", value_parser = mount_threads)]
-    pub(super) threads: Option<NonZeroUsize>,
-    /// How far the kernel reads ahead of a sequential reader, in either mount (only root can change
-    /// it; other users get 128K)
-    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = size::parse)]
-    pub(super) readahead: u64,
+    #[command(flatten)]
+    pub(super) serving: ServingArgs,
     /// Seconds without a byte after which a run is given up
     #[arg(long, hide = true, value_name = "SECONDS", default_value_t = 120.0, value_parser = seconds)]
     pub(super) patience: f64,

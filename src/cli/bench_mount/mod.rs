@@ -24,7 +24,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::progress::Stop;
 use super::{Outcome, print};
 use crate::error::Result;
-use crate::fuse::MountOptions;
 use args::Workload;
 use report::Report;
 use run::Bench;
@@ -32,14 +31,7 @@ use watch::Watch;
 
 pub(super) fn bench_mount(args: &BenchMountArgs) -> Result<Outcome> {
     let stop = Stop::on_signals()?;
-    let mut options = MountOptions {
-        cache_bytes: args.cache_size,
-        readahead_bytes: args.readahead,
-        ..MountOptions::default()
-    };
-    if let Some(threads) = args.threads {
-        options.threads = threads;
-    }
+    let options = args.serving.options();
     let workloads = if args.workloads.is_empty() {
         Workload::value_variants()
     } else {

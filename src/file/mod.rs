@@ -93,16 +93,14 @@ impl VirtualFile {
         };
         let _reading = self.begin(offset..offset + len as u64, direct);
         self.shared.contexts.with(ReadContext::new, |context| {
-            let ReadContext { decoder, buffer } = context;
             let span = self.span(first, offset)?;
             let skip = place_in(&span, offset);
             if skip + len <= span.buffer_bytes() && len < span.buffer_bytes() {
                 // All in one block: straight from the cache to the reply.
-                let block = self.block(first, &span, decoder, For::Reader)?;
+                let block = self.block(first, &span, &mut context.decoder, For::Reader)?;
                 return Ok(reply(&block[skip..skip + len]));
             }
-            buffer.resize(len.max(buffer.len()), 0);
-            let buffer = &mut buffer[..len];
+            let (decoder, buffer) = context.with_len(len);
             self.fill(offset, buffer, decoder, For::Reader)?;
             Ok(reply(buffer))
         })

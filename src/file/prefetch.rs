@@ -80,7 +80,7 @@ impl Manner {
         push: true,
     };
 
-    /// Nothing, wherever the reader goes.
+    /// Nothing, where the reader goes on.
     pub const NONE: Self = Self {
         reach: Reach {
             window_bytes: 0,
@@ -136,6 +136,7 @@ impl Prefetcher {
         let (wanted, jobs) = sync_channel(WAITING);
         let worker = Arc::new(Worker {
             jobs: Mutex::new(jobs),
+            cores: cores().get(),
             memory: Mutex::new(None),
         });
         for _ in 0..Self::threads() {
@@ -226,6 +227,8 @@ fn without_mark(piece: &Range<u64>) -> Range<u64> {
 
 struct Worker {
     jobs: Mutex<Receiver<Job>>,
+    /// Asked for once: the system reads files for it.
+    cores: usize,
     /// When it was last looked at, and whether there was enough.
     memory: Mutex<Option<(Instant, bool)>>,
 }
@@ -282,7 +285,7 @@ impl Worker {
     /// those who may come later.
     fn is_free_for(&self, file: &VirtualFile) -> bool {
         let since = Instant::now();
-        while file.shared.demand.count() >= cores().get() {
+        while file.shared.demand.count() >= self.cores {
             if since.elapsed() > LONGEST_WAIT {
                 return false;
             }
@@ -312,9 +315,7 @@ fn push(file: &VirtualFile, wanted: &Range<u64>) -> Result<()> {
     let len = usize::try_from(wanted.end - wanted.start)
         .expect("invariant: a piece is at most PIECE_BYTES");
     file.shared.contexts.with(ReadContext::new, |context| {
-        let ReadContext { decoder, buffer } = context;
-        buffer.resize(len.max(buffer.len()), 0);
-        let buffer = &mut buffer[..len];
+        let (decoder, buffer) = context.with_len(len);
         file.fill(wanted.start, buffer, decoder, For::Later)?;
         // Not in the head of the loop, where the lock would be held while storing: a READ that needs it
         // would wait for this thread, which waits for that READ.

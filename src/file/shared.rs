@@ -55,7 +55,7 @@ pub struct Successor {
 /// What one read needs while it runs.
 pub(super) struct ReadContext {
     pub decoder: BlockDecoder,
-    pub buffer: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 impl ReadContext {
@@ -64,6 +64,14 @@ impl ReadContext {
             decoder: BlockDecoder::new()?,
             buffer: Vec::new(),
         })
+    }
+
+    /// The decoder, and a buffer of this length that holds anything.
+    pub fn with_len(&mut self, len: usize) -> (&mut BlockDecoder, &mut [u8]) {
+        if self.buffer.len() < len {
+            self.buffer.resize(len, 0);
+        }
+        (&mut self.decoder, &mut self.buffer[..len])
     }
 }
 
@@ -225,9 +233,7 @@ impl ReadShared {
         len: usize,
         read: impl FnOnce(&mut [u8]) -> Result<R>,
     ) -> Result<R> {
-        self.contexts.with(ReadContext::new, |context| {
-            context.buffer.resize(len, 0);
-            read(&mut context.buffer)
-        })
+        self.contexts
+            .with(ReadContext::new, |context| read(context.with_len(len).1))
     }
 }

@@ -146,9 +146,9 @@ impl Streams {
 
     /// The whole pages of a range that nobody is reading now.
     pub fn nobody_reads(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        let page = page_bytes();
         let mut free = vec![range];
         for reading in &self.reading {
-            let page = page_bytes();
             let taken = reading.start / page * page..reading.end.next_multiple_of(page);
             free = free
                 .into_iter()

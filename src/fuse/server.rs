@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use fuser::{
@@ -25,6 +25,7 @@ use super::watchdog::Progress;
 use crate::error::Error;
 use crate::format::checksum;
 use crate::fs::{Attr, DirEntry, Kind, ModelTree};
+use crate::sync::lock;
 
 /// READs in flight that are not waited for, which is what readahead is. With few, many readers at
 /// once make the kernel cut READs down to single pages.
@@ -86,7 +87,7 @@ impl Server {
         );
         let message = format!("{operation}: {error}");
         let known = || {
-            let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut logged = lock(&self.logged);
             logged.put(checksum(message.as_bytes()), ()).is_some()
         };
         if expected || known() {
@@ -98,9 +99,7 @@ impl Server {
     }
 
     fn directories(&self) -> MutexGuard<'_, HashMap<u64, Arc<Vec<DirEntry>>>> {
-        self.directories
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.directories)
     }
 }
 

@@ -28,22 +28,23 @@
 //! ```
 
 pub mod archive;
+pub mod bench;
 pub mod block;
-pub mod cache;
 pub mod cli;
 pub mod codec;
+pub mod console;
+pub mod daemon;
 pub mod error;
 pub mod file;
 pub mod format;
 pub mod fs;
 pub mod fuse;
-pub mod io;
 pub mod job;
-pub mod layout;
-pub mod pipeline;
+pub mod model;
+pub mod os;
 pub mod plane;
-pub mod safetensors;
 pub mod simd;
+pub mod storage;
 pub mod sync;
 
 pub use error::{Error, Result};

@@ -229,7 +229,7 @@ fn storage_means_that_the_raw_file_is_read_from_the_disk_as_well() {
 fn a_file_that_somebody_has_mapped_gets_no_cold_figures() {
     let bench = Bench::new();
     let beside = bench.dir.write("mapped", &model(32, 2));
-    let mapped = weightfs::io::MappedFile::new(&fs::File::open(&beside).unwrap()).unwrap();
+    let mapped = weightfs::storage::MappedFile::new(&fs::File::open(&beside).unwrap()).unwrap();
     let sum: u64 = mapped.as_slice().iter().map(|&byte| u64::from(byte)).sum();
     assert!(sum > 0);
     let beside = format!("mapped={beside}");

@@ -10,7 +10,7 @@ use support::{Dir, model, noise, ok};
 use weightfs::archive::ArchiveReader;
 use weightfs::block::BlockDecoder;
 use weightfs::format::Profiles;
-use weightfs::io::Bytes;
+use weightfs::storage::Bytes;
 
 /// Chooses places evenly, the same ones each time.
 struct Chance(u64);

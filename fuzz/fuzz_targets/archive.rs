@@ -10,7 +10,7 @@ use weightfs::block::BlockDecoder;
 use weightfs::format::{
     INDEX_PAGE_BYTES, MAX_BLOCK_BYTES, SUPERBLOCK_BYTES, Superblock, checksum, seal_index_page,
 };
-use weightfs::io::Bytes;
+use weightfs::storage::Bytes;
 use weightfs_fuzz::{ARCHIVES, AS_IT_IS, Input, block_decoders};
 
 thread_local! {

@@ -10,7 +10,7 @@ use crate::format::{
     BlockEntry, BlockHeader, Geometry, INDEX_PAGE_ENTRIES, IndexPage, Profiles, SUPERBLOCK_BYTES,
     Superblock, checksum,
 };
-use crate::io::{Bytes, MappedFile};
+use crate::storage::{Bytes, MappedFile};
 
 /// An open archive. All methods may be called from many threads at once.
 #[derive(Debug)]

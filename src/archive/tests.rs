@@ -12,7 +12,7 @@ use crate::block::{BlockDecoder, BlockEncoder};
 use crate::codec::Level;
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, ElementType, Extent, Geometry, checksum};
-use crate::io::Bytes;
+use crate::storage::Bytes;
 
 const BLOCK_BYTES: u32 = 4096;
 

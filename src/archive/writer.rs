@@ -8,7 +8,7 @@ use crate::format::{
     BlockEntry, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, SUPERBLOCK_BYTES,
     Superblock, checksum, encode_index_page, seal_index_page,
 };
-use crate::io::{read_full_at, write_all_at};
+use crate::os::{read_full_at, write_all_at};
 
 /// What is known of the original file once all of it was read.
 #[derive(Debug, Clone, Copy)]

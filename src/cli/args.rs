@@ -6,13 +6,15 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use super::background::{AskArgs, BackgroundArgs};
-use super::bench_mount::{BenchMountArgs, NullMountArgs, ReadStripeArgs};
-use super::guard::GuardArgs;
-use super::metrics_server::parse_address;
-use super::size;
+use crate::bench::codecs::{BenchArgs, BenchOneArgs};
+use crate::bench::mounts::{BenchMountArgs, NullMountArgs, ReadStripeArgs};
 use crate::codec::{self, ByteMethod};
-use crate::fuse::{self, MountOptions};
+use crate::console::serving::{ServingArgs, seconds};
+use crate::console::size;
+use crate::daemon::background::{AskArgs, BackgroundArgs};
+use crate::daemon::guard::GuardArgs;
+use crate::daemon::metrics_server::parse_address;
+use crate::fuse;
 use crate::job::Method;
 
 /// Keep model weights compressed on disk; read them as ordinary .safetensors files.
@@ -210,35 +212,6 @@ pub(super) struct MountArgs {
     pub(super) background: BackgroundArgs,
 }
 
-/// How a mount answers reads.
-#[derive(Debug, clap::Args)]
-pub(super) struct ServingArgs {
-    /// Memory for all that is decoded: blocks that are kept for further reads, and those in hand
-    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::parse_usize)]
-    cache_size: usize,
-    /// Threads that answer reads, 1 to 256 [default: two a core]
-    #[arg(long, value_name = "N", value_parser = mount_threads)]
-    threads: Option<NonZeroUsize>,
-    /// How far the kernel reads ahead of a sequential reader (only root can change it; other users
-    /// get 128K)
-    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = size::parse)]
-    readahead: u64,
-}
-
-impl ServingArgs {
-    pub(super) fn options(&self) -> MountOptions {
-        let mut options = MountOptions {
-            cache_bytes: self.cache_size,
-            readahead_bytes: self.readahead,
-            ..MountOptions::default()
-        };
-        if let Some(threads) = self.threads {
-            options.threads = threads;
-        }
-        options
-    }
-}
-
 /// Unmount what `weightfs mount` mounted; its process then ends
 #[derive(Debug, Parser)]
 pub(super) struct UmountArgs {
@@ -283,63 +256,6 @@ pub(super) struct DemoArgs {
     pub(super) json: bool,
 }
 
-/// Compare all codecs, and general compressors, on one file: size, speed, memory
-///
-/// Each contender encodes FILE and decodes the result, which must be FILE again, in processes of its
-/// own. FILE is only read, and what is written is removed. A star marks what nothing else beats in
-/// both ratio and decoding speed. docs/BENCH.md says what exactly is measured.
-#[derive(Debug, Parser)]
-pub(super) struct BenchArgs {
-    /// The file to compress
-    pub(super) file: PathBuf,
-    /// Who competes, separated by commas: archive codecs with a level (weights:max, lz4:fast) or
-    /// without levels (split-huffman), compressed streams (gzip-6, xz-9, zstd-19), names alone for
-    /// all their levels (weights, xz), or all [default: all; for files over 200 MB what encodes at
-    /// about 20 MB/s a core]
-    #[arg(long, value_name = "LIST")]
-    pub(super) codecs: Option<String>,
-    /// How often each decodes; the median counts
-    #[arg(long, value_name = "N", default_value = "3")]
-    pub(super) rounds: NonZeroUsize,
-    /// Threads of the measurements on all threads [default: one a core]
-    #[arg(long, value_name = "N")]
-    pub(super) threads: Option<NonZeroUsize>,
-    /// Where to keep what is being measured; needs about the size of FILE [default: TMPDIR]
-    #[arg(long, value_name = "DIR")]
-    pub(super) tmp: Option<PathBuf>,
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub(super) json: bool,
-    /// Print comma-separated values with a header line instead of a table
-    #[arg(long, conflicts_with = "json")]
-    pub(super) csv: bool,
-    /// Also draw ratio against decoding speed, into this file
-    #[arg(long, value_name = "OUT.svg")]
-    pub(super) plot: Option<PathBuf>,
-}
-
-/// One measurement of `bench`, in a process of its own; prints one JSON line
-#[derive(Debug, Parser)]
-pub(super) struct BenchOneArgs {
-    #[arg(value_enum)]
-    pub(super) work: BenchWork,
-    /// The name of one contender
-    pub(super) contender: String,
-    /// What to read
-    pub(super) from: PathBuf,
-    /// What to write
-    #[arg(required_if_eq("work", "encode"))]
-    pub(super) to: Option<PathBuf>,
-    #[arg(long, value_name = "N")]
-    pub(super) threads: NonZeroUsize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum BenchWork {
-    Encode,
-    Decode,
-}
-
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Push {
     #[default]
@@ -356,22 +272,6 @@ impl From<Push> for fuse::Push {
             Push::Never => Self::Never,
         }
     }
-}
-
-/// How many threads may answer a mount.
-pub(super) fn mount_threads(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse()
-        .ok()
-        .filter(|threads: &NonZeroUsize| threads.get() <= 256)
-        .ok_or_else(|| format!("'{text}' is not a number of threads from 1 to 256"))
-}
-
-/// A time that somebody may want to wait.
-pub(super) fn seconds(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|seconds| (0.0..=1e6).contains(seconds))
-        .ok_or_else(|| format!("'{text}' is not a number of seconds from 0 to 1000000"))
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]

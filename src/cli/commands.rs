@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
-use super::progress::{Stop, watched};
-use super::{Outcome, print, report};
+use super::report;
+use crate::console::progress::{Stop, watched};
+use crate::console::{Outcome, print};
 use crate::error::{Error, Result};
 use crate::job::{self, Monitor, PackOptions, Replacement, Totals, UnpackOptions, VerifyOptions};
 use crate::sync::cores;

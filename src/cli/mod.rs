@@ -3,26 +3,12 @@
 //! Data goes to stdout, talk to stderr. Exit status 0: done; 1: verify found damage; 2: error.
 
 mod analyze;
-mod analyze_html;
 mod args;
-mod background;
-mod bench;
-mod bench_child;
-mod bench_labels;
-mod bench_mount;
-mod bench_plot;
-mod bench_report;
 mod commands;
 mod demo;
-mod guard;
-mod metrics;
-mod metrics_server;
 mod mount;
 mod mount_helper;
-mod progress;
 mod report;
-mod sample_model;
-mod size;
 mod stats;
 
 use std::io::Write;
@@ -32,13 +18,9 @@ use clap::Parser;
 
 use args::{Args, Command};
 
-use crate::error::{Error, Result};
-
-/// What a command ends with, short of an error.
-enum Outcome {
-    Done,
-    DamageFound,
-}
+use crate::bench::{codecs as bench, mounts as bench_mount};
+use crate::console::{Outcome, is_broken_pipe};
+use crate::daemon::{background, guard};
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
@@ -56,11 +38,11 @@ pub fn run() -> ExitCode {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(args),
         Command::Stats(args) => stats::stats(args),
-        Command::Ask(args) => background::ask(args),
-        Command::Guard(args) => guard::guard(args),
+        Command::Ask(args) => background::ask(args).map(|()| Outcome::Done),
+        Command::Guard(args) => guard::guard(args).map(|()| Outcome::Done),
         Command::Demo(args) => demo::demo(args),
         Command::Bench(args) => bench::bench(args),
-        Command::BenchOne(args) => bench_child::bench_one(args),
+        Command::BenchOne(args) => bench::bench_one(args),
         Command::BenchMount(args) => bench_mount::bench_mount(args),
         Command::NullMount(args) => mount::null_mount(args),
         Command::ReadStripe(args) => bench_mount::read_stripe(args),
@@ -75,16 +57,4 @@ pub fn run() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// Prints a line of data; a reader that went away is an error that `run` knows.
-fn print(text: &str) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{text}")
-        .and_then(|()| stdout.flush())
-        .map_err(|e| Error::io("cannot write to stdout", e))
-}
-
-fn is_broken_pipe(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
 }

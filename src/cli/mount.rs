@@ -12,14 +12,15 @@ use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
 
 use super::args::{MountArgs, UmountArgs};
-use super::background::{self, Background};
-use super::bench_mount::NullMountArgs;
-use super::metrics;
-use super::metrics_server::MetricsServer;
-use super::{Outcome, guard, print};
+use crate::bench::mounts::{NullMountArgs, mount_null};
+use crate::console::{Outcome, print};
+use crate::daemon::background::{self, Background};
+use crate::daemon::metrics;
+use crate::daemon::metrics_server::MetricsServer;
+use crate::daemon::{self, guard, supervisor};
 use crate::error::{Error, Result};
 use crate::fuse::{self, MountOptions, Mounted, Push, Unmount, Unmounter};
-use crate::io::keep_allocations_apart;
+use crate::os::keep_allocations_apart;
 use crate::sync::lock;
 
 /// Names what is logged, in the syntax of the tracing libraries, e.g. `weightfs=debug`.
@@ -72,7 +73,7 @@ pub(super) fn null_mount(args: &NullMountArgs) -> Result<Outcome> {
     };
     serve(
         None,
-        |_| fuse::mount_null(args.size, &args.mountpoint, &options),
+        |_| mount_null(args.size, &args.mountpoint, &options),
         |_, _| {
             background::wait_for_answer(&args.mountpoint)?;
             print_ready(&args.mountpoint)
@@ -142,7 +143,7 @@ fn announce(
     metrics_url: Option<&str>,
     ending: &Mutex<bool>,
 ) -> Result<()> {
-    let supervisor = fuse::supervisor();
+    let supervisor = supervisor();
     background::wait_for_answer(&args.mountpoint)?;
     {
         // Held while this is said, so that the end is not said before it.
@@ -157,7 +158,7 @@ fn announce(
             args.mountpoint.display()
         ));
     }
-    mounted.watch(supervisor);
+    daemon::watch(supervisor, Arc::clone(mounted.progress()));
     background.let_go()?;
     if let Some(url) = metrics_url {
         tracing::info!("metrics: {url}");
@@ -205,7 +206,7 @@ fn unmount_on(
             let _ = unmounter.abort();
             std::process::exit(2);
         }
-        fuse::supervisor().stopping();
+        supervisor().stopping();
         match unmounter.unmount() {
             Ok(Unmount::Done) => {}
             Ok(Unmount::Detached) => {

@@ -12,8 +12,8 @@ use std::process::{ExitCode, Stdio};
 use clap::Parser;
 
 use super::args::Args;
-use super::background::{first_line, own_program};
-use super::print;
+use crate::console::print;
+use crate::daemon::background::{first_line, own_program};
 use crate::error::{Error, Result};
 
 /// The name that mount(8) looks for; a link to the program.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::size;
+use crate::console::size;
 use crate::error::Error;
 use crate::job::{Inspection, Replacement, TensorTotal, Totals, Verification};
 

@@ -9,7 +9,7 @@ use rustix::fs::getxattr;
 use serde_json::Value;
 
 use super::args::StatsArgs;
-use super::{Outcome, print, size};
+use crate::console::{Outcome, print, size};
 use crate::error::{Error, Result};
 use crate::fs::STATS_XATTR;
 

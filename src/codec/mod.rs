@@ -7,8 +7,8 @@
 //! A new codec is a variant of `CodecId`, an arm in `decode_into` and a candidate in `encode`.
 
 mod ans;
-mod bytes;
 mod float;
+mod general;
 mod huffman;
 mod parts;
 pub mod scaled;
@@ -24,8 +24,8 @@ use crate::error::{Error, Result};
 use crate::format::{CodecId, Profiles};
 use crate::plane::{constant_value, fill_constant};
 use crate::simd::Simd;
-pub use bytes::ByteMethod;
 use float::FloatEncoder;
+pub use general::ByteMethod;
 use scaled::{Model, Segment};
 
 /// What the writer optimizes for. A property of packing alone: every reader reads every level.
@@ -88,7 +88,7 @@ pub struct Encoder {
     float: FloatEncoder,
     scaled: Option<scaled::Encoder>,
     matching: Compressor<'static>,
-    bytes: Option<bytes::Encoder>,
+    bytes: Option<general::Encoder>,
     coded: Vec<u8>,
     candidate: Vec<u8>,
 }
@@ -115,7 +115,7 @@ impl Encoder {
     /// `Io` if a library cannot get memory.
     pub fn for_bytes(method: ByteMethod, level: Level) -> Result<Self> {
         Ok(Self {
-            bytes: Some(bytes::Encoder::new(method, level)?),
+            bytes: Some(general::Encoder::new(method, level)?),
             ..Self::new(level, None)?
         })
     }
@@ -219,8 +219,8 @@ pub struct Decoder {
     huffman: huffman::Decoder,
     simd: Simd,
     scaled: scaled::Decoder,
-    deflate: bytes::DeflateDecoder,
-    arithmetic: bytes::ArithmeticDecoder,
+    deflate: general::DeflateDecoder,
+    arithmetic: general::ArithmeticDecoder,
 }
 
 impl Decoder {
@@ -241,8 +241,8 @@ impl Decoder {
             huffman: huffman::Decoder::new(),
             simd,
             scaled: scaled::Decoder::new(simd),
-            deflate: bytes::DeflateDecoder::new(),
-            arithmetic: bytes::ArithmeticDecoder::new(),
+            deflate: general::DeflateDecoder::new(),
+            arithmetic: general::ArithmeticDecoder::new(),
         })
     }
 
@@ -290,11 +290,11 @@ impl Decoder {
                 self.scaled.decode_into(coded, profiles, plane)?;
             }
             CodecId::Scaled => return Err(wrong_width()),
-            CodecId::Lz4 => bytes::decode_lz4(coded, plane)?,
+            CodecId::Lz4 => general::decode_lz4(coded, plane)?,
             CodecId::Deflate => self.deflate.decode_into(coded, plane)?,
-            CodecId::Lzma => bytes::decode_lzma(coded, plane)?,
+            CodecId::Lzma => general::decode_lzma(coded, plane)?,
             CodecId::Arithmetic => self.arithmetic.decode_into(coded, plane)?,
-            CodecId::RunLength => bytes::decode_run_length(coded, plane)?,
+            CodecId::RunLength => general::decode_run_length(coded, plane)?,
         }
         Ok(())
     }

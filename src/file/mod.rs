@@ -1,11 +1,10 @@
 //! The file an archive stands for, read at any offset through the cache, and ahead of its readers.
 
-mod order;
-mod prefetch;
+mod ahead;
+pub mod cache;
 mod shared;
-mod streams;
 
-pub use prefetch::PageCache;
+pub use ahead::prefetch::PageCache;
 pub use shared::{FindSuccessor, PrefetchStats, READ_SIZES, ReadShared, ReadStats, Successor};
 
 use std::ops::Range;
@@ -14,15 +13,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
-use crate::cache::{Block, BlockKey};
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, ElementType};
-use crate::safetensors;
+use crate::model::safetensors;
 use crate::sync::lock;
-use order::Order;
-use prefetch::Manner;
+use ahead::order::Order;
+use ahead::prefetch::Manner;
+use ahead::streams::{Fetch, FileShape, Streams};
+use cache::{Block, BlockKey};
 use shared::ReadContext;
-use streams::{Fetch, FileShape, Streams};
 
 /// Headers that are longer are not looked at for the order of their tensors.
 const MOST_HEADER_BYTES: u64 = 16 << 20;

@@ -7,11 +7,11 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 
 use super::VirtualFile;
-use super::prefetch::{PageCache, Prefetcher};
-use super::streams::Findings;
+use super::ahead::prefetch::{PageCache, Prefetcher};
+use super::ahead::streams::Findings;
 use crate::block::BlockDecoder;
-use crate::cache::{BlockCache, CacheStats};
 use crate::error::Result;
+use crate::file::cache::{BlockCache, CacheStats};
 use crate::sync::Pool;
 
 /// A smaller cache would lose what is decoded ahead before it is read.

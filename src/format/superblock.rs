@@ -8,7 +8,7 @@ use super::{
     field, index_bytes,
 };
 use crate::error::{Error, Result};
-use crate::io::system_time;
+use crate::os::system_time;
 
 /// Bytes of a superblock; one stands at the start of an archive, its copy at the end.
 pub const SUPERBLOCK_BYTES: usize = 256;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::nodes::Inode;
 use crate::format::Superblock;
-use crate::io::system_time;
+use crate::os::system_time;
 
 /// What something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::attr::Attr;
 use super::links::Place;
 use crate::format::checksum;
-use crate::io::FileStamp;
+use crate::os::FileStamp;
 
 /// Number of an inode.
 ///

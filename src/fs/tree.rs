@@ -21,11 +21,11 @@ use super::source::Source;
 use super::view::{Shown, look, names};
 use super::xattr::{self, STATS_XATTR};
 use crate::archive::ArchiveReader;
-use crate::cache::CacheStats;
 use crate::error::{Error, Result};
+use crate::file::cache::CacheStats;
 use crate::file::{PageCache, PrefetchStats, ReadShared, ReadStats, Successor, VirtualFile};
 use crate::format::Superblock;
-use crate::io::{FileStamp, memory_bytes, read_full_at};
+use crate::os::{FileStamp, memory_bytes, read_full_at};
 use crate::sync::lock;
 
 /// Superblocks of archives that were looked at, so that looking at them again opens none.

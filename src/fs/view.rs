@@ -19,7 +19,7 @@ use std::path::{Component, Path, PathBuf};
 use super::links::{Followed, Place, follow};
 use super::source::Source;
 use crate::format::{archive_name, original_name};
-use crate::io::leads_out;
+use crate::os::leads_out;
 
 /// What is shown under a name.
 #[derive(Debug)]

@@ -5,14 +5,11 @@ mod abort;
 mod connection;
 mod mount;
 mod mountinfo;
-mod notify;
-mod null;
+mod progress;
 mod server;
-mod watchdog;
 
 pub use abort::{AbortControl, abort};
-pub use mount::{
-    MountOptions, Mounted, Push, Unmount, Unmounter, is_mounted, mount, mount_null, unmount,
-};
-pub use notify::{Supervisor, supervisor};
-pub use null::NULL_FILE_NAME;
+pub use mount::{MountOptions, Mounted, Push, Unmount, Unmounter, is_mounted, mount, unmount};
+pub(crate) use mount::{clear_mountpoint, serve};
+pub(crate) use progress::Progress;
+pub(crate) use server::{file_attr, open_flags, set_up};

@@ -14,10 +14,8 @@ use rustix::io::Errno;
 use super::abort::AbortControl;
 use super::connection::{connect, disconnect};
 use super::mountinfo::{self, mount_at};
-use super::notify::Supervisor;
-use super::null::NullServer;
+use super::progress::Progress;
 use super::server::Server;
-use super::watchdog::{self, Progress};
 use crate::error::{Error, Result};
 use crate::file::PageCache;
 use crate::fs::{ModelTree, Source};
@@ -116,19 +114,8 @@ pub fn mount(
     Ok((serve(server, progress, mountpoint, options)?, tree))
 }
 
-/// Mounts one file of `bytes` that nothing is decoded for, as `mount` mounts: what it is read with is
-/// what FUSE allows. The file is called `NULL_FILE_NAME`.
-///
-/// # Errors
-/// As `mount`.
-pub fn mount_null(bytes: u64, mountpoint: &Path, options: &MountOptions) -> Result<Mounted> {
-    clear_mountpoint(mountpoint)?;
-    let server = NullServer::new(bytes, options.ttl);
-    serve(server, Arc::default(), mountpoint, options)
-}
-
 /// Has a server answer on a mount point that is free.
-fn serve(
+pub(crate) fn serve(
     server: impl Filesystem,
     progress: Arc<Progress>,
     mountpoint: &Path,
@@ -196,10 +183,9 @@ impl Mounted {
         self.unmounter.clone()
     }
 
-    /// Tells the supervisor from now on that requests are answered, as often as it asks for and as
-    /// long as it is so.
-    pub fn watch(&self, supervisor: Supervisor) {
-        watchdog::watch(supervisor, Arc::clone(&self.progress));
+    /// Whether its requests are answered.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
 
     /// Waits until it is unmounted and every open file is closed.
@@ -290,7 +276,7 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
 }
 
 /// Makes sure that nothing of ours is mounted there: a dead mount is removed, a live one refused.
-fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
+pub(crate) fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
     let canonical = canonical(mountpoint)?;
     let ours = is_ours(&canonical)?;
     // Not stat, which the kernel may still answer from what it remembers.

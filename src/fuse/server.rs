@@ -21,7 +21,7 @@ use fuser::{
 
 use lru::LruCache;
 
-use super::watchdog::Progress;
+use super::progress::Progress;
 use crate::error::Error;
 use crate::format::checksum;
 use crate::fs::{Attr, DirEntry, Kind, ModelTree};
@@ -38,7 +38,7 @@ const IO_BLOCK_BYTES: u32 = 4096;
 const MESSAGES_KEPT: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
 
 /// What the kernel is asked for when it connects, whoever answers it.
-pub(super) fn set_up(config: &mut KernelConfig) {
+pub(crate) fn set_up(config: &mut KernelConfig) {
     // Each is a wish: an older kernel goes without.
     let _ = config.set_max_background(MAX_BACKGROUND);
     let _ = config.set_congestion_threshold(CONGESTION_THRESHOLD);
@@ -47,7 +47,7 @@ pub(super) fn set_up(config: &mut KernelConfig) {
 }
 
 /// How files are opened. `keep_cache`: what the page cache holds of the file is still right.
-pub(super) fn open_flags(keep_cache: bool) -> FopenFlags {
+pub(crate) fn open_flags(keep_cache: bool) -> FopenFlags {
     let mut flags = FopenFlags::FOPEN_NOFLUSH;
     flags.set(FopenFlags::FOPEN_KEEP_CACHE, keep_cache);
     flags
@@ -339,7 +339,7 @@ fn file_type(kind: Kind) -> FileType {
 }
 
 /// Attributes as the kernel wants them.
-pub(super) fn file_attr(attr: &Attr) -> FileAttr {
+pub(crate) fn file_attr(attr: &Attr) -> FileAttr {
     FileAttr {
         ino: INodeNo(attr.inode),
         size: attr.size,

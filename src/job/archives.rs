@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::tree::{self, Kind};
+use super::walk::{self, Kind};
 use crate::error::{Error, Result};
 use crate::format::{ARCHIVE_SUFFIX, archive_name, original_name};
 
@@ -36,7 +36,7 @@ pub fn archives_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         }
         let before = found.len();
         found.extend(
-            tree::walk(path)?
+            walk::walk(path)?
                 .into_iter()
                 .filter(|entry| matches!(entry.kind, Kind::File) && is_archive_name(&entry.from))
                 .map(|entry| entry.from),

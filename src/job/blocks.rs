@@ -7,7 +7,7 @@ use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
 use crate::error::Result;
 use crate::format::BlockSpan;
-use crate::pipeline;
+use crate::job::pipeline;
 
 /// What a thread carries from block to block.
 pub(super) struct BlockWorker<T> {

@@ -8,7 +8,7 @@ use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, CodecId, Superblock};
-use crate::safetensors::{self, Tensor};
+use crate::model::safetensors::{self, Tensor};
 
 /// What an archive holds.
 #[derive(Debug)]

@@ -8,19 +8,19 @@
 mod analyze;
 mod archives;
 mod attributes;
-pub mod bench;
 mod blocks;
 mod inspect;
 mod output;
 mod pack;
+pub(crate) mod pipeline;
 mod plan;
 mod read_back;
 mod replace;
-mod source_file;
+pub(crate) mod source_file;
 mod survey;
-mod tree;
 mod unpack;
 mod verify;
+mod walk;
 
 pub use analyze::{
     Analysis, AnalyzeOptions, BYTES, Ceiling, DtypeFacts, Entropies, Expected, ExpectedLevels,
@@ -78,7 +78,7 @@ impl<'a> Monitor<'a> {
 
     /// # Errors
     /// `Interrupted` once the job is to stop.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.cancel.load(Ordering::Relaxed) {
             Err(Error::Interrupted)
         } else {

@@ -6,11 +6,12 @@ use std::thread;
 
 use super::archives::{archive_path, is_archive_name};
 use super::output::{OutputFile, remove_abandoned};
+use super::pipeline;
 use super::plan::{self, Action, Step};
 use super::read_back::{self, EntriesChecksum, Written};
 use super::source_file::SourceFile;
 use super::survey::{Survey, survey};
-use super::tree::{Entry, Kind};
+use super::walk::{Entry, Kind};
 use super::{Monitor, Totals};
 use crate::archive::{ArchiveWriter, Original};
 use crate::block::BlockEncoder;
@@ -20,8 +21,8 @@ use crate::error::{Error, Result};
 use crate::format::{
     DEFAULT_BLOCK_BYTES, ElementType, Geometry, SUPERBLOCK_BYTES, Superblock, checksum,
 };
+use crate::model::extents;
 use crate::sync::cores;
-use crate::{layout, pipeline};
 
 /// What a directory's files are packed for.
 const MODEL_SUFFIX: &str = "safetensors";
@@ -150,7 +151,7 @@ pub(super) fn pack_to(
     sync: impl FnOnce(&OutputFile) -> Result<()>,
 ) -> Result<Totals> {
     let extents =
-        layout::extents(&source.file, source.stamp.size).map_err(|e| e.with_path(&source.path))?;
+        extents::extents(&source.file, source.stamp.size).map_err(|e| e.with_path(&source.path))?;
     let geometry = Geometry::new(options.block_bytes(), &extents)?;
     let (superblock, entries) = write(source, output, &geometry, options, monitor)?;
     sync(output)?;
@@ -334,6 +335,6 @@ pub(super) fn is_model_name(path: &Path) -> bool {
 /// Whether a file is a model by name or by contents.
 pub(super) fn is_model(source: &SourceFile) -> Result<bool> {
     Ok(is_model_name(&source.path)
-        || layout::is_safetensors(&source.file, source.stamp.size)
+        || extents::is_safetensors(&source.file, source.stamp.size)
             .map_err(|e| e.with_path(&source.path))?)
 }

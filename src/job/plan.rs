@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use super::archives::{archive_path, original_path};
 use super::output::{OutputDir, OutputFile, temporary_name};
 use super::source_file::SourceFile;
-use super::tree::{self, Entry, Kind};
+use super::walk::{self, Entry, Kind};
 use super::{Monitor, Totals};
 use crate::error::{Error, Result};
-use crate::io::write_all_at;
+use crate::os::write_all_at;
 
 /// Longest name that Linux file systems take.
 const MAX_NAME_BYTES: usize = 255;
@@ -79,7 +79,7 @@ pub(super) fn plan(
     mut decide: impl FnMut(Entry) -> Result<Step>,
 ) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
-    for entry in tree::walk(from)? {
+    for entry in walk::walk(from)? {
         if matches!(entry.kind, Kind::Special) {
             (monitor.warn)(&format!(
                 "{} is not a regular file and was left out",

@@ -15,8 +15,8 @@ use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{BlockEntry, BlockSpan, Geometry, Profiles, Superblock, checksum};
-use crate::io::{drop_cached, read_full_at, start_write_back};
-use crate::pipeline;
+use crate::job::pipeline;
+use crate::os::{drop_cached, read_full_at, start_write_back};
 
 /// Stored bytes that go to the disk, and come back from it, in one piece.
 const BATCH_BYTES: u64 = 16 << 20;
@@ -282,8 +282,8 @@ mod tests {
     use crate::archive::{ArchiveWriter, Original};
     use crate::block::BlockEncoder;
     use crate::codec::Level;
-    use crate::io::write_all_at;
-    use crate::layout;
+    use crate::model::extents;
+    use crate::os::write_all_at;
 
     static NEVER: AtomicBool = AtomicBool::new(false);
     const MONITOR: Monitor<'_> = Monitor::silent(&NEVER);
@@ -313,7 +313,7 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         let source = SourceFile::open(&path).unwrap();
         let output = OutputFile::create(&directory.path().join("archive"), false).unwrap();
-        let extents = layout::extents(&source.file, source.stamp.size).unwrap();
+        let extents = extents::extents(&source.file, source.stamp.size).unwrap();
         Files {
             geometry: Geometry::new(256 << 10, &extents).unwrap(),
             _directory: directory,

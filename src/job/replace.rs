@@ -13,12 +13,12 @@ use super::blocks::{BlockWorker, for_each_block};
 use super::output::{OutputFile, remove_abandoned, sync_directory_of};
 use super::pack::{PackOptions, is_model, pack_to};
 use super::source_file::SourceFile;
-use super::tree::{self, Kind};
 use super::unpack::{UnpackOptions, unpack_to};
+use super::walk::{self, Kind};
 use super::{Monitor, Totals, attributes};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::io::FileStamp;
+use crate::os::FileStamp;
 
 /// A file that something else takes the place of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,7 +152,7 @@ fn plan(
         return refuse("is not a regular file or directory");
     }
     let mut found = Vec::new();
-    for entry in tree::walk(path)? {
+    for entry in walk::walk(path)? {
         if !matches!(entry.kind, Kind::File) {
             continue;
         }

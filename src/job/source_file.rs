@@ -7,24 +7,24 @@ use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 use crate::format::BlockSpan;
-use crate::io::{FileStamp, read_full_at, system_time};
+use crate::os::{FileStamp, read_full_at, system_time};
 
 /// A regular file, open for reading.
-pub(super) struct SourceFile {
-    pub(super) path: PathBuf,
-    pub(super) file: File,
+pub(crate) struct SourceFile {
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
     /// Its state when it was opened.
-    pub(super) stamp: FileStamp,
+    pub(crate) stamp: FileStamp,
     /// Its mode, type and all.
-    pub(super) mode: u32,
+    pub(crate) mode: u32,
     /// Its modification time: seconds and nanoseconds since the epoch.
-    pub(super) mtime: (i64, u32),
+    pub(crate) mtime: (i64, u32),
 }
 
 impl SourceFile {
     /// # Errors
     /// `InvalidInput` if it is no regular file, `Io` if the system refuses.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let cannot = |e| Error::io(format!("cannot read {}", path.display()), e);
         // Before opening: opening a FIFO would wait for a writer.
         if !fs::metadata(path).map_err(cannot)?.is_file() {
@@ -44,12 +44,12 @@ impl SourceFile {
         })
     }
 
-    pub(super) fn modified(&self) -> SystemTime {
+    pub(crate) fn modified(&self) -> SystemTime {
         system_time(self.mtime.0, self.mtime.1)
     }
 
     /// Reads at `offset` until the buffer is full or the file ends.
-    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         read_full_at(&self.file, buffer, offset)
             .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))
     }
@@ -58,7 +58,7 @@ impl SourceFile {
     ///
     /// # Errors
     /// `Io` if the system refuses, `InvalidInput` if the file has become shorter.
-    pub(super) fn read_block(&self, span: &BlockSpan, buffer: &mut Vec<u8>) -> Result<()> {
+    pub(crate) fn read_block(&self, span: &BlockSpan, buffer: &mut Vec<u8>) -> Result<()> {
         buffer.resize(span.buffer_bytes(), 0);
         if self.read_at(buffer, span.range.start)? < buffer.len() {
             return Err(self.changed());
@@ -68,7 +68,7 @@ impl SourceFile {
 
     /// # Errors
     /// `InvalidInput` if somebody has written to it since it was opened.
-    pub(super) fn check_unchanged(&self) -> Result<()> {
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
         let now = FileStamp::of(&self.file)
             .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))?;
         if now == self.stamp {
@@ -78,7 +78,7 @@ impl SourceFile {
         }
     }
 
-    pub(super) fn changed(&self) -> Error {
+    pub(crate) fn changed(&self) -> Error {
         Error::InvalidInput(format!(
             "{} changed while it was read; try again when nobody writes to it",
             self.path.display()

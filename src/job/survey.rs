@@ -9,8 +9,8 @@ use super::source_file::SourceFile;
 use crate::codec::scaled::{Fitter, Model, ModelBuilder, Sample, Segment};
 use crate::error::Result;
 use crate::format::{BlockSpan, ElementType};
-use crate::layout;
-use crate::safetensors::TypedRange;
+use crate::model::extents;
+use crate::model::safetensors::TypedRange;
 
 /// Elements of a matrix that are looked at: with fewer rows, the error of the column scales shows in
 /// the size.
@@ -43,8 +43,8 @@ struct Matrix {
 /// # Errors
 /// `Io` if it cannot be read, `InvalidInput` if it shrinks, `Interrupted`.
 pub(super) fn survey(source: &SourceFile, monitor: &Monitor<'_>) -> Result<Survey> {
-    let tensors =
-        layout::matrices(&source.file, source.stamp.size).map_err(|e| e.with_path(&source.path))?;
+    let tensors = extents::matrices(&source.file, source.stamp.size)
+        .map_err(|e| e.with_path(&source.path))?;
     let mut builder = ModelBuilder::default();
     let mut fitter = Fitter::default();
     let mut matrices = Vec::new();

@@ -9,12 +9,12 @@ use super::archives::{is_archive_name, original_path};
 use super::blocks::{BlockWorker, for_each_block};
 use super::output::{OutputFile, remove_abandoned};
 use super::plan::{self, Action, Step};
-use super::tree::{Entry, Kind};
+use super::walk::{Entry, Kind};
 use super::{Monitor, Totals};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::format::ARCHIVE_SUFFIX;
-use crate::io::write_all_at;
+use crate::os::write_all_at;
 use crate::sync::cores;
 
 /// How to unpack.

@@ -11,7 +11,7 @@ use super::blocks::{BlockWorker, for_each_block};
 use super::inspect::tensors_of;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::safetensors::Tensor;
+use crate::model::safetensors::Tensor;
 
 /// Most problems of one archive that are kept; the rest are only counted.
 const MAX_LISTED: usize = 1000;

@@ -13,9 +13,10 @@ use crate::error::{Error, Result};
 use crate::format::{BlockSpan, Extent, Geometry, SUPERBLOCK_BYTES, Superblock};
 use crate::job::Monitor;
 use crate::job::pack::PackOptions;
+use crate::job::pipeline;
 use crate::job::source_file::SourceFile;
 use crate::job::survey::{Survey, survey};
-use crate::{layout, pipeline};
+use crate::model::extents;
 
 use super::AnalyzeOptions;
 
@@ -38,7 +39,7 @@ pub(super) fn expect(
     monitor: &Monitor<'_>,
 ) -> Result<[f64; 3]> {
     let extents =
-        layout::extents(&source.file, source.stamp.size).map_err(|e| e.with_path(&source.path))?;
+        extents::extents(&source.file, source.stamp.size).map_err(|e| e.with_path(&source.path))?;
     let nothing = Survey::default();
     let fast = Sampler::new(source, &extents, Level::Fast, options, monitor, &nothing)?;
     let default = Sampler::new(source, &extents, Level::Default, options, monitor, &nothing)?;

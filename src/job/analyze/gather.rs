@@ -11,9 +11,9 @@ use super::{
 use crate::error::Result;
 use crate::format::ElementType;
 use crate::job::Monitor;
+use crate::job::pipeline;
 use crate::job::source_file::SourceFile;
-use crate::pipeline;
-use crate::safetensors::Tensor;
+use crate::model::safetensors::Tensor;
 
 /// Statistics read this share of the sample; encoding, which is faster, all of it.
 const STATISTICS_SHARE: u64 = 4;

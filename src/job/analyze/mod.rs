@@ -24,11 +24,11 @@ pub use values::Values;
 use super::Monitor;
 use super::pack::{is_archive, is_model_name};
 use super::source_file::SourceFile;
-use super::tree::{self, Kind};
+use super::walk::{self, Kind};
 use crate::error::{Error, Result};
 use crate::format::ElementType;
-use crate::layout;
-use crate::safetensors::Tensor;
+use crate::model::extents;
+use crate::model::safetensors::Tensor;
 use gather::Gathered;
 
 /// How to analyze.
@@ -205,7 +205,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions, monitor: &Monitor<'_>) -> 
 /// The files to analyze.
 fn sources(path: &Path) -> Result<Vec<SourceFile>> {
     let paths = if path.is_dir() {
-        let entries = tree::walk(path)?.into_iter();
+        let entries = walk::walk(path)?.into_iter();
         let files = entries.filter(|entry| matches!(entry.kind, Kind::File));
         files
             .map(|entry| entry.from)
@@ -238,7 +238,7 @@ fn sources(path: &Path) -> Result<Vec<SourceFile>> {
 /// The header's length and the tensors; of a file that is not safetensors, all of it as one.
 fn tensors(source: &SourceFile) -> Result<(u64, Vec<Tensor>)> {
     let bytes = source.stamp.size;
-    let found = layout::tensors(&source.file, bytes).map_err(|e| e.with_path(&source.path))?;
+    let found = extents::tensors(&source.file, bytes).map_err(|e| e.with_path(&source.path))?;
     Ok(found.unwrap_or_else(|| {
         let whole = Tensor {
             name: "(all bytes)".into(),

@@ -8,7 +8,7 @@ use super::values::numbers;
 use crate::error::Result;
 use crate::format::ElementType;
 use crate::job::source_file::SourceFile;
-use crate::safetensors::Tensor;
+use crate::model::safetensors::Tensor;
 
 /// Elements that are compared of each pair, in pieces spread over the tensor.
 const COMPARED_ELEMENTS: u64 = 1 << 16;

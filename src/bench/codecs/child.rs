@@ -1,0 +1,149 @@
+//! One measurement of `bench` in a process of its own: starting it, and being it.
+//!
+//! Its own process, so that its peak of memory is its own, and that no other contender leaves it a
+//! heap that is warm or torn.
+
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::args::{BenchOneArgs, BenchWork};
+use crate::bench::codecs::{Contender, Measured, decode, encode};
+use crate::console::progress::{Stop, watched};
+use crate::console::{Outcome, print};
+use crate::daemon::background::end_with_parent;
+use crate::error::{Error, Result};
+
+/// One measurement.
+pub(crate) struct Task<'a> {
+    pub(crate) work: BenchWork,
+    pub(crate) contender: Contender,
+    pub(crate) threads: NonZeroUsize,
+    /// The original.
+    pub(crate) file: &'a Path,
+    /// The archive or compressed file.
+    pub(crate) stored: &'a Path,
+}
+
+/// How often a process is asked whether it has ended: soon at first, since on a small file it ends
+/// at once; seldom later, to leave the processor to it.
+const FIRST_WAIT: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+impl Task<'_> {
+    /// Measures in another process. `waiting` is told from time to time how long it has been.
+    ///
+    /// # Errors
+    /// What the process reported, with the contender's name; `Interrupted`.
+    pub(crate) fn run(&self, stop: &Stop, waiting: impl Fn(Duration)) -> Result<Measured> {
+        let cannot = |e| Error::io(format!("{}: cannot start a process", self.contender), e);
+        let mut process = Process(self.command().map_err(cannot)?.spawn().map_err(cannot)?);
+        let start = Instant::now();
+        let mut wait = FIRST_WAIT;
+        let status = loop {
+            // Before looking for its end: a signal of the terminal reaches both.
+            let ended = process.0.try_wait().map_err(cannot)?;
+            stop.check()?;
+            if let Some(status) = ended {
+                break status;
+            }
+            waiting(start.elapsed());
+            thread::sleep(wait);
+            wait = (wait * 2).min(LONGEST_WAIT);
+        };
+        self.outcome(status, &mut process.0)
+    }
+
+    fn command(&self) -> std::io::Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("bench-one")
+            .args(["--threads", &self.threads.to_string(), "--"]);
+        let contender = self.contender.to_string();
+        match self.work {
+            BenchWork::Encode => command
+                .args(["encode", &contender])
+                .args([self.file, self.stored]),
+            BenchWork::Decode => command.args(["decode", &contender]).arg(self.stored),
+        };
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Ok(command)
+    }
+
+    fn outcome(&self, status: ExitStatus, child: &mut Child) -> Result<Measured> {
+        let [said, complaint] = [
+            child.stdout.take().map(text_of),
+            child.stderr.take().map(text_of),
+        ]
+        .map(Option::unwrap_or_default);
+        if status.success()
+            && let Ok(measured) = serde_json::from_str(&said)
+        {
+            return Ok(measured);
+        }
+        let complaint = complaint.trim().trim_start_matches("weightfs: ");
+        let reason = if complaint.is_empty() {
+            format!("its process ended with {status}")
+        } else {
+            complaint.to_owned()
+        };
+        let doing = match self.work {
+            BenchWork::Encode => "encode",
+            BenchWork::Decode => "decode",
+        };
+        Err(Error::InvalidInput(format!(
+            "{} could not {doing}: {reason}",
+            self.contender
+        )))
+    }
+}
+
+/// What a process that has ended left in a pipe: one line, which the pipe held.
+pub(crate) fn text_of(mut pipe: impl Read) -> String {
+    let mut bytes = Vec::new();
+    // What is missing shows in what is there.
+    let _ = pipe.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Ended when this is dropped, so that nobody writes where nobody looks any more.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already unless something went wrong, and that is what is reported.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `bench-one`: measures in this process.
+pub(crate) fn bench_one(args: &BenchOneArgs) -> Result<Outcome> {
+    // Whoever waits for the figures may be killed; nobody needs them then.
+    end_with_parent(None)?;
+    let [contender] = Contender::parse_list(&args.contender)?[..] else {
+        return Err(Error::InvalidInput(format!(
+            "'{}' are several codecs; only one can be measured",
+            args.contender
+        )));
+    };
+    let measured = watched("measuring", &Stop::on_signals()?, |monitor| {
+        match (args.work, &args.to) {
+            (BenchWork::Encode, Some(to)) => {
+                encode(contender, &args.from, to, args.threads, monitor)
+            }
+            (BenchWork::Encode, None) => Err(Error::InvalidInput("name a file to write".into())),
+            (BenchWork::Decode, _) => decode(contender, &args.from, args.threads, monitor),
+        }
+    })?;
+    let line = serde_json::to_string(&measured)
+        .map_err(|e| Error::io("cannot write to stdout", e.into()))?;
+    print(&line)?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,224 @@
+//! Reading a file as programs do, with a clock: only the reading counts, buffers are made and written
+//! to before.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{self, Read, Seek};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Barrier;
+use std::thread;
+use std::time::Instant;
+
+use super::args::Way;
+use super::watch::Watch;
+use super::{processes, random};
+use crate::error::{Error, Result};
+use crate::os::read_full_at;
+use crate::storage::MappedFile;
+
+/// Bytes of a read, and of a copy out of a map.
+pub(super) const PIECE_BYTES: usize = 1 << 20;
+/// At least the size of a page.
+const ALIGNMENT: usize = 4096;
+
+/// A file to be read.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    pub(super) path: &'a Path,
+    pub(super) file: &'a File,
+    pub(super) bytes: u64,
+    pub(super) watch: &'a Watch<'a>,
+}
+
+/// What a run showed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Seen {
+    /// All of the file was read in this time.
+    Seconds(f64),
+    /// How long single reads took.
+    Latencies(random::Latencies),
+}
+
+impl Reader<'_> {
+    /// Reads the file. Reading at random takes `seconds` at most, in an order that `seed` decides.
+    ///
+    /// # Errors
+    /// `Io` if a byte cannot be had, `Interrupted`.
+    pub(super) fn run(&self, way: Way, seconds: f64, seed: u64) -> Result<Seen> {
+        Ok(match way {
+            Way::Read => Seen::Seconds(self.read()?),
+            Way::Map { ask_for_all } => Seen::Seconds(self.map(ask_for_all)?),
+            Way::Threads { count, share } => Seen::Seconds(self.threads(count, share)?),
+            Way::Processes { count } => Seen::Seconds(processes::run(self, count)?),
+            Way::Random { bytes } => Seen::Latencies(random::read(self, bytes, seconds, seed)?),
+            Way::RandomMap { bytes } => Seen::Latencies(random::map(self, bytes, seconds, seed)?),
+        })
+    }
+
+    fn read(&self) -> Result<f64> {
+        let mut buffer = Buffer::new(PIECE_BYTES);
+        let mut file = self.file;
+        file.rewind().map_err(|e| self.cannot(e))?;
+        let start = Instant::now();
+        let mut done = 0;
+        loop {
+            match file.read(buffer.bytes()) {
+                Ok(0) => break,
+                Ok(read) => done += read as u64,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.cannot(e)),
+            }
+            self.watch.beat()?;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        if done == self.bytes {
+            Ok(seconds)
+        } else {
+            Err(self.cannot(io::ErrorKind::UnexpectedEof.into()))
+        }
+    }
+
+    fn map(&self, ask_for_all: bool) -> Result<f64> {
+        let mut buffer = Buffer::new(PIECE_BYTES);
+        let start = Instant::now();
+        let map = self.mapped()?;
+        if ask_for_all {
+            map.ask_for_all().map_err(|e| self.cannot(e))?;
+        }
+        for piece in map.as_slice().chunks(PIECE_BYTES) {
+            self.copy(&map, piece, buffer.bytes())?;
+            self.watch.beat()?;
+        }
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    pub(super) fn mapped(&self) -> Result<MappedFile> {
+        MappedFile::private(self.file).map_err(|e| self.cannot(e))
+    }
+
+    /// Copies a piece of a map.
+    pub(super) fn copy(&self, map: &MappedFile, piece: &[u8], buffer: &mut [u8]) -> Result<()> {
+        let copy = &mut buffer[..piece.len()];
+        copy.copy_from_slice(piece);
+        // The copy is the work; without a use of it, it would be left out.
+        black_box(copy);
+        if map.faulted() {
+            return Err(self.cannot(io::Error::from_raw_os_error(libc::EIO)));
+        }
+        Ok(())
+    }
+
+    fn threads(&self, count: u64, share: bool) -> Result<f64> {
+        let own = (0..count)
+            .map(|_| File::open(self.path))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(|e| self.cannot(e))?;
+        let ready = Barrier::new(own.len());
+        let times = thread::scope(|scope| {
+            let readers: Vec<_> = (0..)
+                .zip(&own)
+                .map(|(number, own)| {
+                    let reader = Reader {
+                        file: if share { self.file } else { own },
+                        ..*self
+                    };
+                    let ready = &ready;
+                    scope.spawn(move || {
+                        let mut buffer = Buffer::new(PIECE_BYTES);
+                        ready.wait();
+                        // Each by itself: who looks on may wake up long after the readers did.
+                        let start = Instant::now();
+                        reader.read_range(stripe(self.bytes, number, count), &mut buffer, || {})?;
+                        Ok((start, Instant::now()))
+                    })
+                })
+                .collect();
+            let panicked = || self.cannot(io::Error::other("a thread panicked"));
+            readers
+                .into_iter()
+                .map(|reader| reader.join().unwrap_or_else(|_| Err(panicked())))
+                .collect::<Result<Vec<_>>>()
+        })?;
+        let first = times.iter().map(|(start, _)| *start).min();
+        let last = times.iter().map(|(_, end)| *end).max();
+        let all = first.zip(last).map(|(first, last)| last - first);
+        Ok(all.unwrap_or_default().as_secs_f64())
+    }
+
+    /// Reads all of a range with pread(); `each` is told of each piece.
+    pub(super) fn read_range(
+        &self,
+        range: Range<u64>,
+        buffer: &mut Buffer,
+        mut each: impl FnMut(),
+    ) -> Result<()> {
+        for at in range.clone().step_by(PIECE_BYTES) {
+            let left = usize::try_from(range.end - at).unwrap_or(PIECE_BYTES);
+            let piece = &mut buffer.bytes()[..left.min(PIECE_BYTES)];
+            if read_full_at(self.file, piece, at).map_err(|e| self.cannot(e))? < piece.len() {
+                return Err(self.cannot(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.watch.beat()?;
+            each();
+        }
+        Ok(())
+    }
+
+    pub(super) fn cannot(&self, error: io::Error) -> Error {
+        Error::io(format!("cannot read {}", self.path.display()), error)
+    }
+}
+
+/// The part of a file that one of `count` readers reads; parts begin at whole pieces.
+pub(super) fn stripe(bytes: u64, number: u64, count: u64) -> Range<u64> {
+    let pieces = bytes.div_ceil(PIECE_BYTES as u64);
+    let start = |number: u64| (pieces * number / count * PIECE_BYTES as u64).min(bytes);
+    start(number)..start(number + 1)
+}
+
+/// Memory that begins at a page and was written to, so that no read pays for its first use.
+pub(super) struct Buffer {
+    memory: Vec<u8>,
+    skip: usize,
+    len: usize,
+}
+
+impl Buffer {
+    pub(super) fn new(len: usize) -> Self {
+        let memory = vec![1; len + ALIGNMENT];
+        let skip = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        Self { memory, skip, len }
+    }
+
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.memory[self.skip..self.skip + self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stripes_cover_the_file_once() {
+        for bytes in [0, 1, 1 << 20, (1 << 20) + 1, 10_000_000, 1 << 40] {
+            for count in [1, 2, 4, 16] {
+                let mut end = 0;
+                for number in 0..count {
+                    let part = stripe(bytes, number, count);
+                    assert_eq!(part.start, end);
+                    end = part.end;
+                }
+                assert_eq!(end, bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn buffers_begin_at_a_page() {
+        let mut buffer = Buffer::new(PIECE_BYTES);
+        assert_eq!(buffer.bytes().len(), PIECE_BYTES);
+        assert_eq!(buffer.bytes().as_ptr().align_offset(ALIGNMENT), 0);
+    }
+}

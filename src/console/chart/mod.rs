@@ -1,0 +1,3 @@
+//! Charts.
+
+pub(crate) mod labels;

@@ -1,0 +1,81 @@
+//! Sizes as people write and read them.
+
+/// Parses `4096`, `256K`, `1.5G`, `64MiB`: binary multiples.
+///
+/// # Errors
+/// A sentence that says what is expected.
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
+    let expected = || format!("'{text}' is not a size such as 4096, 256K, 64M or 1.5G");
+    let number_end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(number_end);
+    let shift = match unit
+        .trim()
+        .to_ascii_uppercase()
+        .trim_end_matches("IB")
+        .trim_end_matches('B')
+    {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(expected()),
+    };
+    // In thousandths, so that no float decides how many bytes there are.
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || fraction.len() > 3 {
+        return Err(expected());
+    }
+    let thousandths: u64 = format!("{whole}{fraction:0<3}")
+        .parse()
+        .map_err(|_| expected())?;
+    thousandths
+        .checked_mul(1 << shift)
+        .map(|bytes| bytes / 1000)
+        .ok_or_else(|| format!("'{text}' is too large"))
+}
+
+/// As `parse`, for sizes that fit in 32 bits.
+///
+/// # Errors
+/// As `parse`.
+pub(crate) fn parse_u32(text: &str) -> Result<u32, String> {
+    u32::try_from(parse(text)?).map_err(|_| format!("'{text}' is too large"))
+}
+
+/// As `parse`, for sizes of memory.
+///
+/// # Errors
+/// As `parse`.
+pub(crate) fn parse_usize(text: &str) -> Result<usize, String> {
+    usize::try_from(parse(text)?).map_err(|_| format!("'{text}' is too large"))
+}
+
+/// `943.0 MiB`
+pub(crate) fn show(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_binary() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("256K", 256 << 10),
+            ("64MiB", 64 << 20),
+            ("1.5g", 3 << 29),
+            ("2TB", 2 << 40),
+        ] {
+            assert_eq!(parse(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "K", "-1", "1X", ".5G", "1.2345G", "99999999T"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! All that makes a mount a running service: processes beside it, its supervisor, its metrics.
+
+pub(crate) mod background;
+pub(crate) mod guard;
+pub(crate) mod metrics;
+pub(crate) mod metrics_server;
+mod supervisor;
+mod watchdog;
+
+pub use supervisor::{Supervisor, supervisor};
+pub(crate) use watchdog::watch;

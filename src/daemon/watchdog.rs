@@ -1,0 +1,35 @@
+//! Tells the supervisor that the mount makes progress.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::supervisor::Supervisor;
+use crate::fuse::Progress;
+
+/// However often the supervisor asks to be told.
+const SHORTEST_TURN: Duration = Duration::from_millis(1);
+
+/// Tells the supervisor twice in each interval that the program is alive, from a thread of its own
+/// and for as long as the process lives, except while a request has been in work for longer than
+/// the interval. Does nothing for a supervisor that does not ask.
+pub(crate) fn watch(supervisor: Supervisor, progress: Arc<Progress>) {
+    let Some(interval) = supervisor.watchdog_interval() else {
+        return;
+    };
+    std::thread::spawn(move || {
+        let mut stalled = false;
+        loop {
+            if progress.turn() {
+                supervisor.alive();
+                stalled = false;
+            } else if !stalled {
+                tracing::error!(
+                    "a request has been in work for longer than {interval:?}; not telling the \
+                     supervisor that all is well"
+                );
+                stalled = true;
+            }
+            std::thread::sleep((interval / 2).max(SHORTEST_TURN));
+        }
+    });
+}

@@ -1,0 +1,188 @@
+//! The source directory, reached through a descriptor that was opened before mounting.
+//!
+//! Paths are relative to it and never leave it, so a mount may lie over its own source: what is
+//! below the mount is still reached this way.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
+
+use crate::error::{Error, Result};
+use crate::format::original_name;
+use crate::fs::links::Followed;
+
+/// What a mount shows.
+#[derive(Debug)]
+pub struct Source {
+    root: OwnedFd,
+    /// Canonical path of the root.
+    path: PathBuf,
+    /// Canonical path of the mount point, which must never be walked into.
+    mountpoint: Option<PathBuf>,
+    /// The only name of the root that is shown, for a source that is one archive.
+    only: Option<OsString>,
+    /// True if others than the user who mounts may read.
+    for_all_users: bool,
+}
+
+impl Source {
+    /// Opens a directory, or one archive: its directory, of which nothing else is shown.
+    ///
+    /// # Errors
+    /// `Io` if it cannot be opened, `InvalidInput` if it is neither.
+    pub fn open(path: &Path) -> Result<Self> {
+        let cannot = |e| Error::io(format!("cannot open {}", path.display()), e);
+        let canonical = path.canonicalize().map_err(cannot)?;
+        let meta = canonical.metadata().map_err(cannot)?;
+        let (directory, only) = if meta.is_dir() {
+            (canonical, None)
+        } else {
+            match (canonical.parent(), canonical.file_name()) {
+                (Some(parent), Some(name)) if original_name(name).is_some() => {
+                    (parent.to_path_buf(), Some(name.to_os_string()))
+                }
+                _ => {
+                    return Err(Error::InvalidInput(format!(
+                        "{} is neither a directory nor a .wfz archive",
+                        path.display()
+                    )));
+                }
+            }
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root =
+            rustix::fs::open(&directory, flags, Mode::empty()).map_err(|e| cannot(e.into()))?;
+        Ok(Self {
+            root,
+            path: directory,
+            mountpoint: None,
+            only,
+            for_all_users: false,
+        })
+    }
+
+    /// Says where the source will be mounted, and if for others than the user who mounts.
+    ///
+    /// # Errors
+    /// `InvalidInput` if that is inside the source: the mount would contain itself.
+    pub fn set_mountpoint(&mut self, mountpoint: &Path, for_all_users: bool) -> Result<()> {
+        let canonical = mountpoint.canonicalize().map_err(|e| {
+            Error::io(
+                format!("cannot use mount point {}", mountpoint.display()),
+                e,
+            )
+        })?;
+        let inside = canonical != self.path && canonical.starts_with(&self.path);
+        if inside && self.only.is_none() {
+            return Err(Error::InvalidInput(format!(
+                "mount point {} lies inside the source {}; choose one outside, or the source itself",
+                mountpoint.display(),
+                self.path.display()
+            )));
+        }
+        self.mountpoint = Some(canonical);
+        self.for_all_users = for_all_users;
+        Ok(())
+    }
+
+    /// True if a link out of the source may be shown as what it leads to: for all users only if
+    /// everybody who has made a link on the way is root or owns the end, since whoever makes one
+    /// decides what is shown.
+    pub(in crate::fs) fn may_follow_out(&self, link: &Metadata, followed: &Followed) -> bool {
+        let end = followed.meta.uid();
+        let mut owners = followed.owners.iter().copied().chain([link.uid()]);
+        !self.for_all_users || owners.all(|owner| owner == 0 || owner == end)
+    }
+
+    /// Canonical path of the root.
+    pub(in crate::fs) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// True for the canonical path of a mount point that hides something else than the source.
+    pub(in crate::fs) fn is_mountpoint(&self, path: &Path) -> bool {
+        self.mountpoint.as_deref() == Some(path)
+    }
+
+    /// Attributes of what is at a path, links not followed.
+    pub(in crate::fs) fn metadata(&self, relative: &Path) -> io::Result<Metadata> {
+        File::from(self.open_at(relative, OFlags::PATH | OFlags::NOFOLLOW)?).metadata()
+    }
+
+    /// Opens a regular file for reading.
+    pub(in crate::fs) fn open_file(&self, relative: &Path) -> io::Result<File> {
+        // Not to wait for a writer should it have become a FIFO meanwhile.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        self.open_at(relative, flags).map(File::from)
+    }
+
+    /// The target of a link.
+    pub(in crate::fs) fn read_link(&self, relative: &Path) -> io::Result<PathBuf> {
+        let link = self.open_at(relative, OFlags::PATH | OFlags::NOFOLLOW)?;
+        let target = rustix::fs::readlinkat(link, c"", Vec::new())?;
+        Ok(OsStr::from_bytes(target.to_bytes()).into())
+    }
+
+    /// The names in a directory, sorted.
+    pub(in crate::fs) fn names(&self, relative: &Path) -> io::Result<Vec<OsString>> {
+        if let Some(only) = self.only.as_ref().filter(|_| is_root(relative)) {
+            return Ok(vec![only.clone()]);
+        }
+        let directory = self.open_at(relative, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mut names = Vec::new();
+        for entry in Dir::read_from(directory)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." {
+                names.push(name.to_os_string());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// True unless the source is one archive and this is the name of something beside it.
+    pub(in crate::fs) fn shows(&self, directory: &Path, name: &OsStr) -> bool {
+        self.only
+            .as_ref()
+            .is_none_or(|only| !is_root(directory) || only == name)
+    }
+
+    /// Sizes of the file system that holds the source.
+    ///
+    /// # Errors
+    /// What the system answered.
+    pub fn statvfs(&self) -> io::Result<rustix::fs::StatVfs> {
+        Ok(rustix::fs::fstatvfs(&self.root)?)
+    }
+
+    fn open_at(&self, relative: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let flags = flags | OFlags::CLOEXEC;
+        let path = if is_root(relative) {
+            Path::new(".")
+        } else {
+            relative
+        };
+        // Directories of the tree are directories: should one have become a link meanwhile, it must
+        // not lead out.
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let opened = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve);
+        Ok(match opened {
+            // Before Linux 5.6, and in some sandboxes.
+            Err(rustix::io::Errno::NOSYS) => {
+                rustix::fs::openat(&self.root, path, flags, Mode::empty())?
+            }
+            other => other?,
+        })
+    }
+}
+
+fn is_root(relative: &Path) -> bool {
+    relative.as_os_str().is_empty()
+}

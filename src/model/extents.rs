@@ -1,0 +1,279 @@
+//! Decides the extents of a file: where which element type stands.
+//!
+//! Neighbours of one type become one extent. Tensors too small to fill blocks of their own join a
+//! neighbour, so that ten thousand small tensors do not cost ten thousand blocks.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::format::{ElementType, Extent, MAX_EXTENTS};
+use crate::model::safetensors::{self, Tensor, TypedRange};
+use crate::os::read_full_at;
+
+/// An extent shorter than this joins a neighbour. A quarter of a block: what a wrong type costs in
+/// ratio on so few bytes is less than what a block of their own costs.
+const DEFAULT_LEAST_EXTENT_BYTES: u64 = 64 * 1024;
+
+/// The extents of a file of `file_bytes`, whatever it holds: a file that is not safetensors is one
+/// extent of bytes.
+///
+/// # Errors
+/// `Io` if the file cannot be read.
+pub fn extents(file: &File, file_bytes: u64) -> Result<Vec<Extent>> {
+    Ok(match header(file, file_bytes)? {
+        Some((header_end, ranges)) => tile(header_end, &ranges, file_bytes),
+        None => extent(0..file_bytes, ElementType::Bytes)
+            .into_iter()
+            .collect(),
+    })
+}
+
+/// True if the file starts with a readable safetensors header.
+///
+/// # Errors
+/// `Io` if the file cannot be read.
+pub fn is_safetensors(file: &File, file_bytes: u64) -> Result<bool> {
+    Ok(header(file, file_bytes)?.is_some())
+}
+
+/// The tensors of a safetensors file with two or more dimensions, sorted by place; of those that
+/// overlap the first only.
+///
+/// # Errors
+/// `Io` if the file cannot be read.
+pub fn matrices(file: &File, file_bytes: u64) -> Result<Vec<TypedRange>> {
+    let mut ranges = header(file, file_bytes)?.map_or(Vec::new(), |(_, ranges)| ranges);
+    ranges.retain(|typed| typed.columns.is_some() && !typed.range.is_empty());
+    let mut end = 0;
+    ranges.retain(|typed| {
+        let is_free = typed.range.start >= end;
+        end = end.max(typed.range.end);
+        is_free
+    });
+    Ok(ranges)
+}
+
+/// Where the header ends, and the tensors with their names, sorted by place; `None` if the file is not
+/// safetensors.
+///
+/// # Errors
+/// `Io` if the file cannot be read.
+pub fn tensors(file: &File, file_bytes: u64) -> Result<Option<(u64, Vec<Tensor>)>> {
+    read_header(file, file_bytes, safetensors::tensors)
+}
+
+/// Where the header ends and what lies behind it, if the file is safetensors.
+fn header(file: &File, file_bytes: u64) -> Result<Option<(u64, Vec<TypedRange>)>> {
+    read_header(file, file_bytes, safetensors::typed_ranges)
+}
+
+/// Where the header ends and what `parse` makes of it.
+fn read_header<'a, T>(
+    file: &'a File,
+    file_bytes: u64,
+    parse: impl FnOnce(FileRange<'a>, u64, u64) -> Result<T>,
+) -> Result<Option<(u64, T)>> {
+    let mut first = [0; 8];
+    let read = read_full_at(file, &mut first, 0).map_err(|e| Error::io("cannot read", e))?;
+    let Some(end) = (read == first.len())
+        .then(|| safetensors::header_end(first, file_bytes))
+        .flatten()
+    else {
+        return Ok(None);
+    };
+    let json = FileRange {
+        file,
+        range: 8..end,
+    };
+    match parse(json, end, file_bytes) {
+        Ok(found) => Ok(Some((end, found))),
+        Err(Error::InvalidInput(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// Reads a range of a file from its start to its end.
+struct FileRange<'a> {
+    file: &'a File,
+    range: Range<u64>,
+}
+
+impl Read for FileRange<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let left = self.range.end - self.range.start;
+        let len = buf.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = read_full_at(self.file, &mut buf[..len], self.range.start)?;
+        self.range.start += read as u64;
+        Ok(read)
+    }
+}
+
+fn extent(range: Range<u64>, element: ElementType) -> Option<Extent> {
+    (range.start < range.end).then(|| Extent {
+        start: range.start,
+        len: range.end - range.start,
+        element,
+    })
+}
+
+/// Extents that tile the whole file, from tensors sorted by place.
+fn tile(header_end: u64, ranges: &[TypedRange], file_bytes: u64) -> Vec<Extent> {
+    let mut least_bytes = DEFAULT_LEAST_EXTENT_BYTES;
+    loop {
+        let mut extents: Vec<_> = extent(0..header_end, ElementType::Bytes)
+            .into_iter()
+            .collect();
+        let mut data = Merger::new(least_bytes);
+        let mut at = header_end;
+        for typed in ranges {
+            // Gaps are bytes; of two tensors that overlap, the first one has the overlap.
+            let start = typed.range.start.max(at);
+            data.push(extent(at..start, ElementType::Bytes));
+            at = at.max(typed.range.end);
+            data.push(extent(start..at, typed.element));
+        }
+        data.push(extent(at..file_bytes, ElementType::Bytes));
+        extents.extend(data.extents);
+        if extents.len() as u64 <= MAX_EXTENTS {
+            return extents;
+        }
+        least_bytes *= 2;
+    }
+}
+
+/// Appends extents, merging each with the one before where that pays.
+struct Merger {
+    least_bytes: u64,
+    extents: Vec<Extent>,
+}
+
+impl Merger {
+    const fn new(least_bytes: u64) -> Self {
+        Self {
+            least_bytes,
+            extents: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, next: Option<Extent>) {
+        let Some(next) = next else { return };
+        if let Some(last) = self.extents.last_mut()
+            && let Some(element) = merged_element(last, &next, self.least_bytes)
+        {
+            last.element = element;
+            last.len += next.len;
+        } else {
+            self.extents.push(next);
+        }
+    }
+}
+
+/// The type of two neighbours together; `None` if they stay apart.
+fn merged_element(last: &Extent, next: &Extent, least_bytes: u64) -> Option<ElementType> {
+    let larger = if last.len >= next.len { last } else { next };
+    // The elements of the merged extent count from its start, so the larger part must lie a whole
+    // number of its elements behind it.
+    let aligned = (larger.start - last.start).is_multiple_of(u64::from(larger.element.bytes()));
+    let (last_is_small, next_is_small) = (last.len < least_bytes, next.len < least_bytes);
+    if aligned && (last.element == next.element || last_is_small || next_is_small) {
+        Some(larger.element)
+    } else {
+        (last_is_small && next_is_small).then_some(ElementType::Bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Geometry;
+    use ElementType::{Bf16, Bytes, F32, I64};
+    use proptest::prelude::*;
+
+    fn typed(pieces: &[(u64, u64, ElementType)]) -> Vec<TypedRange> {
+        pieces
+            .iter()
+            .map(|&(start, end, element)| TypedRange {
+                range: start..end,
+                element,
+                columns: None,
+            })
+            .collect()
+    }
+
+    fn tiled(pieces: &[(u64, u64, ElementType)], file_bytes: u64) -> Vec<(u64, ElementType)> {
+        let extents = tile(100, &typed(pieces), file_bytes);
+        Geometry::new(4096, &extents).unwrap();
+        extents.iter().map(|e| (e.len, e.element)).collect()
+    }
+
+    const M: u64 = 1 << 20;
+
+    #[test]
+    fn neighbours_of_one_type_are_one_extent() {
+        let pieces = [(100, M, Bf16), (M, 2 * M, Bf16), (2 * M, 4 * M, F32)];
+        assert_eq!(
+            tiled(&pieces, 4 * M),
+            [(100, Bytes), (2 * M - 100, Bf16), (2 * M, F32)]
+        );
+    }
+
+    #[test]
+    fn small_tensors_join_a_large_neighbour() {
+        let pieces = [(100, M, Bf16), (M, M + 8, I64), (M + 8, 2 * M, Bf16)];
+        assert_eq!(tiled(&pieces, 2 * M), [(100, Bytes), (2 * M - 100, Bf16)]);
+        // One that would shift the elements of what follows stays apart from it.
+        let pieces = [(100, M, Bf16), (M, M + 1, Bytes), (M + 1, 2 * M + 1, Bf16)];
+        assert_eq!(
+            tiled(&pieces, 2 * M + 1),
+            [(100, Bytes), (M + 1 - 100, Bf16), (M, Bf16)]
+        );
+    }
+
+    #[test]
+    fn ten_thousand_tiny_tensors_of_two_types_are_one_extent() {
+        let pieces: Vec<_> = (0..10_000)
+            .map(|i| (100 + i * 8, 108 + i * 8, if i % 2 == 0 { F32 } else { I64 }))
+            .collect();
+        assert_eq!(tiled(&pieces, 80_100).len(), 2);
+    }
+
+    #[test]
+    fn gaps_overlaps_and_trailing_bytes_are_covered_once() {
+        let pieces = [(M, 2 * M, Bf16), (3 * M / 2, 3 * M, F32)];
+        assert_eq!(
+            tiled(&pieces, 4 * M),
+            [
+                (100, Bytes),
+                (M - 100, Bytes),
+                (M, Bf16),
+                (M, F32),
+                (M, Bytes)
+            ]
+        );
+        assert_eq!(tiled(&[(100, 100, F32)], 100), [(100, Bytes)]);
+        let nested = [(100, 3 * M, Bf16), (M, 2 * M, F32)];
+        assert_eq!(tiled(&nested, 3 * M), [(100, Bytes), (3 * M - 100, Bf16)]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_header_says_extents_tile_the_file(
+            pieces in prop::collection::vec(
+                (0u64..300_000, 0u64..200_000, prop::sample::select(ElementType::ALL)), 0..30),
+            file_bytes in 100u64..600_000,
+        ) {
+            let mut ranges: Vec<_> = pieces
+                .into_iter()
+                .map(|(start, len, element)| {
+                    let start = (100 + start).min(file_bytes);
+                    TypedRange { range: start..(start + len).min(file_bytes), element, columns: None }
+                })
+                .collect();
+            ranges.sort_by_key(|typed| (typed.range.start, typed.range.end));
+            let geometry = Geometry::new(4096, &tile(100, &ranges, file_bytes)).unwrap();
+            prop_assert_eq!(geometry.original_bytes(), file_bytes);
+        }
+    }
+}

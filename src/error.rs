@@ -1,8 +1,10 @@
 //! The one error type of the crate.
 //!
-//! Its variants are sorted by what the caller can do: retry or fix the system (`Io`), restore the
-//! archive (`Corrupt`), use another version (`Unsupported`), change the request (`InvalidInput`).
-//! Lower layers state what is wrong; the layers above add where (block, tensor, file) on the way up.
+//! Its kinds are told apart by what the caller can do: restore the archive (`Corrupt`), take the file
+//! for what it is (`NotThisFormat`), use another version (`Unsupported`), change the request
+//! (`InvalidInput`), change what is around the program (`Environment`), see what the system refuses
+//! (`Io`), stop (`Interrupted`). Lower layers state what is wrong; the layers above add where (block,
+//! tensor, file) on the way up, with `at` and its like.
 
 use std::fmt;
 use std::io;
@@ -18,7 +20,7 @@ pub enum Error {
     /// The operating system refused an operation.
     #[error("{context}: {source}")]
     Io {
-        /// What was being done, naming the file.
+        /// What was being done; names the file, or `at` does.
         context: String,
         /// What the system answered.
         source: io::Error,
@@ -26,12 +28,20 @@ pub enum Error {
     /// An archive does not hold what it held when it was written.
     #[error("{0}")]
     Corrupt(Box<Damage>),
+    /// A file is not what it was read as, such as an archive, or a model of some format. It may well be
+    /// whole, and something else.
+    #[error("{0}")]
+    NotThisFormat(Box<Remark>),
     /// An archive asks for something this version does not know.
     #[error("{0}")]
-    Unsupported(String),
+    Unsupported(Box<Remark>),
     /// The request itself cannot be carried out.
     #[error("{0}")]
     InvalidInput(String),
+    /// Something around the program must change first: a missing package or kernel module, a file that
+    /// somebody else uses or writes to.
+    #[error("{0}")]
+    Environment(String),
     /// The user asked to stop (SIGINT or SIGTERM).
     #[error("interrupted; nothing half-written was left behind")]
     Interrupted,
@@ -54,29 +64,34 @@ impl Error {
         }))
     }
 
-    /// Adds the file that an I/O error happened with.
-    #[must_use]
-    pub fn with_path(self, path: &Path) -> Self {
-        match self {
-            Self::Io { context, source } => Self::Io {
-                context: format!("{}: {context}", path.display()),
-                source,
-            },
-            other => other,
-        }
+    /// A file that is not what it was read as.
+    pub fn not_this_format(what: impl Into<String>) -> Self {
+        Self::NotThisFormat(Box::new(Remark::new(what)))
     }
 
-    /// Adds the archive's path to an error that has a place for it.
+    /// Something that this version does not know.
+    pub fn unsupported(what: impl Into<String>) -> Self {
+        Self::Unsupported(Box::new(Remark::new(what)))
+    }
+
+    /// Adds the file it happened with, where none is named yet. The kinds that answer a request
+    /// (`InvalidInput`, `Environment`) name what they are about themselves.
     #[must_use]
-    pub fn in_file(mut self, path: &Path) -> Self {
+    pub fn at(mut self, path: &Path) -> Self {
         match &mut self {
+            Self::Io { context, .. } => {
+                let name = path.display().to_string();
+                if !context.contains(&name) {
+                    *context = format!("{name}: {context}");
+                }
+            }
             Self::Corrupt(damage) => {
                 damage.file.get_or_insert_with(|| path.to_path_buf());
             }
-            Self::Unsupported(what) => {
-                *what = format!("{}: {what}", path.display());
+            Self::NotThisFormat(remark) | Self::Unsupported(remark) => {
+                remark.file.get_or_insert_with(|| path.to_path_buf());
             }
-            Self::Io { .. } | Self::InvalidInput(_) | Self::Interrupted => {}
+            Self::InvalidInput(_) | Self::Environment(_) | Self::Interrupted => {}
         }
         self
     }
@@ -103,10 +118,41 @@ impl Error {
     pub fn errno(&self) -> i32 {
         match self {
             Self::Io { source, .. } => source.raw_os_error().unwrap_or(libc::EIO),
-            // What a reader can meet of the last is a file that is no archive, whatever its name.
-            Self::Corrupt(_) | Self::Unsupported(_) | Self::InvalidInput(_) => libc::EIO,
+            // What a reader can meet of the others is a file that is no archive, whatever its name.
+            Self::Corrupt(_)
+            | Self::NotThisFormat(_)
+            | Self::Unsupported(_)
+            | Self::InvalidInput(_)
+            | Self::Environment(_) => libc::EIO,
             Self::Interrupted => libc::EINTR,
         }
+    }
+}
+
+/// What is to be said of a file.
+#[derive(Debug, Clone)]
+pub struct Remark {
+    /// The file.
+    pub file: Option<PathBuf>,
+    /// What is to be said.
+    pub what: String,
+}
+
+impl Remark {
+    fn new(what: impl Into<String>) -> Self {
+        Self {
+            file: None,
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}: ", file.display())?;
+        }
+        f.write_str(&self.what)
     }
 }
 

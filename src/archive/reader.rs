@@ -27,16 +27,14 @@ impl ArchiveReader {
     /// Opens an archive: reads the superblock and the short table of extents, nothing else.
     ///
     /// # Errors
-    /// `Io` if the file cannot be opened, `InvalidInput` if it is no regular file, otherwise as
+    /// `Io` if the file cannot be opened, `NotThisFormat` if it is no regular file, otherwise as
     /// `from_bytes`.
     pub fn open(path: &Path) -> Result<Self> {
         let cannot = |e| Error::io(format!("cannot open {}", path.display()), e);
         // Before opening: opening a FIFO would wait for a writer.
         if !path.metadata().map_err(cannot)?.is_file() {
-            return Err(Error::InvalidInput(format!(
-                "{}: not a weightfs archive: it is not a regular file",
-                path.display()
-            )));
+            let what = "not a weightfs archive: it is not a regular file";
+            return Err(Error::not_this_format(what).at(path));
         }
         Self::from_file(&File::open(path).map_err(cannot)?, path)
     }
@@ -54,10 +52,10 @@ impl ArchiveReader {
     /// Opens an archive whose bytes are at hand; `path` is its name in messages.
     ///
     /// # Errors
-    /// `InvalidInput` if it is no archive, `Corrupt` if neither copy of superblock or extents is
+    /// `NotThisFormat` if it is no archive, `Corrupt` if neither copy of superblock or extents is
     /// whole, `Unsupported` if a newer version is needed.
     pub fn from_bytes(bytes: Bytes, path: &Path) -> Result<Self> {
-        let open = || {
+        let open = || -> Result<_> {
             let superblock = superblock(&bytes)?;
             let geometry = geometry(&bytes, &superblock)?;
             Ok((superblock, geometry))
@@ -70,10 +68,7 @@ impl ArchiveReader {
                 superblock,
                 geometry,
             }),
-            Err(Error::InvalidInput(what)) => {
-                Err(Error::InvalidInput(format!("{}: {what}", path.display())))
-            }
-            Err(error) => Err(error.in_file(path)),
+            Err(error) => Err(error.at(path)),
         }
     }
 
@@ -151,7 +146,7 @@ impl ArchiveReader {
     /// tables. Reading may go on with one good copy, but the archive should be made anew.
     pub fn check_tables(&self) -> Vec<Error> {
         let mut found = Vec::new();
-        let mut note = |what: String| found.push(Error::corrupt(what).in_file(&self.path));
+        let mut note = |what: String| found.push(Error::corrupt(what).at(&self.path));
         let expected = self.superblock.archive_bytes;
         if self.bytes.len() != expected {
             let is = self.bytes.len();
@@ -256,7 +251,7 @@ impl ArchiveReader {
     fn with_place<T>(&self, block: u64, result: Result<T>) -> Result<T> {
         result.map_err(|error| {
             let range = self.geometry.block(block).map_or(0..0, |span| span.range);
-            error.at_block(block, range).in_file(&self.path)
+            error.at_block(block, range).at(&self.path)
         })
     }
 }
@@ -276,7 +271,7 @@ fn superblock_at(bytes: &Bytes, at: u64) -> Result<Superblock> {
     bytes
         .slice(at..at + SUPERBLOCK_BYTES as u64)
         .and_then(|bytes| bytes.first_chunk())
-        .ok_or_else(|| Error::InvalidInput("not a weightfs archive: it is too short".into()))
+        .ok_or_else(|| Error::not_this_format("not a weightfs archive: it is too short"))
         .and_then(Superblock::parse)
 }
 

@@ -140,7 +140,7 @@ pub(crate) fn first_line(child: &mut Child) -> std::io::Result<String> {
 /// Returns once a process of its own got an answer from the mount.
 ///
 /// # Errors
-/// `InvalidInput` if it got none, `Io` if it could not be started.
+/// `Environment` if it got none, `Io` if it could not be started.
 pub(crate) fn wait_for_answer(mountpoint: &Path) -> Result<()> {
     let cannot = |e| Error::io("cannot check that the mount answers", e);
     let limit = Instant::now() + ANSWER_LIMIT;
@@ -163,13 +163,13 @@ pub(crate) fn wait_for_answer(mountpoint: &Path) -> Result<()> {
     match status {
         Some(status) if status.success() => Ok(()),
         // It said why.
-        Some(_) => Err(Error::InvalidInput(format!(
+        Some(_) => Err(Error::Environment(format!(
             "the mount on {} does not work",
             mountpoint.display()
         ))),
         None => {
             let _ = child.kill();
-            Err(Error::InvalidInput(format!(
+            Err(Error::Environment(format!(
                 "the mount on {} did not answer within {} s",
                 mountpoint.display(),
                 ANSWER_LIMIT.as_secs()

@@ -31,7 +31,7 @@ pub(crate) struct GuardArgs {
 /// Starts it. The thread that calls this must live as long as the process: its end is the signal.
 ///
 /// # Errors
-/// `Io` if it cannot be started, `InvalidInput` if it may not break the connection.
+/// `Io` if it cannot be started, `Environment` if it may not break the connection.
 pub(crate) fn start(device: &str) -> Result<()> {
     let cannot = |e| Error::io("cannot start the process that stands by", e);
     let mut child = own_program()
@@ -45,7 +45,7 @@ pub(crate) fn start(device: &str) -> Result<()> {
         .map_err(cannot)?;
     if first_line(&mut child).map_err(cannot)?.is_empty() {
         let _ = child.wait();
-        return Err(Error::InvalidInput(
+        return Err(Error::Environment(
             "connections of FUSE cannot be broken here (/sys/fs/fuse/connections)".into(),
         ));
     }

@@ -68,7 +68,7 @@ impl CodecId {
             .into_iter()
             .find(|codec| codec.code() == code)
             .ok_or_else(|| {
-                Error::Unsupported(format!(
+                Error::unsupported(format!(
                     "unknown codec {code}; a newer weightfs is needed to read this archive"
                 ))
             })

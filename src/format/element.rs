@@ -30,7 +30,7 @@ macro_rules! element_types {
             pub fn from_code(code: u8) -> Result<Self> {
                 match code {
                     $($code => Ok(Self::$variant),)+
-                    _ => Err(Error::Unsupported(format!(
+                    _ => Err(Error::unsupported(format!(
                         "unknown element type {code}; a newer weightfs is needed to read this archive"
                     ))),
                 }

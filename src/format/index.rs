@@ -31,7 +31,7 @@ pub struct BlockEntry {
 impl BlockEntry {
     fn parse(row: &[u8]) -> Result<Self> {
         if row[12] != KIND_STORED {
-            return Err(Error::Unsupported(format!(
+            return Err(Error::unsupported(format!(
                 "unknown kind of block {}; a newer weightfs is needed to read this archive",
                 row[12]
             )));

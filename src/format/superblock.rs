@@ -96,15 +96,15 @@ impl Superblock {
     /// Reads and checks a superblock.
     ///
     /// # Errors
-    /// `InvalidInput` if these bytes are not of a weightfs archive at all, `Unsupported` for a
+    /// `NotThisFormat` if these bytes are not of a weightfs archive at all, `Unsupported` for a
     /// version or feature this reader does not know, `Corrupt` if the checksum or a limit fails.
     pub fn parse(bytes: &[u8; SUPERBLOCK_BYTES]) -> Result<Self> {
         if bytes[..8] != MAGIC {
-            return Err(Error::InvalidInput("not a weightfs archive".into()));
+            return Err(Error::not_this_format("not a weightfs archive"));
         }
         let version = field::u16(bytes, AT_VERSION);
         if version != VERSION {
-            return Err(Error::Unsupported(format!(
+            return Err(Error::unsupported(format!(
                 "archive format version {version}; this weightfs reads version {VERSION}"
             )));
         }
@@ -113,12 +113,12 @@ impl Superblock {
         }
         let unknown = field::u64(bytes, AT_FEATURES) & !KNOWN_FEATURES;
         if unknown != 0 {
-            return Err(Error::Unsupported(format!(
+            return Err(Error::unsupported(format!(
                 "the archive uses features {unknown:#x}; a newer weightfs is needed to read it"
             )));
         }
         if bytes[AT_CHECKSUM_KIND] != CHECKSUM_XXH3 {
-            return Err(Error::Unsupported(format!(
+            return Err(Error::unsupported(format!(
                 "unknown kind of checksum {}; a newer weightfs is needed to read this archive",
                 bytes[AT_CHECKSUM_KIND]
             )));

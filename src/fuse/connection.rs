@@ -29,7 +29,7 @@ const DEVICE: &str = "/dev/fuse";
 /// `Io` that says what is missing, and how to get it.
 pub(super) fn connect(mountpoint: &Path, wanted: &MountOptions) -> Result<OwnedFd> {
     if !Path::new(DEVICE).exists() {
-        return Err(Error::InvalidInput(format!(
+        return Err(Error::Environment(format!(
             "{DEVICE} is missing: load the kernel module (modprobe fuse), or start the container \
              with --device {DEVICE} --cap-add SYS_ADMIN"
         )));
@@ -73,7 +73,7 @@ fn mount_directly(mountpoint: &Path, wanted: &MountOptions) -> Result<Option<Own
     ) {
         Ok(()) => Ok(Some(device.into())),
         Err(Errno::PERM) => Ok(None),
-        Err(Errno::NODEV) => Err(Error::InvalidInput(
+        Err(Errno::NODEV) => Err(Error::Environment(
             "the kernel does not know FUSE: load its module (modprobe fuse)".into(),
         )),
         Err(e) => Err(cannot(e.into())),
@@ -112,7 +112,7 @@ fn mount_by_helper(mountpoint: &Path, wanted: &MountOptions) -> Result<OwnedFd> 
     }
     child.wait().map_err(cannot)?;
     connection.map_err(|e| {
-        Error::InvalidInput(format!(
+        Error::Environment(format!(
             "cannot mount on {}: {}",
             mountpoint.display(),
             if message.trim().is_empty() {
@@ -178,7 +178,7 @@ pub(super) fn disconnect(mountpoint: &Path, lazy: bool) -> Result<()> {
     Err(if busy {
         cannot(io::Error::from_raw_os_error(libc::EBUSY))
     } else {
-        Error::InvalidInput(format!(
+        Error::Environment(format!(
             "cannot unmount {}: {message}",
             mountpoint.display()
         ))
@@ -187,7 +187,7 @@ pub(super) fn disconnect(mountpoint: &Path, lazy: bool) -> Result<()> {
 
 fn helper_missing(error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::NotFound {
-        Error::InvalidInput(format!(
+        Error::Environment(format!(
             "{FUSERMOUNT} is missing; it mounts for users other than root. Install the package \
              fuse3 (Debian, Ubuntu: apt install fuse3; Fedora: dnf install fuse3)"
         ))

@@ -96,7 +96,7 @@ pub enum Unmount {
 /// of the mount, which a process must not wait for that serves it.
 ///
 /// # Errors
-/// `InvalidInput` if source or mount point do not fit or a helper is missing, `Io` if the system
+/// `InvalidInput` if source or mount point do not fit, `Environment` if a helper is missing, `Io` if the system
 /// refuses.
 pub fn mount(
     source: &Path,
@@ -143,7 +143,7 @@ pub(crate) fn serve(
     let ready = serve().map_err(cannot).and_then(|(server, notifier)| {
         // Only now, so that nobody is asked before somebody answers.
         let line = mount_at(&mountpoint)?
-            .ok_or_else(|| Error::InvalidInput("it was unmounted at once".into()))?;
+            .ok_or_else(|| Error::Environment("it was unmounted at once".into()))?;
         Ok((server, notifier, line.device))
     });
     match ready {
@@ -253,7 +253,7 @@ impl Unmounter {
 /// Unmounts what `mount` mounted, from another process.
 ///
 /// # Errors
-/// `InvalidInput` if there is no mount of ours, or if files are open and `lazy` is not set.
+/// `InvalidInput` if there is no mount of ours, `Environment` if files are open and `lazy` is not set.
 pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
     let canonical = canonical(mountpoint)?;
     if !is_ours(&canonical)? {
@@ -264,7 +264,7 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
     }
     disconnect(&canonical, lazy).map_err(|error| {
         if error.errno() == libc::EBUSY {
-            Error::InvalidInput(format!(
+            Error::Environment(format!(
                 "{} is in use; close its files, or use --lazy to free the mount point now and let \
                  their readers finish",
                 mountpoint.display()

@@ -174,7 +174,7 @@ pub(super) fn tensors_of(reader: &ArchiveReader) -> Result<Vec<Tensor>> {
     };
     let header = read_start(reader, header_end)?;
     match safetensors::tensors(&header[8..], header_end, file_bytes) {
-        Err(Error::InvalidInput(_)) => Ok(Vec::new()),
+        Err(Error::NotThisFormat(_)) => Ok(Vec::new()),
         other => other,
     }
 }

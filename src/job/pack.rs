@@ -151,7 +151,7 @@ pub(super) fn pack_to(
     sync: impl FnOnce(&OutputFile) -> Result<()>,
 ) -> Result<Totals> {
     let extents =
-        extents::extents(&source.file, source.stamp.size).map_err(|e| e.with_path(&source.path))?;
+        extents::extents(&source.file, source.stamp.size).map_err(|e| e.at(&source.path))?;
     let geometry = Geometry::new(options.block_bytes(), &extents)?;
     let (superblock, entries) = write(source, output, &geometry, options, monitor)?;
     sync(output)?;
@@ -169,7 +169,7 @@ pub(super) fn pack_to(
 pub(super) fn is_archive(source: &SourceFile) -> Result<bool> {
     let mut first = [0; SUPERBLOCK_BYTES];
     let read = source.read_at(&mut first, 0)?;
-    Ok(read == first.len() && !matches!(Superblock::parse(&first), Err(Error::InvalidInput(_))))
+    Ok(read == first.len() && !matches!(Superblock::parse(&first), Err(Error::NotThisFormat(_))))
 }
 
 struct EncodeWorker {
@@ -224,9 +224,7 @@ fn write(
         mtime_seconds: source.mtime.0,
         mtime_nanoseconds: source.mtime.1,
     };
-    let superblock = writer
-        .finish(&original)
-        .map_err(|e| e.with_path(output.path()))?;
+    let superblock = writer.finish(&original).map_err(|e| e.at(output.path()))?;
     Ok((superblock, compared.entries))
 }
 
@@ -278,7 +276,7 @@ fn encode(
         |worker| {
             let entry = writer
                 .append(&worker.stored, worker.checksum)
-                .map_err(|e| e.with_path(output.path()))?;
+                .map_err(|e| e.at(output.path()))?;
             written.add(entry)?;
             (monitor.progress)(worker.bytes.len() as u64);
             Ok(())
@@ -336,5 +334,5 @@ pub(super) fn is_model_name(path: &Path) -> bool {
 pub(super) fn is_model(source: &SourceFile) -> Result<bool> {
     Ok(is_model_name(&source.path)
         || extents::is_safetensors(&source.file, source.stamp.size)
-            .map_err(|e| e.with_path(&source.path))?)
+            .map_err(|e| e.at(&source.path))?)
 }

@@ -224,7 +224,7 @@ impl Worker {
         let in_archive = |error: Error| {
             error
                 .at_block(self.block, self.span.range.clone())
-                .in_file(output.path())
+                .at(output.path())
         };
         self.stored.resize(self.entry.stored_len as usize, 0);
         let read = read_full_at(output.file(), &mut self.stored, self.entry.offset)
@@ -268,7 +268,7 @@ pub(super) fn compare_tables(
         read_back.add(&reader.entry(block)?);
     }
     if reader.superblock() != superblock || read_back != entries {
-        return Err(Error::corrupt("the tables were read back differently").in_file(output.path()));
+        return Err(Error::corrupt("the tables were read back differently").at(output.path()));
     }
     Ok(())
 }

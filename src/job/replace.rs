@@ -262,7 +262,7 @@ fn compare(
 fn remove(path: &Path, stamp: &FileStamp) -> Result<()> {
     let now = path.symlink_metadata().map_err(|e| cannot(path, e))?;
     if FileStamp::from_metadata(&now) != *stamp {
-        return Err(Error::InvalidInput(format!(
+        return Err(Error::Environment(format!(
             "{} changed while it was read, and is kept; what was made of it is there as well",
             path.display()
         )));

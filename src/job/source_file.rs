@@ -79,7 +79,7 @@ impl SourceFile {
     }
 
     pub(crate) fn changed(&self) -> Error {
-        Error::InvalidInput(format!(
+        Error::Environment(format!(
             "{} changed while it was read; try again when nobody writes to it",
             self.path.display()
         ))

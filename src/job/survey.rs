@@ -43,8 +43,8 @@ struct Matrix {
 /// # Errors
 /// `Io` if it cannot be read, `InvalidInput` if it shrinks, `Interrupted`.
 pub(super) fn survey(source: &SourceFile, monitor: &Monitor<'_>) -> Result<Survey> {
-    let tensors = extents::matrices(&source.file, source.stamp.size)
-        .map_err(|e| e.with_path(&source.path))?;
+    let tensors =
+        extents::matrices(&source.file, source.stamp.size).map_err(|e| e.at(&source.path))?;
     let mut builder = ModelBuilder::default();
     let mut fitter = Fitter::default();
     let mut matrices = Vec::new();

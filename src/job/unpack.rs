@@ -120,7 +120,7 @@ pub(super) fn unpack_to(
     )?;
     let superblock = reader.superblock();
     if <[u8; 32]>::from(sha256.finalize()) != superblock.sha256 {
-        return Err(Error::corrupt("the decoded file fails its SHA-256").in_file(reader.path()));
+        return Err(Error::corrupt("the decoded file fails its SHA-256").at(reader.path()));
     }
     sync(output)?;
     Ok(Totals {

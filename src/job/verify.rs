@@ -115,7 +115,7 @@ fn verify_reader(
     {
         problem_count += 1;
         let problem = Error::corrupt("the decoded file fails its SHA-256");
-        problems.push(problem.in_file(reader.path()));
+        problems.push(problem.at(reader.path()));
     }
     Ok(Verification {
         path: reader.path().to_path_buf(),

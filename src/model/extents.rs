@@ -89,7 +89,7 @@ fn read_header<'a, T>(
     };
     match parse(json, end, file_bytes) {
         Ok(found) => Ok(Some((end, found))),
-        Err(Error::InvalidInput(_)) => Ok(None),
+        Err(Error::NotThisFormat(_)) => Ok(None),
         Err(other) => Err(other),
     }
 }

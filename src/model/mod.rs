@@ -2,4 +2,7 @@
 //! that its blocks are cut from.
 
 pub mod extents;
+mod read;
 pub mod safetensors;
+
+pub use read::ReadAt;

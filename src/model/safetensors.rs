@@ -59,7 +59,7 @@ pub fn header_end(first: [u8; 8], file_bytes: u64) -> Option<u64> {
 /// `header` yields the JSON alone; `data_start` is where it ends in a file of `file_bytes`.
 ///
 /// # Errors
-/// `Io` if reading fails, `InvalidInput` if it is not the header of a safetensors file.
+/// `Io` if reading fails, `NotThisFormat` if it is not the header of a safetensors file.
 pub fn typed_ranges(
     header: impl Read,
     data_start: u64,
@@ -132,7 +132,7 @@ where
         .and_then(|()| json.end())
         .map_err(|error| match error.io_error_kind() {
             Some(_) => Error::io("cannot read the safetensors header", error.into()),
-            None => Error::InvalidInput(format!("not a safetensors header: {error}")),
+            None => Error::not_this_format(format!("not a safetensors header: {error}")),
         })
 }
 

@@ -242,7 +242,7 @@ impl MountProcess {
                 .map_err(cannot)?;
         }
         if !line.starts_with("ready") {
-            return Err(Error::InvalidInput(
+            return Err(Error::Environment(
                 "weightfs mount did not become ready; see its message above".into(),
             ));
         }
@@ -254,7 +254,7 @@ impl MountProcess {
             .end()
             .map_err(|e| Error::io("cannot stop weightfs mount", e))?;
         if !ended.success() {
-            return Err(Error::InvalidInput(format!(
+            return Err(Error::Environment(format!(
                 "weightfs mount ended with {ended}"
             )));
         }

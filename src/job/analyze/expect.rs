@@ -39,7 +39,7 @@ pub(super) fn expect(
     monitor: &Monitor<'_>,
 ) -> Result<[f64; 3]> {
     let extents =
-        extents::extents(&source.file, source.stamp.size).map_err(|e| e.with_path(&source.path))?;
+        extents::extents(&source.file, source.stamp.size).map_err(|e| e.at(&source.path))?;
     let nothing = Survey::default();
     let fast = Sampler::new(source, &extents, Level::Fast, options, monitor, &nothing)?;
     let default = Sampler::new(source, &extents, Level::Default, options, monitor, &nothing)?;

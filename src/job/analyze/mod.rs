@@ -238,7 +238,7 @@ fn sources(path: &Path) -> Result<Vec<SourceFile>> {
 /// The header's length and the tensors; of a file that is not safetensors, all of it as one.
 fn tensors(source: &SourceFile) -> Result<(u64, Vec<Tensor>)> {
     let bytes = source.stamp.size;
-    let found = extents::tensors(&source.file, bytes).map_err(|e| e.with_path(&source.path))?;
+    let found = extents::tensors(&source.file, bytes).map_err(|e| e.at(&source.path))?;
     Ok(found.unwrap_or_else(|| {
         let whole = Tensor {
             name: "(all bytes)".into(),

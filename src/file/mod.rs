@@ -15,7 +15,7 @@ use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, ElementType};
-use crate::model::safetensors;
+use crate::model::{self, ReadAt, Tensor};
 use crate::sync::lock;
 use ahead::order::Order;
 use ahead::prefetch::Manner;
@@ -23,8 +23,6 @@ use ahead::streams::{Fetch, FileShape, Streams};
 use cache::{Block, BlockKey};
 use shared::ReadContext;
 
-/// Headers that are longer are not looked at for the order of their tensors.
-const MOST_HEADER_BYTES: u64 = 16 << 20;
 /// What is fetched of a file before it is read.
 const FIRST_BYTES: u64 = 2 << 20;
 
@@ -207,24 +205,21 @@ impl VirtualFile {
 
     /// Finds out which tensors lie where.
     fn learn_order(&self) -> Result<()> {
-        let read = |bytes: &mut [u8]| {
-            self.shared.contexts.with(ReadContext::new, |context| {
-                self.fill(0, bytes, &mut context.decoder, For::Later)
+        let mut left = Order::MOST_TENSORS;
+        let header = model::read_keeping(&ThroughCache(self), |found| {
+            let keep = left > 0 && Order::is_large(&found.range);
+            keep.then(|| {
+                left -= 1;
+                Tensor::from(found)
             })
-        };
-        let mut first = [0; 8];
-        if self.bytes() > 8 {
-            read(&mut first)?;
-        }
-        let order = match safetensors::header_end(first, self.bytes()) {
-            Some(end) if end <= MOST_HEADER_BYTES => {
-                let mut header = vec![0; usize::try_from(end).unwrap_or(0)];
-                read(&mut header)?;
-                safetensors::tensors(&header[8..], end, self.bytes()).ok()
-            }
-            _ => None,
-        };
-        let _ = self.order.set(order.map(|tensors| Order::new(&tensors)));
+        })?;
+        let order = header.map(|mut header| {
+            header
+                .tensors
+                .sort_by_key(|tensor| (tensor.range.start, tensor.range.end));
+            Order::new(&header.tensors)
+        });
+        let _ = self.order.set(order);
         Ok(())
     }
 
@@ -302,6 +297,22 @@ impl Drop for VirtualFile {
         let bytes = self.bytes();
         let findings = lock(&self.streams).end(bytes);
         self.shared.prefetched.count(&findings);
+    }
+}
+
+/// A file as its header is read: through the cache, for later.
+struct ThroughCache<'a>(&'a VirtualFile);
+
+impl ReadAt for ThroughCache<'_> {
+    fn file_bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        let file = self.0;
+        file.shared.contexts.with(ReadContext::new, |context| {
+            file.fill(offset, buffer, &mut context.decoder, For::Later)
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::walk::{self, Kind};
+use super::walk::{self, EntryKind};
 use crate::error::{Error, Result};
 use crate::format::{ARCHIVE_SUFFIX, archive_name, original_name};
 
@@ -38,7 +38,9 @@ pub fn archives_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         found.extend(
             walk::walk(path)?
                 .into_iter()
-                .filter(|entry| matches!(entry.kind, Kind::File) && is_archive_name(&entry.from))
+                .filter(|entry| {
+                    matches!(entry.kind, EntryKind::File) && is_archive_name(&entry.from)
+                })
                 .map(|entry| entry.from),
         );
         if found.len() == before {

@@ -2,12 +2,12 @@
 
 use std::num::NonZeroUsize;
 
-use super::Monitor;
+use super::monitor::Monitor;
+use super::pipeline;
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
 use crate::error::Result;
 use crate::format::BlockSpan;
-use crate::job::pipeline;
 
 /// What a thread carries from block to block.
 pub(super) struct BlockWorker<T> {

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::archive::ArchiveReader;
-use crate::block::BlockDecoder;
-use crate::error::{Error, Result};
+use crate::archive::{ArchiveReader, ArchivedFile};
+use crate::error::Result;
 use crate::format::{BlockSpan, CodecId, Superblock};
-use crate::model::safetensors::{self, Tensor};
+use crate::model::{self, Tensor};
 
 /// What an archive holds.
 #[derive(Debug)]
 pub struct Inspection {
     /// What the archive says of itself.
     pub superblock: Superblock,
-    /// The tensors by place; empty if the original is not safetensors.
+    /// The tensors by place; empty if the original is no model.
     pub tensors: Vec<TensorTotal>,
     /// How the planes are coded, by element type and codec.
     pub planes: Vec<PlaneTotal>,
@@ -158,40 +157,11 @@ fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>
         .collect())
 }
 
-/// The tensors of the archive's original; none if it is not safetensors.
+/// The tensors of the archive's original; none if it is no model.
 ///
 /// # Errors
 /// `Corrupt` if the blocks of the header are damaged.
 pub(super) fn tensors_of(reader: &ArchiveReader) -> Result<Vec<Tensor>> {
-    let file_bytes = reader.superblock().original_bytes;
-    let Some(header_end) = (file_bytes >= 8)
-        .then(|| read_start(reader, 8))
-        .transpose()?
-        .and_then(|first| first.first_chunk().copied())
-        .and_then(|first| safetensors::header_end(first, file_bytes))
-    else {
-        return Ok(Vec::new());
-    };
-    let header = read_start(reader, header_end)?;
-    match safetensors::tensors(&header[8..], header_end, file_bytes) {
-        Err(Error::NotThisFormat(_)) => Ok(Vec::new()),
-        other => other,
-    }
-}
-
-/// Decodes the first `len` bytes of the original.
-fn read_start(reader: &ArchiveReader, len: u64) -> Result<Vec<u8>> {
-    let mut decoder = BlockDecoder::new()?;
-    let (mut start, mut block) = (Vec::new(), Vec::new());
-    for number in 0..reader.geometry().block_count() {
-        let span = reader.geometry().block(number);
-        let Some(span) = span.filter(|span| span.range.start < len) else {
-            break;
-        };
-        block.resize(span.buffer_bytes(), 0);
-        reader.decode_block(number, &mut decoder, &mut block)?;
-        start.extend_from_slice(&block);
-    }
-    start.truncate(usize::try_from(len).unwrap_or(usize::MAX));
-    Ok(start)
+    let header = model::read(&ArchivedFile::new(reader)?)?;
+    Ok(header.map_or_else(Vec::new, |header| header.tensors))
 }

@@ -5,27 +5,23 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::archives::{archive_path, is_archive_name};
+use super::directory_plan::{self, Action, Step};
+use super::monitor::Monitor;
 use super::output::{OutputFile, remove_abandoned};
 use super::pipeline;
-use super::plan::{self, Action, Step};
 use super::read_back::{self, EntriesChecksum, Written};
 use super::source_file::SourceFile;
 use super::survey::{Survey, survey};
-use super::walk::{Entry, Kind};
-use super::{Monitor, Totals};
+use super::totals::Totals;
+use super::walk::{EntryKind, WalkEntry};
 use crate::archive::{ArchiveWriter, Original};
 use crate::block::BlockEncoder;
 use crate::codec::scaled::Segment;
 use crate::codec::{ByteMethod, Level};
 use crate::error::{Error, Result};
-use crate::format::{
-    DEFAULT_BLOCK_BYTES, ElementType, Geometry, SUPERBLOCK_BYTES, Superblock, checksum,
-};
-use crate::model::extents;
+use crate::format::{DEFAULT_BLOCK_BYTES, ElementType, Geometry, Superblock, checksum};
+use crate::model::{extents, names};
 use crate::sync::cores;
-
-/// What a directory's files are packed for.
-const MODEL_SUFFIX: &str = "safetensors";
 
 /// How to pack.
 #[derive(Debug, Clone, Copy)]
@@ -103,7 +99,7 @@ pub fn pack(
     monitor: &Monitor<'_>,
 ) -> Result<(PathBuf, Totals)> {
     if from.is_dir() {
-        let to = plan::destination(from, to)?;
+        let to = directory_plan::destination(from, to)?;
         let totals = pack_directory(from, to, options, monitor)?;
         return Ok((to.to_path_buf(), totals));
     }
@@ -128,7 +124,7 @@ pub fn pack_file(
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
     let source = SourceFile::open(from)?;
-    if is_archive(&source)? {
+    if source.is_archive()? {
         return Err(Error::InvalidInput(format!(
             "{} is a weightfs archive already",
             from.display()
@@ -150,8 +146,7 @@ pub(super) fn pack_to(
     monitor: &Monitor<'_>,
     sync: impl FnOnce(&OutputFile) -> Result<()>,
 ) -> Result<Totals> {
-    let extents =
-        extents::extents(&source.file, source.stamp.size).map_err(|e| e.at(&source.path))?;
+    let extents = extents::extents(source)?;
     let geometry = Geometry::new(options.block_bytes(), &extents)?;
     let (superblock, entries) = write(source, output, &geometry, options, monitor)?;
     sync(output)?;
@@ -163,13 +158,6 @@ pub(super) fn pack_to(
         archives: 1,
         copied: 0,
     })
-}
-
-/// True for an archive, also a damaged one or one of a newer version.
-pub(super) fn is_archive(source: &SourceFile) -> Result<bool> {
-    let mut first = [0; SUPERBLOCK_BYTES];
-    let read = source.read_at(&mut first, 0)?;
-    Ok(read == first.len() && !matches!(Superblock::parse(&first), Err(Error::NotThisFormat(_))))
 }
 
 struct EncodeWorker {
@@ -291,19 +279,19 @@ fn pack_directory(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
-    let steps = plan::plan(from, monitor, decide)?;
-    plan::run(&steps, from, to, options.force, monitor, |from, to| {
+    let steps = directory_plan::make(from, monitor, decide)?;
+    directory_plan::carry_out(&steps, from, to, options.force, monitor, |from, to| {
         pack_file(from, to, options, monitor)
     })
 }
 
 /// Files that are models by name or by contents are packed; all else is kept.
-fn decide(entry: Entry) -> Result<Step> {
-    if !matches!(entry.kind, Kind::File) {
+fn decide(entry: WalkEntry) -> Result<Step> {
+    if !matches!(entry.kind, EntryKind::File) {
         return Step::keep(entry);
     }
     if is_archive_name(&entry.from) {
-        plan::refuse_pair(&entry.from)?;
+        directory_plan::refuse_pair(&entry.from)?;
         let mut step = Step::keep(entry)?;
         // A link without the suffix, followed to an archive.
         if !is_archive_name(&step.to) {
@@ -313,7 +301,7 @@ fn decide(entry: Entry) -> Result<Step> {
     }
     let source = SourceFile::open(&entry.from)?;
     // A link of such a name may lead to a file of another.
-    if is_model_name(&entry.relative) || is_model(&source)? {
+    if names::is_model_name(&entry.relative) || source.is_model()? {
         Ok(Step {
             to: archive_path(&entry.relative),
             from: entry.from,
@@ -323,16 +311,4 @@ fn decide(entry: Entry) -> Result<Step> {
     } else {
         Step::keep(entry)
     }
-}
-
-/// Whether a file is a model by its name.
-pub(super) fn is_model_name(path: &Path) -> bool {
-    plan::has_extension(path, MODEL_SUFFIX)
-}
-
-/// Whether a file is a model by name or by contents.
-pub(super) fn is_model(source: &SourceFile) -> Result<bool> {
-    Ok(is_model_name(&source.path)
-        || extents::is_safetensors(&source.file, source.stamp.size)
-            .map_err(|e| e.at(&source.path))?)
 }

@@ -8,14 +8,14 @@ use std::vec;
 
 use sha2::{Digest, Sha256};
 
-use super::Monitor;
+use super::monitor::Monitor;
 use super::output::OutputFile;
+use super::pipeline;
 use super::source_file::SourceFile;
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{BlockEntry, BlockSpan, Geometry, Profiles, Superblock, checksum};
-use crate::job::pipeline;
 use crate::os::{drop_cached, read_full_at, start_write_back};
 
 /// Stored bytes that go to the disk, and come back from it, in one piece.
@@ -313,7 +313,7 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         let source = SourceFile::open(&path).unwrap();
         let output = OutputFile::create(&directory.path().join("archive"), false).unwrap();
-        let extents = extents::extents(&source.file, source.stamp.size).unwrap();
+        let extents = extents::extents(&source).unwrap();
         Files {
             geometry: Geometry::new(256 << 10, &extents).unwrap(),
             _directory: directory,

@@ -9,13 +9,15 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::archives::{archive_path, is_archive_name, original_path};
+use super::attributes;
 use super::blocks::{BlockWorker, for_each_block};
+use super::monitor::Monitor;
 use super::output::{OutputFile, remove_abandoned, sync_directory_of};
-use super::pack::{PackOptions, is_model, pack_to};
+use super::pack::{PackOptions, pack_to};
 use super::source_file::SourceFile;
+use super::totals::Totals;
 use super::unpack::{UnpackOptions, unpack_to};
-use super::walk::{self, Kind};
-use super::{Monitor, Totals, attributes};
+use super::walk::{self, EntryKind};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::os::FileStamp;
@@ -36,9 +38,9 @@ pub struct Replacement {
 /// # Errors
 /// `InvalidInput` if there is nothing to replace, `Io` if the system refuses.
 pub fn archives_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Vec<Replacement>> {
-    plan(path, monitor, "model", |path| {
+    find(path, monitor, "model", |path| {
         Ok(
-            (!is_archive_name(path) && is_model(&SourceFile::open(path)?)?)
+            (!is_archive_name(path) && SourceFile::open(path)?.is_model()?)
                 .then(|| archive_path(path)),
         )
     })
@@ -49,7 +51,7 @@ pub fn archives_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Vec<Replac
 /// # Errors
 /// As `archives_to_make`.
 pub fn originals_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Vec<Replacement>> {
-    plan(path, monitor, "archive", |path| Ok(original_path(path)))
+    find(path, monitor, "archive", |path| Ok(original_path(path)))
 }
 
 /// Packs each file beside itself, with its owner, mode, times and extended attributes, and removes
@@ -126,7 +128,7 @@ pub fn replace_by_originals(
 }
 
 /// Files in place: those that are reached without a link.
-fn plan(
+fn find(
     path: &Path,
     monitor: &Monitor<'_>,
     what: &str,
@@ -153,7 +155,7 @@ fn plan(
     }
     let mut found = Vec::new();
     for entry in walk::walk(path)? {
-        if !matches!(entry.kind, Kind::File) {
+        if !matches!(entry.kind, EntryKind::File) {
             continue;
         }
         let Some(to) = to(&entry.from)? else {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
-use crate::format::BlockSpan;
+use crate::format::{BlockSpan, SUPERBLOCK_BYTES, Superblock};
+use crate::model::{self, ReadAt, names};
 use crate::os::{FileStamp, read_full_at, system_time};
 
 /// A regular file, open for reading.
@@ -49,7 +50,7 @@ impl SourceFile {
     }
 
     /// Reads at `offset` until the buffer is full or the file ends.
-    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+    pub(crate) fn read_up_to(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         read_full_at(&self.file, buffer, offset)
             .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))
     }
@@ -57,17 +58,28 @@ impl SourceFile {
     /// Reads a block into a buffer.
     ///
     /// # Errors
-    /// `Io` if the system refuses, `InvalidInput` if the file has become shorter.
+    /// As `ReadAt::read_at`.
     pub(crate) fn read_block(&self, span: &BlockSpan, buffer: &mut Vec<u8>) -> Result<()> {
         buffer.resize(span.buffer_bytes(), 0);
-        if self.read_at(buffer, span.range.start)? < buffer.len() {
-            return Err(self.changed());
-        }
-        Ok(())
+        self.read_at(buffer, span.range.start)
+    }
+
+    /// True for an archive, also a damaged one or one of a newer version.
+    pub(super) fn is_archive(&self) -> Result<bool> {
+        let mut first = [0; SUPERBLOCK_BYTES];
+        let read = self.read_up_to(&mut first, 0)?;
+        let parsed = Superblock::parse(&first);
+        Ok(read == first.len() && !matches!(parsed, Err(Error::NotThisFormat(_))))
+    }
+
+    /// Whether it is a model, by its name or by what it holds, and packing gains by that.
+    pub(super) fn is_model(&self) -> Result<bool> {
+        Ok(names::is_model_name(&self.path)
+            || model::recognize(self)?.is_some_and(|format| format.tells_tensors()))
     }
 
     /// # Errors
-    /// `InvalidInput` if somebody has written to it since it was opened.
+    /// `Environment` if somebody has written to it since it was opened.
     pub(crate) fn check_unchanged(&self) -> Result<()> {
         let now = FileStamp::of(&self.file)
             .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))?;
@@ -83,5 +95,21 @@ impl SourceFile {
             "{} changed while it was read; try again when nobody writes to it",
             self.path.display()
         ))
+    }
+}
+
+impl ReadAt for SourceFile {
+    /// Its length when it was opened.
+    fn file_bytes(&self) -> u64 {
+        self.stamp.size
+    }
+
+    /// # Errors
+    /// `Io` if the system refuses, `Environment` if the file has become shorter.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        if self.read_up_to(buffer, offset)? < buffer.len() {
+            return Err(self.changed());
+        }
+        Ok(())
     }
 }

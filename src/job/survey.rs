@@ -4,20 +4,19 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Monitor;
+use super::monitor::Monitor;
 use super::source_file::SourceFile;
 use crate::codec::scaled::{Fitter, Model, ModelBuilder, Sample, Segment};
 use crate::error::Result;
 use crate::format::{BlockSpan, ElementType};
-use crate::model::extents;
-use crate::model::safetensors::TypedRange;
+use crate::model::{ReadAt, TypedRange, extents};
 
 /// Elements of a matrix that are looked at: with fewer rows, the error of the column scales shows in
 /// the size.
 const SAMPLE_ELEMENTS: u64 = 1 << 21;
 /// Columns of all matrices, which stay in memory while packing, two bytes each. Matrices behind those
 /// are coded without a profile.
-const MAX_TOTAL_COLUMNS: usize = 1 << 23;
+const ENOUGH_COLUMNS: usize = 1 << 23;
 
 /// What was learned.
 #[derive(Debug, Default)]
@@ -41,10 +40,9 @@ struct Matrix {
 /// Samples all matrices of a file.
 ///
 /// # Errors
-/// `Io` if it cannot be read, `InvalidInput` if it shrinks, `Interrupted`.
+/// `Io` if it cannot be read, `Environment` if it shrinks, `Interrupted`.
 pub(super) fn survey(source: &SourceFile, monitor: &Monitor<'_>) -> Result<Survey> {
-    let tensors =
-        extents::matrices(&source.file, source.stamp.size).map_err(|e| e.at(&source.path))?;
+    let tensors = extents::matrices(source)?;
     let mut builder = ModelBuilder::default();
     let mut fitter = Fitter::default();
     let mut matrices = Vec::new();
@@ -55,7 +53,7 @@ pub(super) fn survey(source: &SourceFile, monitor: &Monitor<'_>) -> Result<Surve
             continue;
         };
         let columns_len = columns as usize;
-        if builder.total_columns() + columns_len > MAX_TOTAL_COLUMNS {
+        if builder.total_columns() + columns_len > ENOUGH_COLUMNS {
             break;
         }
         sample(source, &tensor, rows, columns, &mut fields)?;
@@ -108,9 +106,7 @@ fn sample(
         // Below 2^21 times the number of rows: both fit.
         let number = i * rows / wanted;
         let at = tensor.range.start + number * row.len() as u64;
-        if source.read_at(&mut row, at)? < row.len() {
-            return Err(source.changed());
-        }
+        source.read_at(&mut row, at)?;
         fields.extend(row.chunks_exact(element_bytes).map(|element| {
             u16::from_le_bytes([element[element_bytes - 2], element[element_bytes - 1]])
         }));

@@ -7,10 +7,11 @@ use sha2::{Digest, Sha256};
 
 use super::archives::{is_archive_name, original_path};
 use super::blocks::{BlockWorker, for_each_block};
+use super::directory_plan::{self, Action, Step};
+use super::monitor::Monitor;
 use super::output::{OutputFile, remove_abandoned};
-use super::plan::{self, Action, Step};
-use super::walk::{Entry, Kind};
-use super::{Monitor, Totals};
+use super::totals::Totals;
+use super::walk::{EntryKind, WalkEntry};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::format::ARCHIVE_SUFFIX;
@@ -47,7 +48,7 @@ pub fn unpack(
     monitor: &Monitor<'_>,
 ) -> Result<(PathBuf, Totals)> {
     if from.is_dir() {
-        let to = plan::destination(from, to)?;
+        let to = directory_plan::destination(from, to)?;
         let totals = unpack_directory(from, to, options, monitor)?;
         return Ok((to.to_path_buf(), totals));
     }
@@ -137,17 +138,17 @@ fn unpack_directory(
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
-    let steps = plan::plan(from, monitor, decide)?;
-    plan::run(&steps, from, to, options.force, monitor, |from, to| {
+    let steps = directory_plan::make(from, monitor, decide)?;
+    directory_plan::carry_out(&steps, from, to, options.force, monitor, |from, to| {
         unpack_file(from, to, options, monitor)
     })
 }
 
 /// Archives are unpacked, links to archives lead to what those become, all else is kept.
-fn decide(mut entry: Entry) -> Result<Step> {
+fn decide(mut entry: WalkEntry) -> Result<Step> {
     match &mut entry.kind {
-        Kind::File if is_archive_name(&entry.from) => {
-            plan::refuse_pair(&entry.from)?;
+        EntryKind::File if is_archive_name(&entry.from) => {
+            directory_plan::refuse_pair(&entry.from)?;
             Ok(Step {
                 work: ArchiveReader::open(&entry.from)?
                     .superblock()
@@ -157,7 +158,7 @@ fn decide(mut entry: Entry) -> Result<Step> {
                 action: Action::Convert,
             })
         }
-        Kind::Link(target) => {
+        EntryKind::Link(target) => {
             let leads_to_archive = entry
                 .from
                 .canonicalize()

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::Monitor;
 use super::blocks::{BlockWorker, for_each_block};
 use super::inspect::tensors_of;
+use super::monitor::Monitor;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::model::safetensors::Tensor;
+use crate::model::Tensor;
 
 /// Most problems of one archive that are kept; the rest are only counted.
-const MAX_LISTED: usize = 1000;
+const ENOUGH_LISTED: usize = 1000;
 
 /// How to verify.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +102,7 @@ fn verify_reader(
             // Of damaged bytes there is nothing to tell.
             sha256 = None;
             problem_count += 1;
-            if problems.len() < MAX_LISTED {
+            if problems.len() < ENOUGH_LISTED {
                 // Only a damaged archive pays for its header.
                 let tensors = tensors.get_or_insert_with(|| tensors_of(reader).unwrap_or_default());
                 problems.push(with_tensors(problem, tensors, &worker.span.range));

@@ -16,16 +16,16 @@ use crate::os::leads_out;
 
 /// Something in the directory.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct WalkEntry {
     /// Its path below the directory.
     pub(super) relative: PathBuf,
     /// Where it is in truth, links that were followed resolved.
     pub(super) from: PathBuf,
-    pub(super) kind: Kind,
+    pub(super) kind: EntryKind,
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum EntryKind {
     Directory,
     File,
     /// A link to be made again with this target.
@@ -38,7 +38,7 @@ pub(super) enum Kind {
 ///
 /// # Errors
 /// `Io` if a directory cannot be read, `InvalidInput` if links lead in a circle.
-pub(super) fn walk(root: &Path) -> Result<Vec<Entry>> {
+pub(super) fn walk(root: &Path) -> Result<Vec<WalkEntry>> {
     let mut walk = Walk {
         entries: Vec::new(),
         above: HashSet::new(),
@@ -62,7 +62,7 @@ struct Base<'a> {
 }
 
 struct Walk {
-    entries: Vec<Entry>,
+    entries: Vec<WalkEntry>,
     /// The directories the walk is in, by device and inode.
     above: HashSet<(u64, u64)>,
 }
@@ -130,10 +130,10 @@ impl Walk {
     }
 
     fn link(&mut self, from: PathBuf, relative: PathBuf, target: PathBuf) -> Result<()> {
-        self.entries.push(Entry {
+        self.entries.push(WalkEntry {
             relative,
             from,
-            kind: Kind::Link(target),
+            kind: EntryKind::Link(target),
         });
         Ok(())
     }
@@ -146,14 +146,14 @@ impl Walk {
         meta: &Metadata,
     ) -> Result<()> {
         let kind = if meta.is_dir() {
-            Kind::Directory
+            EntryKind::Directory
         } else if meta.is_file() {
-            Kind::File
+            EntryKind::File
         } else {
-            Kind::Special
+            EntryKind::Special
         };
         let is_directory = meta.is_dir();
-        self.entries.push(Entry {
+        self.entries.push(WalkEntry {
             relative: relative.clone(),
             from: from.clone(),
             kind,

@@ -3,48 +3,35 @@
 //! Neighbours of one type become one extent. Tensors too small to fill blocks of their own join a
 //! neighbour, so that ten thousand small tensors do not cost ten thousand blocks.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use super::header::read_typed;
+use super::read_at::ReadAt;
+use super::tensor::TypedRange;
+use crate::error::Result;
 use crate::format::{ElementType, Extent, MAX_EXTENTS};
-use crate::model::safetensors::{self, Tensor, TypedRange};
-use crate::os::read_full_at;
 
 /// An extent shorter than this joins a neighbour. A quarter of a block: what a wrong type costs in
 /// ratio on so few bytes is less than what a block of their own costs.
-const DEFAULT_LEAST_EXTENT_BYTES: u64 = 64 * 1024;
+const ENOUGH_EXTENT_BYTES: u64 = 64 * 1024;
 
-/// The extents of a file of `file_bytes`, whatever it holds: a file that is not safetensors is one
-/// extent of bytes.
+/// The extents of a file, whatever it holds: a file that is no model is one extent of bytes.
 ///
 /// # Errors
-/// `Io` if the file cannot be read.
-pub fn extents(file: &File, file_bytes: u64) -> Result<Vec<Extent>> {
-    Ok(match header(file, file_bytes)? {
-        Some((header_end, ranges)) => tile(header_end, &ranges, file_bytes),
-        None => extent(0..file_bytes, ElementType::Bytes)
-            .into_iter()
-            .collect(),
-    })
+/// As `ReadAt::read_at`.
+pub fn extents(file: &(impl ReadAt + ?Sized)) -> Result<Vec<Extent>> {
+    let (header_end, tensors) =
+        read_typed(file)?.map_or_else(Default::default, |header| (header.end, header.tensors));
+    Ok(tile(header_end, &tensors, file.file_bytes()))
 }
 
-/// True if the file starts with a readable safetensors header.
+/// The tensors of a file with two or more dimensions, sorted by place; of those that overlap the first
+/// only.
 ///
 /// # Errors
-/// `Io` if the file cannot be read.
-pub fn is_safetensors(file: &File, file_bytes: u64) -> Result<bool> {
-    Ok(header(file, file_bytes)?.is_some())
-}
-
-/// The tensors of a safetensors file with two or more dimensions, sorted by place; of those that
-/// overlap the first only.
-///
-/// # Errors
-/// `Io` if the file cannot be read.
-pub fn matrices(file: &File, file_bytes: u64) -> Result<Vec<TypedRange>> {
-    let mut ranges = header(file, file_bytes)?.map_or(Vec::new(), |(_, ranges)| ranges);
+/// As `ReadAt::read_at`.
+pub fn matrices(file: &(impl ReadAt + ?Sized)) -> Result<Vec<TypedRange>> {
+    let mut ranges = read_typed(file)?.map_or_else(Vec::new, |header| header.tensors);
     ranges.retain(|typed| typed.columns.is_some() && !typed.range.is_empty());
     let mut end = 0;
     ranges.retain(|typed| {
@@ -53,61 +40,6 @@ pub fn matrices(file: &File, file_bytes: u64) -> Result<Vec<TypedRange>> {
         is_free
     });
     Ok(ranges)
-}
-
-/// Where the header ends, and the tensors with their names, sorted by place; `None` if the file is not
-/// safetensors.
-///
-/// # Errors
-/// `Io` if the file cannot be read.
-pub fn tensors(file: &File, file_bytes: u64) -> Result<Option<(u64, Vec<Tensor>)>> {
-    read_header(file, file_bytes, safetensors::tensors)
-}
-
-/// Where the header ends and what lies behind it, if the file is safetensors.
-fn header(file: &File, file_bytes: u64) -> Result<Option<(u64, Vec<TypedRange>)>> {
-    read_header(file, file_bytes, safetensors::typed_ranges)
-}
-
-/// Where the header ends and what `parse` makes of it.
-fn read_header<'a, T>(
-    file: &'a File,
-    file_bytes: u64,
-    parse: impl FnOnce(FileRange<'a>, u64, u64) -> Result<T>,
-) -> Result<Option<(u64, T)>> {
-    let mut first = [0; 8];
-    let read = read_full_at(file, &mut first, 0).map_err(|e| Error::io("cannot read", e))?;
-    let Some(end) = (read == first.len())
-        .then(|| safetensors::header_end(first, file_bytes))
-        .flatten()
-    else {
-        return Ok(None);
-    };
-    let json = FileRange {
-        file,
-        range: 8..end,
-    };
-    match parse(json, end, file_bytes) {
-        Ok(found) => Ok(Some((end, found))),
-        Err(Error::NotThisFormat(_)) => Ok(None),
-        Err(other) => Err(other),
-    }
-}
-
-/// Reads a range of a file from its start to its end.
-struct FileRange<'a> {
-    file: &'a File,
-    range: Range<u64>,
-}
-
-impl Read for FileRange<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let left = self.range.end - self.range.start;
-        let len = buf.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let read = read_full_at(self.file, &mut buf[..len], self.range.start)?;
-        self.range.start += read as u64;
-        Ok(read)
-    }
 }
 
 fn extent(range: Range<u64>, element: ElementType) -> Option<Extent> {
@@ -120,7 +52,7 @@ fn extent(range: Range<u64>, element: ElementType) -> Option<Extent> {
 
 /// Extents that tile the whole file, from tensors sorted by place.
 fn tile(header_end: u64, ranges: &[TypedRange], file_bytes: u64) -> Vec<Extent> {
-    let mut least_bytes = DEFAULT_LEAST_EXTENT_BYTES;
+    let mut least_bytes = ENOUGH_EXTENT_BYTES;
     loop {
         let mut extents: Vec<_> = extent(0..header_end, ElementType::Bytes)
             .into_iter()

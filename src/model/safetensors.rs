@@ -3,233 +3,184 @@
 //! A file starts with the length of the header (8 bytes, little-endian), then the header, a JSON
 //! object of `name: {dtype, shape, data_offsets}`; offsets count from the end of the header. This
 //! parser is lenient where the format is strict (gaps, overlaps, unknown dtypes): the header only
-//! advises the compressor, and the file is reproduced byte for byte whatever it says.
+//! advises the compressor, and the file is reproduced byte for byte whatever it says. It reads the
+//! header as a stream and holds one tensor at a time.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::BufReader;
 use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
+use super::bounds::{MAX_DIMENSIONS, MAX_DTYPE_BYTES, MAX_HEADER_BYTES, MAX_NAME_BYTES};
+use super::read_at::{RangeReader, ReadAt};
+use super::tensor::FoundTensor;
 use crate::error::{Error, Result};
 use crate::format::ElementType;
 
-/// Most bytes of a header: the limit of the safetensors library itself.
-pub const MAX_HEADER_BYTES: u64 = 100_000_000;
-/// Most dimensions of a tensor that are kept; frameworks end far below.
-const MAX_DIMENSIONS: usize = 64;
-
-/// The tensors of a file, by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tensor {
-    /// Name.
-    pub name: String,
-    /// The dtype as the header spells it.
-    pub dtype: String,
-    /// Elements in each dimension.
-    pub shape: Vec<u64>,
-    /// Where it lies in the file (counted from the start of the file).
-    pub range: Range<u64>,
-}
-
-/// A run of bytes with one element type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TypedRange {
-    /// Where it lies in the file.
-    pub range: Range<u64>,
-    /// What it holds.
-    pub element: ElementType,
-    /// The length of its last dimension, if it has two or more.
-    pub columns: Option<u64>,
-}
+/// How the names of such files end.
+pub(super) const SUFFIX: &str = "safetensors";
+/// Bytes in front of the JSON: its length.
+const LENGTH_BYTES: u64 = 8;
+/// The entry of the header that is no tensor.
+const METADATA: &str = "__metadata__";
 
 /// The length of header and length field together, if the first 8 bytes of a file of `file_bytes`
 /// can be those of a safetensors file.
-pub fn header_end(first: [u8; 8], file_bytes: u64) -> Option<u64> {
+pub(super) fn header_end(first: [u8; 8], file_bytes: u64) -> Option<u64> {
     let len = u64::from_le_bytes(first);
     (2..=MAX_HEADER_BYTES)
         .contains(&len)
-        .then(|| 8 + len)
+        .then(|| LENGTH_BYTES + len)
         .filter(|&end| end <= file_bytes)
 }
 
-/// The element types of the tensors in a header, sorted by place. Names are not kept.
-///
-/// `header` yields the JSON alone; `data_start` is where it ends in a file of `file_bytes`.
-///
-/// # Errors
-/// `Io` if reading fails, `NotThisFormat` if it is not the header of a safetensors file.
-pub fn typed_ranges(
-    header: impl Read,
-    data_start: u64,
-    file_bytes: u64,
-) -> Result<Vec<TypedRange>> {
-    let mut ranges = Vec::new();
-    parse(
-        header,
-        |_: Anonymous, dtype: Dtype, shape: Shape, offsets| {
-            let range = place(offsets, data_start, file_bytes)?;
-            ranges.push(TypedRange {
-                range,
-                element: dtype.0,
-                columns: (shape.0.len() > 1)
-                    .then(|| shape.0.last().copied())
-                    .flatten(),
-            });
-            Some(())
-        },
-    )?;
-    ranges.sort_by_key(|typed| (typed.range.start, typed.range.end));
-    Ok(ranges)
-}
-
-/// The tensors in a header, sorted by place. Parameters and errors as for `typed_ranges`.
+/// Calls `visit` for each tensor, in the order of the header, and returns where the header ends. `first`
+/// is what the file starts with.
 ///
 /// # Errors
-/// As `typed_ranges`.
-pub fn tensors(header: impl Read, data_start: u64, file_bytes: u64) -> Result<Vec<Tensor>> {
-    let mut tensors = Vec::new();
-    parse(
-        header,
-        |name: String, dtype: String, shape: Shape, offsets| {
-            tensors.push(Tensor {
-                name,
-                dtype,
-                shape: shape.0,
-                range: place(offsets, data_start, file_bytes)?,
-            });
-            Some(())
-        },
-    )?;
-    tensors.sort_by(|a, b| {
-        (a.range.start, a.range.end, &a.name).cmp(&(b.range.start, b.range.end, &b.name))
-    });
-    Ok(tensors)
-}
-
-fn place((start, end): (u64, u64), data_start: u64, file_bytes: u64) -> Option<Range<u64>> {
-    let range = data_start.checked_add(start)?..data_start.checked_add(end)?;
-    (range.start <= range.end && range.end <= file_bytes).then_some(range)
-}
-
-/// Calls `tensor` with name, dtype, shape and offsets of each tensor; it returns `None` to refuse.
-fn parse<K, D, S>(
-    header: impl Read,
-    tensor: impl FnMut(K, D, S, (u64, u64)) -> Option<()>,
-) -> Result<()>
-where
-    K: Key,
-    D: for<'de> Deserialize<'de>,
-    S: for<'de> Deserialize<'de>,
-{
-    let mut json = serde_json::Deserializer::from_reader(io::BufReader::new(header));
-    let visitor = HeaderVisitor {
-        tensor,
-        kinds: std::marker::PhantomData,
+/// As `ReadAt::read_at`; `NotThisFormat` if it is not the header of a safetensors file.
+pub(super) fn read<R: ReadAt + ?Sized>(
+    file: &R,
+    first: [u8; 8],
+    visit: &mut dyn FnMut(&FoundTensor<'_>),
+) -> Result<u64> {
+    let file_bytes = file.file_bytes();
+    let end = header_end(first, file_bytes)
+        .ok_or_else(|| Error::not_this_format("not as long as a safetensors header says"))?;
+    let mut reader = RangeReader::new(file, LENGTH_BYTES..end);
+    let mut json = serde_json::Deserializer::from_reader(BufReader::new(&mut reader));
+    let tensors = Tensors {
+        data: end..file_bytes,
+        visit,
     };
-    json.deserialize_map(visitor)
-        .and_then(|()| json.end())
-        .map_err(|error| match error.io_error_kind() {
-            Some(_) => Error::io("cannot read the safetensors header", error.into()),
-            None => Error::not_this_format(format!("not a safetensors header: {error}")),
-        })
+    let parsed = json.deserialize_map(tensors).and_then(|()| json.end());
+    drop(json);
+    match (parsed, reader.failed()) {
+        (_, Some(failed)) => Err(failed),
+        (Ok(()), None) => Ok(end),
+        (Err(error), None) => Err(Error::not_this_format(format!(
+            "not a safetensors header: {error}"
+        ))),
+    }
 }
 
-struct HeaderVisitor<F, K, D, S> {
-    tensor: F,
-    kinds: std::marker::PhantomData<(K, D, S)>,
+/// Visits the entries of the header.
+struct Tensors<'a> {
+    /// Where tensors may lie.
+    data: Range<u64>,
+    visit: &'a mut dyn FnMut(&FoundTensor<'_>),
 }
 
-#[derive(Deserialize)]
-struct Info<D, S> {
-    dtype: D,
-    shape: S,
-    data_offsets: (u64, u64),
+impl Tensors<'_> {
+    fn place(&self, (start, end): (u64, u64)) -> Option<Range<u64>> {
+        let range = self.data.start.checked_add(start)?..self.data.start.checked_add(end)?;
+        (range.start <= range.end && range.end <= self.data.end).then_some(range)
+    }
 }
 
-impl<'de, F, K, D, S> Visitor<'de> for HeaderVisitor<F, K, D, S>
-where
-    F: FnMut(K, D, S, (u64, u64)) -> Option<()>,
-    K: Key,
-    D: Deserialize<'de>,
-    S: Deserialize<'de>,
-{
+impl<'de> Visitor<'de> for Tensors<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a map of tensors")
     }
 
-    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> std::result::Result<(), M::Error> {
-        while let Some(name) = map.next_key::<K>()? {
-            if name.is_metadata() {
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<(), M::Error> {
+        let mut name = String::new();
+        while map
+            .next_key_seed(Text::<MAX_NAME_BYTES>(&mut name))?
+            .is_some()
+        {
+            if name == METADATA {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let info: Info<D, S> = map.next_value()?;
-            (self.tensor)(name, info.dtype, info.shape, info.data_offsets)
-                .ok_or_else(|| serde::de::Error::custom("a tensor lies outside the file"))?;
+            let entry: Entry = map.next_value()?;
+            let range = self
+                .place(entry.data_offsets)
+                .ok_or_else(|| M::Error::custom("a tensor lies outside the file"))?;
+            (self.visit)(&FoundTensor {
+                name: &name,
+                dtype: &entry.dtype.0,
+                element: element_of(&entry.dtype.0),
+                shape: &entry.shape.0,
+                range,
+            });
         }
         Ok(())
     }
 }
 
-/// A key of the header: a tensor's name, or the entry that is none.
-trait Key: for<'de> Deserialize<'de> {
-    fn is_metadata(&self) -> bool;
-}
-
-const METADATA: &str = "__metadata__";
-
-impl Key for String {
-    fn is_metadata(&self) -> bool {
-        self == METADATA
+/// The type to store a tensor of this dtype as. A complex number is two `F32`; sub-byte types and those of
+/// the future are bytes.
+fn element_of(dtype: &str) -> ElementType {
+    match dtype {
+        "BOOL" => ElementType::Bool,
+        "U8" => ElementType::U8,
+        "I8" => ElementType::I8,
+        "U16" => ElementType::U16,
+        "I16" => ElementType::I16,
+        "U32" => ElementType::U32,
+        "I32" => ElementType::I32,
+        "U64" => ElementType::U64,
+        "I64" => ElementType::I64,
+        "F8_E4M3" | "F8_E4M3FNUZ" => ElementType::F8E4M3,
+        "F8_E5M2" | "F8_E5M2FNUZ" => ElementType::F8E5M2,
+        "F8_E8M0" => ElementType::F8E8M0,
+        "F16" => ElementType::F16,
+        "BF16" => ElementType::Bf16,
+        "F32" | "C64" => ElementType::F32,
+        "F64" => ElementType::F64,
+        _ => ElementType::Bytes,
     }
 }
 
-/// A name that is not kept, so that its length costs nothing.
-struct Anonymous {
-    is_metadata: bool,
+#[derive(Deserialize)]
+struct Entry {
+    dtype: Dtype,
+    shape: Shape,
+    data_offsets: (u64, u64),
 }
 
-impl Key for Anonymous {
-    fn is_metadata(&self) -> bool {
-        self.is_metadata
+/// A string of at most `MAX` bytes, in place of what was there.
+struct Text<'a, const MAX: usize>(&'a mut String);
+
+impl<'de, const MAX: usize> DeserializeSeed<'de> for Text<'_, MAX> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<(), D::Error> {
+        from.deserialize_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Anonymous {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_str(StrVisitor(|name: &str| Self {
-            is_metadata: name == METADATA,
-        }))
-    }
-}
-
-/// Makes a value of a string that is not kept.
-struct StrVisitor<F>(F);
-
-impl<T, F: FnOnce(&str) -> T> Visitor<'_> for StrVisitor<F> {
-    type Value = T;
+impl<const MAX: usize> Visitor<'_> for Text<'_, MAX> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
+        write!(f, "a string of at most {MAX} bytes")
     }
 
-    fn visit_str<E>(self, text: &str) -> std::result::Result<T, E> {
-        Ok((self.0)(text))
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<(), E> {
+        if text.len() > MAX {
+            return Err(E::invalid_length(text.len(), &self));
+        }
+        self.0.clear();
+        self.0.push_str(text);
+        Ok(())
     }
 }
 
-/// A dtype, reduced to the element type it is stored as.
-struct Dtype(ElementType);
+struct Dtype(String);
 
 impl<'de> Deserialize<'de> for Dtype {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_str(StrVisitor(|dtype: &str| {
-            Self(ElementType::from_dtype(dtype))
-        }))
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let mut dtype = String::new();
+        Text::<MAX_DTYPE_BYTES>(&mut dtype).deserialize(from)?;
+        Ok(Self(dtype))
     }
 }
 
@@ -237,28 +188,28 @@ impl<'de> Deserialize<'de> for Dtype {
 struct Shape(Vec<u64>);
 
 impl<'de> Deserialize<'de> for Shape {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct ShapeVisitor;
-        impl<'de> Visitor<'de> for ShapeVisitor {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        struct Dimensions;
+        impl<'de> Visitor<'de> for Dimensions {
             type Value = Shape;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "at most {MAX_DIMENSIONS} dimensions")
             }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+            fn visit_seq<A: SeqAccess<'de>>(
                 self,
                 mut seq: A,
             ) -> std::result::Result<Shape, A::Error> {
                 let mut shape = Vec::new();
                 while let Some(elements) = seq.next_element()? {
                     if shape.len() == MAX_DIMENSIONS {
-                        return Err(serde::de::Error::invalid_length(shape.len() + 1, &self));
+                        return Err(A::Error::invalid_length(shape.len() + 1, &self));
                     }
                     shape.push(elements);
                 }
                 Ok(Shape(shape))
             }
         }
-        deserializer.deserialize_seq(ShapeVisitor)
+        from.deserialize_seq(Dimensions)
     }
 }
 
@@ -266,48 +217,19 @@ impl<'de> Deserialize<'de> for Shape {
 mod tests {
     use super::*;
 
-    const HEADER: &str = r#"{"__metadata__":{"format":"pt"},
-        "b":{"dtype":"BF16","shape":[2,3],"data_offsets":[4,16]},
-        "a":{"dtype":"F4","shape":[8],"data_offsets":[0,4]},
-        "scalar":{"dtype":"I64","shape":[],"data_offsets":[16,24]}}"#;
-
     #[test]
-    fn tensors_come_sorted_by_place_with_absolute_ranges() {
-        let found = tensors(HEADER.as_bytes(), 100, 124).unwrap();
-        let names: Vec<_> = found.iter().map(|t| t.name.as_str()).collect();
-        assert_eq!(names, ["a", "b", "scalar"]);
-        assert_eq!(found[1].range, 104..116);
-        assert_eq!(found[1].shape, [2, 3]);
-        let typed = typed_ranges(HEADER.as_bytes(), 100, 124).unwrap();
-        assert_eq!(typed[0].element, ElementType::Bytes);
-        assert_eq!(typed[2].element, ElementType::I64);
-    }
-
-    #[test]
-    fn what_is_not_a_header_is_refused() {
-        for (json, file_bytes) in [
-            (HEADER, 123),
-            ("[]", 200),
-            ("{", 200),
-            ("{} x", 200),
-            (r#"{"a":{"dtype":"F32","shape":[1]}}"#, 200),
-            (
-                r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#,
-                200,
-            ),
-            (
-                r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#,
-                200,
-            ),
-            (
-                r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615]}}"#,
-                200,
-            ),
-        ] {
-            assert!(tensors(json.as_bytes(), 100, file_bytes).is_err(), "{json}");
+    fn dtypes_are_stored_as_what_their_bytes_are() {
+        for &element in ElementType::ALL {
+            assert_eq!(element_of(element.name()), element);
         }
-        assert_eq!(header_end(2u64.to_le_bytes(), 10), Some(10));
-        assert_eq!(header_end(2u64.to_le_bytes(), 9), None);
-        assert_eq!(header_end(u64::MAX.to_le_bytes(), u64::MAX), None);
+        for (dtype, element) in [
+            ("C64", ElementType::F32),
+            ("F8_E4M3FNUZ", ElementType::F8E4M3),
+            ("F8_E5M2FNUZ", ElementType::F8E5M2),
+            ("F4", ElementType::Bytes),
+            ("", ElementType::Bytes),
+        ] {
+            assert_eq!(element_of(dtype), element, "{dtype}");
+        }
     }
 }

@@ -104,7 +104,7 @@ pub(super) fn for_each_piece(
     let mut piece = vec![0; PIECE_BYTES];
     let mut at = 0;
     loop {
-        let read = source.read_at(&mut piece, at)?;
+        let read = source.read_up_to(&mut piece, at)?;
         if read == 0 {
             break;
         }

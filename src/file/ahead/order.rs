@@ -8,12 +8,10 @@ use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::str::Bytes;
 
-use crate::model::safetensors::Tensor;
+use crate::model::Tensor;
 
 /// Smaller tensors are not worth a jump; they are in what was read around them.
 const LEAST_TENSOR_BYTES: u64 = 512 << 10;
-/// More tensors than that are not ordered.
-const MOST_TENSORS: usize = 1 << 17;
 /// Tensors that a jump is looked for behind; those of a sound header that are fetched ahead are fewer.
 const MOST_TENSORS_AHEAD: usize = 64;
 /// Jumps in a row that may be missed before the order is believed no more.
@@ -28,12 +26,20 @@ pub(in crate::file) struct Order {
 }
 
 impl Order {
+    /// More tensors than that are not ordered.
+    pub const MOST_TENSORS: usize = 1 << 17;
+
+    /// Whether a tensor may be jumped to.
+    pub fn is_large(range: &std::ops::Range<u64>) -> bool {
+        range.end - range.start >= LEAST_TENSOR_BYTES
+    }
+
     /// The order of tensors that are sorted by place.
     pub fn new(tensors: &[Tensor]) -> Self {
         let large: Vec<_> = tensors
             .iter()
-            .filter(|tensor| tensor.range.end - tensor.range.start >= LEAST_TENSOR_BYTES)
-            .take(MOST_TENSORS)
+            .filter(|tensor| Self::is_large(&tensor.range))
+            .take(Self::MOST_TENSORS)
             .collect();
         let followers = |compare: fn(&str, &str) -> Ordering| {
             let mut sorted: Vec<_> = (0..large.len()).collect();
@@ -168,6 +174,7 @@ pub(in crate::file) fn one_mib_each(names: &[&str]) -> Order {
         .map(|(i, name)| Tensor {
             name: (*name).to_owned(),
             dtype: "BF16".into(),
+            element: crate::format::ElementType::Bf16,
             shape: vec![1 << 19],
             range: i << 20..(i + 1) << 20,
         })
@@ -225,6 +232,7 @@ mod tests {
         let tensor = |name: &str, range| Tensor {
             name: name.into(),
             dtype: "U8".into(),
+            element: crate::format::ElementType::U8,
             shape: Vec::new(),
             range,
         };

@@ -11,14 +11,14 @@ use crate::block::BlockEncoder;
 use crate::codec::Level;
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, Extent, Geometry, SUPERBLOCK_BYTES, Superblock};
-use crate::job::Monitor;
+use crate::job::monitor::Monitor;
 use crate::job::pack::PackOptions;
 use crate::job::pipeline;
 use crate::job::source_file::SourceFile;
 use crate::job::survey::{Survey, survey};
 use crate::model::extents;
 
-use super::AnalyzeOptions;
+use super::options::AnalyzeOptions;
 
 /// One in so many of the sampled blocks is encoded at the level `Max` as well.
 const MAX_LEVEL_SHARE: u64 = 4;
@@ -38,8 +38,7 @@ pub(super) fn expect(
     options: &AnalyzeOptions,
     monitor: &Monitor<'_>,
 ) -> Result<[f64; 3]> {
-    let extents =
-        extents::extents(&source.file, source.stamp.size).map_err(|e| e.at(&source.path))?;
+    let extents = extents::extents(source)?;
     let nothing = Survey::default();
     let fast = Sampler::new(source, &extents, Level::Fast, options, monitor, &nothing)?;
     let default = Sampler::new(source, &extents, Level::Default, options, monitor, &nothing)?;

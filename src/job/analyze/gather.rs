@@ -4,25 +4,27 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::counts::Counts;
-use super::{
-    Analysis, AnalyzeOptions, DtypeFacts, ExpectedLevels, FileFacts, Frequent, Statistics,
-    TensorFacts, Values, ceiling, redundancy, values,
+use super::facts::{
+    Analysis, DtypeFacts, ExpectedLevels, FileFacts, Frequent, Statistics, TensorFacts,
 };
+use super::options::AnalyzeOptions;
+use super::values::{self, Values};
+use super::{ceiling, redundancy};
 use crate::error::Result;
 use crate::format::ElementType;
-use crate::job::Monitor;
+use crate::job::monitor::Monitor;
 use crate::job::pipeline;
 use crate::job::source_file::SourceFile;
-use crate::model::safetensors::Tensor;
+use crate::model::{ReadAt, Tensor};
 
 /// Statistics read this share of the sample; encoding, which is faster, all of it.
 const STATISTICS_SHARE: u64 = 4;
 /// At least so much is read of each tensor, if there are not too many of them.
-const LEAST_TENSOR_BYTES: u64 = 256 * 1024;
+const ENOUGH_TENSOR_BYTES: u64 = 256 * 1024;
 /// What is read at once.
 const PIECE_BYTES: u64 = 32 * 1024;
 /// Statistics are of the largest tensors of a file only, as each takes about a millisecond.
-const MAX_TENSORS: usize = 2048;
+const ENOUGH_TENSORS: usize = 2048;
 /// Values that are listed as the most frequent ones.
 const FREQUENT: usize = 6;
 
@@ -30,7 +32,7 @@ const FREQUENT: usize = 6;
 fn largest(tensors: &[Tensor]) -> (Vec<&Tensor>, Vec<&Tensor>) {
     let mut by_size: Vec<&Tensor> = tensors.iter().collect();
     by_size.sort_by_key(|tensor| std::cmp::Reverse(tensor.range.end - tensor.range.start));
-    let rest = by_size.split_off(by_size.len().min(MAX_TENSORS));
+    let rest = by_size.split_off(by_size.len().min(ENOUGH_TENSORS));
     by_size.sort_by_key(|tensor| tensor.range.start);
     (by_size, rest)
 }
@@ -74,7 +76,7 @@ impl Gathered {
             self.dtype(tensor).add(tensor);
         }
         let budget = options.sample_bytes / STATISTICS_SHARE;
-        let least = (budget / tensors.len().max(1) as u64).clamp(PIECE_BYTES, LEAST_TENSOR_BYTES);
+        let least = (budget / tensors.len().max(1) as u64).clamp(PIECE_BYTES, ENOUGH_TENSOR_BYTES);
         let data_bytes: u64 = tensors.iter().map(|t| t.range.end - t.range.start).sum();
         let mut next = 0;
         let workers = (0..options.threads.get())
@@ -111,7 +113,7 @@ impl Gathered {
     }
 
     fn merge(&mut self, file: usize, tensor: &Tensor, worker: &Worker) {
-        let element = ElementType::from_dtype(&tensor.dtype);
+        let element = tensor.element;
         let bytes = tensor.range.end - tensor.range.start;
         let elements = bytes / u64::from(element.bytes());
         let sampled = u64::from(worker.counts.elements);
@@ -142,7 +144,7 @@ impl Gathered {
     }
 
     fn dtype(&mut self, tensor: &Tensor) -> &mut Dtype {
-        let element = ElementType::from_dtype(&tensor.dtype);
+        let element = tensor.element;
         self.dtypes
             .entry(tensor.dtype.clone())
             .or_insert_with(|| Dtype {
@@ -159,8 +161,9 @@ impl Gathered {
     pub fn finish(self, files: Vec<FileFacts>, expected: ExpectedLevels) -> Analysis {
         let ceiling_of = |ratio: fn(&Statistics) -> f64| {
             let floats = self.tensors.iter().filter(|tensor| {
-                let element = ElementType::from_dtype(&tensor.dtype);
-                element.exponent_bits().is_some() && tensor.statistics.sampled > 0
+                let dtype = self.dtypes.get(&tensor.dtype);
+                dtype.is_some_and(|dtype| dtype.element.exponent_bits().is_some())
+                    && tensor.statistics.sampled > 0
             });
             let ratios: Vec<_> = floats
                 .map(|tensor| (tensor.bytes as f64, ratio(&tensor.statistics)))
@@ -235,15 +238,13 @@ impl Dtype {
 impl Worker {
     /// Counts about `wanted` bytes of a tensor.
     fn count(&mut self, source: &SourceFile, tensor: &Tensor, wanted: u64) -> Result<()> {
-        let element = ElementType::from_dtype(&tensor.dtype);
+        let element = tensor.element;
         self.counts = Counts::new(element);
         self.wide = Values::default();
         for range in pieces(&tensor.range, wanted) {
             let len = usize::try_from(range.end - range.start).unwrap_or(0);
             self.piece.resize(len, 0);
-            if source.read_at(&mut self.piece, range.start)? < len {
-                return Err(source.changed());
-            }
+            source.read_at(&mut self.piece, range.start)?;
             self.counts.add(&self.piece);
             self.wide.add_wide(element, &self.piece);
         }

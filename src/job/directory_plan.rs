@@ -2,16 +2,16 @@
 //! anything is written.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::archives::{archive_path, original_path};
+use super::monitor::Monitor;
 use super::output::{OutputDir, OutputFile, temporary_name};
 use super::source_file::SourceFile;
-use super::walk::{self, Entry, Kind};
-use super::{Monitor, Totals};
+use super::totals::Totals;
+use super::walk::{self, EntryKind, WalkEntry};
 use crate::error::{Error, Result};
 use crate::os::write_all_at;
 
@@ -51,11 +51,11 @@ pub(super) enum Action {
 
 impl Step {
     /// Keeps a directory, link or file as it is.
-    pub(super) fn keep(entry: Entry) -> Result<Self> {
+    pub(super) fn keep(entry: WalkEntry) -> Result<Self> {
         let (action, work) = match entry.kind {
-            Kind::Link(target) => (Action::Link(target), 0),
-            Kind::Directory => (Action::MakeDirectory, 0),
-            Kind::File | Kind::Special => (Action::Copy, bytes(&entry.from)?),
+            EntryKind::Link(target) => (Action::Link(target), 0),
+            EntryKind::Directory => (Action::MakeDirectory, 0),
+            EntryKind::File | EntryKind::Special => (Action::Copy, bytes(&entry.from)?),
         };
         Ok(Self {
             from: entry.from,
@@ -73,14 +73,14 @@ fn bytes(path: &Path) -> Result<u64> {
 }
 
 /// Decides about everything in a directory with `decide`. Special files are left out.
-pub(super) fn plan(
+pub(super) fn make(
     from: &Path,
     monitor: &Monitor<'_>,
-    mut decide: impl FnMut(Entry) -> Result<Step>,
+    mut decide: impl FnMut(WalkEntry) -> Result<Step>,
 ) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     for entry in walk::walk(from)? {
-        if matches!(entry.kind, Kind::Special) {
+        if matches!(entry.kind, EntryKind::Special) {
             (monitor.warn)(&format!(
                 "{} is not a regular file and was left out",
                 entry.from.display()
@@ -97,7 +97,7 @@ pub(super) fn plan(
 /// # Errors
 /// Whatever keeps a file from being made. A destination that did not exist does not exist then
 /// either; in one that did (`force`), each file is the old one or the new one.
-pub(super) fn run(
+pub(super) fn carry_out(
     steps: &[Step],
     from: &Path,
     to: &Path,
@@ -251,7 +251,7 @@ fn copy_file(from: &Path, to: &Path, force: bool, monitor: &Monitor<'_>) -> Resu
     let mut at = 0;
     loop {
         monitor.check()?;
-        let read = source.read_at(&mut buffer, at)?;
+        let read = source.read_up_to(&mut buffer, at)?;
         if read == 0 {
             break;
         }
@@ -281,9 +281,4 @@ pub(super) fn refuse_pair(archive: &Path) -> Result<()> {
         ))),
         _ => Ok(()),
     }
-}
-
-/// True for names such as `model.safetensors`.
-pub(super) fn has_extension(path: &Path, extension: &str) -> bool {
-    path.extension() == Some(OsStr::new(extension))
 }

@@ -1,0 +1,124 @@
+//! What is said of files, dtypes and tensors.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::ceiling::Ceiling;
+use super::counts::Entropies;
+use super::expect::Expected;
+use super::redundancy::Redundancy;
+use super::values::Values;
+
+/// What was found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Analysis {
+    /// The files.
+    pub files: Vec<FileFacts>,
+    /// Their bytes.
+    pub original_bytes: u64,
+    /// Elements of all tensors.
+    pub parameters: u64,
+    /// Bytes that statistics were made of.
+    pub sampled_bytes: u64,
+    /// By dtype, the one with most bytes first.
+    pub dtypes: Vec<DtypeFacts>,
+    /// By place; of a file with very many, the largest.
+    pub tensors: Vec<TensorFacts>,
+    /// Order-0 coding of each byte on its own, over tensors of floats.
+    pub byte_marginal: Option<Ceiling>,
+    /// Order-0 coding of whole values.
+    pub joint: Option<Ceiling>,
+    /// Resemblance of neighbouring layers.
+    pub redundancy: Option<Redundancy>,
+    /// At each level.
+    pub expected: ExpectedLevels,
+}
+
+/// What each level is expected to give.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[expect(missing_docs, reason = "the names of the levels")]
+pub struct ExpectedLevels {
+    pub fast: Expected,
+    pub default: Expected,
+    pub max: Expected,
+}
+
+/// A file as a whole.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileFacts {
+    /// Its name.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// Length of the safetensors header with its length field; 0 if it has none.
+    pub header_bytes: u64,
+    /// Number of tensors.
+    pub tensors: usize,
+}
+
+/// All tensors of one dtype.
+#[derive(Debug, Clone, Serialize)]
+pub struct DtypeFacts {
+    /// As the header spells it.
+    pub dtype: String,
+    /// Number of tensors.
+    pub tensors: usize,
+    /// Number of elements.
+    pub parameters: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Entropies, ceilings, values.
+    pub statistics: Statistics,
+    /// How often each value of each byte occurs, lowest byte first, as shares.
+    pub histograms: Vec<Vec<f64>>,
+    /// The most frequent values of each byte, lowest byte first.
+    pub frequent: Vec<Vec<Frequent>>,
+}
+
+/// A value of a byte that occurs often.
+#[derive(Debug, Clone, Serialize)]
+pub struct Frequent {
+    /// The value.
+    pub value: u8,
+    /// Its share.
+    pub share: f64,
+    /// What it says, for highest bytes of floats: sign and magnitude.
+    pub meaning: Option<String>,
+}
+
+/// One tensor.
+#[derive(Debug, Clone, Serialize)]
+pub struct TensorFacts {
+    /// Which of the files it is in.
+    pub file: usize,
+    /// Its name.
+    pub name: String,
+    /// As the header spells it.
+    pub dtype: String,
+    /// Elements in each dimension.
+    pub shape: Vec<u64>,
+    /// Its bytes.
+    pub bytes: u64,
+    /// The number of its layer, if its name has one.
+    pub layer: Option<u32>,
+    /// Its name with a star in place of that number.
+    pub role: String,
+    /// Entropies, ceilings, values.
+    pub statistics: Statistics,
+}
+
+/// What is said of a set of elements.
+#[derive(Debug, Clone, Serialize)]
+pub struct Statistics {
+    /// Elements that were looked at.
+    pub sampled: u64,
+    /// Bits a value.
+    pub entropy: Entropies,
+    /// Best ratio if each byte is coded on its own.
+    pub byte_marginal: f64,
+    /// Best ratio if whole values are coded.
+    pub joint: f64,
+    /// Floats only.
+    pub values: Option<Values>,
+}

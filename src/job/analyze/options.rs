@@ -1,0 +1,12 @@
+//! What to analyze with.
+
+use std::num::NonZeroUsize;
+
+/// How to analyze.
+#[derive(Debug, Clone, Copy)]
+pub struct AnalyzeOptions {
+    /// Bytes to look at, about.
+    pub sample_bytes: u64,
+    /// Threads that count and encode.
+    pub threads: NonZeroUsize,
+}

@@ -1,0 +1,23 @@
+//! What a job has done, in numbers.
+
+/// What a job that turns files into files did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Bytes of the original files.
+    pub original_bytes: u64,
+    /// Bytes of the archives, and of files that are kept as they are.
+    pub stored_bytes: u64,
+    /// Files that are archives on one side.
+    pub archives: u64,
+    /// Files that are the same on both sides.
+    pub copied: u64,
+}
+
+impl Totals {
+    pub(super) fn add(&mut self, other: Self) {
+        self.original_bytes += other.original_bytes;
+        self.stored_bytes += other.stored_bytes;
+        self.archives += other.archives;
+        self.copied += other.copied;
+    }
+}

@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         &as_they_are.chain(edited).collect::<Vec<_>>(),
     )?;
     write(&to.join("round_trip"), &round_trips())?;
+    write(&to.join("header"), &headers())?;
     Ok(())
 }
 
@@ -111,4 +112,19 @@ fn round_trips() -> Vec<Vec<u8>> {
         }
     }
     inputs
+}
+
+/// Files of every container, one with an entry of every kind.
+fn headers() -> Vec<Vec<u8>> {
+    let json = r#"{"__metadata__":{"format":"pt"},
+        "b":{"dtype":"BF16","shape":[2,3],"data_offsets":[4,16]},
+        "a":{"dtype":"F4","shape":[8],"data_offsets":[0,4]},
+        "scalar":{"dtype":"I64","shape":[],"data_offsets":[16,24],"more":[1,{"x":null}]}}"#;
+    let mut file = (json.len() as u64).to_le_bytes().to_vec();
+    file.extend(json.as_bytes());
+    file.extend([0; 24]);
+    let gguf = b"GGUF\x03\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+    let as_they_are = [file, gguf].map(|file| [vec![AS_IT_IS], file].concat());
+    let made_up = (1..=16u8).map(|number| vec![1, number, 3, 1, 40, 2, 9]);
+    as_they_are.into_iter().chain(made_up).collect()
 }

@@ -12,7 +12,7 @@ use weightfs::job::{
     AnalyzeOptions, Method, Monitor, PackOptions, UnpackOptions, VerifyOptions, analyze, pack_file,
     unpack_file, verify,
 };
-use weightfs_fuzz::{AS_IT_IS, Input, LEVELS};
+use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, safetensors};
 
 const METHODS: [Method; 8] = [
     Method::Weights,
@@ -24,7 +24,6 @@ const METHODS: [Method; 8] = [
     Method::Bytes(ByteMethod::SplitHuffman),
     Method::Bytes(ByteMethod::SplitArithmetic),
 ];
-const DTYPES: [&str; 8] = ["BF16", "F16", "F32", "F64", "F8_E4M3", "I64", "U8", "F4"];
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 fuzz_target!(|bytes: &[u8]| {
@@ -39,65 +38,6 @@ fuzz_target!(|bytes: &[u8]| {
     };
     check(&file, method, level, block_bytes);
 });
-
-/// A number of any size.
-fn wide(input: &mut Input<'_>) -> u64 {
-    let number = u64::from(input.long()) << 32 | u64::from(input.long());
-    number >> (input.byte() % 64)
-}
-
-/// A file whose header may claim anything about what lies behind it.
-fn safetensors(input: &mut Input<'_>) -> Vec<u8> {
-    let mut entries = Vec::new();
-    let mut at = 0u64;
-    for number in 0..input.byte() % 8 {
-        let dtype = input.one_of(&DTYPES);
-        let rows = u64::from(input.byte());
-        let columns = u64::from(input.short() % 300);
-        // Mostly where it belongs; sometimes in a gap, over another one, or behind the end.
-        let start = match input.byte() % 8 {
-            0 => at + u64::from(input.byte()),
-            1 => at.saturating_sub(u64::from(input.short())),
-            2 => wide(input),
-            _ => at,
-        };
-        let end = match input.byte() % 8 {
-            0 => wide(input),
-            _ => start.wrapping_add(2 * rows * columns),
-        };
-        at = end.min(1 << 20);
-        entries.push(format!(
-            r#""layers.{number}.w":{{"dtype":"{dtype}","shape":[{rows},{columns}],"data_offsets":[{start},{end}]}}"#
-        ));
-    }
-    let mut header = format!("{{{}}}", entries.join(","));
-    if input.once_in(4) {
-        header.push_str(&" ".repeat(usize::from(input.byte())));
-    }
-    let mut header = header.into_bytes();
-    if input.once_in(8) {
-        input.edit(&mut header);
-    }
-    let mut file = (header.len() as u64).to_le_bytes().to_vec();
-    file.extend(&header);
-    let data_len = usize::try_from(at).unwrap_or(0).min(1 << 18);
-    let mut state = wide(input) | 1;
-    let kind = input.byte();
-    file.extend((0..data_len).map(|i| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        let [.., byte] = state.to_le_bytes();
-        match kind % 4 {
-            0 => byte,
-            1 if i % 2 == 1 => 0x3b | byte & 0x81,
-            2 => 0,
-            _ => byte & 0x0f,
-        }
-    }));
-    file.truncate(file.len().saturating_sub(usize::from(input.byte() % 16)));
-    file
-}
 
 fn check(file: &[u8], method: Method, level: weightfs::codec::Level, block_bytes: Option<u32>) {
     let directory = tempfile::tempdir_in("/dev/shm").expect("shared memory");

@@ -5,11 +5,13 @@
 
 mod archives;
 mod input;
+mod models;
 mod sample;
 mod simd;
 
 pub use archives::ARCHIVES;
 pub use input::Input;
+pub use models::{safetensors, wide};
 pub use sample::{MODELS, Sample, SharedModel, weights};
 pub use simd::{block_decoders, decoders};
 

@@ -115,8 +115,9 @@ pub fn pack(
 /// source, and only then gives it its name.
 ///
 /// # Errors
-/// `InvalidInput` if the source is no plain file, is an archive already, or changes meanwhile; or
-/// if the destination exists. `Io` if the system refuses. `Corrupt` if what was read back is wrong.
+/// `InvalidInput` if the source is no plain file or is an archive already, or if the destination
+/// exists. `Environment` if the source changes meanwhile. `Io` if the system refuses. `Corrupt` if what
+/// was read back is wrong.
 pub fn pack_file(
     from: &Path,
     to: &Path,

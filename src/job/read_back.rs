@@ -157,7 +157,7 @@ struct Worker {
 /// the source.
 ///
 /// # Errors
-/// `Corrupt` if the disk gave back something else, `InvalidInput` if the source has changed.
+/// `Corrupt` if the disk gave back something else, `Environment` if the source has changed.
 pub(super) fn compare(
     mut unread: Unread,
     source: &SourceFile,

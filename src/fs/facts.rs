@@ -1,0 +1,66 @@
+//! What is known of a file of the source, wherever it lies.
+//!
+//! What makes them (`source`) knows of devices, inode numbers and `stat`; who reads them here does not,
+//! since what is no local file has neither.
+
+use std::time::SystemTime;
+
+/// What something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Link,
+}
+
+/// What is known of a file, a directory or a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// What it is; `None` for what is never shown: FIFOs, sockets and devices.
+    pub(super) kind: Option<Kind>,
+    /// Length in bytes.
+    pub(super) size: u64,
+    /// Space it takes, in units of 512 bytes.
+    pub(super) blocks: u64,
+    /// Time of last modification of the contents.
+    pub(super) mtime: SystemTime,
+    /// Time of last change.
+    pub(super) ctime: SystemTime,
+    /// Permission bits.
+    pub(super) mode: u16,
+    /// Number of names.
+    pub(super) nlink: u32,
+    /// Owner.
+    pub(super) uid: u32,
+    /// Group.
+    pub(super) gid: u32,
+    /// Which file it is, in which state.
+    pub(super) identity: Identity,
+}
+
+impl Facts {
+    pub(super) fn is_directory(&self) -> bool {
+        self.kind == Some(Kind::Directory)
+    }
+
+    pub(super) fn is_file(&self) -> bool {
+        self.kind == Some(Kind::File)
+    }
+
+    pub(super) fn is_link(&self) -> bool {
+        self.kind == Some(Kind::Link)
+    }
+}
+
+/// Tells a file from every other one, and a state of it from its other states. Bytes to be compared;
+/// only who made them knows what they mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Identity {
+    /// Which file: no other one has these as long as it exists, whatever is written to it.
+    pub(super) file: [u8; 16],
+    /// Which state: others, once somebody wrote to the file (as far as its times are kept).
+    pub(super) state: [u8; 40],
+}

@@ -1,0 +1,23 @@
+//! What a mount has done.
+
+use serde::Serialize;
+
+use crate::file::cache::CacheStats;
+use crate::file::{PrefetchStats, ReadStats};
+
+/// What a mount has done since it was made.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct MountStats {
+    /// Time since then.
+    pub seconds: f64,
+    /// Files that are open.
+    pub open_files: usize,
+    /// Memory of the process that is its own, if the system tells.
+    pub memory_bytes: Option<u64>,
+    /// What was read.
+    pub reads: ReadStats,
+    /// What the cache of decoded blocks has done.
+    pub cache: CacheStats,
+    /// What was fetched ahead of readers.
+    pub prefetch: PrefetchStats,
+}

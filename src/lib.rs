@@ -28,11 +28,15 @@
 //! ```
 
 pub mod archive;
+#[cfg(all(feature = "cli", feature = "comparison"))]
 pub mod bench;
 pub mod block;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod codec;
+#[cfg(feature = "cli")]
 pub mod console;
+#[cfg(feature = "cli")]
 pub mod daemon;
 pub mod error;
 pub mod file;

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "comparison")]
 use crate::bench::codecs::{BenchArgs, BenchOneArgs};
+#[cfg(feature = "comparison")]
 use crate::bench::mounts::{BenchMountArgs, NullMountArgs, ReadStripeArgs};
 use crate::codec::{self, ByteMethod};
 use crate::console::serving::{ServingArgs, seconds};
@@ -43,12 +45,17 @@ pub(super) enum Command {
     #[command(hide = true)]
     Guard(GuardArgs),
     Demo(DemoArgs),
+    #[cfg(feature = "comparison")]
     Bench(BenchArgs),
+    #[cfg(feature = "comparison")]
     #[command(hide = true)]
     BenchOne(BenchOneArgs),
+    #[cfg(feature = "comparison")]
     BenchMount(BenchMountArgs),
+    #[cfg(feature = "comparison")]
     #[command(hide = true)]
     NullMount(NullMountArgs),
+    #[cfg(feature = "comparison")]
     #[command(hide = true)]
     ReadStripe(ReadStripeArgs),
 }

@@ -18,6 +18,7 @@ use clap::Parser;
 
 use args::{Args, Command};
 
+#[cfg(feature = "comparison")]
 use crate::bench::{codecs as bench, mounts as bench_mount};
 use crate::console::{Outcome, is_broken_pipe};
 use crate::daemon::{background, guard};
@@ -41,10 +42,15 @@ pub fn run() -> ExitCode {
         Command::Ask(args) => background::ask(args).map(|()| Outcome::Done),
         Command::Guard(args) => guard::guard(args).map(|()| Outcome::Done),
         Command::Demo(args) => demo::demo(args),
+        #[cfg(feature = "comparison")]
         Command::Bench(args) => bench::bench(args),
+        #[cfg(feature = "comparison")]
         Command::BenchOne(args) => bench::bench_one(args),
+        #[cfg(feature = "comparison")]
         Command::BenchMount(args) => bench_mount::bench_mount(args),
+        #[cfg(feature = "comparison")]
         Command::NullMount(args) => mount::null_mount(args),
+        #[cfg(feature = "comparison")]
         Command::ReadStripe(args) => bench_mount::read_stripe(args),
     };
     match outcome {

@@ -12,6 +12,7 @@ use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
 
 use super::args::{MountArgs, UmountArgs};
+#[cfg(feature = "comparison")]
 use crate::bench::mounts::{NullMountArgs, mount_null};
 use crate::console::{Outcome, print};
 use crate::daemon::background::{self, Background};
@@ -63,6 +64,7 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
 }
 
 /// `null-mount`: what `bench-mount` holds a mount against.
+#[cfg(feature = "comparison")]
 pub(super) fn null_mount(args: &NullMountArgs) -> Result<Outcome> {
     background::end_with_parent(Some(args.parent))?;
     log_to_stderr()?;

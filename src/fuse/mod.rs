@@ -10,6 +10,10 @@ mod server;
 
 pub use abort::{AbortControl, abort};
 pub use mount::{MountOptions, Mounted, Push, Unmount, Unmounter, is_mounted, mount, unmount};
+pub use progress::Progress;
+
+// For a server that is measured beside this one.
+#[cfg(all(feature = "cli", feature = "comparison"))]
 pub(crate) use mount::{clear_mountpoint, serve};
-pub(crate) use progress::Progress;
+#[cfg(all(feature = "cli", feature = "comparison"))]
 pub(crate) use server::{file_attr, open_flags, set_up};

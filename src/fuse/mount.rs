@@ -183,8 +183,8 @@ impl Mounted {
         self.unmounter.clone()
     }
 
-    /// Whether its requests are answered.
-    pub(crate) fn progress(&self) -> &Arc<Progress> {
+    /// Whether its requests are answered, for whoever watches over the process.
+    pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
 

@@ -11,7 +11,7 @@ const TURNS_KEPT: usize = 3;
 
 /// The requests that are in work.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub struct Progress {
     turn: AtomicUsize,
     in_work: [AtomicUsize; TURNS_KEPT],
 }
@@ -27,7 +27,7 @@ impl Progress {
 
     /// Turns the ring; false, and nothing is turned, while a request is in work that began two
     /// turns ago or earlier. Only one thread may do this.
-    pub(crate) fn turn(&self) -> bool {
+    pub fn turn(&self) -> bool {
         let next = self.turn.load(Ordering::Relaxed).wrapping_add(1);
         let free = self.in_work[next % TURNS_KEPT].load(Ordering::Relaxed) == 0;
         if free {

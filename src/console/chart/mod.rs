@@ -1,3 +1,4 @@
 //! Charts.
 
+#[cfg(feature = "comparison")]
 pub(crate) mod labels;

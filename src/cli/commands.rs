@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
-use super::report;
-use crate::console::progress::{Stop, watched};
-use crate::console::{Outcome, print};
+use super::job_report;
+use crate::console::{Outcome, Stop, print, print_as, watched};
 use crate::error::{Error, Result};
 use crate::job::{self, Monitor, PackOptions, Replacement, Totals, UnpackOptions, VerifyOptions};
 use crate::sync::cores;
@@ -65,11 +64,12 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     let found = watched("verifying", &Stop::on_signals()?, |monitor| {
         job::verify(&paths, &options, monitor)
     })?;
-    print(&if args.json {
-        report::verified_json(&found, start.elapsed()).to_string()
-    } else {
-        report::verified_text(&found, start.elapsed())
-    })?;
+    let time = start.elapsed();
+    print_as(
+        args.json,
+        || job_report::verified_json(&found, time),
+        || job_report::verified_text(&found, time),
+    )?;
     let problems = || found.iter().flat_map(|archive| &archive.problems);
     let is_damage = |e: &Error| matches!(e, Error::Corrupt(_) | Error::NotThisFormat(_));
     if let Some(other) = problems().find(|problem| !is_damage(problem)) {
@@ -90,22 +90,23 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
     let found = job::inspect(&args.path)?;
     if args.json {
         let mut out = BufWriter::new(io::stdout().lock());
-        report::write_inspection_json(&mut out, &args.path, &found, start.elapsed())
+        job_report::write_inspection_json(&mut out, &args.path, &found, start.elapsed())
             .map_err(io::Error::from)
             .and_then(|()| writeln!(out).and_then(|()| out.flush()))
             .map_err(|e| Error::io("cannot write to stdout", e))?;
     } else {
-        print(&report::inspection_text(&args.path, &found))?;
+        print(&job_report::inspection_text(&args.path, &found))?;
     }
     Ok(Outcome::Done)
 }
 
 fn print_totals(to: &Path, totals: &Totals, start: Instant, as_json: bool) -> Result<Outcome> {
-    print(&if as_json {
-        report::totals_json(to, totals, start.elapsed()).to_string()
-    } else {
-        report::totals_text(to, totals, start.elapsed())
-    })?;
+    let time = start.elapsed();
+    print_as(
+        as_json,
+        || job_report::totals_json(to, totals, time),
+        || job_report::totals_text(to, totals, time),
+    )?;
     Ok(Outcome::Done)
 }
 
@@ -123,10 +124,10 @@ fn replace(
         let totals = watched(what, &stop, |monitor| run(&planned, monitor))?;
         return print_totals(src, &totals, start, as_json);
     }
-    print(&if as_json {
-        report::plan_json(&planned).to_string()
-    } else {
-        report::plan_text(&planned)
-    })?;
+    print_as(
+        as_json,
+        || job_report::plan_json(&planned),
+        || job_report::plan_text(&planned),
+    )?;
     Ok(Outcome::Done)
 }

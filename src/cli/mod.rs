@@ -6,9 +6,9 @@ mod analyze;
 mod args;
 mod commands;
 mod demo;
+mod job_report;
 mod mount;
 mod mount_helper;
-mod report;
 mod stats;
 
 use std::io::Write;

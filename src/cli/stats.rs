@@ -9,7 +9,7 @@ use rustix::fs::getxattr;
 use serde_json::Value;
 
 use super::args::StatsArgs;
-use crate::console::{Outcome, print, size};
+use crate::console::{Outcome, print_as, size};
 use crate::error::{Error, Result};
 use crate::fs::STATS_XATTR;
 
@@ -18,11 +18,7 @@ const MAX_BYTES: usize = 1 << 16;
 
 pub(super) fn stats(args: &StatsArgs) -> Result<Outcome> {
     let found = ask(&args.mountpoint)?;
-    print(&if args.json {
-        found.to_string()
-    } else {
-        as_text(&found)
-    })?;
+    print_as(args.json, || found.clone(), || as_text(&found))?;
     Ok(Outcome::Done)
 }
 

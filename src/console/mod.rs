@@ -1,4 +1,5 @@
-//! What commands share that talk to a person: progress, sizes, printing, charts.
+//! What commands share that talk to a person: progress, sizes, printing, tables, charts. Knows no
+//! command.
 
 pub(crate) mod chart;
 mod outcome;
@@ -6,6 +7,10 @@ mod print;
 pub(crate) mod progress;
 pub(crate) mod serving;
 pub(crate) mod size;
+mod stop;
+pub(crate) mod text_table;
 
 pub(crate) use outcome::Outcome;
-pub(crate) use print::{is_broken_pipe, print};
+pub(crate) use print::{is_broken_pipe, print, print_as};
+pub(crate) use progress::watched;
+pub(crate) use stop::Stop;

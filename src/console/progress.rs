@@ -1,68 +1,36 @@
-//! The progress bar, and stopping on a signal.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+//! Bars that show how far a job has got.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use signal_hook::SigId;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::error::{Error, Result};
+use super::Stop;
+use crate::error::Result;
 use crate::job::Monitor;
 
-/// Set once the user asks to stop with SIGINT or SIGTERM, as long as this lives.
-pub(crate) struct Stop {
-    asked: Arc<AtomicBool>,
-    handlers: Vec<SigId>,
+/// A bar on the terminal; hidden where stderr is none. `style` may teach it keys of its own.
+pub(crate) fn bar(
+    template: &str,
+    style: impl FnOnce(ProgressStyle) -> ProgressStyle,
+) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(found) = ProgressStyle::with_template(template) {
+        bar.set_style(style(found));
+    }
+    bar
 }
 
-impl Stop {
-    /// # Errors
-    /// `Io` if the system does not let signals be handled.
-    pub(crate) fn on_signals() -> Result<Self> {
-        let asked = Arc::new(AtomicBool::new(false));
-        let handlers = [SIGINT, SIGTERM]
-            .map(|signal| signal_hook::flag::register(signal, Arc::clone(&asked)))
-            .into_iter()
-            .collect::<std::io::Result<_>>()
-            .map_err(|e| Error::io("cannot handle signals", e))?;
-        Ok(Self { asked, handlers })
-    }
-
-    /// # Errors
-    /// `Interrupted` if the user asked to stop.
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.asked.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        for &handler in &self.handlers {
-            signal_hook::low_level::unregister(handler);
-        }
-    }
-}
-
-/// Runs a job with a bar on the terminal, if stderr is one.
+/// Runs a job with a bar that counts its bytes.
 pub(crate) fn watched<T>(
     what: &'static str,
     stop: &Stop,
     job: impl FnOnce(&Monitor<'_>) -> Result<T>,
 ) -> Result<T> {
-    // Hidden where stderr is no terminal.
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(what);
-    let style = ProgressStyle::with_template(
+    let bar = bar(
         "{msg} {bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} ETA {eta}",
-    );
-    if let Ok(style) = style {
-        bar.set_style(style);
-    }
+        |style| style,
+    )
+    .with_message(what);
     let result = job(&Monitor {
-        cancel: &stop.asked,
+        cancel: stop.flag(),
         begin: &|bytes| bar.set_length(bytes),
         progress: &|bytes| bar.inc(bytes),
         warn: &|text| bar.suspend(|| eprintln!("weightfs: warning: {text}")),

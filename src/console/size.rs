@@ -1,4 +1,6 @@
-//! Sizes as people write and read them.
+//! Sizes as people write and read them, and what is made of two of them.
+
+use std::time::Duration;
 
 /// Parses `4096`, `256K`, `1.5G`, `64MiB`: binary multiples.
 ///
@@ -56,6 +58,36 @@ pub(crate) fn parse_usize(text: &str) -> Result<usize, String> {
 /// `943.0 MiB`
 pub(crate) fn show(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// Bytes a second.
+pub(crate) fn show_speed(bytes: u64, time: Duration) -> String {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a speed shown to people"
+    )]
+    let rate = (bytes as f64 / time.as_secs_f64().max(1e-6)) as u64;
+    format!("{}/s", show(rate))
+}
+
+/// Original bytes for each stored byte; 1 for nothing at all.
+pub(crate) fn ratio(original_bytes: u64, stored_bytes: u64) -> f64 {
+    if stored_bytes == 0 {
+        return 1.0;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a ratio shown to people")]
+    {
+        original_bytes as f64 / stored_bytes as f64
+    }
+}
+
+/// Millions of bytes, the unit that benchmarks are told in.
+#[cfg(feature = "comparison")]
+#[expect(clippy::cast_precision_loss, reason = "shown to people")]
+pub(crate) const fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
 }
 
 #[cfg(test)]

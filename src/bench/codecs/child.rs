@@ -3,18 +3,18 @@
 //! Its own process, so that its peak of memory is its own, and that no other contender leaves it a
 //! heap that is warm or torn.
 
-use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::args::{BenchOneArgs, BenchWork};
-use crate::bench::codecs::{Contender, Measured, decode, encode};
-use crate::console::progress::{Stop, watched};
-use crate::console::{Outcome, print};
-use crate::daemon::background::end_with_parent;
+use super::contender::Contender;
+use super::measured::{Measured, decode, encode};
+use crate::bench::process::{OwnProcess, text_of};
+use crate::console::{Outcome, Stop, print, watched};
+use crate::daemon::background::{end_with_parent, own_program};
 use crate::error::{Error, Result};
 
 /// One measurement.
@@ -40,12 +40,13 @@ impl Task<'_> {
     /// What the process reported, with the contender's name; `Interrupted`.
     pub(crate) fn run(&self, stop: &Stop, waiting: impl Fn(Duration)) -> Result<Measured> {
         let cannot = |e| Error::io(format!("{}: cannot start a process", self.contender), e);
-        let mut process = Process(self.command().map_err(cannot)?.spawn().map_err(cannot)?);
+        let mut command = self.command().map_err(cannot)?;
+        let mut process = OwnProcess::start(&mut command).map_err(cannot)?;
         let start = Instant::now();
         let mut wait = FIRST_WAIT;
         let status = loop {
             // Before looking for its end: a signal of the terminal reaches both.
-            let ended = process.0.try_wait().map_err(cannot)?;
+            let ended = process.ended().map_err(cannot)?;
             stop.check()?;
             if let Some(status) = ended {
                 break status;
@@ -54,11 +55,11 @@ impl Task<'_> {
             thread::sleep(wait);
             wait = (wait * 2).min(LONGEST_WAIT);
         };
-        self.outcome(status, &mut process.0)
+        self.outcome(status, &mut process)
     }
 
     fn command(&self) -> std::io::Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = own_program()?;
         command
             .arg("bench-one")
             .args(["--threads", &self.threads.to_string(), "--"]);
@@ -69,30 +70,19 @@ impl Task<'_> {
                 .args([self.file, self.stored]),
             BenchWork::Decode => command.args(["decode", &contender]).arg(self.stored),
         };
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
         Ok(command)
     }
 
-    fn outcome(&self, status: ExitStatus, child: &mut Child) -> Result<Measured> {
-        let [said, complaint] = [
-            child.stdout.take().map(text_of),
-            child.stderr.take().map(text_of),
-        ]
-        .map(Option::unwrap_or_default);
+    fn outcome(&self, status: ExitStatus, process: &mut OwnProcess) -> Result<Measured> {
+        let said = process.stdout().map(text_of).unwrap_or_default();
         if status.success()
             && let Ok(measured) = serde_json::from_str(&said)
         {
             return Ok(measured);
         }
-        let complaint = complaint.trim().trim_start_matches("weightfs: ");
-        let reason = if complaint.is_empty() {
-            format!("its process ended with {status}")
-        } else {
-            complaint.to_owned()
-        };
+        let reason = process
+            .complaint()
+            .unwrap_or_else(|| format!("its process ended with {status}"));
         let doing = match self.work {
             BenchWork::Encode => "encode",
             BenchWork::Decode => "decode",
@@ -101,25 +91,6 @@ impl Task<'_> {
             "{} could not {doing}: {reason}",
             self.contender
         )))
-    }
-}
-
-/// What a process that has ended left in a pipe: one line, which the pipe held.
-pub(crate) fn text_of(mut pipe: impl Read) -> String {
-    let mut bytes = Vec::new();
-    // What is missing shows in what is there.
-    let _ = pipe.read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Ended when this is dropped, so that nobody writes where nobody looks any more.
-pub(crate) struct Process(pub(crate) Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It has ended already unless something went wrong, and that is what is reported.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

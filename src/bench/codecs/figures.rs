@@ -1,6 +1,7 @@
 //! What was measured of each contender, and who is best at something.
 
-use super::Contender;
+use super::contender::Contender;
+use crate::console::size;
 
 /// What was measured of one contender.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,13 +36,12 @@ pub struct Times {
 impl Figures {
     /// Original bytes for each stored byte.
     pub fn ratio(&self) -> f64 {
-        // An archive and a stream both have headers; the guard is for made-up figures.
-        to_f64(self.original_bytes) / to_f64(self.stored_bytes.max(1))
+        size::ratio(self.original_bytes, self.stored_bytes)
     }
 
     /// Megabytes (1e6 bytes) of the original a second.
     pub fn mb_per_s(&self, seconds: f64) -> f64 {
-        to_f64(self.original_bytes) / 1e6 / seconds.max(1e-9)
+        size::megabytes(self.original_bytes) / seconds.max(1e-9)
     }
 
     /// How fast it decodes on one thread.
@@ -75,23 +75,10 @@ pub fn sort_by_ratio(all: &mut [Figures]) {
     });
 }
 
-/// The value in the middle, or the mean of the two there; `None` of nothing.
-pub fn median(values: &mut [f64]) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let high = *values.get(values.len() / 2)?;
-    let low = *values.get((values.len() - 1) / 2)?;
-    Some((low + high) / 2.0)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people and comparisons")]
-const fn to_f64(bytes: u64) -> f64 {
-    bytes as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::codecs::Tool;
+    use crate::bench::codecs::contender::Tool;
 
     fn figures(stored_bytes: u64, decode_seconds: f64) -> Figures {
         Figures {
@@ -135,14 +122,6 @@ mod tests {
         let mut all = [figures(30, 1.0), figures(10, 2.0), figures(10, 1.0)];
         sort_by_ratio(&mut all);
         assert_eq!(all, [figures(10, 1.0), figures(10, 2.0), figures(30, 1.0)]);
-    }
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(&mut []), None);
-        assert_eq!(median(&mut [3.0]), Some(3.0));
-        assert_eq!(median(&mut [9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&mut [4.0, 1.0, 2.0, 9.0]), Some(3.0));
     }
 
     #[test]

@@ -1,22 +1,21 @@
-//! Comparing ways to compress one file: who competes, one measured run, what the figures say.
+//! `bench`: ways to compress one file compared, so that people can choose.
 //!
-//! Invariant: a figure exists only for a contender that gave back the original, all of it. Knows
-//! nothing of processes: that each run has one of its own is the caller's business, and so is what
-//! is run how often.
+//! Invariant: the file is only read, and a figure exists only for a contender that gave back the
+//! original, all of it, out of processes of its own.
 
 mod args;
-pub(crate) mod child;
+mod child;
+mod codec_report;
 mod command;
+mod comparison;
 mod contender;
+mod expected_time;
 mod figures;
+mod measured;
+mod original;
 mod plot;
-mod report;
-mod run;
 mod stream;
 
 pub(crate) use args::{BenchArgs, BenchOneArgs};
 pub(crate) use child::bench_one;
 pub(crate) use command::bench;
-pub use contender::{Contender, Family, Tool};
-pub use figures::{Figures, Times, mark_front, median, sort_by_ratio};
-pub use run::{Measured, Original, decode, encode};

@@ -12,7 +12,7 @@ use liblzma::stream::{Check, Stream};
 use liblzma::write::XzEncoder;
 use twox_hash::XxHash3_64;
 
-use super::Tool;
+use super::contender::Tool;
 use crate::error::{Error, Result};
 use crate::job::Monitor;
 use crate::job::source_file::SourceFile;

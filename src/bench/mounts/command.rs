@@ -6,14 +6,16 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::{BenchMountArgs, Workload};
-use super::report::Report;
-use super::run::Bench;
+use super::args::BenchMountArgs;
+use super::compare::compare;
+use super::mount_report::MountReport;
+use super::rounds::Rounds;
+use super::setup::Setup;
 use super::watch::Watch;
-use crate::console::progress::Stop;
-use crate::console::{Outcome, print};
+use super::workload::Workload;
+use crate::console::progress::bar;
+use crate::console::{Outcome, Stop, print_as};
 use crate::error::Result;
 
 pub(crate) fn bench_mount(args: &BenchMountArgs) -> Result<Outcome> {
@@ -25,33 +27,22 @@ pub(crate) fn bench_mount(args: &BenchMountArgs) -> Result<Outcome> {
         &args.workloads
     };
     let watch = Watch::new(&stop, Duration::from_secs_f64(args.patience));
-    let bar = bar();
-    let mut bench = Bench::new(args, &options, &watch, bar.clone())?;
-    let readahead = bench.targets.iter().map(|target| target.readahead_bytes());
+    let bar = bar("{bar:30} {pos}/{len} ETA {eta} {msg}", |style| style);
+    let setup = Setup::new(args, &options, &watch)?;
+    if let Some(raw) = &args.raw {
+        watch.during("comparing", || compare(&setup, raw))?;
+    }
+    let readahead = setup.targets.iter().map(|target| target.readahead_bytes());
     let readahead = readahead.collect();
-    let result = bench.run(workloads);
+    let mut rounds = Rounds::new(setup, bar.clone());
+    let result = rounds.run(workloads);
     bar.finish_and_clear();
     result?;
-    let report = Report {
-        args,
-        options: &options,
+    let report = MountReport {
         workloads,
-        bench: &bench,
+        rounds: &rounds,
         readahead,
     };
-    print(&if args.json {
-        report.json().to_string()
-    } else {
-        report.text()
-    })?;
+    print_as(args.json, || report.json(), || report.text())?;
     Ok(Outcome::Done)
-}
-
-fn bar() -> ProgressBar {
-    // Hidden where stderr is no terminal.
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} ETA {eta} {msg}") {
-        bar.set_style(style);
-    }
-    bar
 }

@@ -2,15 +2,25 @@
 
 mod args;
 mod command;
+mod compare;
+mod in_order;
+mod machine;
+mod medians;
+mod mount_report;
+mod mount_tables;
 mod null;
+mod opened;
 mod processes;
 mod random;
-mod read;
-mod report;
-mod run;
+mod reader;
+mod rounds;
 mod server;
+mod setup;
+mod shuffled;
 mod targets;
 mod watch;
+mod ways;
+mod workload;
 
 pub(crate) use args::{BenchMountArgs, NullMountArgs, ReadStripeArgs};
 pub(crate) use command::bench_mount;

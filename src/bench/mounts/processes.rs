@@ -10,10 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::args::ReadStripeArgs;
-use super::read::{Buffer, PIECE_BYTES, Reader, stripe};
+use super::reader::{Buffer, PIECE_BYTES, Reader, stripe};
 use super::watch::Watch;
-use crate::bench::codecs::child::{Process, text_of};
-use crate::console::progress::Stop;
+use crate::bench::process::OwnProcess;
+use crate::console::Stop;
 use crate::console::{Outcome, print};
 use crate::daemon::background::{end_with_parent, own_program};
 use crate::error::{Error, Result};
@@ -52,7 +52,7 @@ pub(super) fn run(reader: &Reader<'_>, count: u64) -> Result<f64> {
 
 /// A process that reads a part; ended when this is dropped.
 struct Stripe {
-    process: Process,
+    process: OwnProcess,
     words: Box<dyn BufRead + Send>,
 }
 
@@ -60,28 +60,22 @@ impl Stripe {
     fn start(reader: &Reader<'_>, number: u64, count: u64) -> Result<Self> {
         let cannot = |e| Error::io("cannot start a process that reads", e);
         let part = stripe(reader.bytes, number, count);
-        let mut child = own_program()
-            .map_err(cannot)?
+        let mut command = own_program().map_err(cannot)?;
+        command
             .args(["read-stripe", "--start", &part.start.to_string()])
             .args(["--end", &part.end.to_string(), "--"])
             .arg(reader.path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(cannot)?;
-        let words: Box<dyn BufRead + Send> = match child.stdout.take() {
+            .stdin(Stdio::piped());
+        let mut process = OwnProcess::start(&mut command).map_err(cannot)?;
+        let words: Box<dyn BufRead + Send> = match process.stdout() {
             Some(pipe) => Box::new(BufReader::new(pipe)),
             None => Box::new(io::empty()),
         };
-        Ok(Self {
-            process: Process(child),
-            words,
-        })
+        Ok(Self { process, words })
     }
 
     fn begin(&mut self, reader: &Reader<'_>) -> Result<()> {
-        let told = match &mut self.process.0.stdin {
+        let told = match self.process.stdin() {
             Some(pipe) => pipe.write_all(b"begin\n"),
             None => Ok(()),
         };
@@ -105,12 +99,10 @@ impl Stripe {
     }
 
     fn failed(&mut self) -> Error {
-        let complaint = self.process.0.stderr.take().map(text_of);
-        let complaint = complaint.unwrap_or_default();
-        Error::InvalidInput(match complaint.trim().trim_start_matches("weightfs: ") {
-            "" => "a process that reads ended early".to_owned(),
-            complaint => complaint.to_owned(),
-        })
+        let complaint = self.process.complaint();
+        Error::InvalidInput(
+            complaint.unwrap_or_else(|| "a process that reads ended early".to_owned()),
+        )
     }
 }
 

@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::read::{Buffer, Reader};
+use super::reader::{Buffer, Reader};
+use super::shuffled::Shuffled;
 use crate::error::Result;
 use crate::os::read_full_at;
 
@@ -76,8 +77,8 @@ fn each(
     let mut all = Vec::new();
     let start = Instant::now();
     let mut now = start;
-    let most = order.count.div_ceil(ONE_OF);
-    for place in (0..most).map(|index| order.at(index)) {
+    let enough = order.count.div_ceil(ONE_OF);
+    for place in (0..enough).map(|index| order.at(index)) {
         if (now - start).as_secs_f64() > seconds {
             break;
         }
@@ -90,73 +91,9 @@ fn each(
     Ok(Latencies::of(all))
 }
 
-/// The numbers below `count` in an order that looks random, without a list of them: a Feistel
-/// network permutes a power of four of numbers, and steps on where it leads beyond `count`.
-pub(super) struct Shuffled {
-    pub(super) count: u64,
-    half_bits: u32,
-    seed: u64,
-}
-
-const FEISTEL_ROUNDS: u64 = 4;
-
-impl Shuffled {
-    pub(super) fn new(count: u64, seed: u64) -> Self {
-        let bits = u64::BITS - count.saturating_sub(1).leading_zeros();
-        Self {
-            count,
-            half_bits: bits.div_ceil(2).max(1),
-            seed,
-        }
-    }
-
-    /// The number at an index, both below `count`.
-    pub(super) fn at(&self, mut index: u64) -> u64 {
-        loop {
-            index = self.permute(index);
-            if index < self.count {
-                return index;
-            }
-        }
-    }
-
-    fn permute(&self, number: u64) -> u64 {
-        let mask = (1 << self.half_bits) - 1;
-        let (mut high, mut low) = (number >> self.half_bits, number & mask);
-        for round in 0..FEISTEL_ROUNDS {
-            let key = (self.seed * FEISTEL_ROUNDS + round) << 40;
-            (high, low) = (low, high ^ (scramble(low ^ key) & mask));
-        }
-        high << self.half_bits | low
-    }
-}
-
-/// The finalizer of SplitMix64.
-const fn scramble(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shuffled_numbers_come_once_each_and_not_in_order() {
-        for count in [0, 1, 2, 3, 4, 5, 63, 64, 65, 1000, 4097] {
-            let order = Shuffled::new(count, 7);
-            let found: Vec<_> = (0..count).map(|index| order.at(index)).collect();
-            let mut sorted = found.clone();
-            sorted.sort_unstable();
-            assert!(sorted.iter().copied().eq(0..count), "{count}");
-            let next = found.windows(2).filter(|pair| pair[0] + 1 == pair[1]);
-            assert!(count < 50 || next.count() < 10, "{count}");
-        }
-        let first = |seed| Shuffled::new(1 << 30, seed).at(0);
-        assert_ne!(first(1), first(2));
-    }
 
     #[test]
     fn percentiles_are_of_the_sorted_times() {

@@ -1,17 +1,16 @@
 //! What is read: files in mounts, which are made anew whenever nothing of them may be remembered, and
 //! ordinary files.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Advice, fadvise, major, minor};
+use rustix::fs::{major, minor};
 
 use super::server::{Server, Serves};
 use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::fuse::MountOptions;
-use crate::os::cached_bytes;
 
 /// Something to read.
 pub(super) struct Target<'a> {
@@ -67,6 +66,15 @@ impl<'a> Target<'a> {
             Place::File(path) => Some(path),
             Place::Mount { server, .. } => server.as_ref().map(|server| server.file.as_path()),
         }
+    }
+
+    /// The same, of a target that is there.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is not mounted any more.
+    pub(super) fn present_path(&self) -> Result<&Path> {
+        self.path()
+            .ok_or_else(|| Error::InvalidInput("a mount is gone".into()))
     }
 
     pub(super) fn is_mount(&self) -> bool {
@@ -135,22 +143,4 @@ fn file_bytes(path: &Path) -> Result<u64> {
         "{} is not a file",
         path.display()
     )))
-}
-
-/// Drops a file from the page cache; returns how many bytes of it stay there nevertheless, because
-/// somebody has them mapped or because they are too few to matter.
-///
-/// # Errors
-/// What the system answered.
-pub(super) fn drop_cached(file: &File) -> std::io::Result<u64> {
-    // Pages that are not on the disk yet would stay.
-    let _ = file.sync_all();
-    fadvise(file, 0, None, Advice::DontNeed)?;
-    cached_bytes(file)
-}
-
-/// Bytes that make no difference: the tables of an archive that its mount has read, the end of a file
-/// that does not fill its page.
-pub(super) fn negligible(file_bytes: u64) -> u64 {
-    (file_bytes / 64).max(256 << 10)
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::console::progress::Stop;
+use crate::console::Stop;
 use crate::error::{Error, Result};
 use crate::fuse;
 use crate::sync::lock;

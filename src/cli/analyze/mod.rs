@@ -1,6 +1,9 @@
 //! `analyze`: what the bytes of a model are like.
 
+mod command;
 mod html;
+mod plots;
 mod text;
+mod words;
 
-pub(super) use text::analyze;
+pub(super) use command::analyze;

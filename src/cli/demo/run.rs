@@ -18,9 +18,8 @@ use tempfile::TempDir;
 
 use super::sample_model;
 use crate::cli::args::DemoArgs;
-use crate::cli::report::{ratio, speed};
-use crate::console::progress::{Stop, watched};
-use crate::console::{Outcome, print, size};
+use crate::console::size::{self, ratio, show_speed};
+use crate::console::{Outcome, Stop, print, watched};
 use crate::error::{Error, Result};
 use crate::format::original_name;
 use crate::job::{self, PackOptions, Totals};
@@ -315,7 +314,7 @@ impl Measured {
             ),
             row(
                 "packing, with read-back",
-                speed(totals.original_bytes, pack_time),
+                show_speed(totals.original_bytes, pack_time),
             ),
             String::new(),
             format!(
@@ -327,8 +326,8 @@ impl Measured {
             let what = format!("{}, {}", way.name(), if *warm { "warm" } else { "cold" });
             format!(
                 "{what:24}{:>16}{:>16}",
-                speed(self.bytes, *mounted),
-                speed(self.bytes, *raw)
+                show_speed(self.bytes, *mounted),
+                show_speed(self.bytes, *raw)
             )
         }));
         lines.push(String::new());

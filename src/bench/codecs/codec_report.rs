@@ -5,10 +5,12 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::bench::codecs::{Figures, Times};
+use super::figures::{Figures, Times};
+use crate::console::size::megabytes;
+use crate::console::text_table::{Column, TextTable, left, right};
 
 /// All that was measured.
-pub(super) struct Report<'a> {
+pub(super) struct CodecReport<'a> {
     pub(super) path: &'a Path,
     pub(super) original_bytes: u64,
     pub(super) threads: NonZeroUsize,
@@ -38,7 +40,7 @@ fn fields(figures: &Figures) -> Vec<(&'static str, Value)> {
     ]
 }
 
-impl Report<'_> {
+impl CodecReport<'_> {
     /// One object; what was not measured is null.
     pub(super) fn json(&self) -> Value {
         let object = |figures| {
@@ -75,49 +77,97 @@ impl Report<'_> {
 
     /// For people.
     pub(super) fn table(&self) -> String {
-        let name_width = self
-            .results
-            .iter()
-            .map(|figures| figures.contender.to_string().len())
-            .max()
-            .unwrap_or(0);
-        let mut threads = vec!["1 thread".to_owned()];
-        if self.has_many_threads() {
-            threads.push(format!("{} threads", self.threads));
-        }
-        let (mut above, mut units) = (String::new(), String::new());
-        for work in ["encode", "decode"] {
-            for threads in &threads {
-                above += &format!(" {:>17}", format!("{work}, {threads}"));
-                units += &format!(" {:>9}{:>8}", "s", "MB/s");
-            }
-        }
         let mut lines = vec![
             format!(
                 "{}: {:.1} MB; decoding: median of {}",
                 self.path.display(),
-                mega(self.original_bytes),
+                megabytes(self.original_bytes),
                 self.rounds
             ),
             String::new(),
-            format!(
-                "  {:name_width$} {:>13} {:>8}{above}  peak memory, MB",
-                "", "", ""
-            ),
-            format!(
-                "  {:name_width$} {:>13} {:>8}{units}  {:>8}{:>7}",
-                "codec", "stored bytes", "ratio", "encode", "decode",
-            ),
         ];
-        lines.extend(
-            self.results
-                .iter()
-                .map(|figures| self.row(figures, name_width)),
-        );
+        lines.extend(self.groups());
+        lines.extend(self.rows());
         lines.push(String::new());
         lines.push("* nothing else is as small and decodes as fast (1 thread)".to_owned());
         lines.extend(self.left_out());
         lines.join("\n")
+    }
+
+    /// The columns before those of times: star, name, bytes, ratio.
+    fn first_columns(&self) -> [Column; 4] {
+        let names = self
+            .results
+            .iter()
+            .map(|one| one.contender.to_string().len());
+        let name_width = names.max().unwrap_or(0);
+        [left(1).after(0), left(name_width), right(13), right(8)]
+    }
+
+    /// What groups of columns are of, one line over the names of the columns.
+    fn groups(&self) -> Vec<String> {
+        let mut threads = vec!["1 thread".to_owned()];
+        if self.has_many_threads() {
+            threads.push(format!("{} threads", self.threads));
+        }
+        let mut columns = self.first_columns().to_vec();
+        let mut cells = vec![String::new(); columns.len()];
+        for work in ["encode", "decode"] {
+            for threads in &threads {
+                columns.push(right(17));
+                cells.push(format!("{work}, {threads}"));
+            }
+        }
+        columns.push(left(0).after(2));
+        cells.push("peak memory, MB".to_owned());
+        let mut table = TextTable::new(columns);
+        table.row(cells);
+        table.into_lines()
+    }
+
+    fn rows(&self) -> Vec<String> {
+        let mut columns = self.first_columns().to_vec();
+        let mut names = ["", "codec", "stored bytes", "ratio"]
+            .map(str::to_owned)
+            .to_vec();
+        let times = if self.has_many_threads() { 4 } else { 2 };
+        for _ in 0..times {
+            columns.extend([right(9), right(8).after(0)]);
+            names.extend(["s", "MB/s"].map(str::to_owned));
+        }
+        columns.extend([right(8).after(2), right(7).after(0)]);
+        names.extend(["encode", "decode"].map(str::to_owned));
+        let mut table = TextTable::new(columns);
+        table.row(names);
+        for figures in self.results {
+            table.row(self.row(figures));
+        }
+        table.into_lines()
+    }
+
+    fn row(&self, figures: &Figures) -> Vec<String> {
+        let ratio = figures.ratio();
+        // A file of zeros has no use for more.
+        let digits = if ratio < 1000.0 { 4 } else { 1 };
+        let mut cells = vec![
+            if figures.pareto { "*" } else { " " }.to_owned(),
+            figures.contender.to_string(),
+            figures.stored_bytes.to_string(),
+            format!("{ratio:.digits$}"),
+        ];
+        for Times { one, all } in [figures.encode, figures.decode] {
+            let all = self.has_many_threads().then_some(all);
+            for seconds in [one].into_iter().chain(all) {
+                cells.extend(match seconds {
+                    Some(seconds) => [short(seconds), short(figures.mb_per_s(seconds))],
+                    None => ["-", "-"].map(str::to_owned),
+                });
+            }
+        }
+        for bytes in [figures.encode_peak_bytes, figures.decode_peak_bytes] {
+            cells.push(format!("{:.1}", megabytes(bytes)));
+        }
+        cells
     }
 
     fn left_out(&self) -> Option<String> {
@@ -133,33 +183,6 @@ impl Report<'_> {
                 names.join(", ")
             )
         })
-    }
-
-    fn row(&self, figures: &Figures, name_width: usize) -> String {
-        let pair = |seconds: Option<f64>| {
-            let [seconds, speed] = match seconds {
-                Some(seconds) => [short(seconds), short(figures.mb_per_s(seconds))],
-                None => ["-", "-"].map(str::to_owned),
-            };
-            format!(" {seconds:>9}{speed:>8}")
-        };
-        let pairs = |times: Times| {
-            let all = self.has_many_threads().then(|| pair(times.all));
-            pair(times.one) + &all.unwrap_or_default()
-        };
-        let ratio = figures.ratio();
-        format!(
-            "{} {:name_width$} {:>13} {ratio:>8.digits$}{}{}  {:>8.1}{:>7.1}",
-            if figures.pareto { "*" } else { " " },
-            figures.contender.to_string(),
-            figures.stored_bytes,
-            pairs(figures.encode),
-            pairs(figures.decode),
-            mega(figures.encode_peak_bytes),
-            mega(figures.decode_peak_bytes),
-            // A file of zeros has no use for more.
-            digits = if ratio < 1000.0 { 4 } else { 1 },
-        )
     }
 
     /// Otherwise one thread is all there are, and one column says it.
@@ -190,16 +213,11 @@ fn csv_value(value: Value) -> String {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "shown to people")]
-fn mega(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "test code")]
 pub(super) mod tests {
     use super::*;
-    use crate::bench::codecs::Contender;
+    use crate::bench::codecs::contender::Contender;
 
     /// An archive, a stream, and an archive that encoded for too long.
     pub(crate) fn results() -> Vec<Figures> {
@@ -237,8 +255,8 @@ pub(super) mod tests {
         .to_vec()
     }
 
-    pub(crate) fn report<'a>(path: &'a str, results: &'a [Figures]) -> Report<'a> {
-        Report {
+    pub(crate) fn report<'a>(path: &'a str, results: &'a [Figures]) -> CodecReport<'a> {
+        CodecReport {
             path: Path::new(path),
             original_bytes: 2_000_000,
             threads: NonZeroUsize::new(2).unwrap(),
@@ -305,7 +323,7 @@ pub(super) mod tests {
         // Without it there is no such line.
         assert_eq!(report("m", &results[1..]).table().lines().count(), 8);
         // One thread is not told twice.
-        let one = Report {
+        let one = CodecReport {
             threads: NonZeroUsize::MIN,
             ..report("m", &results)
         };

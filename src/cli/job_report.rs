@@ -7,32 +7,10 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::console::size;
+use crate::console::size::{self, ratio, show_speed};
+use crate::console::text_table::{TextTable, left, right};
 use crate::error::Error;
-use crate::job::{Inspection, Replacement, TensorTotal, Totals, Verification};
-
-/// Original bytes for each stored byte; 1 for nothing at all.
-pub(super) fn ratio(original_bytes: u64, stored_bytes: u64) -> f64 {
-    if stored_bytes == 0 {
-        return 1.0;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "a ratio shown to people")]
-    {
-        original_bytes as f64 / stored_bytes as f64
-    }
-}
-
-/// Bytes a second, for people.
-pub(super) fn speed(bytes: u64, time: Duration) -> String {
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a speed shown to people"
-    )]
-    let rate = (bytes as f64 / time.as_secs_f64().max(1e-6)) as u64;
-    format!("{}/s", size::show(rate))
-}
+use crate::job::{Inspection, PlaneTotal, Replacement, TensorTotal, Totals, Verification};
 
 pub(super) fn totals_json(to: &Path, totals: &Totals, time: Duration) -> Value {
     json!({
@@ -54,7 +32,7 @@ pub(super) fn totals_text(to: &Path, totals: &Totals, time: Duration) -> String 
         size::show(totals.stored_bytes),
         ratio(totals.original_bytes, totals.stored_bytes),
         time.as_secs_f64(),
-        speed(totals.original_bytes, time),
+        show_speed(totals.original_bytes, time),
     );
     if totals.archives + totals.copied > 1 {
         text += &format!(
@@ -147,7 +125,7 @@ pub(super) fn verified_text(found: &[Verification], time: Duration) -> String {
         found.len(),
         size::show(bytes),
         time.as_secs_f64(),
-        speed(bytes, time),
+        show_speed(bytes, time),
     ));
     lines.join("\n")
 }
@@ -241,41 +219,50 @@ pub(super) fn inspection_text(path: &Path, found: &Inspection) -> String {
             size::show(superblock.block_bytes.into()),
         ),
         String::new(),
-        format!(
-            "{:10} {:>8} {:>10} {:>8} {:>12}",
-            "element", "bits", "codec", "planes", "stored"
-        ),
     ];
-    lines.extend(found.planes.iter().map(|plane| {
-        format!(
-            "{:10} {:>8} {:>10} {:>8} {:>12}",
-            plane.element,
-            plane.bits,
-            plane.codec.name(),
-            plane.planes,
-            size::show(plane.stored_bytes),
-        )
-    }));
+    lines.extend(planes_table(&found.planes));
     if !found.tensors.is_empty() {
         lines.push(String::new());
-        lines.push(format!(
-            "{:>12} {:>12} {:>7}  {:8} tensor",
-            "original", "stored", "ratio", "dtype"
-        ));
+        lines.extend(tensors_table(&found.tensors));
     }
-    lines.extend(found.tensors.iter().map(|total| {
+    lines.join("\n")
+}
+
+fn planes_table(planes: &[PlaneTotal]) -> Vec<String> {
+    let mut table = TextTable::new([left(10).after(0), right(8), right(10), right(8), right(12)]);
+    table.row(["element", "bits", "codec", "planes", "stored"]);
+    for plane in planes {
+        table.row([
+            plane.element,
+            &plane.bits,
+            plane.codec.name(),
+            &plane.planes.to_string(),
+            &size::show(plane.stored_bytes),
+        ]);
+    }
+    table.into_lines()
+}
+
+fn tensors_table(tensors: &[TensorTotal]) -> Vec<String> {
+    let mut table = TextTable::new([
+        right(12).after(0),
+        right(12),
+        right(7),
+        left(8).after(2),
+        left(0),
+    ]);
+    table.row(["original", "stored", "ratio", "dtype", "tensor"]);
+    for total in tensors {
         let bytes = total.tensor.range.end - total.tensor.range.start;
-        format!(
-            "{:>12} {:>12} {:>7.3}  {:8} {} {:?}",
+        table.row([
             size::show(bytes),
             size::show(total.stored_bytes),
-            ratio(bytes, total.stored_bytes),
-            total.tensor.dtype,
-            total.tensor.name,
-            total.tensor.shape,
-        )
-    }));
-    lines.join("\n")
+            format!("{:.3}", ratio(bytes, total.stored_bytes)),
+            total.tensor.dtype.clone(),
+            format!("{} {:?}", total.tensor.name, total.tensor.shape),
+        ]);
+    }
+    table.into_lines()
 }
 
 fn hex(bytes: &[u8]) -> String {

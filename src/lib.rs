@@ -1,54 +1,95 @@
 //! weightfs: a file system that shows compressed model archives as ordinary files.
 //!
-//! The modules form ranks; each imports only those before it (`tests/layering.rs` checks that). In
-//! this order they follow the bytes from the disk to the reader: [`error`], [`sync`], [`io`],
-//! [`mod@format`], [`plane`], [`codec`], [`block`], [`safetensors`], [`layout`], [`pipeline`],
-//! [`archive`]; then two ways to use archives that do not know of each other: [`job`] for files and
-//! directories, and [`cache`], [`mod@file`], [`fs`], [`fuse`] for mounts; and [`cli`] over all.
+//! Most use the program: `weightfs pack`, `weightfs mount`. This crate is for programs that do the same
+//! themselves:
 //!
-//! A block of weights, encoded and decoded:
+//! - [`Archive`]: open an archive and read from it at any offset, or a tensor by name, without a mount;
+//! - [`pack`], [`unpack`], [`verify`]: the jobs, with a [`Monitor`] to watch and stop them;
+//! - [`mount()`]: show a directory of archives as ordinary files.
+//!
+//! `examples/` has a program for each. What is exported here is kept stable within a minor version; the
+//! modules are not, and are public for the program, tests, benchmarks and fuzzers of this repository
+//! alone. ARCHITECTURE.md is their map.
+//!
+//! A model, packed and read again:
 //!
 //! ```
-//! use weightfs::block::{BlockDecoder, BlockEncoder};
-//! use weightfs::codec::Level;
-//! use weightfs::format::{ElementType, Profiles, checksum};
+//! use std::sync::atomic::AtomicBool;
 //!
-//! let weights: Vec<u8> = (0..1000u16)
-//!     .flat_map(|i| (0x3c00 + i % 7).to_le_bytes())
-//!     .collect();
-//! let mut stored = Vec::new();
-//! BlockEncoder::new(Level::Default)?.encode(&weights, ElementType::Bf16, &[], &mut stored)?;
-//! assert!(stored.len() < weights.len());
+//! use weightfs::{Archive, Monitor, PackOptions, pack};
 //!
-//! let mut decoded = vec![0; weights.len()];
-//! let mut decoder = BlockDecoder::new()?;
-//! decoder.decode_into(&stored, checksum(&weights), Profiles::NONE, &mut decoded)?;
-//! assert_eq!(decoded, weights);
-//! # Ok::<(), weightfs::Error>(())
+//! let directory = tempfile::tempdir()?;
+//! let (file, archive) = (directory.path().join("model"), directory.path().join("model.wfz"));
+//! let weights: Vec<u8> = (0..100_000u32).flat_map(|i| (0x3c00 + i % 7).to_le_bytes()).collect();
+//! std::fs::write(&file, &weights)?;
+//!
+//! let never = AtomicBool::new(false);
+//! pack(&file, Some(&archive), &PackOptions::default(), &Monitor::silent(&never))?;
+//!
+//! let archive = Archive::open(&archive)?;
+//! assert!(archive.stored_bytes() < archive.file_bytes());
+//! let mut part = vec![0; 1000];
+//! archive.read_at(&mut part, 4321)?;
+//! assert_eq!(part, weights[4321..5321]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Features: `cli` is the program, `comparison` what weights are compared with (general coders behind
+//! `pack --codec`, and `bench`); both are on by default, and a program that links the library needs
+//! neither.
 
+mod api;
+
+#[doc(hidden)]
 pub mod archive;
 #[cfg(all(feature = "cli", feature = "comparison"))]
+#[doc(hidden)]
 pub mod bench;
+#[doc(hidden)]
 pub mod block;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod codec;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod console;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod daemon;
+#[doc(hidden)]
 pub mod error;
+#[doc(hidden)]
 pub mod file;
+#[doc(hidden)]
 pub mod format;
+#[doc(hidden)]
 pub mod fs;
+#[doc(hidden)]
 pub mod fuse;
+#[doc(hidden)]
 pub mod job;
+#[doc(hidden)]
 pub mod model;
+#[doc(hidden)]
 pub mod os;
+#[doc(hidden)]
 pub mod plane;
+#[doc(hidden)]
 pub mod simd;
+#[doc(hidden)]
 pub mod storage;
+#[doc(hidden)]
 pub mod sync;
 
-pub use error::{Error, Result};
+pub use api::{Archive, Mount, mount};
+pub use codec::Level;
+pub use error::{Damage, Error, Remark, Result};
+pub use format::ElementType;
+pub use fuse::{MountOptions, Unmount};
+pub use job::{
+    Method, Monitor, PackOptions, Totals, UnpackOptions, Verification, VerifyOptions, pack, unpack,
+    verify,
+};
+pub use model::Tensor;

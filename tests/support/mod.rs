@@ -341,9 +341,10 @@ fn wait(child: &mut Child) -> ExitStatus {
 
 /// Sends a signal to a process that the test started.
 pub fn signal(pid: u32, name: &str) {
-    let _ = Command::new("kill")
+    Command::new("kill")
         .args([&format!("-{name}"), &pid.to_string()])
-        .output();
+        .output()
+        .expect("kill is installed (Debian: apt install procps)");
 }
 
 /// Aborts the connection of a mount: everything that waits for its daemon gets an error.

@@ -30,11 +30,11 @@ pub(super) fn destination<'a>(from: &Path, to: Option<&'a Path>) -> Result<&'a P
     })
 }
 
-/// What becomes of one thing.
+/// One thing of a directory, and what becomes of it.
 pub(super) struct Step {
-    /// What is read.
+    /// Path of the source.
     pub(super) from: PathBuf,
-    /// What is made, below the destination.
+    /// Path of the result, below the destination.
     pub(super) to: PathBuf,
     pub(super) action: Action,
     /// Bytes of progress it makes.
@@ -72,7 +72,8 @@ fn bytes(path: &Path) -> Result<u64> {
         .map_err(|e| Error::io(format!("cannot read {}", path.display()), e))
 }
 
-/// Decides about everything in a directory with `decide`. Special files are left out.
+/// The plan for a directory: one step for each thing in it, as `decide` says. Special files are left
+/// out.
 pub(super) fn make(
     from: &Path,
     monitor: &Monitor<'_>,
@@ -135,8 +136,38 @@ pub(super) fn carry_out(
     Ok(totals)
 }
 
+/// Refuses a plan whose result would lie in its source, lack a thing, or not be shown as what it is.
 fn check(steps: &[Step], from: &Path, to: &Path) -> Result<()> {
-    let refuse = |what: String| Err(Error::InvalidInput(what));
+    refuse_inside(steps, from, to)?;
+    let mut names = HashSet::new();
+    for step in steps {
+        if !names.insert(&step.to) {
+            return refuse(format!(
+                "two things in {} would both become {}; rename one of them",
+                from.display(),
+                step.to.display()
+            ));
+        }
+        if step
+            .to
+            .file_name()
+            .is_some_and(|name| name.len() > MAX_NAME_BYTES)
+        {
+            return refuse(format!(
+                "{}: the name is too long with the suffix of an archive",
+                step.from.display()
+            ));
+        }
+    }
+    refuse_twins(steps, &names, to)
+}
+
+fn refuse(what: String) -> Result<()> {
+    Err(Error::InvalidInput(what))
+}
+
+/// Nothing is written into what is read.
+fn refuse_inside(steps: &[Step], from: &Path, to: &Path) -> Result<()> {
     let canonical = |path: &Path| {
         path.canonicalize()
             .map_err(|e| Error::io(format!("cannot use {}", path.display()), e))
@@ -158,27 +189,11 @@ fn check(steps: &[Step], from: &Path, to: &Path) -> Result<()> {
             ));
         }
     }
-    let mut names = HashSet::new();
-    for step in steps {
-        if !names.insert(&step.to) {
-            return refuse(format!(
-                "two things in {} would both become {}; rename one of them",
-                from.display(),
-                step.to.display()
-            ));
-        }
-        if step
-            .to
-            .file_name()
-            .is_some_and(|name| name.len() > MAX_NAME_BYTES)
-        {
-            return refuse(format!(
-                "{}: the name is too long with the suffix of an archive",
-                step.from.display()
-            ));
-        }
-    }
-    // Beside the other form of itself, what is made would not be shown, or not as what it is.
+    Ok(())
+}
+
+/// Beside the other form of itself, what is made would not be shown, or not as what it is.
+fn refuse_twins(steps: &[Step], names: &HashSet<&PathBuf>, to: &Path) -> Result<()> {
     for step in steps
         .iter()
         .filter(|step| matches!(step.action, Action::Convert))

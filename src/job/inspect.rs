@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::format::{BlockSpan, CodecId, Superblock};
 use crate::model::{self, Tensor};
 
-/// What an archive holds.
+/// Contents of an archive, and what they cost.
 #[derive(Debug)]
 pub struct Inspection {
     /// What the archive says of itself.

@@ -1,4 +1,4 @@
-//! What a job and who started it tell each other while it runs.
+//! Progress, warnings and the wish to stop, between a job and who started it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -118,7 +118,7 @@ fn range(entries: &[BlockEntry]) -> Range<u64> {
     start..entries.last().map_or(start, end)
 }
 
-/// What reading all blocks back has shown.
+/// Findings of reading all blocks back.
 pub(super) struct Compared {
     /// SHA-256 of what the blocks decode to, which is what the source holds.
     pub(super) sha256: [u8; 32],

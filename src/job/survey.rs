@@ -18,7 +18,7 @@ const SAMPLE_ELEMENTS: u64 = 1 << 21;
 /// are coded without a profile.
 const ENOUGH_COLUMNS: usize = 1 << 23;
 
-/// What was learned.
+/// Profiles of the matrices of a model.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// For the encoders; `None` if there is nothing to learn.

@@ -1,6 +1,6 @@
-//! What a job has done, in numbers.
+//! Sums over the files of a job.
 
-/// What a job that turns files into files did.
+/// Sums over the files that a job turned into others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Bytes of the original files.

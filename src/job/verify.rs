@@ -25,7 +25,7 @@ pub struct VerifyOptions {
     pub deep: bool,
 }
 
-/// What was found in one archive.
+/// Findings in one archive.
 #[derive(Debug)]
 pub struct Verification {
     /// The archive.

@@ -1,4 +1,4 @@
-//! What is known of a file by its name alone.
+//! Models by their names alone.
 
 use std::ffi::OsStr;
 use std::path::Path;

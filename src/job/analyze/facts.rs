@@ -1,4 +1,4 @@
-//! What is said of files, dtypes and tensors.
+//! Findings about files, dtypes and tensors.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::expect::Expected;
 use super::redundancy::Redundancy;
 use super::values::Values;
 
-/// What was found.
+/// Findings about all files together.
 #[derive(Debug, Clone, Serialize)]
 pub struct Analysis {
     /// The files.
@@ -35,7 +35,7 @@ pub struct Analysis {
     pub expected: ExpectedLevels,
 }
 
-/// What each level is expected to give.
+/// Expected archives, one for each level.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[expect(missing_docs, reason = "the names of the levels")]
 pub struct ExpectedLevels {
@@ -108,7 +108,7 @@ pub struct TensorFacts {
     pub statistics: Statistics,
 }
 
-/// What is said of a set of elements.
+/// Statistics of a set of elements.
 #[derive(Debug, Clone, Serialize)]
 pub struct Statistics {
     /// Elements that were looked at.

@@ -21,7 +21,7 @@ use crate::model::{ReadAt, Tensor};
 const STATISTICS_SHARE: u64 = 4;
 /// At least so much is read of each tensor, if there are not too many of them.
 const ENOUGH_TENSOR_BYTES: u64 = 256 * 1024;
-/// What is read at once.
+/// Bytes read at once.
 const PIECE_BYTES: u64 = 32 * 1024;
 /// Statistics are of the largest tensors of a file only, as each takes about a millisecond.
 const ENOUGH_TENSORS: usize = 2048;
@@ -37,7 +37,7 @@ fn largest(tensors: &[Tensor]) -> (Vec<&Tensor>, Vec<&Tensor>) {
     (by_size, rest)
 }
 
-/// What was counted of all files so far.
+/// Counts of all files so far.
 #[derive(Default)]
 pub(super) struct Gathered {
     tensors: Vec<TensorFacts>,

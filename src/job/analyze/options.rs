@@ -1,4 +1,4 @@
-//! What to analyze with.
+//! Options of analyzing.
 
 use std::num::NonZeroUsize;
 

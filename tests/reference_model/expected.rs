@@ -1,0 +1,277 @@
+//! What a mount must show of the source, told from the source alone, in the simplest way there is: by
+//! asking the system where links lead, and by the bytes that archives were made of.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::source::{Original, Source, without_suffix};
+
+/// As many links behind each other as are followed.
+const MAX_LINKS: usize = 40;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Directory,
+    File,
+    Link,
+}
+
+/// Attributes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    pub kind: Kind,
+    pub size: u64,
+    pub blocks: u64,
+    pub mtime: SystemTime,
+    pub ctime: (i64, i64),
+    pub mode: u32,
+    pub nlink: u64,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Stat {
+    pub fn of(meta: &Metadata) -> Self {
+        Self {
+            kind: if meta.is_dir() {
+                Kind::Directory
+            } else if meta.is_symlink() {
+                Kind::Link
+            } else {
+                Kind::File
+            },
+            size: meta.size(),
+            blocks: meta.blocks(),
+            mtime: meta.modified().unwrap(),
+            ctime: (meta.ctime(), meta.ctime_nsec()),
+            mode: meta.mode() & 0o7777,
+            nlink: meta.nlink(),
+            uid: meta.uid(),
+            gid: meta.gid(),
+        }
+    }
+}
+
+/// What stands under a name.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    /// What is at this path, as it is: a directory or a file.
+    AsIs(PathBuf),
+    /// The file that this archive stands for.
+    Archive(PathBuf, usize, Arc<Original>),
+    /// A file that has an archive's name and is none.
+    Damaged(PathBuf),
+    /// The link at this path, with this target.
+    Link(PathBuf, PathBuf),
+}
+
+impl Shown {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::AsIs(path) if path.symlink_metadata().unwrap().is_dir() => Kind::Directory,
+            Self::Link(..) => Kind::Link,
+            _ => Kind::File,
+        }
+    }
+
+    /// Its attributes, or the error that looking at it gives.
+    pub fn stat(&self) -> Result<Stat, i32> {
+        let of = |path: &Path| Stat::of(&path.symlink_metadata().unwrap());
+        match self {
+            Self::AsIs(path) => Ok(of(path)),
+            Self::Damaged(_) => Err(libc::EIO),
+            Self::Archive(path, _, original) => Ok(Stat {
+                size: original.bytes.len() as u64,
+                mtime: original.mtime,
+                ..of(path)
+            }),
+            Self::Link(path, target) => Ok(Stat {
+                size: target.as_os_str().len() as u64,
+                ..of(path)
+            }),
+        }
+    }
+
+    /// The bytes of a file.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::AsIs(path) => fs::read(path).ok(),
+            Self::Archive(_, _, original) => Some(original.bytes.clone()),
+            Self::Damaged(_) | Self::Link(..) => None,
+        }
+    }
+
+    /// What has the same inode number whenever it is seen, and nothing else has it.
+    pub fn identity(&self) -> Option<(u64, u64, Vec<u8>)> {
+        let of = |path: &Path, more: &[u8]| {
+            let meta = path.symlink_metadata().unwrap();
+            Some((meta.dev(), meta.ino(), more.to_vec()))
+        };
+        match self {
+            Self::AsIs(path) => of(path, b""),
+            Self::Archive(path, number, _) => of(path, format!("archive {number}").as_bytes()),
+            Self::Link(path, target) => of(path, &[b"to ", target.as_os_str().as_bytes()].concat()),
+            Self::Damaged(_) => None,
+        }
+    }
+}
+
+/// What a directory, relative to the source, shows.
+pub fn listing(source: &Source, directory: &Path) -> BTreeMap<OsString, Shown> {
+    let mut shown = BTreeMap::new();
+    for entry in fs::read_dir(source.path.join(directory)).unwrap() {
+        let path = entry.unwrap().path();
+        let meta = path.symlink_metadata().unwrap();
+        let original = without_suffix(path.clone());
+        let alone = original != path && original.symlink_metadata().is_err();
+        let what = if meta.is_symlink() {
+            link(source, directory, &path)
+        } else if alone && meta.is_file() {
+            archive(source, path.clone())
+        } else if meta.is_file() || meta.is_dir() {
+            Shown::AsIs(path.clone())
+        } else {
+            // FIFOs and sockets are not shown.
+            continue;
+        };
+        let leads_to_archive = || end(source, &path).is_some_and(|end| is_archive(&end));
+        let hidden = alone && (meta.is_file() || (meta.is_symlink() && leads_to_archive()));
+        let name = if hidden { &original } else { &path };
+        shown.insert(name.file_name().unwrap().to_owned(), what);
+    }
+    shown
+}
+
+/// What is shown under a name.
+pub fn lookup(source: &Source, directory: &Path, name: &OsStr) -> Result<Shown, i32> {
+    // A name of more than 255 bytes is ENOENT too, not ENAMETOOLONG (issue 13, point 14).
+    let mut listing = listing(source, directory);
+    listing.remove(name).ok_or(libc::ENOENT)
+}
+
+fn archive(source: &Source, path: PathBuf) -> Shown {
+    let bytes = fs::read(&path).unwrap();
+    match source.original(&bytes) {
+        Some((number, original)) => Shown::Archive(path, *number, Arc::clone(original)),
+        None => Shown::Damaged(path),
+    }
+}
+
+/// Where the link at a path leads in the end, links not among it; a name that is not there stands for
+/// the archive that is shown under it. `None` if it leads nowhere or into the mount.
+pub fn end(source: &Source, path: &Path) -> Option<PathBuf> {
+    end_within(source, path, MAX_LINKS)
+}
+
+fn end_within(source: &Source, path: &Path, links: usize) -> Option<PathBuf> {
+    let Some((parent, name)) = path.parent().zip(last_name(path)) else {
+        return outside_mount(source, path.canonicalize().ok()?);
+    };
+    let parent = outside_mount(source, parent.canonicalize().ok()?)?;
+    let at = outside_mount(source, parent.join(name))?;
+    let follow = |at: PathBuf| match at.read_link() {
+        Ok(target) => end_within(source, &parent.join(target), links.checked_sub(1)?),
+        Err(_) => Some(at),
+    };
+    if at.symlink_metadata().is_ok() {
+        return follow(at);
+    }
+    let archive = [name.as_bytes(), b".wfz"].concat();
+    let archive = parent.join(OsStr::from_bytes(&archive));
+    archive.symlink_metadata().ok()?;
+    follow(archive).filter(|end| is_archive(end))
+}
+
+/// The last name of a path, unless it ends in `..` or `.`.
+fn last_name(path: &Path) -> Option<&OsStr> {
+    match path.components().next_back()? {
+        Component::Normal(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn outside_mount(source: &Source, path: PathBuf) -> Option<PathBuf> {
+    (!path.starts_with(&source.mountpoint)).then_some(path)
+}
+
+/// True for a file with an archive's name that is shown without the suffix.
+pub fn is_archive(path: &Path) -> bool {
+    let original = without_suffix(path.to_path_buf());
+    original != path
+        && path.symlink_metadata().is_ok_and(|meta| meta.is_file())
+        && original.symlink_metadata().is_err()
+}
+
+/// What a link is shown as.
+fn link(source: &Source, directory: &Path, path: &Path) -> Shown {
+    let target = path.read_link().unwrap();
+    let depth = directory.iter().count();
+    let leads_to = end(source, path).filter(|end| is_archive(end));
+    // As it holds in the mount, if by its names it stays in the source.
+    let inside = match target.strip_prefix(&source.path) {
+        Ok(below) if stays_below(0, below) => {
+            let up: PathBuf = std::iter::repeat_n("..", depth).collect();
+            let relative = up.join(below);
+            Some(if relative.as_os_str().is_empty() {
+                ".".into()
+            } else {
+                relative
+            })
+        }
+        Ok(_) => None,
+        Err(_) => (!target.is_absolute() && stays_below(depth, &target)).then(|| target.clone()),
+    };
+    let target = match (inside, leads_to) {
+        (Some(inside), Some(end)) if end.starts_with(&source.path) => {
+            let original = without_suffix(inside.clone());
+            // Where both are there, both are shown under their names.
+            let beside = without_suffix(path.parent().unwrap().join(&target));
+            if beside.symlink_metadata().is_ok() {
+                inside
+            } else {
+                original
+            }
+        }
+        (_, Some(end)) => return archive(source, end),
+        (Some(inside), None) => inside,
+        (None, None) => source.path.join(directory).join(target),
+    };
+    Shown::Link(path.to_path_buf(), target)
+}
+
+fn stays_below(depth: usize, path: &Path) -> bool {
+    let mut depth = Some(depth);
+    for component in path.components() {
+        depth = match (component, depth) {
+            (Component::Normal(_), Some(depth)) => Some(depth + 1),
+            (Component::ParentDir, Some(depth)) => depth.checked_sub(1),
+            (Component::CurDir, depth) => depth,
+            _ => None,
+        };
+        if depth.is_none() {
+            return false;
+        }
+    }
+    true
+}
+
+/// True if on the way from a link something of the mount is met: what is there is another matter.
+pub fn passes_mount(source: &Source, link: &Path) -> bool {
+    let mut at = link.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        if at.starts_with(&source.mountpoint) {
+            return true;
+        }
+        let Ok(target) = at.read_link() else {
+            return false;
+        };
+        at = at.parent().unwrap().join(target);
+    }
+    false
+}

@@ -61,7 +61,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn as_it_is(input: &mut Input<'_>) -> Case {
-    let codec = input.one_of(&CodecId::ALL);
+    let codec = input.one_of(CodecId::ALL);
     let width = input.byte() % 64 + 1;
     let count = usize::from(input.short());
     let model = usize::from(input.byte());

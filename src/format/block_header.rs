@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::codec_id::CodecId;
 use super::field;
 use crate::error::{Error, Result};
 
@@ -11,92 +12,6 @@ pub const MAX_PLANES: usize = 16;
 const FIXED_BYTES: usize = 8;
 /// Bytes that describe a plane.
 const PLANE_BYTES: usize = 8;
-
-/// How the bytes of a plane are coded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum CodecId {
-    /// The packed values as they are.
-    Raw = 0,
-    /// One value, which all elements have.
-    Constant = 1,
-    /// A zstd frame of the packed values.
-    Zstd = 2,
-    /// Symbols entropy coded with ANS, other bits raw.
-    Ans = 3,
-    /// Runs of values whose lowest bits are zero, without those.
-    Trimmed = 4,
-    /// As `Ans`, with tables that depend on the scales of row and column.
-    Scaled = 5,
-    /// Symbols coded with Huffman codes, other bits raw.
-    Huffman = 6,
-    /// An LZ4 block.
-    Lz4 = 7,
-    /// A raw DEFLATE stream.
-    Deflate = 8,
-    /// A raw LZMA2 stream.
-    Lzma = 9,
-    /// Static order-0 arithmetic coding of bytes.
-    Arithmetic = 10,
-    /// Run lengths of bytes.
-    RunLength = 11,
-}
-
-impl CodecId {
-    /// All that this version knows.
-    pub const ALL: [Self; 12] = [
-        Self::Raw,
-        Self::Constant,
-        Self::Zstd,
-        Self::Ans,
-        Self::Trimmed,
-        Self::Scaled,
-        Self::Huffman,
-        Self::Lz4,
-        Self::Deflate,
-        Self::Lzma,
-        Self::Arithmetic,
-        Self::RunLength,
-    ];
-
-    /// The codec of a code on disk.
-    ///
-    /// # Errors
-    /// `Unsupported` for a codec this version does not know.
-    pub fn from_code(code: u8) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|codec| codec.code() == code)
-            .ok_or_else(|| {
-                Error::unsupported(format!(
-                    "unknown codec {code}; a newer weightfs is needed to read this archive"
-                ))
-            })
-    }
-
-    /// The code on disk.
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-
-    /// The name shown to people.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Constant => "constant",
-            Self::Zstd => "zstd",
-            Self::Ans => "ans",
-            Self::Trimmed => "trimmed",
-            Self::Scaled => "scaled",
-            Self::Huffman => "huffman",
-            Self::Lz4 => "lz4",
-            Self::Deflate => "deflate",
-            Self::Lzma => "lzma",
-            Self::Arithmetic => "arithmetic",
-            Self::RunLength => "run-length",
-        }
-    }
-}
 
 /// One plane: the bits `shift .. shift + width` of each rotated element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

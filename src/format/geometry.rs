@@ -7,8 +7,18 @@
 
 use std::ops::Range;
 
-use super::{ElementType, MAX_BLOCK_BYTES, MIN_BLOCK_BYTES, field};
+use super::element::ElementType;
+use super::field;
 use crate::error::{Error, Result};
+
+/// Uncompressed bytes of a block unless the writer is told otherwise: the smallest size at which
+/// the costs per block (tables, dispatch, cache) no longer show in sequential reads, while a random
+/// read still pays only about 0.1 ms of decoding.
+pub const DEFAULT_BLOCK_BYTES: u32 = 256 * 1024;
+/// Smallest block a reader accepts: a page, below which nothing is gained.
+pub const MIN_BLOCK_BYTES: u32 = 4 * 1024;
+/// Largest block a reader accepts. It bounds what one hostile block can make a reader allocate.
+pub const MAX_BLOCK_BYTES: u32 = 4 * 1024 * 1024;
 
 /// Bytes of one extent on disk.
 pub const EXTENT_BYTES: usize = 32;

@@ -1,7 +1,8 @@
 //! The index: one entry a block, in pages that carry their own checksum, so that opening an archive
 //! of a million blocks reads none of them and damage stays local.
 
-use super::{checksum, field};
+use super::checksum::checksum;
+use super::field;
 use crate::error::{Error, Result};
 
 /// Entries of a full page.

@@ -1,6 +1,7 @@
 //! The profiles: what blocks of an archive share beside the tables, for codecs to make sense of.
 
-use super::{checksum, field};
+use super::checksum::checksum;
+use super::field;
 use crate::error::{Error, Result};
 
 /// Bytes in front of the ends of the records.

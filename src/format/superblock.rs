@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::time::SystemTime;
 
-use super::{
-    EXTENT_BYTES, MAX_BLOCK_BYTES, MAX_EXTENTS, MAX_PROFILES_BYTES, MIN_BLOCK_BYTES, checksum,
-    field, index_bytes,
-};
+use super::checksum::checksum;
+use super::field;
+use super::geometry::{EXTENT_BYTES, MAX_BLOCK_BYTES, MAX_EXTENTS, MIN_BLOCK_BYTES};
+use super::index::index_bytes;
+use super::profiles::MAX_PROFILES_BYTES;
 use crate::error::{Error, Result};
 use crate::os::system_time;
 

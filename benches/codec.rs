@@ -12,7 +12,7 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 use weightfs::block::BlockEncoder;
 use weightfs::codec::scaled::{Fitter, ModelBuilder, Sample, Segment};
-use weightfs::codec::{Decoder, Level, PlaneShape};
+use weightfs::codec::{Coded, Context, Decoder, Level, PlaneShape};
 use weightfs::format::{BlockHeader, ElementType, Profiles};
 use weightfs::plane::{Field, interleave, plane_bytes, split};
 use weightfs::simd::Simd;
@@ -200,13 +200,15 @@ fn short(count: usize) -> u32 {
 /// What `block::BlockDecoder` does, but for the checksum, with the instruction set one asks for.
 struct BlockDecoder {
     codec: Decoder,
+    simd: Simd,
     planes: Vec<Vec<u8>>,
 }
 
 impl BlockDecoder {
     fn new(simd: Simd) -> Self {
         Self {
-            codec: Decoder::with_simd(simd).expect("there is memory"),
+            codec: Decoder::new().expect("there is memory"),
+            simd,
             planes: Vec::new(),
         }
     }
@@ -218,14 +220,19 @@ impl BlockDecoder {
         self.planes.resize_with(used, Vec::new);
         let profiles = Profiles::new(profiles, 1);
         for ((plane, range), place) in header.stored_planes().zip(&mut self.planes) {
-            let shape = PlaneShape {
-                width: plane.width,
-                count,
+            let coded = Coded {
+                bytes: &stored[range],
+                shape: PlaneShape {
+                    width: plane.width,
+                    count,
+                },
+                context: Context { profiles },
+                simd: self.simd,
             };
             place.resize(plane_bytes(count, plane.width), 0);
             let place = if used == 1 { &mut *decoded } else { place };
             self.codec
-                .decode_into(plane.codec, &stored[range], shape, profiles, place)
+                .decode_into(plane.codec, &coded, place)
                 .expect("a sound block");
         }
         if used > 1 {

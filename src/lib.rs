@@ -84,12 +84,11 @@ pub mod storage;
 pub mod sync;
 
 pub use api::{Archive, Mount, mount};
-pub use codec::Level;
+pub use codec::{Level, Method};
 pub use error::{Damage, Error, Remark, Result};
 pub use format::ElementType;
 pub use fuse::{MountOptions, Unmount};
 pub use job::{
-    Method, Monitor, PackOptions, Totals, UnpackOptions, Verification, VerifyOptions, pack, unpack,
-    verify,
+    Monitor, PackOptions, Totals, UnpackOptions, Verification, VerifyOptions, pack, unpack, verify,
 };
 pub use model::Tensor;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weightfs::codec::scaled::{Fitter, ModelBuilder, Sample, Segment};
-use weightfs::codec::{Content, Decoder, Encoder, Level, PlaneShape};
+use weightfs::codec::{Coded, Content, Context, Decoder, Encoder, Level, Method, PlaneShape};
 use weightfs::format::{CodecId, Profiles};
 use weightfs::simd::Simd;
 
@@ -52,7 +52,7 @@ fn words_that_end_before_a_piece_starts_are_an_error() {
     ] {
         let segments: Vec<_> = model.iter().map(|_| segment).collect();
         let mut coded = Vec::new();
-        let codec = Encoder::new(Level::Max, model)
+        let codec = Encoder::new(Method::Weights, Level::Max, model)
             .unwrap()
             .encode(&plane, shape, content, &segments, &mut coded)
             .unwrap();
@@ -66,9 +66,17 @@ fn words_that_end_before_a_piece_starts_are_an_error() {
         coded[others_at..others_at + 2].copy_from_slice(&others);
         for simd in Simd::available() {
             let mut decoded = vec![0; plane.len()];
-            Decoder::with_simd(simd)
+            let coded = Coded {
+                bytes: &coded,
+                shape,
+                context: Context {
+                    profiles: Profiles::of(&profiles),
+                },
+                simd,
+            };
+            Decoder::new()
                 .unwrap()
-                .decode_into(codec, &coded, shape, Profiles::of(&profiles), &mut decoded)
+                .decode_into(codec, &coded, &mut decoded)
                 .unwrap_err();
         }
     }

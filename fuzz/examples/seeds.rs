@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use weightfs::block::BlockEncoder;
-use weightfs::codec::{Content, Encoder, PlaneShape};
+use weightfs::codec::{Content, Encoder, Method, PlaneShape};
 use weightfs::format::ElementType;
 use weightfs_fuzz::{ARCHIVES, AS_IT_IS, Input, LEVELS, MODELS, block_input, plane_input, weights};
 
@@ -58,8 +58,11 @@ fn planes() -> weightfs::Result<Vec<Vec<u8>>> {
                 for content in [top.unwrap_or(Content::Any), Content::Mantissa] {
                     let segments = shared
                         .map(|shared| shared.segments(&mut Input::new(&[0, 2, 1]), count.into()));
-                    let mut encoder =
-                        Encoder::new(level, shared.map(|shared| shared.model.clone()))?;
+                    let mut encoder = Encoder::new(
+                        Method::Weights,
+                        level,
+                        shared.map(|shared| shared.model.clone()),
+                    )?;
                     let mut coded = Vec::new();
                     let codec = encoder.encode(
                         &bytes,

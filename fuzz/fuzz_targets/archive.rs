@@ -23,8 +23,8 @@ const AT_PROFILES_BYTES: usize = 128;
 const AT_PROFILES_CHECKSUM: usize = 136;
 const AT_CHECKSUM: usize = SUPERBLOCK_BYTES - 8;
 /// Blocks that are looked at, and that are decoded: more only take longer.
-const MOST_BLOCKS: u64 = 300;
-const MOST_DECODED: u64 = 12;
+const ENOUGH_BLOCKS: u64 = 300;
+const ENOUGH_DECODED: u64 = 12;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut input = Input::new(bytes);
@@ -112,7 +112,7 @@ fn check(archive: Vec<u8>) {
     assert!(geometry.block(blocks).is_none());
     assert!(reader.entry(blocks).is_err());
     let mut end = 0;
-    for block in 0..blocks.min(MOST_BLOCKS) {
+    for block in 0..blocks.min(ENOUGH_BLOCKS) {
         let span = geometry.block(block).expect("it is one of the blocks");
         assert_eq!(span.range.start, end);
         assert!(span.range.end > end && span.range.end <= geometry.original_bytes());
@@ -122,11 +122,11 @@ fn check(archive: Vec<u8>) {
         end = span.range.end;
         let _ = reader.block_header(block);
         // The first ones, and a few of the others.
-        if block < MOST_DECODED || (block + 1) % 64 == 0 {
+        if block < ENOUGH_DECODED || (block + 1) % 64 == 0 {
             decode(&reader, block, span.buffer_bytes());
         }
     }
-    if blocks <= MOST_BLOCKS {
+    if blocks <= ENOUGH_BLOCKS {
         assert_eq!(end, geometry.original_bytes());
     }
     assert_eq!(geometry.block_at(geometry.original_bytes()), None);

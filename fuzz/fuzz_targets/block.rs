@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
 use weightfs::block::{BlockDecoder, BlockEncoder};
-use weightfs::codec::{Content, Encoder, PlaneShape};
+use weightfs::codec::{Content, Encoder, Method, PlaneShape};
 use weightfs::format::{BlockHeader, PlaneHeader, Profiles, checksum};
 use weightfs::plane::{Field, split};
 use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, MODELS, Sample, block_decoders};
@@ -23,7 +23,7 @@ thread_local! {
     static DECODERS: RefCell<Vec<(&'static str, BlockDecoder)>> = RefCell::new(block_decoders());
     static ENCODERS: RefCell<Vec<BlockEncoder>> = RefCell::new(encoders());
     static PLANES: RefCell<Vec<Encoder>> = RefCell::new(
-        LEVELS.map(|level| Encoder::new(level, None).expect("memory")).into()
+        LEVELS.map(|level| Encoder::new(Method::Weights, level, None).expect("memory")).into()
     );
 }
 

@@ -7,9 +7,9 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 
 use libfuzzer_sys::fuzz_target;
-use weightfs::codec::ByteMethod;
+use weightfs::codec::Method;
 use weightfs::job::{
-    AnalyzeOptions, Method, Monitor, PackOptions, UnpackOptions, VerifyOptions, analyze, pack_file,
+    AnalyzeOptions, Monitor, PackOptions, UnpackOptions, VerifyOptions, analyze, pack_file,
     unpack_file, verify,
 };
 use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, safetensors};
@@ -17,12 +17,12 @@ use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, safetensors};
 const METHODS: [Method; 8] = [
     Method::Weights,
     Method::Weights,
-    Method::Bytes(ByteMethod::Lz4),
-    Method::Bytes(ByteMethod::Deflate),
-    Method::Bytes(ByteMethod::Zstd),
-    Method::Bytes(ByteMethod::Lzma),
-    Method::Bytes(ByteMethod::SplitHuffman),
-    Method::Bytes(ByteMethod::SplitArithmetic),
+    Method::Lz4,
+    Method::Deflate,
+    Method::Zstd,
+    Method::Lzma,
+    Method::SplitHuffman,
+    Method::SplitArithmetic,
 ];
 static NEVER: AtomicBool = AtomicBool::new(false);
 

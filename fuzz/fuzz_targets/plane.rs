@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
-use weightfs::codec::{ByteMethod, Content, Decoder, Encoder, Level, PlaneShape};
+use weightfs::codec::{Coded, Content, Context, Decoder, Encoder, Level, Method, PlaneShape};
 use weightfs::format::{CodecId, Profiles};
 use weightfs::plane::plane_bytes;
 use weightfs::simd::Simd;
@@ -21,24 +21,17 @@ struct Case {
 }
 
 thread_local! {
-    static DECODERS: RefCell<Vec<(&'static str, Decoder)>> = RefCell::new(decoders());
+    static DECODERS: RefCell<Vec<(Simd, Decoder)>> = RefCell::new(decoders());
     static ENCODERS: RefCell<Vec<Encoder>> = RefCell::new(encoders());
     static BYTE_ENCODERS: RefCell<Vec<Encoder>> = RefCell::new(byte_encoders());
 }
 
-const BYTE_METHODS: [ByteMethod; 6] = [
-    ByteMethod::Lz4,
-    ByteMethod::Deflate,
-    ByteMethod::Zstd,
-    ByteMethod::Lzma,
-    ByteMethod::SplitHuffman,
-    ByteMethod::SplitArithmetic,
-];
-
+/// One a method of byte planes.
 fn byte_encoders() -> Vec<Encoder> {
-    BYTE_METHODS
-        .map(|method| Encoder::for_bytes(method, Level::Fast).expect("memory"))
-        .into()
+    Method::offered()
+        .filter(|method| *method != Method::Weights)
+        .map(|method| Encoder::new(method, Level::Fast, None).expect("memory"))
+        .collect()
 }
 
 /// For each model, and for none, one a level.
@@ -46,7 +39,9 @@ fn encoders() -> Vec<Encoder> {
     let models = MODELS.iter().map(|model| Some(model.model.clone()));
     std::iter::once(None)
         .chain(models)
-        .flat_map(|model| LEVELS.map(|level| Encoder::new(level, model.clone()).expect("memory")))
+        .flat_map(|model| {
+            LEVELS.map(|level| Encoder::new(Method::Weights, level, model.clone()).expect("memory"))
+        })
         .collect()
 }
 
@@ -117,7 +112,7 @@ fn edited(input: &mut Input<'_>) -> Case {
     };
     let mut coded = Vec::new();
     let (encoders, encoder) = match content {
-        Content::Byte { .. } => (&BYTE_ENCODERS, input.up_to(BYTE_METHODS.len() - 1)),
+        Content::Byte { .. } => (&BYTE_ENCODERS, input.up_to(Method::offered().count() - 2)),
         _ => (&ENCODERS, model * LEVELS.len() + level),
     };
     let codec = encoders.with_borrow_mut(|encoders| {
@@ -155,19 +150,26 @@ fn check(case: &Case) {
     let profiles = case.profiles.clone().into_boxed_slice();
     let profiles = Profiles::of(&profiles);
     let len = plane_bytes(case.shape.count, case.shape.width);
-    let decode = |decoder: &mut Decoder, fill: u8| {
+    let decode = |decoder: &mut Decoder, simd: Simd, fill: u8| {
         let mut plane = vec![fill; len].into_boxed_slice();
+        let coded = Coded {
+            bytes: &coded,
+            shape: case.shape,
+            context: Context { profiles },
+            simd,
+        };
         decoder
-            .decode_into(case.codec, &coded, case.shape, profiles, &mut plane)
+            .decode_into(case.codec, &coded, &mut plane)
             .map(|()| plane)
             .map_err(|error| error.to_string())
     };
     // One that has not decoded anything yet: what others have decoded must make no difference.
-    let mut fresh = Decoder::with_simd(Simd::PORTABLE).expect("memory");
-    let expected = decode(&mut fresh, 0);
+    let mut fresh = Decoder::new().expect("memory");
+    let expected = decode(&mut fresh, Simd::PORTABLE, 0);
     DECODERS.with_borrow_mut(|decoders| {
-        for (name, decoder) in decoders {
-            let decoded = decode(decoder, 0xA5);
+        for (simd, decoder) in decoders {
+            let name = simd.name();
+            let decoded = decode(decoder, *simd, 0xA5);
             match (&decoded, &expected) {
                 (Ok(plane), Ok(expected)) => {
                     let at = plane.iter().zip(expected).position(|(a, b)| a != b);

@@ -22,7 +22,7 @@ use weightfs::format::CodecId;
 pub const AS_IT_IS: u8 = 0;
 
 /// All levels.
-pub const LEVELS: [Level; 3] = [Level::Fast, Level::Default, Level::Max];
+pub const LEVELS: [Level; 3] = Level::ALL;
 
 /// What comes before the coded bytes in an input of the target `plane` that is decoded as it is.
 pub fn plane_input(codec: CodecId, width: u8, count: u16, model: u8, coded: &[u8]) -> Vec<u8> {

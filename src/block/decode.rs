@@ -1,13 +1,15 @@
 //! Decoding: code of each plane, interleave, checksum.
 
-use crate::codec::{Decoder, PlaneShape};
+use crate::codec::{Coded, Context, Decoder, PlaneShape};
 use crate::error::{Error, Result};
 use crate::format::{BlockEntry, BlockHeader, CodecId, MAX_PLANES, Profiles, checksum};
 use crate::plane::{Field, interleave, plane_bytes};
+use crate::simd::Simd;
 
 /// Decodes blocks, with buffers that are used again.
 pub struct BlockDecoder {
     codec: Decoder,
+    simd: Simd,
     scratch: Vec<u8>,
 }
 
@@ -15,8 +17,17 @@ impl BlockDecoder {
     /// # Errors
     /// `Io` if there is no memory for the codecs.
     pub fn new() -> Result<Self> {
+        Self::with_simd(Simd::detect())
+    }
+
+    /// A decoder that uses these vector instructions only.
+    ///
+    /// # Errors
+    /// `Io` if there is no memory for the codecs.
+    pub fn with_simd(simd: Simd) -> Result<Self> {
         Ok(Self {
             codec: Decoder::new()?,
+            simd,
             scratch: Vec::new(),
         })
     }
@@ -28,6 +39,21 @@ impl BlockDecoder {
     /// `Corrupt` if the bytes are not those that were encoded, `Unsupported` for unknown codecs;
     /// what `decoded` holds then must not be used.
     pub fn decode_into(
+        &mut self,
+        stored: &[u8],
+        expected_checksum: u64,
+        profiles: Profiles<'_>,
+        decoded: &mut [u8],
+    ) -> Result<()> {
+        let result = self.decode_checked(stored, expected_checksum, profiles, decoded);
+        if result.is_err() {
+            // The fault may lie with them, and must not outlast it in what is kept of them.
+            self.codec.forget_profiles();
+        }
+        result
+    }
+
+    fn decode_checked(
         &mut self,
         stored: &[u8],
         expected_checksum: u64,
@@ -76,17 +102,18 @@ impl BlockDecoder {
         elements: &mut [u8],
     ) -> Result<()> {
         let count = header.element_count(elements.len());
+        let simd = self.simd;
+        let coded = |bytes, width| Coded {
+            bytes,
+            shape: PlaneShape { width, count },
+            context: Context { profiles },
+            simd,
+        };
         if let ([plane], 0) = (header.planes(), header.rotate) {
             // The plane is the elements as they are.
-            let shape = PlaneShape {
-                width: plane.width,
-                count,
-            };
             let at = header.header_bytes();
-            let coded = &stored[at..at + plane.stored_len as usize];
-            return self
-                .codec
-                .decode_into(plane.codec, coded, shape, profiles, elements);
+            let coded = coded(&stored[at..at + plane.stored_len as usize], plane.width);
+            return self.codec.decode_into(plane.codec, &coded, elements);
         }
 
         let decoded_planes = || {
@@ -103,26 +130,22 @@ impl BlockDecoder {
         let mut planes: [&[u8]; MAX_PLANES] = [&[]; MAX_PLANES];
         let mut fields = [Field { shift: 0, width: 1 }; MAX_PLANES];
         for (i, (plane, range)) in header.stored_planes().enumerate() {
-            let coded = &stored[range];
+            let bytes = &stored[range];
             let len = plane_bytes(count, plane.width);
             fields[i] = Field {
                 shift: plane.shift,
                 width: plane.width,
             };
             planes[i] = if plane.codec == CodecId::Raw {
-                if coded.len() != len {
+                if bytes.len() != len {
                     return Err(Error::corrupt("a raw plane has the wrong length"));
                 }
-                coded
+                bytes
             } else {
                 let (place, rest) = free.split_at_mut(len);
                 free = rest;
-                let shape = PlaneShape {
-                    width: plane.width,
-                    count,
-                };
                 self.codec
-                    .decode_into(plane.codec, coded, shape, profiles, place)?;
+                    .decode_into(plane.codec, &coded(bytes, plane.width), place)?;
                 place
             };
         }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
+use super::encoded::Encoded;
+use super::structure::is_structured;
 use crate::codec::scaled::{Model, Segment};
-use crate::codec::{ByteMethod, Content, Encoder, Level, PlaneShape};
+use crate::codec::{Content, Encoder, Level, Method, PlaneShape};
 use crate::error::Result;
 use crate::format::{BlockHeader, ElementType, PlaneHeader};
 use crate::plane::{Field, split};
 
 /// Encodes blocks, with buffers that are used again.
 pub struct BlockEncoder {
-    /// Takes elements apart at their bytes and leaves the rest to a method of byte planes.
-    by_bytes: bool,
     codec: Encoder,
     plane: Vec<u8>,
     coded: Vec<u8>,
@@ -37,49 +37,40 @@ impl Split {
     }
 }
 
-/// Elements of a block that are looked at to guess its structure.
-const SAMPLES: usize = 2048;
-/// A block of floats may be something else than weights if so many of its samples are zero, or if
-/// they have fewer different values than this. Weights in 8-bit types have 60 to 200.
-const STRUCTURED_ZEROS: usize = SAMPLES / 32;
-const STRUCTURED_VALUES: usize = 256;
-const STRUCTURED_BYTES: usize = 32;
-
 impl BlockEncoder {
+    /// An encoder by the codecs for weights.
+    ///
     /// # Errors
     /// `Io` if there is no memory for the codecs.
     pub fn new(level: Level) -> Result<Self> {
         Self::with_model(level, None)
     }
 
-    /// An encoder for an archive whose profiles are made from a model.
+    /// The same for an archive whose profiles are made from a model.
     ///
     /// # Errors
     /// `Io` if there is no memory for the codecs.
     pub fn with_model(level: Level, model: Option<Arc<Model>>) -> Result<Self> {
-        Ok(Self::with_codec(Encoder::new(level, model)?, false))
+        Self::with_method(Method::Weights, level, model)
     }
 
-    /// An encoder that codes byte planes by a general method.
+    /// An encoder by any method; a model is of use to the codecs for weights alone.
     ///
     /// # Errors
-    /// `Io` if there is no memory for the codecs.
-    pub fn for_bytes(method: ByteMethod, level: Level) -> Result<Self> {
-        Ok(Self::with_codec(Encoder::for_bytes(method, level)?, true))
-    }
-
-    fn with_codec(codec: Encoder, by_bytes: bool) -> Self {
-        Self {
-            by_bytes,
-            codec,
+    /// `Io` if there is no memory for the codecs, `Unsupported` for a method that this build leaves
+    /// out.
+    pub fn with_method(method: Method, level: Level, model: Option<Arc<Model>>) -> Result<Self> {
+        Ok(Self {
+            codec: Encoder::new(method, level, model)?,
             plane: Vec::new(),
             coded: Vec::new(),
             candidate: Vec::new(),
-        }
+        })
     }
 
     /// Writes the stored form of a block of at most `MAX_BLOCK_BYTES` to `stored`, replacing what
-    /// it held. It is never longer than the block by more than 16 bytes.
+    /// it held, and says what that will decode to. It is never longer than the block by more than 16
+    /// bytes.
     ///
     /// `segments` tell which matrices of the model its elements belong to; empty if that is not
     /// known, otherwise they make up all of its elements.
@@ -92,12 +83,23 @@ impl BlockEncoder {
         element: ElementType,
         segments: &[Segment],
         stored: &mut Vec<u8>,
+    ) -> Result<Encoded> {
+        self.encode_smallest(bytes, element, segments, stored)?;
+        Ok(Encoded::exact(bytes))
+    }
+
+    fn encode_smallest(
+        &mut self,
+        bytes: &[u8],
+        element: ElementType,
+        segments: &[Segment],
+        stored: &mut Vec<u8>,
     ) -> Result<()> {
         let width = element.bytes();
         if is_one_byte(bytes) {
             return self.encode_split(bytes, Split::NONE, |_| Content::Any, &[], stored);
         }
-        if self.by_bytes {
+        if self.codec.is_by_bytes() {
             let content = |shift| Content::Byte {
                 is_top: shift == (width - 1) * 8,
             };
@@ -199,62 +201,4 @@ impl BlockEncoder {
 
 fn is_one_byte(bytes: &[u8]) -> bool {
     bytes.windows(2).all(|pair| pair[0] == pair[1])
-}
-
-/// Whether floats look like something else than weights: many zeros, or few different values.
-fn is_structured(bytes: &[u8], width: u8) -> bool {
-    match width {
-        1 => is_structured_of::<1>(bytes),
-        2 => is_structured_of::<2>(bytes),
-        4 => is_structured_of::<4>(bytes),
-        _ => is_structured_of::<8>(bytes),
-    }
-}
-
-fn is_structured_of<const WIDTH: usize>(bytes: &[u8]) -> bool {
-    let elements = bytes.as_chunks::<WIDTH>().0;
-    let samples = || {
-        elements
-            .iter()
-            .step_by((elements.len() / SAMPLES).max(1))
-            .take(SAMPLES)
-    };
-    let zeros = samples().filter(|&&value| value == [0; WIDTH]).count();
-    let different = if WIDTH == 1 {
-        STRUCTURED_BYTES
-    } else {
-        STRUCTURED_VALUES
-    };
-    zeros >= STRUCTURED_ZEROS || !has_different(samples(), different)
-}
-
-/// Whether there are so many different values, at most 256.
-fn has_different<'v, const WIDTH: usize>(
-    values: impl Iterator<Item = &'v [u8; WIDTH]>,
-    wanted: usize,
-) -> bool {
-    // An open hash table of the values met; most blocks have enough of them very soon.
-    const PLACES: usize = 1024;
-    let mut met: [Option<[u8; WIDTH]>; PLACES] = [None; PLACES];
-    let mut different = 0;
-    for value in values {
-        let value = *value;
-        let mut word = [0; 8];
-        word[..WIDTH].copy_from_slice(&value);
-        let [.., low, high] = u64::from_le_bytes(word)
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-            .to_le_bytes();
-        let mut place = usize::from(u16::from_le_bytes([low, high])) % PLACES;
-        while met[place].is_some_and(|other| other != value) {
-            place = (place + 1) % PLACES;
-        }
-        if met[place].is_none() {
-            met[place] = Some(value);
-            different += 1;
-            if different == wanted {
-                return true;
-            }
-        }
-    }
-    false
 }

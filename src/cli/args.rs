@@ -4,20 +4,20 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "comparison")]
 use crate::bench::codecs::{BenchArgs, BenchOneArgs};
 #[cfg(feature = "comparison")]
 use crate::bench::mounts::{BenchMountArgs, NullMountArgs, ReadStripeArgs};
-use crate::codec::{self, ByteMethod};
+use crate::codec::{self, Method};
 use crate::console::serving::{ServingArgs, seconds};
 use crate::console::size;
 use crate::daemon::background::{AskArgs, BackgroundArgs};
 use crate::daemon::guard::GuardArgs;
 use crate::daemon::metrics_server::parse_address;
 use crate::fuse;
-use crate::job::Method;
 
 /// Keep model weights compressed on disk; read them as ordinary .safetensors files.
 #[derive(Debug, Parser)]
@@ -77,7 +77,7 @@ pub(super) struct PackArgs {
     pub(super) level: Level,
     /// How to code blocks; any mount reads all of them
     #[arg(long, value_enum, default_value_t)]
-    pub(super) codec: Codec,
+    pub(super) codec: Method,
     /// Threads that encode; as many read back and compare meanwhile [default: one a core]
     #[arg(long, value_name = "N")]
     pub(super) threads: Option<NonZeroUsize>,
@@ -303,35 +303,14 @@ impl From<Level> for codec::Level {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-pub(super) enum Codec {
-    /// The codecs made for weights
-    #[default]
-    Weights,
-    /// Byte planes with LZ4: fast, or its slow match finder at 6 and 12
-    Lz4,
-    /// Byte planes with DEFLATE 3, 6, 9
-    Deflate,
-    /// Byte planes with zstd 3, 12, 19
-    Zstd,
-    /// Byte planes with LZMA 3, 6, 9
-    Lzma,
-    /// Highest bytes with a Huffman code, the others raw; has no levels
-    SplitHuffman,
-    /// Highest bytes with an arithmetic code, run lengths of the others; has no levels
-    SplitArithmetic,
-}
+impl ValueEnum for Method {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
 
-impl From<Codec> for Method {
-    fn from(codec: Codec) -> Self {
-        Self::Bytes(match codec {
-            Codec::Weights => return Self::Weights,
-            Codec::Lz4 => ByteMethod::Lz4,
-            Codec::Deflate => ByteMethod::Deflate,
-            Codec::Zstd => ByteMethod::Zstd,
-            Codec::Lzma => ByteMethod::Lzma,
-            Codec::SplitHuffman => ByteMethod::SplitHuffman,
-            Codec::SplitArithmetic => ByteMethod::SplitArithmetic,
-        })
+    /// None for those that this build leaves out.
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        self.is_built()
+            .then(|| PossibleValue::new(self.name()).help(self.help()))
     }
 }

@@ -13,7 +13,7 @@ use crate::sync::cores;
 
 pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
     let options = PackOptions {
-        method: args.codec.into(),
+        method: args.codec,
         level: args.level.into(),
         threads: args.threads.unwrap_or_else(cores),
         force: args.force,

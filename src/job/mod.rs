@@ -39,7 +39,7 @@ pub use analyze::{
 pub use archives::archives_in;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
 pub use monitor::Monitor;
-pub use pack::{Method, PackOptions, pack, pack_file};
+pub use pack::{PackOptions, pack, pack_file};
 pub use replace::{
     Replacement, archives_to_make, originals_to_make, replace_by_archives, replace_by_originals,
 };

@@ -15,11 +15,11 @@ use super::survey::{Survey, survey};
 use super::totals::Totals;
 use super::walk::{EntryKind, WalkEntry};
 use crate::archive::{ArchiveWriter, Original};
-use crate::block::BlockEncoder;
+use crate::block::{BlockEncoder, Encoded};
 use crate::codec::scaled::Segment;
-use crate::codec::{ByteMethod, Level};
+use crate::codec::{Level, Method};
 use crate::error::{Error, Result};
-use crate::format::{DEFAULT_BLOCK_BYTES, ElementType, Geometry, Superblock, checksum};
+use crate::format::{ElementType, Geometry, Superblock};
 use crate::model::{extents, names};
 use crate::sync::cores;
 
@@ -39,39 +39,14 @@ pub struct PackOptions {
     pub block_bytes: Option<u32>,
 }
 
-/// How the blocks of an archive are coded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Method {
-    /// By the codecs for weights.
-    #[default]
-    Weights,
-    /// Byte planes, each by a general method.
-    Bytes(ByteMethod),
-}
-
-/// General compressors find the more, the longer their planes are; published figures of split
-/// streams are of blocks of this size as well.
-const GENERAL_BLOCK_BYTES: u32 = 4 * DEFAULT_BLOCK_BYTES;
-
-/// At the level `fast`, blocks decode in half the time, so that twice as long ones are as fast to
-/// read from anywhere; at the level `max`, size goes first. What each block costs beside its
-/// contents counts half.
-const LONG_BLOCK_BYTES: u32 = 2 * DEFAULT_BLOCK_BYTES;
-
 impl PackOptions {
     pub(super) fn block_bytes(&self) -> u32 {
-        self.block_bytes.unwrap_or(match (self.method, self.level) {
-            (Method::Bytes(_), _) => GENERAL_BLOCK_BYTES,
-            (Method::Weights, Level::Default) => DEFAULT_BLOCK_BYTES,
-            (Method::Weights, Level::Fast | Level::Max) => LONG_BLOCK_BYTES,
-        })
+        self.block_bytes
+            .unwrap_or_else(|| self.method.default_block_bytes(self.level))
     }
 
     fn encoder(&self, survey: &Survey) -> Result<BlockEncoder> {
-        match self.method {
-            Method::Weights => BlockEncoder::with_model(self.level, survey.model.clone()),
-            Method::Bytes(method) => BlockEncoder::for_bytes(method, self.level),
-        }
+        BlockEncoder::with_method(self.method, self.level, survey.model.clone())
     }
 }
 
@@ -167,7 +142,8 @@ struct EncodeWorker {
     element: ElementType,
     segments: Vec<Segment>,
     stored: Vec<u8>,
-    checksum: u64,
+    /// What `stored` will decode to, once there is something in it.
+    encoded: Option<Encoded>,
 }
 
 /// Encodes the source and, at the same time, reads back and compares what was written.
@@ -236,7 +212,7 @@ fn encode(
                 element: ElementType::Bytes,
                 segments: Vec::new(),
                 stored: Vec::new(),
-                checksum: 0,
+                encoded: None,
             })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -254,19 +230,22 @@ fn encode(
             Ok(true)
         },
         |worker| {
-            worker.checksum = checksum(&worker.bytes);
-            worker.encoder.encode(
+            worker.encoded = Some(worker.encoder.encode(
                 &worker.bytes,
                 worker.element,
                 &worker.segments,
                 &mut worker.stored,
-            )
+            )?);
+            Ok(())
         },
         |worker| {
+            let encoded = worker.encoded.take();
+            let encoded = encoded.expect("invariant: blocks are written once they are encoded");
+            // Checksums are of what reading gives, whatever that is of the source.
             let entry = writer
-                .append(&worker.stored, worker.checksum)
+                .append(&worker.stored, encoded.decoded_checksum)
                 .map_err(|e| e.at(output.path()))?;
-            written.add(entry)?;
+            written.add(entry, encoded.fidelity)?;
             (monitor.progress)(worker.bytes.len() as u64);
             Ok(())
         },

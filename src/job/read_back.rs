@@ -1,5 +1,8 @@
 //! Reading an archive back while it is written: each block is read from the disk, decoded, and
 //! compared with the source, some batches behind the writer.
+//!
+//! Two things are told apart: what reading gives, which all checksums are of, and what it was made from.
+//! What the encoder says of their relation is what comparing them asks for.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -15,7 +18,7 @@ use super::source_file::SourceFile;
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
-use crate::format::{BlockEntry, BlockSpan, Geometry, Profiles, Superblock, checksum};
+use crate::format::{BlockEntry, BlockSpan, Fidelity, Geometry, Profiles, Superblock, checksum};
 use crate::os::{drop_cached, read_full_at, start_write_back};
 
 /// Stored bytes that go to the disk, and come back from it, in one piece.
@@ -24,16 +27,23 @@ const BATCH_BYTES: u64 = 16 << 20;
 /// is still in the page cache when it is compared.
 const WAITING_BATCHES: usize = 16;
 
+/// A block that was written, and what it will decode to of the bytes it was made from.
+#[derive(Clone, Copy)]
+struct WrittenBlock {
+    entry: BlockEntry,
+    fidelity: Fidelity,
+}
+
 /// Blocks that were written one behind the other.
 struct Batch {
     range: Range<u64>,
-    entries: Vec<BlockEntry>,
+    blocks: Vec<WrittenBlock>,
 }
 
 /// The end of the writer.
 pub(super) struct Written<'a> {
     output: &'a OutputFile,
-    batch: Vec<BlockEntry>,
+    batch: Vec<WrittenBlock>,
     batches: SyncSender<Batch>,
 }
 
@@ -41,7 +51,7 @@ pub(super) struct Written<'a> {
 pub(super) struct Unread {
     batches: Receiver<Batch>,
     /// What is left of the last one.
-    batch: vec::IntoIter<BlockEntry>,
+    batch: vec::IntoIter<WrittenBlock>,
 }
 
 /// Connects the writer of `output` with what reads it back.
@@ -64,8 +74,8 @@ impl Written<'_> {
     ///
     /// # Errors
     /// `Io` if the disk fails, `Interrupted` if nobody reads back any more.
-    pub(super) fn add(&mut self, entry: BlockEntry) -> Result<()> {
-        self.batch.push(entry);
+    pub(super) fn add(&mut self, entry: BlockEntry, fidelity: Fidelity) -> Result<()> {
+        self.batch.push(WrittenBlock { entry, fidelity });
         let range = range(&self.batch);
         if range.end - range.start < BATCH_BYTES {
             return Ok(());
@@ -85,21 +95,21 @@ impl Written<'_> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let entries = std::mem::take(&mut self.batch);
-        let range = range(&entries);
+        let blocks = std::mem::take(&mut self.batch);
+        let range = range(&blocks);
         start_write_back(self.output.file(), &range).map_err(|e| self.output.cannot_write(e))?;
         self.batches
-            .send(Batch { range, entries })
+            .send(Batch { range, blocks })
             .map_err(|_| Error::Interrupted)
     }
 }
 
 impl Unread {
     /// The next block that was written, once it is on the disk; `None` when the writer has ended.
-    fn next(&mut self, output: &OutputFile) -> Result<Option<BlockEntry>> {
+    fn next(&mut self, output: &OutputFile) -> Result<Option<WrittenBlock>> {
         loop {
-            if let Some(entry) = self.batch.next() {
-                return Ok(Some(entry));
+            if let Some(block) = self.batch.next() {
+                return Ok(Some(block));
             }
             let Ok(batch) = self.batches.recv() else {
                 return Ok(None);
@@ -107,20 +117,20 @@ impl Unread {
             // It is the disk's copy that counts. Where the system does not drop it from memory,
             // comparing still finds every mistake but the disk's.
             drop_cached(output.file(), &batch.range).map_err(|e| output.cannot_write(e))?;
-            self.batch = batch.entries.into_iter();
+            self.batch = batch.blocks.into_iter();
         }
     }
 }
 
-fn range(entries: &[BlockEntry]) -> Range<u64> {
-    let start = entries.first().map_or(0, |first| first.offset);
-    let end = |last: &BlockEntry| last.offset + u64::from(last.stored_len);
-    start..entries.last().map_or(start, end)
+fn range(blocks: &[WrittenBlock]) -> Range<u64> {
+    let start = blocks.first().map_or(0, |first| first.entry.offset);
+    let end = |last: &WrittenBlock| last.entry.offset + u64::from(last.entry.stored_len);
+    start..blocks.last().map_or(start, end)
 }
 
 /// Findings of reading all blocks back.
 pub(super) struct Compared {
-    /// SHA-256 of what the blocks decode to, which is what the source holds.
+    /// SHA-256 of what reading gives. Where all blocks are `Exact`, that is the source's as well.
     pub(super) sha256: [u8; 32],
     /// Of their entries.
     pub(super) entries: EntriesChecksum,
@@ -148,8 +158,11 @@ struct Worker {
     block: u64,
     span: BlockSpan,
     entry: BlockEntry,
+    fidelity: Fidelity,
     stored: Vec<u8>,
+    /// What reading gives.
     decoded: Vec<u8>,
+    /// What it was made from.
     original: Vec<u8>,
 }
 
@@ -178,6 +191,7 @@ pub(super) fn compare(
                 block: 0,
                 span: BlockSpan::EMPTY,
                 entry: BlockEntry::default(),
+                fidelity: Fidelity::default(),
                 stored: Vec::new(),
                 decoded: Vec::new(),
                 original: Vec::new(),
@@ -188,13 +202,13 @@ pub(super) fn compare(
         workers,
         monitor.cancel,
         |worker| {
-            let Some(entry) = unread.next(output)? else {
+            let Some(written) = unread.next(output)? else {
                 return Ok(false);
             };
             let Some(span) = geometry.block(next) else {
                 return Ok(false);
             };
-            worker.entry = entry;
+            (worker.entry, worker.fidelity) = (written.entry, written.fidelity);
             worker.span = span;
             worker.block = next;
             next += 1;
@@ -239,11 +253,15 @@ impl Worker {
             )
             .map_err(in_archive)?;
         source.read_block(&self.span, &mut self.original)?;
-        if self.decoded != self.original {
+        let is_as_made = match self.fidelity {
+            Fidelity::Exact => self.decoded == self.original,
+        };
+        if is_as_made {
+            Ok(())
+        } else {
             // The archive holds what was read first: its checksums are right.
-            return Err(source.changed());
+            Err(source.changed())
         }
-        Ok(())
     }
 }
 
@@ -340,8 +358,9 @@ mod tests {
         for span in (0..).map_while(|block| geometry.block(block)) {
             let start = usize::try_from(span.range.start).unwrap();
             let block = &bytes[start..start + span.buffer_bytes()];
-            encoder.encode(block, span.element, &[], &mut stored)?;
-            written.add(writer.append(&stored, checksum(block))?)?;
+            let encoded = encoder.encode(block, span.element, &[], &mut stored)?;
+            let entry = writer.append(&stored, encoded.decoded_checksum)?;
+            written.add(entry, encoded.fidelity)?;
         }
         written.finish()?;
         damage();
@@ -402,6 +421,9 @@ mod tests {
             stored_len: u32::MAX,
             ..BlockEntry::default()
         };
-        assert!(matches!(written.add(entry), Err(Error::Interrupted)));
+        assert!(matches!(
+            written.add(entry, Fidelity::Exact),
+            Err(Error::Interrupted)
+        ));
     }
 }

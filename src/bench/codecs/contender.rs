@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::codec::{ByteMethod, Level};
+use crate::codec::{self, Level, Method};
 use crate::error::{Error, Result};
-use crate::job::Method;
 
 /// One way to compress a file. Displays as its name: `weights:max`, `split-huffman`, `xz-9`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,20 +40,6 @@ pub enum Family {
     Streams,
 }
 
-const LEVELS: &[Level] = &[Level::Fast, Level::Default, Level::Max];
-/// For methods without levels.
-const NO_LEVELS: &[Level] = &[Level::Default];
-
-const ARCHIVES: [(Method, &[Level]); 7] = [
-    (Method::Weights, LEVELS),
-    (Method::Bytes(ByteMethod::Lz4), LEVELS),
-    (Method::Bytes(ByteMethod::Deflate), LEVELS),
-    (Method::Bytes(ByteMethod::Zstd), LEVELS),
-    (Method::Bytes(ByteMethod::Lzma), LEVELS),
-    (Method::Bytes(ByteMethod::SplitHuffman), NO_LEVELS),
-    (Method::Bytes(ByteMethod::SplitArithmetic), NO_LEVELS),
-];
-
 /// The least, the usual and the highest level of each; of zstd one more in between, since its levels
 /// reach the farthest. LZ4 is missing: unsplit weights hold nothing that it can find.
 const STREAMS: [(Tool, &[u32]); 4] = [
@@ -74,10 +59,9 @@ const MAX_BYTES_FOR_ALL: u64 = 200_000_000;
 impl Contender {
     /// Everyone, ours first.
     pub fn all() -> Vec<Self> {
-        let archives = ARCHIVES.iter().flat_map(|(method, levels)| {
-            levels
-                .iter()
-                .map(move |level| Self::Archive(*method, *level))
+        let archives = Method::offered().flat_map(|method| {
+            let levels = method.levels().iter();
+            levels.map(move |level| Self::Archive(method, *level))
         });
         let streams = STREAMS
             .iter()
@@ -123,12 +107,11 @@ impl Contender {
     /// What kind of method it is.
     pub const fn family(self) -> Family {
         match self {
-            Self::Archive(Method::Weights, _) => Family::Weights,
-            Self::Archive(
-                Method::Bytes(ByteMethod::SplitHuffman | ByteMethod::SplitArithmetic),
-                _,
-            ) => Family::Split,
-            Self::Archive(Method::Bytes(_), _) => Family::Reordered,
+            Self::Archive(method, _) => match method.family() {
+                codec::Family::Weights => Family::Weights,
+                codec::Family::Reordered => Family::Reordered,
+                codec::Family::Split => Family::Split,
+            },
             Self::Stream(..) => Family::Streams,
         }
     }
@@ -137,24 +120,22 @@ impl Contender {
     /// tell how far a comparison has got.
     pub const fn expected_mb_per_s(self) -> (f64, f64) {
         match self {
-            Self::Archive(Method::Weights, level) => match level {
-                Level::Fast | Level::Default => (330.0, 3000.0),
-                Level::Max => (85.0, 1250.0),
-            },
-            Self::Archive(Method::Bytes(method), level) => match (method, level) {
-                (ByteMethod::Lz4, Level::Fast) => (240.0, 2600.0),
-                (ByteMethod::Lz4, Level::Default) => (27.0, 2600.0),
-                (ByteMethod::Lz4, Level::Max) => (7.0, 1300.0),
-                (ByteMethod::Deflate, Level::Fast) => (40.0, 640.0),
-                (ByteMethod::Deflate, Level::Default) => (21.0, 800.0),
-                (ByteMethod::Deflate, Level::Max) => (3.0, 500.0),
-                (ByteMethod::Zstd, Level::Fast) => (85.0, 640.0),
-                (ByteMethod::Zstd, Level::Default) => (23.0, 1400.0),
-                (ByteMethod::Zstd, Level::Max) => (6.0, 2000.0),
-                (ByteMethod::Lzma, Level::Fast) => (6.5, 170.0),
-                (ByteMethod::Lzma, Level::Default | Level::Max) => (4.5, 180.0),
-                (ByteMethod::SplitHuffman, _) => (270.0, 2000.0),
-                (ByteMethod::SplitArithmetic, _) => (130.0, 220.0),
+            Self::Archive(method, level) => match (method, level) {
+                (Method::Weights, Level::Fast | Level::Default) => (330.0, 3000.0),
+                (Method::Weights, Level::Max) => (85.0, 1250.0),
+                (Method::Lz4, Level::Fast) => (240.0, 2600.0),
+                (Method::Lz4, Level::Default) => (27.0, 2600.0),
+                (Method::Lz4, Level::Max) => (7.0, 1300.0),
+                (Method::Deflate, Level::Fast) => (40.0, 640.0),
+                (Method::Deflate, Level::Default) => (21.0, 800.0),
+                (Method::Deflate, Level::Max) => (3.0, 500.0),
+                (Method::Zstd, Level::Fast) => (85.0, 640.0),
+                (Method::Zstd, Level::Default) => (23.0, 1400.0),
+                (Method::Zstd, Level::Max) => (6.0, 2000.0),
+                (Method::Lzma, Level::Fast) => (6.5, 170.0),
+                (Method::Lzma, Level::Default | Level::Max) => (4.5, 180.0),
+                (Method::SplitHuffman, _) => (270.0, 2000.0),
+                (Method::SplitArithmetic, _) => (130.0, 220.0),
             },
             Self::Stream(tool, level) => match (tool, level) {
                 (Tool::Gzip, ..=1) => (160.0, 210.0),
@@ -173,13 +154,12 @@ impl Contender {
     /// True for what encodes weights at about 20 MB/s or faster on one core.
     const fn is_quick(self) -> bool {
         match self {
-            Self::Archive(Method::Bytes(method), level) => match method {
-                ByteMethod::Lz4 => matches!(level, Level::Fast),
-                ByteMethod::Deflate | ByteMethod::Zstd => !matches!(level, Level::Max),
-                ByteMethod::Lzma => false,
-                ByteMethod::SplitHuffman | ByteMethod::SplitArithmetic => true,
+            Self::Archive(method, level) => match method {
+                Method::Weights | Method::SplitHuffman | Method::SplitArithmetic => true,
+                Method::Lz4 => matches!(level, Level::Fast),
+                Method::Deflate | Method::Zstd => !matches!(level, Level::Max),
+                Method::Lzma => false,
             },
-            Self::Archive(Method::Weights, _) => true,
             Self::Stream(tool, level) => match tool {
                 Tool::Gzip => level <= 1,
                 Tool::Zstd => level <= 3,
@@ -194,15 +174,7 @@ impl Contender {
 
     const fn base_name(self) -> &'static str {
         match self {
-            Self::Archive(Method::Weights, _) => "weights",
-            Self::Archive(Method::Bytes(method), _) => match method {
-                ByteMethod::Lz4 => "lz4",
-                ByteMethod::Deflate => "deflate",
-                ByteMethod::Zstd => "zstd",
-                ByteMethod::Lzma => "lzma",
-                ByteMethod::SplitHuffman => "split-huffman",
-                ByteMethod::SplitArithmetic => "split-arithmetic",
-            },
+            Self::Archive(method, _) => method.name(),
             Self::Stream(tool, _) => match tool {
                 Tool::Gzip => "gzip",
                 Tool::Bzip2 => "bzip2",
@@ -217,7 +189,7 @@ impl fmt::Display for Contender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let base = self.base_name();
         match self {
-            Self::Archive(..) if self.family() == Family::Split => f.write_str(base),
+            Self::Archive(method, _) if method.levels().len() == 1 => f.write_str(base),
             Self::Archive(_, level) => {
                 let level = match level {
                     Level::Fast => "fast",

@@ -9,9 +9,8 @@ use std::arch::x86_64::{
     _mm256_setr_epi32, _mm256_setzero_si256, _mm256_slli_epi32, _mm256_srli_epi32,
 };
 
-use super::each::TABLES;
-use super::table::{SLOT_BITS, SLOTS};
-use super::{GROUP_WORD_BYTES, LANES, States};
+use super::frequencies::{SLOT_BITS, SLOTS};
+use super::lanes::{GROUP_WORD_BYTES, LANES, States, TABLES};
 use crate::simd::Simd;
 use crate::simd::avx2::{load_8, load_lanes, store, store_lanes};
 

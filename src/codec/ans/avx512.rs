@@ -13,10 +13,9 @@ use std::arch::x86_64::{
     _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
 };
 
-use super::each::TABLES;
-use super::kernel::BucketBytes;
-use super::table::{SLOT_BITS, SLOTS};
-use super::{GROUP_WORD_BYTES, LANES, STATE_MIN, States};
+use super::frequencies::{SLOT_BITS, SLOTS};
+use super::lanes::{GROUP_WORD_BYTES, LANES, STATE_MIN, States, TABLES};
+use super::slot_table::BucketBytes;
 use crate::simd::Simd;
 use crate::simd::avx512::{load, load_lanes, load_words, store, store_lanes};
 

@@ -1,7 +1,7 @@
 //! Raw bytes that travel in the states: an encoder may start anywhere in `2^16 .. 2^17`, and the
 //! decoder ends there.
 
-use super::{LANES, STATE_MIN, States};
+use super::lanes::{LANES, STATE_MIN, States};
 use crate::codec::parts::PartReader;
 use crate::codec::symbol::{Parts, Raw, Split};
 use crate::error::{Error, Result};

@@ -5,9 +5,11 @@
 //! rounding does; then ids that occur only in the others are looked for, because each id that
 //! occurs must have a frequency.
 
-use super::LANES;
-use super::plane::{Tables, overhead_bytes};
-use super::table::{coded_bits, normalize};
+#[cfg(target_arch = "x86_64")]
+use super::encode_avx512;
+use super::frequencies::{coded_bits, normalize};
+use super::lanes::LANES;
+use super::layout::{Tables, overhead_bytes};
 use crate::simd::Simd;
 
 /// log2 of the groups that share a choice: 256 elements tell their scale well enough, and what is
@@ -22,7 +24,7 @@ const RUN_IDS: usize = 64;
 /// Of a large plane one run of so many is counted.
 const SAMPLED_SHARE: usize = 2;
 /// Fewer ids than this are all counted.
-const LEAST_SAMPLED_IDS: usize = 1 << 15;
+const ENOUGH_IDS_TO_SAMPLE: usize = 1 << 15;
 
 type Counts = [u32; 256];
 
@@ -125,7 +127,7 @@ fn count<const N: usize>(simd: Simd, ids: &[u8], choice: &[u8]) -> [Counts; N] {
     // Several in turn: equal neighbours do not wait for each other's counter.
     let mut in_turn = [[[0u32; 256]; N]; 4];
     let [a, b, c, d] = &mut in_turn;
-    let share = if ids.len() < LEAST_SAMPLED_IDS {
+    let share = if ids.len() < ENOUGH_IDS_TO_SAMPLE {
         1
     } else {
         SAMPLED_SHARE
@@ -181,7 +183,7 @@ fn count<const N: usize>(simd: Simd, ids: &[u8], choice: &[u8]) -> [Counts; N] {
 fn any(simd: Simd, ids: &[u8], marks: &[u8; 256]) -> bool {
     #[cfg(target_arch = "x86_64")]
     if simd.avx512() && ids.len() == SEGMENT_IDS {
-        return super::encode_avx512::any(simd, ids, marks);
+        return encode_avx512::any(simd, ids, marks);
     }
     let _ = simd;
     ids.iter()

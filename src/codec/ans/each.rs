@@ -1,13 +1,17 @@
 //! The same coder with a table for each element instead of each group.
 
-use super::kernel::{fill_slots, to_the_end};
-use super::table::{Buckets, Frequencies, SLOT_BITS, SLOTS, likeliest};
-use super::{LANES, STATE_MIN, States, portable};
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
+use super::frequencies::{Buckets, Frequencies, SLOT_BITS, SLOTS, likeliest};
+use super::kernel::to_the_end;
+use super::lanes::{LANES, STATE_MIN, States, TABLES};
+use super::portable;
+use super::slot_table::fill_slots;
 use crate::error::Result;
 use crate::simd::Simd;
 
-/// Tables that elements choose from.
-pub(in crate::codec) const TABLES: usize = 64;
 /// Ids may be any byte.
 const BUCKET_BITS: u32 = 8;
 
@@ -150,7 +154,6 @@ impl EachTables {
     ) -> usize {
         #[cfg(target_arch = "x86_64")]
         {
-            use super::{avx2, avx512};
             if simd.avx512() {
                 return avx512::decode_each(simd, &self.slots, choice, states, words, at, ids);
             }

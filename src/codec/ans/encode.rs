@@ -1,216 +1,100 @@
-//! Encoding ids with the tables that were made for them.
+//! Encoding planes. What is stored is described in `layout`.
 
-use super::table::{Buckets, Frequencies, SLOT_BITS, SLOTS};
-use super::{GROUP_WORD_BYTES, LANES, STATE_MIN, States};
+use super::carried::{Carried, put_states};
+use super::encode_groups::encode_groups;
+use super::frequencies::{Buckets, Frequencies, id_count, likeliest, put_frequencies};
+use super::lanes::LANES;
+use super::layout::{Tables, choice_bits, tables_bytes};
+use super::step_table::StepTable;
+use crate::codec::symbol::{Parts, Split, put_exceptions};
+use crate::plane::BitWriter;
 use crate::simd::Simd;
 
-/// log2 of the entries of `Table::slots` that are described together.
-pub(super) const BLOCK_BITS: u32 = 5;
-/// Between slots that follow each other in one of 128 buckets, as log2.
-const SLOT_STRIDE_BITS: u32 = 7;
-/// Blocks of `Table::slots`.
-const BLOCKS: usize = (2 * SLOTS) >> BLOCK_BITS;
-/// Pieces that a block may have beside its first to be looked up by block.
-pub(super) const BLOCK_ENDS: usize = 3;
-/// In place of the first end, if there are more. Its highest bit is set.
-const BLOCK_OF_MORE: u8 = 0x80;
-
-/// What encoding an id needs.
-#[derive(Debug, Clone, Copy, Default)]
-struct Step {
-    /// `ceil(2^64 / frequency)`: the high half of its product with a state is their quotient, for
-    /// every state below 2^32 and every frequency below 2^12. For a frequency of 1 it is 2^64 - 1
-    /// and the quotient comes out one too small, which the other fields make up for.
-    reciprocal: u64,
-    frequency: u32,
-    /// Of the id's slots in `Table::slots`.
-    first_slot: u32,
-    /// Added to the new state.
-    carry: u32,
-}
-
-/// A frequency table prepared for encoding.
-pub(super) struct Table {
-    steps: [Step; 256],
-    /// The slots of each id by rank, one id behind the other. Twice as many as are used, so that a
-    /// mask shows the compiler that no index is out of range, and one more for loads of 4 bytes.
-    pub(super) slots: [u16; 2 * SLOTS + 1],
-    /// Of each id the bytes of its frequency, then those of its first slot.
-    pub(super) step_bytes: [[[u8; 64]; 4]; 4],
-    /// Of each block of `slots`, if there are 128 buckets: the piece of consecutive slots that its
-    /// first entry belongs to.
-    pub(super) block_pieces: [[u8; 64]; 4],
-    /// Where in the block the next pieces start.
-    pub(super) block_ends: [[[u8; 64]; 4]; BLOCK_ENDS],
-    /// Of each piece two bytes: what is added to a place in a block, times the number of buckets, to
-    /// get the slot, up to multiples of `SLOTS`.
-    pub(super) piece_bytes: [[[u8; 64]; 4]; 2],
-    /// Ids may be 128 or more.
-    pub(super) wide: bool,
-}
-
-impl Table {
-    pub(super) fn new() -> Self {
-        Self {
-            steps: [Step::default(); 256],
-            slots: [0; 2 * SLOTS + 1],
-            step_bytes: [[[0; 64]; 4]; 4],
-            block_pieces: [[0; 64]; 4],
-            block_ends: [[[0; 64]; 4]; BLOCK_ENDS],
-            piece_bytes: [[[0; 64]; 4]; 2],
-            wide: false,
-        }
-    }
-
-    pub(super) fn prepare(&mut self, frequencies: &Frequencies, buckets: &Buckets) {
-        self.wide = buckets.bits > 7;
-        let align = if self.wide { 1 } else { 1 << BLOCK_BITS };
-        let mut first_slots = [0u16; 256];
-        let mut first = 0u16;
-        for (id, (step, &frequency)) in self.steps.iter_mut().zip(frequencies).enumerate() {
-            *step = match frequency {
-                0 => Step::default(),
-                1 => Step {
-                    reciprocal: u64::MAX,
-                    frequency: 1,
-                    // Its rank comes out as 1.
-                    first_slot: u32::from(first).wrapping_sub(1),
-                    carry: 1 << SLOT_BITS,
-                },
-                _ => Step {
-                    reciprocal: (u64::MAX / u64::from(frequency)) + 1,
-                    frequency: u32::from(frequency),
-                    first_slot: u32::from(first),
-                    carry: 0,
-                },
-            };
-            first_slots[id] = first;
-            let [a, b] = frequency.to_le_bytes();
-            let [c, d] = first.to_le_bytes();
-            for (bytes, byte) in self.step_bytes.iter_mut().zip([a, b, c, d]) {
-                bytes[id / 64][id % 64] = byte;
-            }
-            first += frequency.next_multiple_of(align);
-        }
-        self.deal(buckets, &first_slots);
-    }
-
-    fn deal(&mut self, buckets: &Buckets, first_slots: &[u16; 256]) {
-        // Places of a bucket are consecutive ranks of its id, then of its alias.
-        let count = 1u16 << buckets.bits;
-        let size = 1u16 << (SLOT_BITS - buckets.bits);
-        let mut starts = [0u32; BLOCKS];
-        for bucket in 0..count {
-            let id = usize::from(bucket);
-            let own = u16::from(buckets.own_slots[id]);
-            let alias = usize::from(buckets.alias[id]);
-            let alias_first = first_slots[alias].wrapping_add(buckets.alias_bias[id]);
-            for (bias, places) in [(first_slots[id], 0..own), (alias_first, own..size)] {
-                if places.is_empty() {
-                    continue;
-                }
-                let first = usize::from(bias.wrapping_add(places.start));
-                for (slot, place) in self.slots[first..].iter_mut().zip(places) {
-                    *slot = place << buckets.bits | bucket;
-                }
-                starts[first >> BLOCK_BITS] |= 1 << (first % (1 << BLOCK_BITS));
-            }
-        }
-        if !self.wide {
-            self.describe_blocks(&starts);
-        }
-    }
-
-    /// Notes where pieces of consecutive slots start.
-    fn describe_blocks(&mut self, starts: &[u32; BLOCKS]) {
-        let mut pieces = 0usize;
-        for (block, &starts) in starts.iter().enumerate() {
-            let first = pieces - usize::from(starts & 1 == 0 && pieces > 0);
-            let mut ends = [1 << BLOCK_BITS; BLOCK_ENDS];
-            let mut left = starts & !1;
-            for end in &mut ends {
-                if left != 0 {
-                    [*end, ..] = left.trailing_zeros().to_le_bytes();
-                    left &= left - 1;
-                }
-            }
-            if left != 0 {
-                ends[0] = BLOCK_OF_MORE;
-            }
-            let (row, column) = (block / 64, block % 64);
-            self.block_pieces[row][column] = first.to_le_bytes()[0];
-            for (bytes, end) in self.block_ends.iter_mut().zip(ends) {
-                bytes[row][column] = end;
-            }
-            let mut left = starts;
-            while left != 0 {
-                let place = left.trailing_zeros();
-                left &= left - 1;
-                let slot = self.slots[block << BLOCK_BITS | place as usize];
-                let bias = u32::from(slot).wrapping_sub(place << SLOT_STRIDE_BITS);
-                let [low, high, ..] = bias.to_le_bytes();
-                let (row, column) = (pieces / 64 % 4, pieces % 64);
-                self.piece_bytes[0][row][column] = low;
-                self.piece_bytes[1][row][column] = high;
-                pieces += 1;
-            }
-        }
-    }
-}
-
-/// Encodes `ids`, whole groups, from the last to the first. `table_of` gives the table of a group.
-/// The states start at `STATE_MIN` plus `payload`. Words go to the end of `words`, which has room
-/// for two bytes an id; returns where they start, and the states.
-pub(super) fn encode<'t>(
+/// Encodes planes, with buffers that are used again.
+pub(in crate::codec) struct Encoder {
     simd: Simd,
-    ids: &[u8],
-    table_of: impl Fn(usize) -> &'t Table,
-    payload: &[u16; LANES],
-    words: &mut [u8],
-) -> (usize, States) {
-    let mut states = payload.map(|bits| STATE_MIN | u32::from(bits));
-    #[cfg(target_arch = "x86_64")]
-    if simd.avx512() {
-        let at = super::encode_avx512::encode(simd, ids, table_of, &mut states, words);
-        return (at, states);
-    }
-    let _ = simd;
-    let mut at = words.len();
-    for (group, ids) in ids.chunks_exact(LANES).enumerate().rev() {
-        let table = table_of(group);
-        let start = at - GROUP_WORD_BYTES;
-        let room: &mut [u8; GROUP_WORD_BYTES] = words[start..at]
-            .first_chunk_mut()
-            .expect("invariant: two bytes an id");
-        at = start + encode_group(ids, table, &mut states, room);
-    }
-    (at, states)
+    tables: Vec<StepTable>,
+    ids: Vec<u8>,
+    words: Vec<u8>,
 }
 
-/// Returns where in `room` the words start.
-fn encode_group(
-    ids: &[u8],
-    table: &Table,
-    states: &mut States,
-    room: &mut [u8; GROUP_WORD_BYTES],
-) -> usize {
-    let mut free = GROUP_WORD_BYTES;
-    for (state, &id) in states.iter_mut().zip(ids).rev() {
-        let step = &table.steps[usize::from(id)];
-        let full = *state >> 20 >= step.frequency;
-        let word = (*state & 0xFFFF).to_le_bytes();
-        // Written in any case, kept only if the state is full: no branch to mispredict.
-        let place = (free - 2) % GROUP_WORD_BYTES;
-        room[place] = word[0];
-        room[place + 1] = word[1];
-        free -= 2 * usize::from(full);
-        let state_now = if full { *state >> 16 } else { *state };
-        let [.., a, b, c, d] =
-            ((u128::from(state_now) * u128::from(step.reciprocal)) >> 64).to_be_bytes();
-        let quotient = u32::from_be_bytes([a, b, c, d]);
-        let rank = state_now - quotient * step.frequency;
-        let slot = table.slots[step.first_slot.wrapping_add(rank) as usize % (2 * SLOTS)];
-        *state = (quotient << SLOT_BITS) + step.carry + u32::from(slot);
+impl Encoder {
+    pub fn new(simd: Simd) -> Self {
+        Self {
+            simd,
+            tables: Vec::new(),
+            ids: Vec::new(),
+            words: Vec::new(),
+        }
     }
-    free
+
+    /// Appends a plane that was cut to `parts`, with tables that have a frequency for each id that
+    /// occurs in their segments.
+    pub fn encode(&mut self, split: Split, parts: &Parts, tables: &Tables, out: &mut Vec<u8>) {
+        let count = parts.ids.len();
+        let ids = tables.frequencies.iter().map(id_count).max();
+        let bucket_bits: u8 = if ids.unwrap_or(0) <= 128 { 7 } else { 8 };
+        self.tables.resize_with(
+            tables.frequencies.len().max(self.tables.len()),
+            StepTable::new,
+        );
+        for (table, frequencies) in self.tables.iter_mut().zip(&tables.frequencies) {
+            table.prepare(frequencies, &Buckets::new(frequencies, bucket_bits.into()));
+        }
+        let choice = |group: usize| usize::from(tables.choice[group >> tables.segment_bits]);
+        self.pad(&parts.ids, &tables.frequencies[choice((count - 1) / LANES)]);
+
+        let carried = Carried::new(split, count);
+        let (low, packed, payload) = carried.lend(parts);
+        self.words.resize(2 * self.ids.len(), 0);
+        let prepared = &self.tables;
+        let (start, states) = encode_groups(
+            self.simd,
+            &self.ids,
+            |group| &prepared[choice(group)],
+            &payload,
+            &mut self.words,
+        );
+        let words = &self.words[start..];
+
+        let short = |len: usize| u16::try_from(len).expect("invariant: bounded by the block");
+        let tables_len = tables_bytes(tables);
+        out.extend(split.to_bytes());
+        out.extend([
+            bucket_bits,
+            tables.frequencies.len().to_le_bytes()[0],
+            tables.segment_bits,
+            0,
+        ]);
+        out.extend(short(parts.exceptions.len()).to_le_bytes());
+        out.extend(short(tables_len).to_le_bytes());
+        out.extend(
+            u32::try_from(words.len())
+                .expect("invariant: bounded by the block")
+                .to_le_bytes(),
+        );
+        let at = out.len();
+        out.resize(at + tables_len, 0);
+        let mut writer = BitWriter::new(&mut out[at..]);
+        for frequencies in &tables.frequencies {
+            put_frequencies(frequencies, &mut writer);
+        }
+        for &choice in &tables.choice {
+            writer.put(choice.into(), choice_bits(tables.frequencies.len()));
+        }
+        writer.finish();
+        put_states(&states, out);
+        out.extend(words);
+        out.extend(low);
+        out.extend(packed);
+        put_exceptions(&parts.exceptions, out);
+    }
+
+    /// Takes over the ids and fills the last group with the one that costs least.
+    fn pad(&mut self, ids: &[u8], frequencies: &Frequencies) {
+        self.ids.clear();
+        self.ids.extend_from_slice(ids);
+        self.ids
+            .resize(ids.len().next_multiple_of(LANES), likeliest(frequencies));
+    }
 }

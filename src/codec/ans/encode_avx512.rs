@@ -19,9 +19,9 @@ use std::arch::x86_64::{
     _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
 };
 
-use super::encode::{BLOCK_BITS, Table};
-use super::table::SLOT_BITS;
-use super::{GROUP_WORD_BYTES, LANES, States};
+use super::frequencies::SLOT_BITS;
+use super::lanes::{GROUP_WORD_BYTES, LANES, States};
+use super::step_table::{BLOCK_BITS, StepTable};
 use crate::simd::Simd;
 use crate::simd::avx512::{load, load_lanes, load_words, store_lanes};
 
@@ -34,7 +34,7 @@ const VECTORS: usize = LANES / 16;
 pub(super) fn encode<'t>(
     simd: Simd,
     ids: &[u8],
-    table_of: impl Fn(usize) -> &'t Table,
+    table_of: impl Fn(usize) -> &'t StepTable,
     states: &mut States,
     words: &mut [u8],
 ) -> usize {
@@ -76,7 +76,7 @@ const fn byte_place(lane: usize) -> usize {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
 fn encode_avx512<'t>(
     ids: &[u8],
-    table_of: impl Fn(usize) -> &'t Table,
+    table_of: impl Fn(usize) -> &'t StepTable,
     states: &mut States,
     words: &mut [u8],
 ) -> usize {
@@ -144,7 +144,7 @@ fn encode_avx512<'t>(
 
 /// For each of 64 ids its frequency (16 bits) and the block its slots start in.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
-fn look_up(table: &Table, ids: __m512i) -> [__m512i; 4] {
+fn look_up(table: &StepTable, ids: __m512i) -> [__m512i; 4] {
     let is_high = _mm512_movepi8_mask(ids);
     let [a, b, c, d] = [0, 1, 2, 3].map(|i| {
         let bytes = &table.step_bytes[i];
@@ -217,7 +217,7 @@ struct Orders {
 
 /// The slots at these places of the table.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
-fn find_slots(table: &Table, indices: [__m512i; 4], orders: &Orders) -> [__m512i; 4] {
+fn find_slots(table: &StepTable, indices: [__m512i; 4], orders: &Orders) -> [__m512i; 4] {
     if table.wide {
         return indices.map(|index| gather_slots(table, index));
     }
@@ -279,7 +279,7 @@ fn find_slots(table: &Table, indices: [__m512i; 4], orders: &Orders) -> [__m512i
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
-fn gather_slots(table: &Table, index: __m512i) -> __m512i {
+fn gather_slots(table: &StepTable, index: __m512i) -> __m512i {
     let index = _mm512_and_si512(index, _mm512_set1_epi32((2 << SLOT_BITS) - 1));
     // SAFETY: every index is below 2 * SLOTS, and the 4 bytes from there on lie in the table, which
     // has one entry more.

@@ -24,32 +24,28 @@ mod avx2;
 mod avx512;
 mod carried;
 mod choose;
+mod decode;
 mod each;
 mod encode;
 #[cfg(target_arch = "x86_64")]
 mod encode_avx512;
+mod encode_groups;
+pub(in crate::codec) mod frequencies;
 mod kernel;
+mod lanes;
+mod layout;
 mod piece;
-mod plane;
 mod portable;
-pub(in crate::codec) mod table;
-
+mod slot_table;
+mod step_table;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::codec) use carried::{Carried, complete_raw, put_states, take_states};
-pub(in crate::codec) use choose::tables;
-pub(in crate::codec) use each::{EachEncoder, EachTables};
-pub(in crate::codec) use piece::{PIECE, prefetch_piece};
-pub(in crate::codec) use plane::{Decoder, Encoder, coded_bits};
-
-/// Coders side by side: enough that the latency of one step is hidden by the others' on every
-/// processor measured; 64 are a fourth slower with AVX-512.
-pub(in crate::codec) const LANES: usize = 128;
-/// A state is never below this between two steps.
-const STATE_MIN: u32 = 1 << 16;
-/// Most bytes of words that a group takes.
-const GROUP_WORD_BYTES: usize = 2 * LANES;
-
-/// The states of all lanes.
-pub(in crate::codec) type States = [u32; LANES];
+pub(super) use carried::{Carried, complete_raw, put_states, take_states};
+pub(super) use choose::tables;
+pub(super) use decode::Decoder;
+pub(super) use each::{EachEncoder, EachTables};
+pub(super) use encode::Encoder;
+pub(super) use lanes::{LANES, States};
+pub(super) use layout::coded_bits;
+pub(super) use piece::{PIECE, prefetch_piece};

@@ -1,8 +1,7 @@
 //! The kernel without vector instructions.
 
-use super::each::TABLES;
-use super::table::{SLOT_BITS, SLOTS};
-use super::{GROUP_WORD_BYTES, LANES, STATE_MIN, States};
+use super::frequencies::{SLOT_BITS, SLOTS};
+use super::lanes::{GROUP_WORD_BYTES, LANES, STATE_MIN, States, TABLES};
 
 pub(super) fn decode(
     slots: &[u32; SLOTS],

@@ -2,10 +2,17 @@
 
 use proptest::prelude::*;
 
-use super::plane::{Decoder, Encoder, Tables};
-use super::table::{Buckets, SLOT_BITS, SLOTS, normalize};
-use super::{LANES, STATE_MIN, encode, kernel};
-use crate::codec::symbol::{Parts, Split};
+use super::decode::Decoder;
+use super::encode::Encoder;
+use super::encode_groups::encode_groups;
+use super::frequencies::{Buckets, SLOT_BITS, SLOTS, normalize};
+use super::kernel;
+use super::lanes::{LANES, STATE_MIN};
+use super::layout::Tables;
+use super::slot_table::SlotTable;
+use super::step_table::StepTable;
+use crate::codec::plane::coded_of;
+use crate::codec::symbol::{Parts, Split, cut};
 use crate::simd::Simd;
 
 fn counts(ids: &[u8]) -> [u32; 256] {
@@ -50,7 +57,7 @@ fn skewed(limit: u8) -> impl Strategy<Value = Vec<u8>> {
 
 fn parts(split: Split, plane: &[u8], most_id: u8) -> Parts {
     let mut parts = Parts::default();
-    parts.cut(split, most_id, most_id, plane);
+    cut(&mut parts, split, most_id, most_id, plane);
     parts
 }
 
@@ -75,15 +82,15 @@ proptest! {
         let frequencies = normalize(&counts(&ids));
         let bits = if ids.iter().all(|&id| id < 128) { 7 } else { 8 };
         let buckets = Buckets::new(&frequencies, bits);
-        let mut table = encode::Table::new();
+        let mut table = StepTable::new();
         table.prepare(&frequencies, &buckets);
         let mut words = vec![0; 2 * ids.len()];
         let payload: [u16; LANES] = payload.try_into().unwrap();
         let (start, states) =
-            encode::encode(Simd::PORTABLE, &ids, |_| &table, &payload, &mut words);
+            encode_groups(Simd::PORTABLE, &ids, |_| &table, &payload, &mut words);
         for simd in Simd::available() {
             let mut same = vec![0; 2 * ids.len()];
-            let found = encode::encode(simd, &ids, |_| &table, &payload, &mut same);
+            let found = encode_groups(simd, &ids, |_| &table, &payload, &mut same);
             prop_assert_eq!(found, (start, states), "{}", simd.name());
             prop_assert_eq!(&same[start..], &words[start..], "{}", simd.name());
         }
@@ -94,7 +101,7 @@ proptest! {
             prop_assert_eq!(*end, STATE_MIN + u32::from(bits));
         }
         for simd in Simd::available() {
-            let mut table = kernel::Table::new();
+            let mut table = SlotTable::new();
             table.prepare(&frequencies, bits, simd);
             let mut decoded = vec![0; ids.len()];
             let (mut now, mut at) = (states, 0);
@@ -123,16 +130,16 @@ proptest! {
         let mut coded = Vec::new();
         Encoder::new(Simd::detect()).encode(split, &parts, &tables, &mut coded);
         for simd in Simd::available() {
-            let mut decoder = Decoder::new(simd);
+            let mut decoder = Decoder::default();
             let mut back = vec![0x55; plane.len()];
-            decoder.decode_into(&coded, width, &mut back).unwrap();
+            decoder.decode_into(&coded_of(&coded, width, plane.len(), simd), &mut back).unwrap();
             prop_assert_eq!(&back, &plane, "{}", simd.name());
             for len in [0, 1, 15, 16, coded.len() / 2, coded.len() - 1] {
-                prop_assert!(decoder.decode_into(&coded[..len], width, &mut back).is_err());
+                prop_assert!(decoder.decode_into(&coded_of(&coded[..len], width, plane.len(), simd), &mut back).is_err());
             }
             let mut damaged = coded.clone();
             damaged[flip.index(coded.len())] ^= 0x41;
-            let _ = decoder.decode_into(&damaged, width, &mut back);
+            let _ = decoder.decode_into(&coded_of(&damaged, width, plane.len(), simd), &mut back);
         }
     }
 
@@ -153,7 +160,7 @@ proptest! {
         }
         let mut plane = vec![0; count * usize::from(width / 8)];
         for simd in Simd::available() {
-            let _ = Decoder::new(simd).decode_into(&garbage, width, &mut plane);
+            let _ = Decoder::default().decode_into(&coded_of(&garbage, width, plane.len(), simd), &mut plane);
         }
     }
 }

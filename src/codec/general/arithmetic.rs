@@ -11,12 +11,13 @@
 //!
 //! Invariant: what decodes has used every byte of the code.
 
+use crate::codec::plane::Coded;
 use crate::error::{Error, Result};
 
 const TOTAL_BITS: u32 = 15;
 const TOTAL: u32 = 1 << TOTAL_BITS;
 /// The range is kept at or above this, so that a part of `TOTAL` is not empty.
-const LEAST_RANGE: u32 = 1 << 24;
+const MIN_RANGE: u32 = 1 << 24;
 /// Bytes that finish a code.
 const FLUSH_BYTES: usize = 5;
 
@@ -105,7 +106,7 @@ impl<'a> Writer<'a> {
         let part = self.range >> TOTAL_BITS;
         self.low += u64::from(part) * u64::from(start);
         self.range = part * frequency;
-        while self.range < LEAST_RANGE {
+        while self.range < MIN_RANGE {
             self.range <<= 8;
             self.shift();
         }
@@ -135,7 +136,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-pub(in super::super) struct Decoder {
+pub(in crate::codec) struct Decoder {
     /// The value at each place of the range.
     values: Box<[u8; TOTAL as usize]>,
 }
@@ -149,8 +150,8 @@ impl Decoder {
 
     /// # Errors
     /// `Corrupt` if it is not the code of a plane of this length.
-    pub fn decode_into(&mut self, coded: &[u8], plane: &mut [u8]) -> Result<()> {
-        self.decode(coded, plane)
+    pub fn decode_into(&mut self, coded: &Coded<'_>, plane: &mut [u8]) -> Result<()> {
+        self.decode(coded.bytes, plane)
             .ok_or_else(|| Error::corrupt("an arithmetic code does not decode to its plane"))
     }
 
@@ -190,7 +191,7 @@ impl Decoder {
             *place = value;
             code -= part * starts[usize::from(value)];
             range = part * frequencies[usize::from(value)];
-            while range < LEAST_RANGE {
+            while range < MIN_RANGE {
                 range <<= 8;
                 code = code << 8 | u32::from(*digits.next()?);
             }

@@ -2,19 +2,14 @@
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::super::Level;
+use crate::codec::plane::Coded;
 use crate::error::{Error, Result};
 
 pub(super) struct Encoder(Compress);
 
 impl Encoder {
-    pub fn new(level: Level) -> Self {
-        let level = match level {
-            Level::Fast => 3,
-            Level::Default => 6,
-            Level::Max => 9,
-        };
-        Self(Compress::new(Compression::new(level), false))
+    pub fn new(level: i32) -> Self {
+        Self(Compress::new(Compression::new(level.unsigned_abs()), false))
     }
 
     pub fn encode(&mut self, plane: &[u8], coded: &mut Vec<u8>) -> Result<()> {
@@ -37,7 +32,7 @@ impl Encoder {
     }
 }
 
-pub(in super::super) struct Decoder(Decompress);
+pub(in crate::codec) struct Decoder(Decompress);
 
 impl Decoder {
     pub fn new() -> Self {
@@ -46,7 +41,8 @@ impl Decoder {
 
     /// # Errors
     /// `Corrupt` if the stream is not whole or does not decode to the length of the plane.
-    pub fn decode_into(&mut self, coded: &[u8], plane: &mut [u8]) -> Result<()> {
+    pub fn decode_into(&mut self, coded: &Coded<'_>, plane: &mut [u8]) -> Result<()> {
+        let coded = coded.bytes;
         self.0.reset(false);
         let status = self.0.decompress(coded, plane, FlushDecompress::Finish);
         if !matches!(status, Ok(Status::StreamEnd))

@@ -2,17 +2,18 @@
 
 use lz4::block::{CompressionMode, compress_bound, compress_to_buffer, decompress_to_buffer};
 
-use super::super::Level;
+use crate::codec::plane::Coded;
 use crate::error::{Error, Result};
 
 pub(super) struct Encoder(CompressionMode);
 
 impl Encoder {
-    pub fn new(level: Level) -> Self {
-        Self(match level {
-            Level::Fast => CompressionMode::FAST(1),
-            Level::Default => CompressionMode::HIGHCOMPRESSION(6),
-            Level::Max => CompressionMode::HIGHCOMPRESSION(12),
+    /// Up to level 1 without looking long for matches.
+    pub fn new(level: i32) -> Self {
+        Self(if level > 1 {
+            CompressionMode::HIGHCOMPRESSION(level)
+        } else {
+            CompressionMode::FAST(1)
         })
     }
 
@@ -27,7 +28,8 @@ impl Encoder {
 
 /// # Errors
 /// `Corrupt` if the block does not decode to the length of the plane.
-pub(in super::super) fn decode_into(coded: &[u8], plane: &mut [u8]) -> Result<()> {
+pub(in crate::codec) fn decode_into(coded: &Coded<'_>, plane: &mut [u8]) -> Result<()> {
+    let coded = coded.bytes;
     let len = i32::try_from(plane.len()).ok();
     // An empty block is an error to LZ4; empty planes are raw.
     let decoded = len

@@ -2,7 +2,7 @@
 
 use liblzma::stream::{Action, Error as LzmaError, Filters, LzmaOptions, Status, Stream};
 
-use super::super::Level;
+use crate::codec::plane::Coded;
 use crate::error::{Error, Result};
 use crate::format::MAX_BLOCK_BYTES;
 
@@ -14,13 +14,9 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub fn new(level: Level) -> Self {
+    pub fn new(level: i32) -> Self {
         Self {
-            preset: match level {
-                Level::Fast => 3,
-                Level::Default => 6,
-                Level::Max => 9,
-            },
+            preset: level.unsigned_abs(),
         }
     }
 
@@ -56,7 +52,8 @@ fn dictionary_bytes(plane_len: usize) -> u32 {
 /// # Errors
 /// `Corrupt` if the stream is not whole or does not decode to the length of the plane, `Io` for want
 /// of memory.
-pub(in super::super) fn decode_into(coded: &[u8], plane: &mut [u8]) -> Result<()> {
+pub(in crate::codec) fn decode_into(coded: &Coded<'_>, plane: &mut [u8]) -> Result<()> {
+    let coded = coded.bytes;
     let mut options = LzmaOptions::new_preset(0).map_err(failed)?;
     options.dict_size(dictionary_bytes(plane.len()));
     let mut filters = Filters::new();

@@ -1,6 +1,7 @@
 //! Planes as run lengths: a byte `c` below 128 is followed by `c + 1` bytes as they are, any other by
 //! one byte that is repeated `c - 125` times.
 
+use crate::codec::plane::Coded;
 use crate::error::{Error, Result};
 
 /// Runs below this are cheaper among the bytes around them.
@@ -38,8 +39,8 @@ pub(super) fn encode(plane: &[u8], coded: &mut Vec<u8>) {
 
 /// # Errors
 /// `Corrupt` if the runs do not make up the plane.
-pub(in super::super) fn decode_into(coded: &[u8], plane: &mut [u8]) -> Result<()> {
-    decode(coded, plane).ok_or_else(|| Error::corrupt("runs do not make up their plane"))
+pub(in crate::codec) fn decode_into(coded: &Coded<'_>, plane: &mut [u8]) -> Result<()> {
+    decode(coded.bytes, plane).ok_or_else(|| Error::corrupt("runs do not make up their plane"))
 }
 
 fn decode(mut coded: &[u8], mut plane: &mut [u8]) -> Option<()> {

@@ -1,70 +1,49 @@
-//! Writes the code words of a run of ids as a stream.
-//!
-//! A stream holds the words of the last id first, each with its highest bit first, from the highest
-//! bit of a byte down. Invariant: unused bits of its last byte are zero. Knows nothing of how a
-//! plane is divided into streams.
+//! Encoding planes. What is stored is described in `layout`.
 
-use super::code::{IDS, MAX_LENGTH, Word};
+use super::code::{IDS, Lengths};
+use super::layout::{LENGTH_BYTES, STREAM_LENGTHS_BYTES, STREAMS, part_len};
+use super::stream;
+use crate::codec::symbol::{Parts, Split, put_exceptions};
 
-/// Words that are put together before they are written: their bits and a started byte fit 64 bits.
-const STEP: usize = 4;
-
-/// Most bytes that `encode` touches for so many ids.
-pub(super) const fn most_bytes(ids: usize) -> usize {
-    ids * MAX_LENGTH as usize / 8 + 2 * size_of::<u64>()
+/// Encodes planes, with a buffer that is used again.
+pub(in crate::codec) struct Encoder {
+    stream: Vec<u8>,
 }
 
-/// Writes the stream of some ids to the front of `out`, which has `most_bytes` of room, and returns
-/// its length. What is behind it is overwritten, too.
-pub(super) fn encode(words: &[Word; IDS], ids: &[u8], out: &mut [u8]) -> usize {
-    let mut stream = Stream {
-        out,
-        at: 0,
-        bits: 0,
-        used: 0,
-    };
-    let word = |id: u8| words[usize::from(id)];
-    let mut steps = ids.rchunks_exact(STEP);
-    for step in &mut steps {
-        let latter = pair(word(step[3]), word(step[2]));
-        let former = pair(word(step[1]), word(step[0]));
-        stream.put(
-            u64::from(latter.0) << former.1 | u64::from(former.0),
-            latter.1 + former.1,
+impl Encoder {
+    pub fn new() -> Self {
+        Self { stream: Vec::new() }
+    }
+
+    /// Appends a plane of at least one element that was cut to `parts`, whose ids occur as often as
+    /// `counts` says.
+    pub fn encode(&mut self, split: Split, parts: &Parts, counts: &[u32; IDS], out: &mut Vec<u8>) {
+        let exceptions = u16::try_from(parts.exceptions.len());
+        let lengths = Lengths::best(counts);
+        out.extend(split.to_bytes());
+        out.extend(
+            exceptions
+                .expect("invariant: bounded by the block")
+                .to_le_bytes(),
         );
-    }
-    for &id in steps.remainder().iter().rev() {
-        let Word { bits, length } = word(id);
-        stream.put(bits.into(), length.into());
-    }
-    stream.at + usize::from(stream.used > 0)
-}
-
-/// Two words, one behind the other.
-fn pair(first: Word, second: Word) -> (u32, u32) {
-    (
-        u32::from(first.bits) << second.length | u32::from(second.bits),
-        u32::from(first.length) + u32::from(second.length),
-    )
-}
-
-struct Stream<'a> {
-    out: &'a mut [u8],
-    /// Whole bytes that were written.
-    at: usize,
-    /// The byte that was started, highest.
-    bits: u64,
-    /// Bits of it that are taken: less than 8.
-    used: u32,
-}
-
-impl Stream<'_> {
-    fn put(&mut self, bits: u64, length: u32) {
-        self.bits |= bits << (64 - self.used - length);
-        self.used += length;
-        self.out[self.at..][..size_of::<u64>()].copy_from_slice(&self.bits.to_be_bytes());
-        self.at += self.used as usize / 8;
-        self.bits <<= self.used & !7;
-        self.used %= 8;
+        lengths.put(out);
+        let stream_lengths = out.len();
+        out.resize(stream_lengths + STREAM_LENGTHS_BYTES, 0);
+        if lengths.lone().is_none() {
+            let part_len = part_len(parts.ids.len());
+            self.stream.resize(stream::most_bytes(part_len), 0);
+            let words = lengths.words();
+            for (i, ids) in parts.ids.chunks(part_len).enumerate() {
+                let len = stream::encode(&words, ids, &mut self.stream);
+                out.extend_from_slice(&self.stream[..len]);
+                if i < STREAMS - 1 {
+                    out[stream_lengths + LENGTH_BYTES * i..][..LENGTH_BYTES]
+                        .copy_from_slice(&len.to_le_bytes()[..LENGTH_BYTES]);
+                }
+            }
+        }
+        out.extend_from_slice(&parts.low);
+        out.extend_from_slice(&parts.packed);
+        put_exceptions(&parts.exceptions, out);
     }
 }

@@ -22,13 +22,13 @@
 )]
 
 use super::code::MAX_LENGTH;
-use super::table::{self, MOST_IDS, Table};
+use super::entry_table::{self, EntryTable, MAX_IDS};
 
 /// Look-ups that the bits of one read last for: 64, less those of a byte taken in part and the
 /// mark.
 const STEPS: usize = 56 / MAX_LENGTH as usize;
 /// Most ids that these yield.
-const MOST_STEPS_IDS: usize = STEPS * MOST_IDS;
+const MAX_STEPS_IDS: usize = STEPS * MAX_IDS;
 /// Bytes read, and bytes written, at once.
 const WORD_BYTES: usize = size_of::<u64>();
 
@@ -54,13 +54,13 @@ impl Lane {
         }
         let ids_left = self.end.saturating_sub(self.start);
         let input_left = input.len().saturating_sub(at + WORD_BYTES);
-        (ids_left / MOST_STEPS_IDS).min(input_left / WORD_BYTES)
+        (ids_left / MAX_STEPS_IDS).min(input_left / WORD_BYTES)
     }
 }
 
 /// Decodes all lanes until one of them is nearly done.
 pub(super) fn run<const LANES: usize>(
-    table: &Table,
+    table: &EntryTable,
     input: &[u8],
     ids: &mut [u8],
     lanes: &mut [Lane; LANES],
@@ -87,16 +87,16 @@ pub(super) fn run<const LANES: usize>(
             for _ in 0..STEPS {
                 for i in 0..LANES {
                     let entry = entries[(bits[i] >> (64 - MAX_LENGTH)) as usize];
-                    bits[i] <<= table::length(entry);
+                    bits[i] <<= entry_table::length(entry);
                     // SAFETY: `rounds` said that `end[i] <= ids.len()` and that `end[i]` is at
-                    // least `start + MOST_STEPS_IDS` for each round to come, and an entry of a
-                    // `Table` has at most `MOST_IDS` ids, so here `start <= end[i]`. With
+                    // least `start + MAX_STEPS_IDS` for each round to come, and an entry of a
+                    // `EntryTable` has at most `MAX_IDS` ids, so here `start <= end[i]`. With
                     // `start >= ROOM_BYTES` the 8 bytes before `end[i]` are in `ids`.
                     unsafe {
                         let to = ids.as_mut_ptr().add(end[i] - WORD_BYTES);
                         to.cast::<[u8; WORD_BYTES]>().write(entry.to_le_bytes());
                     }
-                    end[i] -= table::count(entry);
+                    end[i] -= entry_table::count(entry);
                 }
             }
             for i in 0..LANES {

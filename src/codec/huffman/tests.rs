@@ -1,6 +1,14 @@
-use super::super::symbol::SPLIT_BYTES;
-use super::*;
+//! Round trips against the definition, and damage.
+
 use proptest::prelude::*;
+
+use super::code::{self, IDS, Lengths};
+use super::decode::Decoder;
+use super::encode::Encoder;
+use super::layout::{LENGTH_BYTES, STREAM_LENGTHS_BYTES, STREAMS, coded_bits, part_len};
+use crate::codec::plane::coded_of;
+use crate::codec::symbol::{Parts, Split, cut, exceptions_bytes};
+use crate::simd::Simd;
 
 const BF16: Split = Split {
     width: 16,
@@ -19,7 +27,7 @@ fn histogram(ids: &[u8]) -> [u32; IDS] {
 
 fn encoded(split: Split, plane: &[u8]) -> Vec<u8> {
     let mut parts = Parts::default();
-    parts.cut(split, 255, 3, plane);
+    cut(&mut parts, split, 255, 3, plane);
     let mut coded = vec![0xEE];
     Encoder::new().encode(split, &parts, &histogram(&parts.ids), &mut coded);
     coded.split_off(1)
@@ -85,9 +93,9 @@ fn check(split: Split, plane: &[u8]) {
     let coded = encoded(split, plane);
     let count = plane.len() / usize::from(split.width / 8);
     let mut parts = Parts::default();
-    parts.cut(split, 255, 3, plane);
+    cut(&mut parts, split, 255, 3, plane);
     assert_eq!(naive_ids(&coded, count), parts.ids);
-    let known = SPLIT_BYTES
+    let known = split.to_bytes().len()
         + 2
         + parts.low.len()
         + parts.packed.len()
@@ -100,20 +108,24 @@ fn check(split: Split, plane: &[u8]) {
     for simd in Simd::available() {
         let mut back = vec![0x55; plane.len()];
         decoder
-            .decode_into(&coded, split.width, simd, &mut back)
+            .decode_into(&coded_of(&coded, split.width, plane.len(), simd), &mut back)
             .unwrap();
         assert_eq!(back, plane);
     }
     let mut back = vec![0; plane.len()];
     let step = coded.len() / 300 + 1;
     for len in (0..coded.len()).step_by(step) {
-        let decoded = decoder.decode_into(&coded[..len], split.width, Simd::PORTABLE, &mut back);
+        let short = coded_of(&coded[..len], split.width, plane.len(), Simd::PORTABLE);
+        let decoded = decoder.decode_into(&short, &mut back);
         assert!(decoded.is_err(), "cut to {len}");
     }
     let longer = [&coded[..], &[0]].concat();
     assert!(
         decoder
-            .decode_into(&longer, split.width, Simd::PORTABLE, &mut back)
+            .decode_into(
+                &coded_of(&longer, split.width, plane.len(), Simd::PORTABLE),
+                &mut back
+            )
             .is_err()
     );
 }
@@ -279,9 +291,9 @@ proptest! {
         let mut decoder = Decoder::new();
         for simd in Simd::available() {
             let mut back = vec![0; plane.len()];
-            let _ = decoder.decode_into(&coded, 16, simd, &mut back);
+            let _ = decoder.decode_into(&coded_of(&coded, 16, back.len(), simd), &mut back);
             let mut back = vec![0; other_count * usize::from(width / 8)];
-            let _ = decoder.decode_into(&coded, width, simd, &mut back);
+            let _ = decoder.decode_into(&coded_of(&coded, width, back.len(), simd), &mut back);
         }
     }
 
@@ -299,6 +311,6 @@ proptest! {
             coded[..start.len()].copy_from_slice(&start);
             coded.truncate(start.len() + STREAMS * usize::from(stream));
         }
-        let _ = Decoder::new().decode_into(&coded, 8, Simd::detect(), &mut vec![0; count]);
+        let _ = Decoder::new().decode_into(&coded_of(&coded, 8, count, Simd::detect()), &mut vec![0; count]);
     }
 }

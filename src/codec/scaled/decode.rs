@@ -1,15 +1,18 @@
-//! Decoding planes with the profiles of their archive. What is stored is described in `plane`.
+//! Decoding planes with the profiles of their archive. What is stored is described in `layout`.
 
-use super::SYMBOL_MASK;
-use super::context::{Columns, Row, Segment, fill};
-use super::fit::{raw_bits, tables};
+use super::ids::{SYMBOL_MASK, raw_bits, tables};
+use super::layout::{HEADER_BYTES, NO_PROFILE, SEGMENT_BYTES, escaped_id, lowest_symbols};
 use super::mean::{BINS, NONE, SIGN};
-use super::plane::{HEADER_BYTES, NO_PROFILE, SEGMENT_BYTES, escaped_id, lowest_symbols};
-use super::profile::{MeanCodes, NO_MEANS, scale, take_columns, take_rice, take_tables};
+use super::mean_codes::{MeanCodes, NO_MEANS};
+use super::place::{Columns, Row, fill};
+use super::rice::{scale, take_rice};
+use super::segment::Segment;
+use super::stored_profile::{take_columns, take_tables};
 use crate::codec::ans::{
     Carried, EachTables, LANES, PIECE, States, complete_raw, prefetch_piece, take_states,
 };
 use crate::codec::parts::PartReader;
+use crate::codec::plane::Coded;
 use crate::codec::symbol::{Raw, Split, join};
 use crate::error::{Error, Result};
 use crate::format::Profiles;
@@ -20,7 +23,7 @@ use crate::simd::Simd;
 const KEPT_COLUMNS: usize = 4;
 
 /// A coded plane, taken apart.
-struct Coded<'a> {
+struct Payload<'a> {
     split: Split,
     step_bits: u8,
     rice_bits: u8,
@@ -38,7 +41,7 @@ struct Coded<'a> {
     escape_words: &'a [u8],
 }
 
-impl<'a> Coded<'a> {
+impl<'a> Payload<'a> {
     fn parse(coded: &'a [u8], count: usize) -> Result<Self> {
         let mut parts = PartReader::new(coded);
         let header = parts.take_array::<HEADER_BYTES>()?;
@@ -138,8 +141,8 @@ struct Kept {
 }
 
 /// Decodes planes; holds tables and buffers between calls.
+#[derive(Default)]
 pub(in crate::codec) struct Decoder {
-    simd: Simd,
     tables: EachTables,
     tables_of: Option<u64>,
     /// For each table the symbol below which there are none with a frequency.
@@ -156,21 +159,11 @@ pub(in crate::codec) struct Decoder {
 }
 
 impl Decoder {
-    pub fn new(simd: Simd) -> Self {
-        Self {
-            simd,
-            tables: EachTables::default(),
-            tables_of: None,
-            lowest: Vec::new(),
-            kept: Default::default(),
-            next_kept: 0,
-            choice: Vec::new(),
-            bases: Vec::new(),
-            ids: Vec::new(),
-            no_ids: Vec::new(),
-            low: Vec::new(),
-            packed: Vec::new(),
-            whole: Vec::new(),
+    /// Keeps nothing of the profiles it has read: they may not have been what they should be.
+    pub fn forget_profiles(&mut self) {
+        self.tables_of = None;
+        for kept in &mut self.kept {
+            kept.of = None;
         }
     }
 
@@ -178,14 +171,10 @@ impl Decoder {
     ///
     /// # Errors
     /// `Corrupt` if the coded bytes are not such a plane, or need profiles that are not there.
-    pub fn decode_into(
-        &mut self,
-        coded: &[u8],
-        profiles: Profiles<'_>,
-        fields: &mut [u8],
-    ) -> Result<()> {
+    pub fn decode_into(&mut self, coded: &Coded<'_>, fields: &mut [u8]) -> Result<()> {
         let count = fields.len() / 2;
-        let coded = Coded::parse(coded, count)?;
+        let (profiles, simd) = (coded.context.profiles, coded.simd);
+        let coded = Payload::parse(coded.bytes, count)?;
         if self.tables_of != Some(profiles.id()) {
             self.tables_of = None;
             let frequencies = take_tables(profiles.tables()?)?;
@@ -204,12 +193,20 @@ impl Decoder {
         while count - done >= 2 * PIECE {
             let raw = coded.raw.skip(coded.split, done);
             prefetch_piece(coded.split, raw, coded.words, at);
-            self.decode_ids(&coded, &mut states, &mut at, done, PIECE, &mut escapes)?;
-            self.join(coded.split, done, PIECE, raw, fields);
+            self.decode_ids(
+                &coded,
+                simd,
+                &mut states,
+                &mut at,
+                done,
+                PIECE,
+                &mut escapes,
+            )?;
+            self.join(coded.split, simd, done, PIECE, raw, fields);
             done += PIECE;
         }
         let last = count - done;
-        self.decode_ids(&coded, &mut states, &mut at, done, last, &mut escapes)?;
+        self.decode_ids(&coded, simd, &mut states, &mut at, done, last, &mut escapes)?;
         if at != coded.words.len()
             || escapes.ids.taken_bytes() != coded.escapes.len()
             || escapes.words.len() > 0
@@ -227,7 +224,7 @@ impl Decoder {
             low: &low,
             packed: &packed,
         };
-        self.join(coded.split, done, last, raw, fields);
+        self.join(coded.split, simd, done, last, raw, fields);
         (self.low, self.packed) = (low, packed);
         Ok(())
     }
@@ -235,7 +232,7 @@ impl Decoder {
     /// Tables and bases of all elements, and some behind them so that groups are whole.
     fn find_places(
         &mut self,
-        coded: &Coded<'_>,
+        coded: &Payload<'_>,
         profiles: Profiles<'_>,
         count: usize,
     ) -> Result<()> {
@@ -317,7 +314,8 @@ impl Decoder {
     /// Decodes the ids of elements `done .. done + len` to the start of `self.ids`, escapes resolved.
     fn decode_ids(
         &mut self,
-        coded: &Coded<'_>,
+        coded: &Payload<'_>,
+        simd: Simd,
         states: &mut States,
         at: &mut usize,
         done: usize,
@@ -330,7 +328,7 @@ impl Decoder {
             self.no_ids.resize(whole, 0);
         }
         self.tables.decode(
-            self.simd,
+            simd,
             &self.choice[done..done + whole],
             states,
             coded.from_words,
@@ -359,10 +357,18 @@ impl Decoder {
     }
 
     /// Joins ids and raw bits of elements `done .. done + len`.
-    fn join(&self, split: Split, done: usize, len: usize, raw: Raw<'_>, fields: &mut [u8]) {
+    fn join(
+        &self,
+        split: Split,
+        simd: Simd,
+        done: usize,
+        len: usize,
+        raw: Raw<'_>,
+        fields: &mut [u8],
+    ) {
         let fields = &mut fields[2 * done..2 * (done + len)];
         // Raw bits by themselves, as id 0 is symbol 0; then symbols and signs above them.
-        join(split, self.simd, &self.no_ids[..len], raw, fields);
+        join(split, simd, &self.no_ids[..len], raw, fields);
         let raw_bits = split.raw_bits;
         let fields = fields.as_chunks_mut::<2>().0;
         let places = self.ids[..len].iter().zip(&self.bases[done..done + len]);

@@ -1,15 +1,18 @@
-//! Encoding planes with a model. What is stored is described in `plane`.
+//! Encoding planes with a model. What is stored is described in `layout`.
 
 use std::sync::Arc;
 
-use super::context::{Segment, fill};
-use super::fit::{distance, find_row, inverse_scales, near_id, raw_bits, row_step_bits, value};
+use super::ids::{PLAIN_ROW, SIGN_BIT, base, distance, near_id, raw_bits};
+use super::layout::{MAX_SEGMENTS, NO_PROFILE, escape_code, lowest_symbols};
 use super::mean::SIGN;
-use super::plane::{MAX_SEGMENTS, NO_PROFILE, escape_code, lowest_symbols};
-use super::profile::{MeanCodes, Model, NO_MEANS, codes, middle, put_rice, rice_bits, rice_length};
-use super::{SIGN_BIT, base};
+use super::mean_codes::{MeanCodes, NO_MEANS};
+use super::model::Model;
+use super::place::fill;
+use super::rice::{codes, middle, put_rice, rice_bits, rice_length};
+use super::rows::{find_row, inverse_scales, row_step_bits, value};
+use super::segment::Segment;
 use crate::codec::ans::{Carried, EachEncoder, put_states};
-use crate::codec::symbol::{Parts, Split};
+use crate::codec::symbol::{Parts, Split, cut};
 use crate::plane::BitWriter;
 
 /// Encodes planes with one model, with buffers that are used again.
@@ -85,7 +88,7 @@ impl Encoder {
         for [_, high] in self.unsigned.as_chunks_mut().0 {
             *high &= 0x7F;
         }
-        self.parts.cut(split, u8::MAX, 0, &self.unsigned);
+        cut(&mut self.parts, split, u8::MAX, 0, &self.unsigned);
         let step_bits = self.find_rows(plane, exponent_bits, segments, split);
         self.find_ids(plane, split);
         self.write(split, step_bits, segments, out);
@@ -110,7 +113,7 @@ impl Encoder {
         );
         let longest = segments.iter().flat_map(Segment::rows).max().unwrap_or(0);
         let step_bits = row_step_bits(longest);
-        let ones = [1.0; super::PLAIN_ROW];
+        let ones = [1.0; PLAIN_ROW];
         self.scales.clear();
         self.means.clear();
         self.choice.resize(fields.len(), 0);

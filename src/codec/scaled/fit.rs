@@ -1,9 +1,12 @@
 //! Finds the scales and means of the columns of a matrix from a sample of its rows.
 
-use super::context::{Columns, Row, fill};
-use super::mean::{self, BINS, SIGN};
-use super::profile::{Counts, ModelBuilder, no_counts};
-use super::{MANTISSA_BITS, PHASES, SIGN_BIT, SYMBOL_MASK, base};
+use super::ids::{PHASES, SIGN_BIT, base, distance, near_id, raw_bits};
+use super::mean;
+use super::model::{Counts, ModelBuilder, Profile, no_counts};
+use super::place::{Columns, fill};
+use super::rows::{
+    DEVIATION, Fit, find_row, inverse_scales, quantize, row_step_bits, scaled_mean, value,
+};
 use crate::codec::symbol::log2;
 
 /// Times that row and column scales are fitted in turn: after three they hardly move.
@@ -13,24 +16,21 @@ const MEAN_ALTERNATIONS: usize = 6;
 /// After so many of those it shows whether there are means.
 const FIRST_ALTERNATIONS: usize = 2;
 /// Fewer rows or columns than this do not pay for a profile.
-const LEAST_ROWS: u64 = 32;
+const ENOUGH_ROWS: u64 = 32;
 /// With more columns, too few rows of a sample fit into memory to tell their scales.
-const MOST_COLUMNS: u64 = 1 << 16;
+const DEFAULT_MAX_COLUMNS: u64 = 1 << 16;
 /// Rows from which a step of 1/8, 1/4 and 1/2 octave between column scales pays. A finer step by a
 /// factor of two saves 0.0027, 0.011 and 0.043 bit an element, and costs two bits a column, as
 /// profiles are stored twice.
 const ROWS_FOR_STEP: [u64; 3] = [740, 185, 46];
 /// Square of the means, in scales, from which they may pay: with fewer, at 0.7 bit each, they save
 /// less than 0.005 bit an element.
-const LEAST_POWER: f32 = 0.007;
+const ENOUGH_POWER: f32 = 0.007;
 /// Bits that the mean of a part of a row takes in a block.
 const ROW_MEAN_BITS: f64 = 5.0;
 /// Bits that the mean of a column takes in the profiles, which are stored twice, and what it seems
 /// to save because it was found in the very elements that are counted.
 const COLUMN_MEAN_BITS: f64 = 16.0;
-/// Standard deviation of numbers with a normal distribution of mean absolute value 1. Scales are
-/// mean absolute values, means are measured in standard deviations.
-const DEVIATION: f32 = 1.2533;
 
 /// Some rows of a matrix of floats.
 #[derive(Debug, Clone, Copy)]
@@ -56,21 +56,13 @@ pub struct Fitter {
     bases: Vec<u16>,
 }
 
-/// What an encoder knows of the columns of a matrix.
-#[derive(Debug, Clone)]
-pub(super) struct Profile {
-    pub columns: Columns,
-    /// The means before they were rounded, or none: with these, those of rows are found better.
-    pub means: Vec<f32>,
-}
-
 impl Fitter {
     /// True for matrices that can have a profile and may pay for it.
     pub fn wants(exponent_bits: u8, element_bytes: u8, rows: u64, columns: u64) -> bool {
         matches!(exponent_bits, 5 | 8)
             && element_bytes > 1
-            && rows >= LEAST_ROWS
-            && (LEAST_ROWS..=MOST_COLUMNS).contains(&columns)
+            && rows >= ENOUGH_ROWS
+            && (ENOUGH_ROWS..=DEFAULT_MAX_COLUMNS).contains(&columns)
     }
 
     /// Adds a matrix of so many rows to the model and says the number of its profile.
@@ -201,7 +193,7 @@ impl Fitter {
             }
             // Even noise alone has a direction of this power.
             let noise = ((1.0 / rows as f32).sqrt() + (1.0 / columns as f32).sqrt()).powi(2);
-            if round + 1 == FIRST_ALTERNATIONS && power / (rows as f32) < LEAST_POWER + noise {
+            if round + 1 == FIRST_ALTERNATIONS && power / (rows as f32) < ENOUGH_POWER + noise {
                 return false;
             }
             // Each column's share of what is left, as a factor to its scale.
@@ -301,148 +293,6 @@ fn coded_bits(counts: &Counts) -> f64 {
         .sum()
 }
 
-/// Bits of a field of 16 that are not coded: the mantissa's that are not in the symbol.
-pub(super) const fn raw_bits(exponent_bits: u8) -> u8 {
-    15 - exponent_bits - MANTISSA_BITS
-}
-
-/// How far the symbol of a field lies above a base as `fill` makes it, and whether its sign differs.
-#[inline(always)]
-pub(super) const fn distance(field: u16, base: u16, raw_bits: u8) -> (u16, bool) {
-    let distance = (field & !SIGN).wrapping_sub(base & !SIGN) & !SIGN;
-    (distance >> raw_bits, (field ^ base) & SIGN != 0)
-}
-
-/// The id, unless the distance is too far for one.
-#[inline(always)]
-pub(super) fn near_id(distance: u16, sign: bool) -> Option<u8> {
-    match u8::try_from(distance) {
-        Ok(near @ 1..=SYMBOL_MASK) => Some(if sign { near | SIGN_BIT } else { near }),
-        _ => None,
-    }
-}
-
-/// The value of a float of which these are the highest 16 bits; 0 if it is not finite.
-pub(super) fn value(field: u16, exponent_bits: u8) -> f32 {
-    let bits = u32::from(field & !SIGN);
-    let value = if exponent_bits == 8 {
-        f32::from_bits(bits << 16)
-    } else {
-        // The exponent's bias is 15 instead of 127; the product makes subnormals right as well.
-        f32::from_bits(bits << 13) * 2f32.powi(112)
-    };
-    let value = if value < f32::from_bits(0x7F00_0000) {
-        value
-    } else {
-        0.0
-    };
-    f32::from_bits(value.to_bits() | u32::from(field & SIGN) << 16)
-}
-
-/// Scales as factors to divide by.
-pub(super) fn inverse_scales(scales: &[i16]) -> Vec<f32> {
-    scales
-        .iter()
-        .map(|&scale| (-f32::from(scale) / PHASES as f32).exp2())
-        .collect()
-}
-
-/// log2 of the step between the scales of rows with so many elements: a step of 1/8 octave instead
-/// of 1/4 saves 0.0027 bit an element and costs one a row.
-pub(super) const fn row_step_bits(elements: usize) -> u8 {
-    if elements >= 370 { 0 } else { 1 }
-}
-
-/// Scale and mean of a row, where its columns have these, or no means at all. Uses `left` to work.
-pub(super) fn find_row(
-    values: &[f32],
-    inverse: &[f32],
-    means: &[f32],
-    step_bits: u8,
-    left: &mut Vec<f32>,
-) -> Row {
-    let fit = if means.is_empty() {
-        Fit {
-            scale: scaled_mean(values, inverse),
-            mean: 0.0,
-        }
-    } else {
-        Fit::of(values, inverse, means, left)
-    };
-    Row {
-        scale: if fit.scale > 0.0 {
-            quantize(fit.scale.log2(), step_bits)
-        } else {
-            0
-        },
-        mean: mean::quantize(fit.mean),
-    }
-}
-
-/// Scale and mean of a row before they are rounded.
-struct Fit {
-    scale: f32,
-    /// In scales.
-    mean: f32,
-}
-
-impl Fit {
-    /// Leaves the row in `left`, its columns' scales and its mean taken off.
-    fn of(values: &[f32], inverse: &[f32], means: &[f32], left: &mut Vec<f32>) -> Self {
-        left.clear();
-        left.extend(
-            values
-                .iter()
-                .zip(inverse)
-                .map(|(value, inverse)| value * inverse),
-        );
-        let square = sum(means, means, |mean, same| mean * same);
-        let product = sum(left, means, |value, mean| value * mean);
-        let mean = if square > 0.0 { product / square } else { 0.0 };
-        for (left, column) in left.iter_mut().zip(means) {
-            *left -= mean * column;
-        }
-        let scale = sum(left, means, |left, _| left.abs()) / values.len() as f32;
-        Self {
-            scale,
-            mean: if scale > 0.0 {
-                mean / (DEVIATION * scale)
-            } else {
-                0.0
-            },
-        }
-    }
-}
-
-/// The mean absolute value of a row, its columns' scales taken off.
-fn scaled_mean(values: &[f32], inverse: &[f32]) -> f32 {
-    sum(values, inverse, |value, inverse| (value * inverse).abs()) / values.len() as f32
-}
-
-fn sum(left: &[f32], right: &[f32], of: impl Fn(f32, f32) -> f32) -> f32 {
-    // Eight sums: one would wait for each addition.
-    let mut sums = [0f32; 8];
-    let (left_by_8, left_rest) = left.as_chunks::<8>();
-    let (right_by_8, right_rest) = right.as_chunks::<8>();
-    for (left, right) in left_by_8.iter().zip(right_by_8) {
-        for i in 0..8 {
-            sums[i] += of(left[i], right[i]);
-        }
-    }
-    let rest = left_rest.iter().zip(right_rest);
-    sums.iter().sum::<f32>() + rest.map(|(&left, &right)| of(left, right)).sum::<f32>()
-}
-
-/// A logarithm in octaves as a scale in eighths, rounded to a step.
-fn quantize(octaves: f32, step_bits: u8) -> i16 {
-    let step = f32::from(1u16 << step_bits);
-    let steps = (octaves * PHASES as f32 / step).round() * step;
-    // Logarithms of floats are within 150.
-    #[expect(clippy::cast_possible_truncation, reason = "whole and clamped")]
-    let scale = steps.clamp(-4096.0, 4096.0) as i16;
-    scale
-}
-
 #[expect(
     clippy::cast_possible_truncation,
     reason = "precision that is not needed"
@@ -450,11 +300,3 @@ fn quantize(octaves: f32, step_bits: u8) -> i16 {
 fn narrow(value: f64) -> f32 {
     value as f32
 }
-
-/// Tables there are for so many bins.
-pub(super) const fn tables(bins: usize) -> usize {
-    PHASES * bins
-}
-
-/// Tables there are at most.
-pub(super) const MOST_TABLES: usize = tables(BINS);

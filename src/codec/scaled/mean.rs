@@ -7,21 +7,21 @@
 pub(super) const SIGN: u16 = 1 << 15;
 /// Bins of means, each with tables of its own. Bin 0 is no mean, the others are an octave each.
 pub(super) const BINS: usize = 8;
-const MOST_BIN: i16 = 7;
-const _: () = assert!(MOST_BIN as usize + 1 == BINS);
+const MAX_BIN: i16 = 7;
+const _: () = assert!(MAX_BIN as usize + 1 == BINS);
 /// Means below this number of half octaves are none: what they tell of an element is less than
 /// their sign takes.
-const LEAST: i16 = -8;
-const MOST: i16 = 40;
+const MIN_HALVES: i16 = -8;
+const MAX_HALVES: i16 = 40;
 /// No mean, whatever it is multiplied with.
 pub(super) const NONE: i16 = -64 << 1;
 
 /// The kept form of a mean.
 pub(super) fn quantize(mean: f32) -> i16 {
     let halves = (2.0 * mean.abs().log2()).round();
-    if halves >= f32::from(LEAST) {
+    if halves >= f32::from(MIN_HALVES) {
         #[expect(clippy::cast_possible_truncation, reason = "whole and limited")]
-        let halves = halves.min(f32::from(MOST)) as i16;
+        let halves = halves.min(f32::from(MAX_HALVES)) as i16;
         halves << 1 | i16::from(mean < 0.0)
     } else {
         NONE
@@ -30,21 +30,21 @@ pub(super) fn quantize(mean: f32) -> i16 {
 
 /// What is stored of a mean as a number: half octaves, one below the least for none.
 pub(super) fn stored(mean: i16) -> i16 {
-    (mean >> 1).max(LEAST - 1)
+    (mean >> 1).max(MIN_HALVES - 1)
 }
 
 /// The mean of such a number; `sign` is asked for if it has one.
 pub(super) fn from_stored(halves: i16, sign: impl FnOnce() -> bool) -> i16 {
-    if halves < LEAST {
+    if halves < MIN_HALVES {
         NONE
     } else {
-        halves.min(MOST) << 1 | i16::from(sign())
+        halves.min(MAX_HALVES) << 1 | i16::from(sign())
     }
 }
 
 /// True unless it is none.
 pub(super) const fn has_sign(mean: i16) -> bool {
-    mean >> 1 >= LEAST
+    mean >> 1 >= MIN_HALVES
 }
 
 /// The bin of a product, and its sign at the place of a field's.
@@ -53,7 +53,7 @@ pub(super) const fn has_sign(mean: i16) -> bool {
 #[inline(always)]
 pub(super) fn bin(row: i16, column: i16) -> (u8, u16) {
     let halves = (row >> 1) + (column >> 1);
-    let [bin, _] = ((halves + 9) >> 1).clamp(0, MOST_BIN).to_le_bytes();
+    let [bin, _] = ((halves + 9) >> 1).clamp(0, MAX_BIN).to_le_bytes();
     (bin, (row ^ column).cast_unsigned() << 15)
 }
 

@@ -19,42 +19,24 @@
 //!
 //! Knows nothing of files: what is shared comes and goes as bytes.
 
-mod context;
 mod decode;
 mod encode;
 mod fit;
+mod ids;
+mod layout;
 mod mean;
-mod plane;
-mod profile;
-
+mod mean_codes;
+mod model;
+mod place;
+mod rice;
+mod rows;
+mod segment;
+mod stored_profile;
 #[cfg(test)]
 mod tests;
 
-pub use context::Segment;
 pub(super) use decode::Decoder;
 pub(super) use encode::Encoder;
 pub use fit::{Fitter, Sample};
-pub use profile::{Model, ModelBuilder};
-
-/// log2 of the phases of an octave, which are the steps of a scale: with four, an element takes
-/// 0.003 bit more.
-const PHASE_BITS: u32 = 3;
-/// Phases of an octave, each with a table for each bin.
-const PHASES: usize = 1 << PHASE_BITS;
-/// Mantissa bits in a symbol.
-const MANTISSA_BITS: u8 = 2;
-/// The id of a symbol at the bottom of the element's octave. Of the 127 ids, those above reach 18
-/// symbols (a number 23 times its expected scale), those below 27 octaves.
-const OCTAVE_ID: u16 = 108;
-/// Bits of an id that count symbols.
-const SYMBOL_MASK: u8 = 0x7F;
-/// The bit of an id that is set if the sign is not that of the mean.
-const SIGN_BIT: u8 = 0x80;
-/// Length of a row where there is no matrix: so many elements share a scale.
-const PLAIN_ROW: usize = 1024;
-
-/// The symbol of id 0 in octave 0, for floats with so many exponent bits.
-const fn base(exponent_bits: u8) -> u16 {
-    let bias = (1u16 << (exponent_bits - 1)) - 1;
-    (bias << MANTISSA_BITS).wrapping_sub(OCTAVE_ID)
-}
+pub use model::{Model, ModelBuilder};
+pub use segment::Segment;

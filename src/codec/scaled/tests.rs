@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::{Decoder, Encoder};
 use super::{Fitter, ModelBuilder, Sample, Segment};
+use crate::codec::plane::{Coded, Context, coded_of};
 use crate::format::Profiles;
 use crate::simd::Simd;
 
@@ -90,6 +91,14 @@ fn segment(profile: Option<usize>, first: usize, elements: usize) -> Segment {
     }
 }
 
+/// A coded plane beside these profiles.
+fn with_profiles<'a>(bytes: &'a [u8], profiles: Profiles<'a>, len: usize, simd: Simd) -> Coded<'a> {
+    Coded {
+        context: Context { profiles },
+        ..coded_of(bytes, 16, len, simd)
+    }
+}
+
 proptest! {
     #[test]
     fn blocks_of_several_matrices_come_back(
@@ -112,18 +121,18 @@ proptest! {
         prop_assert!(encoder.encode(&plane, exponent_bits, &segments, &mut coded));
         let profiles = Profiles::of(&profiles);
         for simd in Simd::available() {
-            let mut decoder = Decoder::new(simd);
+            let mut decoder = Decoder::default();
             let mut back = vec![0x55; plane.len()];
-            decoder.decode_into(&coded, profiles, &mut back).unwrap();
+            decoder.decode_into(&with_profiles(&coded, profiles, plane.len(), simd), &mut back).unwrap();
             prop_assert_eq!(&back, &plane, "{}", simd.name());
-            prop_assert!(decoder.decode_into(&coded, Profiles::NONE, &mut back).is_err());
+            prop_assert!(decoder.decode_into(&with_profiles(&coded, Profiles::NONE, plane.len(), simd), &mut back).is_err());
             for len in [0, 27, 28, 60, coded.len() / 2, coded.len() - 1] {
-                prop_assert!(decoder.decode_into(&coded[..len], profiles, &mut back).is_err());
+                prop_assert!(decoder.decode_into(&with_profiles(&coded[..len], profiles, plane.len(), simd), &mut back).is_err());
             }
             for flip in &flips {
                 let mut damaged = coded.clone();
                 damaged[flip.index(coded.len())] ^= 0x21;
-                let _ = decoder.decode_into(&damaged, profiles, &mut back);
+                let _ = decoder.decode_into(&with_profiles(&damaged, profiles, plane.len(), simd), &mut back);
             }
         }
     }
@@ -140,9 +149,9 @@ proptest! {
         let mut back = vec![0; plane.len()];
         let mut spoiled = profiles.clone();
         spoiled[at.index(profiles.len())] ^= with;
-        let _ = Decoder::new(Simd::detect()).decode_into(&coded, Profiles::of(&spoiled), &mut back);
+        let _ = Decoder::default().decode_into(&with_profiles(&coded, Profiles::of(&spoiled), plane.len(), Simd::detect()), &mut back);
         coded[head.index(60)] = with;
-        let _ = Decoder::new(Simd::detect()).decode_into(&coded, Profiles::of(&profiles), &mut back);
+        let _ = Decoder::default().decode_into(&with_profiles(&coded, Profiles::of(&profiles), plane.len(), Simd::detect()), &mut back);
     }
 }
 
@@ -169,8 +178,11 @@ fn means_make_matrices_smaller() {
         let mut coded = Vec::new();
         assert!(encoder.encode(&plane, 8, &segments, &mut coded));
         let mut back = vec![0; plane.len()];
-        Decoder::new(Simd::detect())
-            .decode_into(&coded, Profiles::of(&profiles), &mut back)
+        Decoder::default()
+            .decode_into(
+                &with_profiles(&coded, Profiles::of(&profiles), plane.len(), Simd::detect()),
+                &mut back,
+            )
             .unwrap();
         assert_eq!(back, plane);
         coded.len()
@@ -191,11 +203,21 @@ fn means_without_tables_for_them_are_damage() {
     let segments = [segment(Some(1), 0, second.len())];
     assert!(encoder.encode(&plane, 8, &segments, &mut coded));
     let mut back = vec![0; plane.len()];
-    let mut decoder = Decoder::new(Simd::detect());
-    assert!(decoder.decode_into(&coded, with_means, &mut back).is_ok());
+    let mut decoder = Decoder::default();
     assert!(
         decoder
-            .decode_into(&coded, Profiles::of(&mixed), &mut back)
+            .decode_into(
+                &with_profiles(&coded, with_means, plane.len(), Simd::detect()),
+                &mut back
+            )
+            .is_ok()
+    );
+    assert!(
+        decoder
+            .decode_into(
+                &with_profiles(&coded, Profiles::of(&mixed), plane.len(), Simd::detect()),
+                &mut back
+            )
             .is_err()
     );
 }

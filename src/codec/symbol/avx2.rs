@@ -11,7 +11,8 @@ use std::arch::x86_64::{
     _mm256_xor_si256,
 };
 
-use super::{LANES, Names, Parts, Raw, Split};
+use super::cut_parts::{Names, Parts};
+use super::split::{LANES, Raw, Split};
 use crate::simd::Simd;
 use crate::simd::avx2::{load, load_16, store};
 

@@ -11,7 +11,8 @@ use std::arch::x86_64::{
     _mm512_srl_epi64, _mm512_test_epi16_mask, _mm512_xor_si512,
 };
 
-use super::{LANES, Names, Parts, Raw, Split};
+use super::cut_parts::{Names, Parts};
+use super::split::{LANES, Raw, Split};
 use crate::simd::Simd;
 use crate::simd::avx512::{load, store};
 

@@ -1,7 +1,8 @@
 //! Chooses how to cut the fields of a plane: how many low bits to leave raw, and which symbols get
 //! an id.
 
-use super::{MAX_EXCEPTIONS, Split, exceptions_bytes};
+use super::exceptions::{MAX_EXCEPTIONS, exceptions_bytes};
+use super::split::Split;
 
 /// About what a frequency table costs for each id in it.
 const TABLE_BITS: f64 = 6.5;
@@ -32,13 +33,13 @@ pub(in crate::codec) struct Choices<'a> {
 /// Ids up to this decode fastest.
 const FAST_MOST_ID: u8 = 127;
 /// More ids must save this share of the size.
-const LEAST_SAVING_OF_MORE_IDS: f64 = 0.001;
+const ENOUGH_SAVING_OF_MORE_IDS: f64 = 0.001;
 /// Bytes of a plane that are looked at together.
 const RUN_BYTES: usize = 64;
 /// Of a large plane, one run of so many is looked at.
 const SAMPLED_SHARE: usize = 4;
 /// A plane of fewer bytes is looked at as a whole.
-const LEAST_SAMPLED_BYTES: usize = 1 << 16;
+const ENOUGH_BYTES_TO_SAMPLE: usize = 1 << 16;
 /// Ids left free for symbols below those in the sample, if there are as many to spare.
 const SPARE_IDS: usize = 8;
 
@@ -72,7 +73,7 @@ impl Planner {
             };
             for (most_id, factor) in [
                 (FAST_MOST_ID, 1.0),
-                (u8::MAX, 1.0 - LEAST_SAVING_OF_MORE_IDS),
+                (u8::MAX, 1.0 - ENOUGH_SAVING_OF_MORE_IDS),
             ] {
                 let plan = self.plan(split, most_id, count);
                 let needs_more = plan.as_ref().is_none_or(|(_, exceptions)| *exceptions > 0);
@@ -103,7 +104,7 @@ impl Planner {
             shift: u32::from(raw_bits),
             mask: symbols - 1,
         };
-        let share = if plane.len() < LEAST_SAMPLED_BYTES {
+        let share = if plane.len() < ENOUGH_BYTES_TO_SAMPLE {
             1
         } else {
             SAMPLED_SHARE

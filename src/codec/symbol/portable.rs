@@ -1,6 +1,7 @@
 //! Cutting and joining without vector instructions; also what is left over by the vector kernels.
 
-use super::{Names, Parts, Raw, Split};
+use super::cut_parts::{Names, Parts};
+use super::split::{Raw, Split};
 
 /// Elements whose bits are packed as one word: their bit string is a whole number of bytes.
 const GROUP: usize = 8;

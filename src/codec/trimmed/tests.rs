@@ -1,8 +1,15 @@
 //! Round trips against the definition, and damage.
 #![expect(clippy::cast_possible_truncation, reason = "made-up numbers")]
 
-use super::*;
 use proptest::prelude::*;
+
+use super::choose::{DEFAULT_UNIT_BYTES, find_runs};
+use super::decode::decode_into;
+use super::encode::encode;
+use super::run::{RUN_BYTES, Run};
+use crate::codec::plane::{coded_of, enough_saved};
+use crate::error::Result;
+use crate::simd::Simd;
 
 /// A plane from runs: the number of fields, the zero bits they end in, and what else is in them.
 fn plane(runs: &[(usize, u8, u64)], width: u8) -> Vec<u8> {
@@ -22,7 +29,7 @@ fn plane(runs: &[(usize, u8, u64)], width: u8) -> Vec<u8> {
 
 fn decoded(coded: &[u8], width: u8, len: usize) -> Result<Vec<u8>> {
     let mut plane = vec![0x5A; len];
-    decode_into(coded, width, &mut plane)?;
+    decode_into(&coded_of(coded, width, len, Simd::PORTABLE), &mut plane)?;
     Ok(plane)
 }
 
@@ -35,7 +42,7 @@ fn round_trip(plane: &[u8], width: u8) -> Option<Vec<u8>> {
         assert!(coded.is_empty());
         return None;
     }
-    assert!(coded.len() < plane.len() - plane.len() / DEFAULT_LEAST_SAVING);
+    assert!(coded.len() < enough_saved(plane.len()));
     assert_eq!(coded, naive(&find_runs(plane, width), plane, width));
     assert_eq!(decoded(&coded, width, plane.len()).unwrap(), plane);
     Some(coded)

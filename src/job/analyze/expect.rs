@@ -189,7 +189,8 @@ impl<'a> Sampler<'a> {
             span.element,
             &self.survey.segments(span),
             &mut worker.stored,
-        )
+        )?;
+        Ok(())
     }
 }
 

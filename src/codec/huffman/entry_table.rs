@@ -1,7 +1,7 @@
 //! The decoding table: what the next bits of a stream say, several ids at a time.
 //!
 //! An entry is indexed by the next `MAX_LENGTH` bits and names the ids whose code words lie wholly
-//! within them, up to `MOST_IDS`:
+//! within them, up to `MAX_IDS`:
 //!
 //! ```text
 //! bits  0..8   how many of the bits the words take
@@ -18,7 +18,7 @@ use super::code::{Lengths, MAX_LENGTH};
 /// Entries of a table.
 pub(super) const ENTRIES: usize = 1 << MAX_LENGTH;
 /// Most ids of an entry.
-pub(super) const MOST_IDS: usize = 6;
+pub(super) const MAX_IDS: usize = 6;
 
 const LENGTH_AND_COUNT: u64 = 0xFFFF;
 const COUNT_ONE: u64 = 1 << 8;
@@ -38,13 +38,13 @@ pub(super) const fn first(entry: u64) -> u8 {
     entry.to_le_bytes()[7]
 }
 
-/// A table for each number of bits in sight. No entry has more than `MOST_IDS` ids.
-pub(super) struct Table {
+/// A table for each number of bits in sight. No entry has more than `MAX_IDS` ids.
+pub(super) struct EntryTable {
     /// The table for `r` bits takes the places `2^r .. 2^(r + 1)`; place 0 is not used.
     entries: Box<[u64; 2 * ENTRIES]>,
 }
 
-impl Table {
+impl EntryTable {
     pub fn new() -> Self {
         Self {
             entries: Box::new([0; 2 * ENTRIES]),
@@ -79,7 +79,7 @@ impl Table {
             for &(id, length) in order.iter().take_while(|&&(_, length)| length <= r) {
                 let from = &below[1 << (r - length)..2 << (r - length)];
                 let (to, rest) = std::mem::take(&mut entries).split_at_mut(from.len());
-                if shortest as usize * MOST_IDS >= MAX_LENGTH as usize {
+                if shortest as usize * MAX_IDS >= MAX_LENGTH as usize {
                     prepend(id, length, from, to);
                 } else {
                     prepend_to_full(id, length, lengths, from, to);
@@ -114,7 +114,7 @@ fn prepend(id: u8, length: u32, from: &[u64], to: &mut [u64]) {
 fn prepend_to_full(id: u8, length: u32, lengths: &Lengths, from: &[u64], to: &mut [u64]) {
     prepend(id, length, from, to);
     for (to, &from) in to.iter_mut().zip(from) {
-        if count(from) == MOST_IDS {
+        if count(from) == MAX_IDS {
             let last = from.to_le_bytes()[2];
             *to -= COUNT_ONE + u64::from(lengths.0[usize::from(last)]);
         }

@@ -140,7 +140,7 @@ const fn zigzag(class: u32, before: u32) -> u32 {
 /// Stores a table: the highest id, then for each id up to it the number of bits of its frequency,
 /// as the difference from that of the id before (0, -1, +1, -2, ... are 0, 1, 2, 3, ...: so many
 /// ones and a zero), and the bits below the highest.
-pub(in crate::codec) fn put(frequencies: &Frequencies, out: &mut BitWriter<'_>) {
+pub(in crate::codec) fn put_frequencies(frequencies: &Frequencies, out: &mut BitWriter<'_>) {
     let ids = id_count(frequencies);
     out.put(ids as u64 - 1, COUNT_BITS);
     let mut before = 0;
@@ -160,7 +160,7 @@ pub(in crate::codec) fn put(frequencies: &Frequencies, out: &mut BitWriter<'_>) 
 ///
 /// # Errors
 /// `Corrupt` if its frequencies are not possible or do not add up.
-pub(in crate::codec) fn take(from: &mut BitReader<'_>) -> Result<Frequencies> {
+pub(in crate::codec) fn take_frequencies(from: &mut BitReader<'_>) -> Result<Frequencies> {
     let wrong = || Error::corrupt("a frequency table is malformed");
     let mut frequencies = [0u16; 256];
     let ids = usize::try_from(from.take(COUNT_BITS)).map_err(|_| wrong())? + 1;
@@ -297,9 +297,9 @@ mod tests {
             let bits = stored_bits(&frequencies);
             let mut stored = vec![0; bits.div_ceil(8)];
             let mut writer = BitWriter::new(&mut stored);
-            put(&frequencies, &mut writer);
+            put_frequencies(&frequencies, &mut writer);
             writer.finish();
-            prop_assert_eq!(take(&mut BitReader::new(&stored)).unwrap(), frequencies);
+            prop_assert_eq!(take_frequencies(&mut BitReader::new(&stored)).unwrap(), frequencies);
         }
 
         #[test]
@@ -318,7 +318,7 @@ mod tests {
 
         #[test]
         fn garbage_is_no_table(garbage in prop::collection::vec(any::<u8>(), 0..100)) {
-            if let Ok(frequencies) = take(&mut BitReader::new(&garbage)) {
+            if let Ok(frequencies) = take_frequencies(&mut BitReader::new(&garbage)) {
                 prop_assert_eq!(frequencies.iter().map(|&f| usize::from(f)).sum::<usize>(), SLOTS);
             }
         }

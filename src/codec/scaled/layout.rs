@@ -15,7 +15,7 @@
 //! | 4 | length of the escapes |
 //! | 4 | number of escape words |
 //! | 16 each | segments: profile (or 2^32 - 1), columns, column of the first element, elements |
-//! | .. | for each part of a row Rice codes as those of columns in `profile`: of its scale, and of its mean if its matrix has means; as one bit string |
+//! | .. | for each part of a row Rice codes as those of columns in `stored_profile`: of its scale, and of its mean if its matrix has means; as one bit string |
 //! | .. | the states of the lanes |
 //! | .. | words |
 //! | .. | run of low bytes |
@@ -25,13 +25,14 @@
 //!
 //! The states carry raw bits as in `ans`.
 
-use super::{SIGN_BIT, SYMBOL_MASK};
-use crate::codec::ans::table::Frequencies;
+use super::ids::{SIGN_BIT, SYMBOL_MASK};
+use crate::codec::ans::frequencies::Frequencies;
 
 pub(super) const HEADER_BYTES: usize = 28;
 pub(super) const SEGMENT_BYTES: usize = 16;
 pub(super) const MAX_SEGMENTS: usize = 255;
 pub(super) const NO_PROFILE: u32 = u32::MAX;
+
 /// For each table the lowest symbol that has a frequency, but for the escape.
 pub(super) fn lowest_symbols(frequencies: &[Frequencies]) -> Vec<u8> {
     let lowest = |frequencies: &Frequencies| {

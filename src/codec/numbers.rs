@@ -1,7 +1,8 @@
 //! Encoding planes of numbers: decides how to cut them and which entropy coder gets the symbols.
 
-use super::symbol::{Choices, MAX_EXCEPTIONS, Parts, Plan, Planner};
-use super::{Level, ans, huffman};
+use super::plane::Level;
+use super::symbol::{Choices, MAX_EXCEPTIONS, Parts, Plan, Planner, cut};
+use super::{ans, huffman};
 use crate::format::CodecId;
 use crate::simd::Simd;
 
@@ -9,7 +10,7 @@ use crate::simd::Simd;
 const SHORT_PLANE: usize = 1 << 15;
 
 /// Encodes planes of numbers, with buffers that are used again.
-pub(super) struct FloatEncoder {
+pub(super) struct NumbersEncoder {
     level: Level,
     planner: Planner,
     parts: Parts,
@@ -17,7 +18,7 @@ pub(super) struct FloatEncoder {
     huffman: huffman::Encoder,
 }
 
-impl FloatEncoder {
+impl NumbersEncoder {
     pub fn new(level: Level) -> Self {
         Self {
             level,
@@ -97,8 +98,13 @@ impl FloatEncoder {
         if plan.bits >= (plane.len() * 8) as f64 {
             return None;
         }
-        self.parts
-            .cut(plan.split, plan.most_id, plan.stand_in, plane);
+        cut(
+            &mut self.parts,
+            plan.split,
+            plan.most_id,
+            plan.stand_in,
+            plane,
+        );
         if self.parts.exceptions.len() > MAX_EXCEPTIONS {
             // The sample the plan was made from told nothing of them.
             return None;

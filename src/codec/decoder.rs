@@ -1,0 +1,82 @@
+//! Decoding: which decoder gets a plane.
+
+use super::catalog;
+use super::general;
+use super::plain::{ZstdDecoder, decode_constant, decode_raw};
+use super::plane::Coded;
+use super::{ans, huffman, scaled, trimmed};
+use crate::error::{Error, Result};
+use crate::format::CodecId;
+use crate::plane::plane_bytes;
+
+/// Decodes planes; holds what the codecs need between calls.
+pub struct Decoder {
+    zstd: ZstdDecoder,
+    ans: ans::Decoder,
+    huffman: huffman::Decoder,
+    scaled: scaled::Decoder,
+    #[cfg(feature = "comparison")]
+    deflate: general::DeflateDecoder,
+    arithmetic: general::ArithmeticDecoder,
+}
+
+impl Decoder {
+    /// # Errors
+    /// `Io` if zstd cannot get memory.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            zstd: ZstdDecoder::new()?,
+            ans: ans::Decoder::default(),
+            huffman: huffman::Decoder::new(),
+            scaled: scaled::Decoder::default(),
+            #[cfg(feature = "comparison")]
+            deflate: general::DeflateDecoder::new(),
+            arithmetic: general::ArithmeticDecoder::new(),
+        })
+    }
+
+    /// Keeps nothing that was made of profiles: who decoded something wrong may have been shown wrong
+    /// ones.
+    pub fn forget_profiles(&mut self) {
+        self.scaled.forget_profiles();
+    }
+
+    /// Decodes a plane into `plane`, whose length is that of the shape. Every codec is asked in the same
+    /// way; those that keep nothing between planes are functions.
+    ///
+    /// # Errors
+    /// `Corrupt` if the coded bytes are not such a plane, or a profile it needs is missing;
+    /// `Unsupported` if this build has no such codec; `InvalidInput` if `plane` has another length.
+    pub fn decode_into(
+        &mut self,
+        codec: CodecId,
+        coded: &Coded<'_>,
+        plane: &mut [u8],
+    ) -> Result<()> {
+        catalog::check(codec, coded.shape.width)?;
+        if plane.len() != plane_bytes(coded.shape.count, coded.shape.width) {
+            return Err(Error::InvalidInput(
+                "a plane is to be decoded into something of another length".into(),
+            ));
+        }
+        match codec {
+            CodecId::Raw => decode_raw(coded, plane),
+            CodecId::Constant => decode_constant(coded, plane),
+            CodecId::Zstd => self.zstd.decode_into(coded, plane),
+            CodecId::Ans => self.ans.decode_into(coded, plane),
+            CodecId::Trimmed => trimmed::decode_into(coded, plane),
+            CodecId::Scaled => self.scaled.decode_into(coded, plane),
+            CodecId::Huffman => self.huffman.decode_into(coded, plane),
+            #[cfg(feature = "comparison")]
+            CodecId::Lz4 => general::decode_lz4(coded, plane),
+            #[cfg(feature = "comparison")]
+            CodecId::Deflate => self.deflate.decode_into(coded, plane),
+            #[cfg(feature = "comparison")]
+            CodecId::Lzma => general::decode_lzma(coded, plane),
+            #[cfg(not(feature = "comparison"))]
+            CodecId::Lz4 | CodecId::Deflate | CodecId::Lzma => Err(catalog::not_built(codec)),
+            CodecId::Arithmetic => self.arithmetic.decode_into(coded, plane),
+            CodecId::RunLength => general::decode_run_length(coded, plane),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Encoding: which codecs a plane is tried with, and which of them it gets.
+
+use std::sync::Arc;
+
+use super::general;
+use super::method::Method;
+use super::numbers::NumbersEncoder;
+use super::plain::{ZstdEncoder, encode_constant};
+use super::plane::{Content, Level, PlaneShape, enough_saved};
+use super::scaled::{self, Model, Segment};
+use super::trimmed;
+use crate::error::Result;
+use crate::format::CodecId;
+
+/// Codes planes, with buffers that are used again.
+pub struct Encoder {
+    numbers: NumbersEncoder,
+    scaled: Option<scaled::Encoder>,
+    matching: ZstdEncoder,
+    bytes: Option<general::Encoder>,
+    coded: Vec<u8>,
+    candidate: Vec<u8>,
+}
+
+impl Encoder {
+    /// An encoder for a method. With a model, planes of weights that lie in its matrices may be coded
+    /// by it.
+    ///
+    /// # Errors
+    /// `Io` if a library cannot get memory, `Unsupported` for a method that this build leaves out.
+    pub fn new(method: Method, level: Level, model: Option<Arc<Model>>) -> Result<Self> {
+        method.check()?;
+        Ok(Self {
+            numbers: NumbersEncoder::new(level),
+            scaled: model.map(scaled::Encoder::new),
+            matching: ZstdEncoder::new(Method::Weights.library_level(level))?,
+            bytes: general::Encoder::new(method, level)?,
+            coded: Vec::new(),
+            candidate: Vec::new(),
+        })
+    }
+
+    /// Whether it codes byte planes by a general method.
+    pub const fn is_by_bytes(&self) -> bool {
+        self.bytes.is_some()
+    }
+
+    /// Appends the coded plane to `out` in the way that is smallest, and says which that is.
+    ///
+    /// # Errors
+    /// `Io` if a library fails, which they do for want of memory only.
+    pub fn encode(
+        &mut self,
+        plane: &[u8],
+        shape: PlaneShape,
+        content: Content,
+        segments: &[Segment],
+        out: &mut Vec<u8>,
+    ) -> Result<CodecId> {
+        if encode_constant(plane, shape, out) {
+            return Ok(CodecId::Constant);
+        }
+        self.coded.clear();
+        let codec = match (content, &mut self.bytes) {
+            (Content::Byte { is_top }, Some(bytes)) if shape.width == 8 => {
+                bytes.encode(plane, is_top, &mut self.coded)?
+            }
+            (Content::FloatTop { exponent_bits }, _) => {
+                self.encode_float_top(plane, shape, exponent_bits, segments)
+            }
+            (Content::Mantissa, _) => {
+                trimmed::encode(plane, shape.width, &mut self.coded).then_some(CodecId::Trimmed)
+            }
+            (Content::Any | Content::Byte { .. }, _) => self.encode_any(plane, shape)?,
+        };
+        if let Some(codec) = codec
+            && self.coded.len() < enough_saved(plane.len())
+        {
+            out.extend_from_slice(&self.coded);
+            return Ok(codec);
+        }
+        out.extend_from_slice(plane);
+        Ok(CodecId::Raw)
+    }
+
+    /// The better of a model, if there is one, and of tables of the plane's own.
+    fn encode_float_top(
+        &mut self,
+        plane: &[u8],
+        shape: PlaneShape,
+        exponent_bits: u8,
+        segments: &[Segment],
+    ) -> Option<CodecId> {
+        let codec = self
+            .numbers
+            .encode(plane, shape.width, exponent_bits, &mut self.coded);
+        if let Some(scaled) = &mut self.scaled
+            && shape.width == 16
+        {
+            self.candidate.clear();
+            if scaled.encode(plane, exponent_bits, segments, &mut self.candidate)
+                && (codec.is_none() || self.candidate.len() < self.coded.len())
+            {
+                std::mem::swap(&mut self.candidate, &mut self.coded);
+                return Some(CodecId::Scaled);
+            }
+        }
+        codec
+    }
+
+    /// The better of matches with zstd and of single values.
+    fn encode_any(&mut self, plane: &[u8], shape: PlaneShape) -> Result<Option<CodecId>> {
+        self.matching.encode(plane, &mut self.coded)?;
+        self.candidate.clear();
+        if matches!(shape.width, 8 | 16)
+            && let Some(codec) =
+                self.numbers
+                    .encode_order_0(plane, shape.width, &mut self.candidate)
+            && self.candidate.len() < self.coded.len()
+        {
+            std::mem::swap(&mut self.candidate, &mut self.coded);
+            return Ok(Some(codec));
+        }
+        Ok(Some(CodecId::Zstd))
+    }
+}

@@ -1,0 +1,98 @@
+//! What is said of a plane to the codecs: before it is coded, and of the code.
+
+use crate::format::Profiles;
+use crate::simd::Simd;
+
+/// What the writer optimizes for. A property of packing alone: every reader reads every level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Level {
+    /// Decoding speed first, most of all on processors without AVX-512.
+    Fast,
+    /// Nearly as small as single tables allow, decoded fast.
+    #[default]
+    Default,
+    /// Size first.
+    Max,
+}
+
+impl Level {
+    /// All there are, the fastest first.
+    pub const ALL: [Self; 3] = [Self::Fast, Self::Default, Self::Max];
+}
+
+/// What is known of a plane's values before looking at them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// The highest bits of floating-point numbers: a sign, so many bits of exponent, and what is left
+    /// of the mantissa.
+    FloatTop {
+        /// Bits of the exponent.
+        exponent_bits: u8,
+    },
+    /// Lower bits of mantissas: noise, if all bits of the type are made use of.
+    Mantissa,
+    /// Anything: text, tables, whole values that repeat.
+    Any,
+    /// A byte of each element, for the methods of byte planes.
+    Byte {
+        /// Whether it is the highest one.
+        is_top: bool,
+    },
+}
+
+/// The shape of a plane: `count` fields of `width` bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlaneShape {
+    /// Bits of a field.
+    pub width: u8,
+    /// Number of fields.
+    pub count: usize,
+}
+
+/// A coded plane, and all that decoding it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Coded<'a> {
+    /// The coded bytes.
+    pub bytes: &'a [u8],
+    /// What they decode to.
+    pub shape: PlaneShape,
+    /// What lies beside the block.
+    pub context: Context<'a>,
+    /// The vector instructions that may be used.
+    pub simd: Simd,
+}
+
+/// What an archive keeps beside its blocks for codecs: each takes what it knows of.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Tables and columns that planes share.
+    pub profiles: Profiles<'a>,
+}
+
+impl Context<'_> {
+    /// Of a block that stands for itself.
+    pub const NONE: Context<'static> = Context {
+        profiles: Profiles::NONE,
+    };
+}
+
+/// Of the bytes of a plane, the share that coding it must save, one in so many: less is not worth the
+/// time to decode it.
+const ENOUGH_SAVED_ONE_IN: usize = 200;
+
+/// The length below which a coded plane saves enough of so many bytes; others are stored raw.
+pub(super) const fn enough_saved(plane_bytes: usize) -> usize {
+    plane_bytes - plane_bytes / ENOUGH_SAVED_ONE_IN
+}
+
+/// A coded plane of whole fields without anything beside it.
+#[cfg(test)]
+pub(super) fn coded_of(bytes: &[u8], width: u8, plane_bytes: usize, simd: Simd) -> Coded<'_> {
+    let count = (plane_bytes * 8).checked_div(width.into()).unwrap_or(0);
+    Coded {
+        bytes,
+        shape: PlaneShape { width, count },
+        context: Context::NONE,
+        simd,
+    }
+}

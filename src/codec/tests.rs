@@ -1,0 +1,491 @@
+//! One suite over all of the catalogue: whatever codec there is, its planes come back in each width that
+//! it may have, and what is cut off, flipped or decoded into something of another length is an error or
+//! some bytes, never a panic.
+#![expect(clippy::cast_possible_truncation, reason = "made-up numbers")]
+
+use std::sync::{Arc, LazyLock};
+
+use proptest::prelude::*;
+
+use super::scaled::{Fitter, Model, ModelBuilder, Sample, Segment};
+use super::{Coded, Content, Context, Decoder, Encoder, Level, Method, PlaneShape, is_built};
+use crate::error::Error;
+use crate::format::{CodecId, Profiles};
+use crate::plane::{constant_value, fill_constant, plane_bytes};
+use crate::simd::Simd;
+
+/// A way to get planes of a codec from the encoder.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    method: Method,
+    level: Level,
+    content: Content,
+    plane: Kind,
+}
+
+/// Planes that a codec is made for.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Noise,
+    OneValue,
+    Phrases,
+    Runs,
+    /// Floats most of which have the same exponent.
+    Floats,
+    /// Fields that end in zeros, row by row.
+    NarrowRows,
+    /// Rows of the matrix of `MODEL`.
+    Matrix,
+}
+
+const fn weights(level: Level, content: Content, plane: Kind) -> Way {
+    Way {
+        method: Method::Weights,
+        level,
+        content,
+        plane,
+    }
+}
+
+const fn bytes(method: Method, is_top: bool, plane: Kind) -> Way {
+    Way {
+        method,
+        level: Level::Default,
+        content: Content::Byte { is_top },
+        plane,
+    }
+}
+
+const fn float(width: u8) -> Content {
+    Content::FloatTop {
+        exponent_bits: if width == 8 { 4 } else { 8 },
+    }
+}
+
+/// How planes of each codec are got: whoever adds one to the catalogue is asked for it here.
+fn ways(codec: CodecId, width: u8) -> Vec<Way> {
+    use Content::{Any, Mantissa};
+    match codec {
+        CodecId::Raw => vec![
+            weights(Level::Default, Any, Kind::Noise),
+            bytes(Method::Zstd, true, Kind::Noise),
+            bytes(Method::SplitHuffman, false, Kind::Phrases),
+        ],
+        CodecId::Constant => vec![weights(Level::Default, Any, Kind::OneValue)],
+        CodecId::Zstd => vec![
+            weights(Level::Fast, Any, Kind::Phrases),
+            weights(Level::Max, Any, Kind::Phrases),
+            bytes(Method::Zstd, true, Kind::Runs),
+        ],
+        CodecId::Ans => vec![weights(Level::Default, float(width), Kind::Floats)],
+        CodecId::Trimmed => vec![weights(Level::Default, Mantissa, Kind::NarrowRows)],
+        CodecId::Scaled => vec![weights(Level::Max, float(width), Kind::Matrix)],
+        CodecId::Huffman => {
+            let mut ways = vec![weights(Level::Fast, float(width), Kind::Floats)];
+            if width == 8 {
+                ways.push(bytes(Method::SplitHuffman, true, Kind::Floats));
+            }
+            ways
+        }
+        CodecId::Lz4 => vec![bytes(Method::Lz4, true, Kind::Runs)],
+        CodecId::Deflate => vec![bytes(Method::Deflate, true, Kind::Runs)],
+        CodecId::Lzma => vec![bytes(Method::Lzma, true, Kind::Runs)],
+        CodecId::Arithmetic => vec![bytes(Method::SplitArithmetic, true, Kind::Runs)],
+        CodecId::RunLength => vec![bytes(Method::SplitArithmetic, false, Kind::Runs)],
+    }
+}
+
+fn widths(codec: CodecId) -> Vec<u8> {
+    (1..=64)
+        .filter(|&width| codec.widths().contain(width))
+        .collect()
+}
+
+/// Made-up bits: a linear congruence.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 32
+    }
+}
+
+/// A plane of about so many fields, and of whole bytes.
+fn plane(kind: Kind, width: u8, fields: usize, seed: u64) -> Vec<u8> {
+    let mut random = Random(seed);
+    // Eight fields of any width are whole bytes.
+    let fields = fields.next_multiple_of(8);
+    let len = plane_bytes(fields, width);
+    let words = |mut field: Box<dyn FnMut(usize) -> u64>| {
+        (0..fields)
+            .flat_map(|i| field(i).to_le_bytes().into_iter().take(width as usize / 8))
+            .collect()
+    };
+    match kind {
+        Kind::Noise => (0..len).map(|_| random.next() as u8).collect(),
+        Kind::OneValue => {
+            let mut plane = vec![0; len];
+            let value = (random.next() << 32 | random.next()) & (u64::MAX >> (64 - width));
+            fill_constant(value, width, fields, &mut plane);
+            plane
+        }
+        Kind::Phrases => {
+            let phrase: Vec<u8> = (0..24).map(|_| random.next() as u8).collect();
+            phrase.iter().copied().cycle().take(len).collect()
+        }
+        Kind::Runs => {
+            let mut plane = Vec::new();
+            while plane.len() < len {
+                let value = (random.next() % 5) as u8;
+                plane.extend(vec![value; (random.next() % 90) as usize + 10]);
+            }
+            plane.truncate(len);
+            plane
+        }
+        Kind::Floats => words(Box::new(move |_| {
+            let larger = u64::from(random.next().is_multiple_of(8));
+            match width {
+                8 => (5 + larger) << 3 | random.next() & 0x87,
+                _ => (120 + larger) << 7 | random.next() & 0x807F,
+            }
+        })),
+        Kind::NarrowRows => words(Box::new(move |i| {
+            let zeros = if i / 200 % 2 == 0 { 0 } else { width - 3 };
+            random.next() >> zeros << zeros
+        })),
+        Kind::Matrix => matrix(fields / COLUMNS + 1, seed)
+            .iter()
+            .flat_map(|field| field.to_le_bytes())
+            .collect(),
+    }
+}
+
+const COLUMNS: usize = 128;
+
+/// Rows of a matrix whose columns have scales.
+fn matrix(rows: usize, seed: u64) -> Vec<u16> {
+    let mut random = Random(seed);
+    (0..rows * COLUMNS)
+        .map(|i| {
+            let scale = f32::from_bits((100 + i as u32 % 16) << 23);
+            let value = (f32::from(random.next() as u16) - 32_767.5) * scale;
+            (value.to_bits() >> 16) as u16
+        })
+        .collect()
+}
+
+/// A model of such matrices, and its profiles.
+static MODEL: LazyLock<(Arc<Model>, Vec<u8>)> = LazyLock::new(|| {
+    let fields = matrix(256, 7);
+    let sample = Sample {
+        exponent_bits: 8,
+        columns: COLUMNS,
+        fields: &fields,
+    };
+    let mut builder = ModelBuilder::default();
+    assert_eq!(Fitter::default().add(sample, 256, &mut builder), 0);
+    let (model, profiles) = builder.finish().unwrap();
+    (Arc::new(model), profiles)
+});
+
+/// A coded plane, and what it decodes to.
+struct Case {
+    codec: CodecId,
+    shape: PlaneShape,
+    plane: Vec<u8>,
+    coded: Vec<u8>,
+}
+
+impl Case {
+    fn new(codec: CodecId, way: Way, width: u8, fields: usize, seed: u64) -> Self {
+        let plane = plane(way.plane, width, fields, seed);
+        let count = plane.len() * 8 / usize::from(width);
+        let shape = PlaneShape { width, count };
+        // Methods of byte planes know bytes; what they write is a plane of any width.
+        let written = match way.content {
+            Content::Byte { .. } => PlaneShape {
+                width: 8,
+                count: plane.len(),
+            },
+            _ => shape,
+        };
+        let (model, segments) = match way.plane {
+            Kind::Matrix => (Some(MODEL.0.clone()), vec![segment(count)]),
+            _ => (None, Vec::new()),
+        };
+        let mut coded = vec![0xEE];
+        let found = Encoder::new(way.method, way.level, model)
+            .unwrap()
+            .encode(&plane, written, way.content, &segments, &mut coded)
+            .unwrap();
+        assert_eq!(found, codec, "{way:?}, width {width}, {fields} fields");
+        assert_eq!(coded.remove(0), 0xEE, "appended");
+        Self {
+            codec,
+            shape,
+            plane,
+            coded,
+        }
+    }
+
+    /// Decodes some bytes into something of a length.
+    fn decode(
+        &self,
+        decoder: &mut Decoder,
+        bytes: &[u8],
+        simd: Simd,
+        len: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let coded = Coded {
+            bytes,
+            shape: self.shape,
+            context: Context {
+                profiles: Profiles::of(&MODEL.1),
+            },
+            simd,
+        };
+        let mut plane = vec![0x55; len];
+        decoder.decode_into(self.codec, &coded, &mut plane)?;
+        Ok(plane)
+    }
+
+    /// It comes back on every instruction set, and into nothing that is not as long.
+    fn comes_back(&self, decoder: &mut Decoder) {
+        let len = self.plane.len();
+        for simd in Simd::available() {
+            let back = self.decode(decoder, &self.coded, simd, len).unwrap();
+            assert!(back == self.plane, "{self} with {}", simd.name());
+            for other in [0, len - 1, len + 1, 2 * len] {
+                let decoded = self.decode(decoder, &self.coded, simd, other);
+                assert!(decoded.is_err(), "{self} into {other} bytes");
+            }
+        }
+    }
+
+    fn is_an_error_when_cut(&self, decoder: &mut Decoder) {
+        for len in 0..self.coded.len() {
+            let decoded = self.decode(
+                decoder,
+                &self.coded[..len],
+                Simd::detect(),
+                self.plane.len(),
+            );
+            assert!(decoded.is_err(), "{self} cut to {len}");
+        }
+    }
+}
+
+fn segment(count: usize) -> Segment {
+    Segment {
+        profile: Some(0),
+        columns: COLUMNS as u32,
+        first_column: 0,
+        elements: count as u32,
+    }
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let PlaneShape { width, count } = self.shape;
+        write!(f, "{}, {count} fields of {width} bits", self.codec.name())
+    }
+}
+
+/// Fields of which planes surely get the codec that they are for.
+fn enough_fields(codec: CodecId, width: u8) -> usize {
+    match codec {
+        CodecId::Ans => 6000,
+        CodecId::Scaled => 8000,
+        _ => 400 * 8 / usize::from(width) + 400,
+    }
+}
+
+fn built() -> impl Iterator<Item = CodecId> {
+    CodecId::ALL
+        .iter()
+        .copied()
+        .filter(|codec| is_built(*codec))
+}
+
+#[test]
+fn every_codec_gives_back_its_planes_in_each_width_and_misses_each_byte() {
+    let mut decoder = Decoder::new().unwrap();
+    for codec in built() {
+        for width in widths(codec) {
+            let ways = ways(codec, width);
+            assert!(!ways.is_empty(), "no way to {}", codec.name());
+            for way in ways {
+                let case = Case::new(codec, way, width, enough_fields(codec, width), 1);
+                case.comes_back(&mut decoder);
+                case.is_an_error_when_cut(&mut decoder);
+            }
+        }
+    }
+}
+
+#[test]
+fn other_widths_than_a_codec_can_have_are_damage() {
+    let mut decoder = Decoder::new().unwrap();
+    for &codec in CodecId::ALL {
+        for width in (0..=70).filter(|&width| !codec.widths().contain(width)) {
+            let coded = Coded {
+                bytes: &[0; 100],
+                shape: PlaneShape { width, count: 8 },
+                context: Context::NONE,
+                simd: Simd::detect(),
+            };
+            let error = decoder
+                .decode_into(codec, &coded, &mut vec![0; plane_bytes(8, width)])
+                .unwrap_err();
+            assert!(matches!(error, Error::Corrupt(_)), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_codec_that_is_left_out_says_what_is_missing() {
+    let mut decoder = Decoder::new().unwrap();
+    for &codec in CodecId::ALL.iter().filter(|codec| !is_built(**codec)) {
+        let coded = Coded {
+            bytes: &[0; 8],
+            shape: PlaneShape { width: 8, count: 8 },
+            context: Context::NONE,
+            simd: Simd::detect(),
+        };
+        let error = decoder.decode_into(codec, &coded, &mut [0; 8]).unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)), "{error}");
+        let message = error.to_string();
+        for part in [Some(codec.name()), codec.cargo_feature()] {
+            assert!(message.contains(part.unwrap()), "{message}");
+        }
+    }
+    assert_eq!(
+        built().count() == CodecId::ALL.len(),
+        cfg!(feature = "comparison")
+    );
+}
+
+#[test]
+fn methods_write_the_codecs_that_are_said_of_them() {
+    for method in Method::offered().filter(|method| *method != Method::Weights) {
+        for &level in method.levels() {
+            for (is_top, kind) in [(true, Kind::Runs), (false, Kind::Runs)] {
+                let way = Way {
+                    level,
+                    ..bytes(method, is_top, kind)
+                };
+                let expected = match (method, is_top) {
+                    (Method::Lz4, _) => CodecId::Lz4,
+                    (Method::Deflate, _) => CodecId::Deflate,
+                    (Method::Lzma, _) => CodecId::Lzma,
+                    (Method::SplitHuffman, true) => CodecId::Huffman,
+                    (Method::SplitHuffman, false) => CodecId::Raw,
+                    (Method::SplitArithmetic, true) => CodecId::Arithmetic,
+                    (Method::SplitArithmetic, false) => CodecId::RunLength,
+                    (Method::Zstd | Method::Weights, _) => CodecId::Zstd,
+                };
+                Case::new(expected, way, 8, 4000, 3).comes_back(&mut Decoder::new().unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn an_empty_plane_is_raw() {
+    let shape = PlaneShape { width: 8, count: 0 };
+    let mut coded = Vec::new();
+    let mut encoder = Encoder::new(Method::Weights, Level::Default, None).unwrap();
+    let codec = encoder.encode(&[], shape, Content::Any, &[], &mut coded);
+    assert_eq!((codec.unwrap(), coded.len()), (CodecId::Raw, 0));
+}
+
+/// A codec that is built, one of its widths, and a way to it.
+fn any_way() -> impl Strategy<Value = (CodecId, u8, Way)> {
+    let all: Vec<_> = built()
+        .flat_map(|codec| {
+            let of_width = move |width| {
+                ways(codec, width)
+                    .into_iter()
+                    .map(move |way| (codec, width, way))
+            };
+            widths(codec).into_iter().flat_map(of_width)
+        })
+        .collect();
+    prop::sample::select(all)
+}
+
+proptest! {
+    #[test]
+    fn planes_of_any_length_come_back_and_flipped_ones_end_somehow(
+        (codec, width, way) in any_way(),
+        more_fields in 0usize..20_000, seed: u64,
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0u32..8, any::<bool>()), 1..4),
+    ) {
+        let fields = enough_fields(codec, width) + more_fields / usize::from(width);
+        let case = Case::new(codec, way, width, fields, seed);
+        let mut decoder = Decoder::new().unwrap();
+        case.comes_back(&mut decoder);
+        let mut damaged = case.coded.clone();
+        for (place, bit, in_head) in flips {
+            let range = if in_head { damaged.len().min(60) } else { damaged.len() };
+            damaged[place.index(range)] ^= 1 << bit;
+        }
+        for simd in Simd::available() {
+            if let Ok(decoded) = case.decode(&mut decoder, &damaged, simd, case.plane.len()) {
+                prop_assert_eq!(decoded.len(), case.plane.len());
+            }
+        }
+        // What decoded something else before decodes as ever.
+        case.comes_back(&mut decoder);
+    }
+
+    #[test]
+    fn any_bytes_come_back_by_every_method(
+        runs in prop::collection::vec((any::<u8>(), 1usize..200), 0..40),
+        noise in prop::collection::vec(0u8..20, 0..600),
+        method in prop::sample::select(Method::offered().collect::<Vec<_>>()),
+        is_top: bool,
+    ) {
+        let mut plane: Vec<u8> = runs.iter().flat_map(|&(v, n)| vec![v; n]).collect();
+        plane.extend(noise);
+        let shape = PlaneShape { width: 8, count: plane.len() };
+        let mut coded = Vec::new();
+        let codec = Encoder::new(method, Level::Default, None)
+            .unwrap()
+            .encode(&plane, shape, Content::Byte { is_top }, &[], &mut coded)
+            .unwrap();
+        let case = Case { codec, shape, plane, coded };
+        let mut decoder = Decoder::new().unwrap();
+        let back = case.decode(&mut decoder, &case.coded, Simd::detect(), case.plane.len()).unwrap();
+        prop_assert_eq!(&back, &case.plane);
+        case.is_an_error_when_cut(&mut decoder);
+    }
+
+    #[test]
+    fn constant_planes_of_every_width(width in 1u8..=64, count in 1usize..100, bits: u64) {
+        let value = bits & (u64::MAX >> (64 - width));
+        let mut plane = vec![0; plane_bytes(count, width)];
+        fill_constant(value, width, count, &mut plane);
+        prop_assert_eq!(constant_value(&plane, width, count), Some(value));
+    }
+
+    #[test]
+    fn garbage_never_panics(
+        coded in prop::collection::vec(any::<u8>(), 0..200),
+        codec in prop::sample::select(CodecId::ALL.to_vec()),
+        width in 1u8..=64, count in 0usize..100,
+    ) {
+        let mut plane = vec![0; plane_bytes(count, width)];
+        let coded = Coded {
+            bytes: &coded,
+            shape: PlaneShape { width, count },
+            context: Context::NONE,
+            simd: Simd::detect(),
+        };
+        let _ = Decoder::new().unwrap().decode_into(codec, &coded, &mut plane);
+    }
+}

@@ -99,8 +99,15 @@ impl Error {
     /// Adds the block, and the range of the original file that it holds.
     #[must_use]
     pub fn at_block(mut self, block: u64, range: Range<u64>) -> Self {
-        if let Self::Corrupt(damage) = &mut self {
-            damage.block.get_or_insert((block, range));
+        match &mut self {
+            Self::Io { context, .. } => {
+                let (start, end) = (range.start, range.end);
+                *context = format!("block {block} (bytes {start}..{end}): {context}");
+            }
+            Self::Corrupt(damage) => {
+                damage.block.get_or_insert((block, range));
+            }
+            _ => {}
         }
         self
     }

@@ -10,7 +10,7 @@ use support::{Dir, model, noise, ok};
 use weightfs::archive::ArchiveReader;
 use weightfs::block::BlockDecoder;
 use weightfs::format::Profiles;
-use weightfs::storage::Bytes;
+use weightfs::storage::Memory;
 
 /// Chooses places evenly, the same ones each time.
 struct Chance(u64);
@@ -26,7 +26,7 @@ impl Chance {
 }
 
 fn open(bytes: Vec<u8>) -> weightfs::error::Result<ArchiveReader> {
-    ArchiveReader::from_bytes(Bytes::Memory(bytes), Path::new("archive"))
+    ArchiveReader::from_storage(Box::new(Memory(bytes)), Path::new("archive"))
 }
 
 /// Flips bits of an archive of `original`, one at a time. Each must be found by verifying, and what is

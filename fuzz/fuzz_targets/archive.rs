@@ -10,7 +10,7 @@ use weightfs::block::BlockDecoder;
 use weightfs::format::{
     INDEX_PAGE_BYTES, MAX_BLOCK_BYTES, SUPERBLOCK_BYTES, Superblock, checksum, seal_index_page,
 };
-use weightfs::storage::Bytes;
+use weightfs::storage::Memory;
 use weightfs_fuzz::{ARCHIVES, AS_IT_IS, Input, block_decoders};
 
 thread_local! {
@@ -102,7 +102,7 @@ fn usize_range(range: &std::ops::Range<u64>) -> std::ops::Range<usize> {
 
 fn check(archive: Vec<u8>) {
     let len = archive.len() as u64;
-    let Ok(reader) = ArchiveReader::from_bytes(Bytes::Memory(archive), Path::new("a.wfz")) else {
+    let Ok(reader) = ArchiveReader::from_storage(Box::new(Memory(archive)), Path::new("a.wfz")) else {
         return;
     };
     reader.check_tables();

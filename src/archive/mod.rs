@@ -7,6 +7,8 @@
 //! The tables stand in front so that a truncated archive still gives what is left of it, and once
 //! more at the end so that damage to the front does not make the rest unreadable.
 
+mod index;
+mod profiles;
 mod read_at;
 mod reader;
 mod writer;

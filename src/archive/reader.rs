@@ -1,26 +1,38 @@
 //! Reads an archive: opens it in constant time and decodes any block.
+//!
+//! Nothing but a block's checksum says that its bytes are right, and the checksum is taken from a page of
+//! the index that passed its own. Bytes that cannot be had are `Io` and bytes that are wrong are
+//! `Corrupt`; neither is remembered, so that what can be read again is read again.
 
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::index::KeptPages;
+use super::profiles::{SharedProfiles, checksum_of};
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockEntry, BlockHeader, Geometry, INDEX_PAGE_ENTRIES, IndexPage, Profiles, SUPERBLOCK_BYTES,
-    Superblock, checksum,
+    BlockEntry, BlockHeader, Geometry, INDEX_PAGE_ENTRIES, IndexPage, MAX_BLOCK_BYTES, Profiles,
+    SUPERBLOCK_BYTES, Superblock, checksum,
 };
-use crate::storage::{Bytes, MappedFile};
+use crate::storage::{self, Hints, Storage};
+
+/// What a reader accepts as the stored form of a block: twice the longest block, since nobody stores
+/// what is longer than the block itself, but for its header.
+const MAX_STORED_BYTES: u32 = 2 * MAX_BLOCK_BYTES;
 
 /// An open archive. All methods may be called from many threads at once.
 #[derive(Debug)]
 pub struct ArchiveReader {
     path: PathBuf,
-    bytes: Bytes,
+    storage: Box<dyn Storage>,
     superblock: Superblock,
+    /// Says of each page of the index that it belongs here.
+    archive_id: u64,
     geometry: Geometry,
-    /// Where profiles are that were found whole.
-    profiles: Option<Range<u64>>,
+    pages: KeptPages,
+    profiles: SharedProfiles,
 }
 
 impl ArchiveReader {
@@ -28,7 +40,7 @@ impl ArchiveReader {
     ///
     /// # Errors
     /// `Io` if the file cannot be opened, `NotThisFormat` if it is no regular file, otherwise as
-    /// `from_bytes`.
+    /// `from_storage`.
     pub fn open(path: &Path) -> Result<Self> {
         let cannot = |e| Error::io(format!("cannot open {}", path.display()), e);
         // Before opening: opening a FIFO would wait for a writer.
@@ -44,32 +56,32 @@ impl ArchiveReader {
     /// # Errors
     /// As `open`.
     pub fn from_file(file: &File, path: &Path) -> Result<Self> {
-        let map = MappedFile::new(file)
+        let storage = storage::open(file)
             .map_err(|e| Error::io(format!("cannot map {}", path.display()), e))?;
-        Self::from_bytes(Bytes::Mapped(map), path)
+        Self::from_storage(storage, path)
     }
 
-    /// Opens an archive whose bytes are at hand; `path` is its name in messages.
+    /// Opens an archive wherever its bytes lie; `path` is its name in messages.
     ///
     /// # Errors
     /// `NotThisFormat` if it is no archive, `Corrupt` if neither copy of superblock or extents is
-    /// whole, `Unsupported` if a newer version is needed.
-    pub fn from_bytes(bytes: Bytes, path: &Path) -> Result<Self> {
+    /// whole, `Unsupported` if a newer version is needed, `Io` if the bytes cannot be had.
+    pub fn from_storage(storage: Box<dyn Storage>, path: &Path) -> Result<Self> {
         let open = || -> Result<_> {
-            let superblock = superblock(&bytes)?;
-            let geometry = geometry(&bytes, &superblock)?;
+            let superblock = superblock(&*storage)?;
+            let geometry = geometry(&*storage, &superblock)?;
             Ok((superblock, geometry))
         };
-        match open() {
-            Ok((superblock, geometry)) => Ok(Self {
-                path: path.to_path_buf(),
-                profiles: whole_profiles(&bytes, &superblock),
-                bytes,
-                superblock,
-                geometry,
-            }),
-            Err(error) => Err(error.at(path)),
-        }
+        let (superblock, geometry) = open().map_err(|error| error.at(path))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            archive_id: superblock.archive_id(),
+            pages: KeptPages::new(superblock.block_count),
+            profiles: SharedProfiles::find(&*storage, &superblock),
+            storage,
+            superblock,
+            geometry,
+        })
     }
 
     /// The archive's name.
@@ -98,16 +110,18 @@ impl ArchiveReader {
     /// Decodes a block into `decoded`, whose length is that of the block's range.
     ///
     /// # Errors
-    /// `Corrupt` if the block or both copies of its index page are damaged; `decoded` must not be
-    /// used then.
+    /// `Corrupt` if the block or both copies of its index page are damaged, `Io` if they cannot be had;
+    /// `decoded` must not be used then.
     pub fn decode_block(
         &self,
         block: u64,
         decoder: &mut BlockDecoder,
         decoded: &mut [u8],
     ) -> Result<()> {
-        self.with_stored(block, |entry, stored| {
-            decoder.decode_into(stored, entry.decoded_checksum, self.profiles(), decoded)
+        self.with_profiles(|profiles| {
+            self.with_stored(block, |entry, stored| {
+                decoder.decode_into(stored, entry.decoded_checksum, profiles, decoded)
+            })
         })
     }
 
@@ -121,14 +135,45 @@ impl ArchiveReader {
         decoder: &mut BlockDecoder,
         decoded: &mut [u8],
     ) -> Result<()> {
-        self.with_stored(block, |entry, stored| {
-            decoder.verify_into(stored, entry, self.profiles(), decoded)
+        self.with_profiles(|profiles| {
+            self.with_stored(block, |entry, stored| {
+                decoder.verify_into(stored, entry, profiles, decoded)
+            })
         })
     }
 
     /// For those who go through all blocks in order, once.
     pub fn expect_sequential(&self) {
-        self.bytes.expect_sequential();
+        self.storage.expect_sequential();
+    }
+
+    /// What to know of where its bytes lie.
+    pub fn hints(&self) -> Hints {
+        self.storage.hints()
+    }
+
+    /// Asks for what is stored of some blocks that will be read soon, in one go, and waits for none of it.
+    ///
+    /// # Errors
+    /// As `entry`; those before it are asked for.
+    pub fn will_need(&self, blocks: Range<u64>) -> Result<()> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        let mut failed = Ok(());
+        for block in blocks {
+            let range = match self.entry(block) {
+                Ok(entry) => entry.offset..entry.offset.saturating_add(entry.stored_len.into()),
+                Err(error) => {
+                    failed = Err(error);
+                    break;
+                }
+            };
+            match ranges.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ => ranges.push(range),
+            }
+        }
+        self.storage.will_need(&ranges);
+        failed
     }
 
     /// How a block was taken apart.
@@ -137,93 +182,120 @@ impl ArchiveReader {
     /// `Corrupt` if the block's header or its index page is damaged.
     pub fn block_header(&self, block: u64) -> Result<BlockHeader> {
         let span = self.geometry.block(block);
-        self.with_stored(block, |_, stored| {
-            BlockHeader::parse(stored, span.map_or(0, |span| span.buffer_bytes()))
-        })
+        let decoded_len = span.map_or(0, |span| span.buffer_bytes());
+        self.with_stored(block, |_, stored| BlockHeader::parse(stored, decoded_len))
     }
 
     /// Compares everything that is not a block: length, both superblocks, both copies of the
     /// tables. Reading may go on with one good copy, but the archive should be made anew.
     pub fn check_tables(&self) -> Vec<Error> {
         let mut found = Vec::new();
-        let mut note = |what: String| found.push(Error::corrupt(what).at(&self.path));
         let expected = self.superblock.archive_bytes;
-        if self.bytes.len() != expected {
-            let is = self.bytes.len();
-            note(format!("the archive has {is} bytes instead of {expected}"));
+        if self.storage.len() != expected {
+            let is = self.storage.len();
+            let what = format!("the archive has {is} bytes instead of {expected}");
+            found.push(Error::corrupt(what));
         }
         let copies = [("first", 0), ("second", expected - SUPERBLOCK_BYTES as u64)];
         for (which, at) in copies {
-            if superblock_at(&self.bytes, at).ok() != Some(self.superblock) {
-                note(format!("the {which} superblock is not whole"));
+            match superblock_at(&*self.storage, at) {
+                Ok(superblock) if superblock == self.superblock => {}
+                Err(error @ Error::Io { .. }) => found.push(error),
+                _ => found.push(Error::corrupt(format!(
+                    "the {which} superblock is not whole"
+                ))),
             }
         }
         for (which, tables) in ["first", "second"]
             .iter()
             .zip(self.superblock.table_copies())
         {
-            let extents = self.bytes.slice(tables.extents);
-            if extents.map(checksum) != Some(self.superblock.extents_checksum) {
-                note(format!("the {which} table of extents fails its checksum"));
-            }
-            if self.superblock.profiles_bytes > 0
-                && self.bytes.slice(tables.profiles).map(checksum)
-                    != Some(self.superblock.profiles_checksum)
-            {
-                note(format!(
-                    "the {which} copy of the profiles fails its checksum"
-                ));
+            let mut compare = |range, sum, what: String| {
+                match checksum_of(&*self.storage, range) {
+                    Ok(is) if is == Some(sum) => {}
+                    Ok(_) => found.push(Error::corrupt(what)),
+                    Err(error) => found.push(error),
+                };
+            };
+            compare(
+                tables.extents,
+                self.superblock.extents_checksum,
+                format!("the {which} table of extents fails its checksum"),
+            );
+            if self.superblock.profiles_bytes > 0 {
+                compare(
+                    tables.profiles,
+                    self.superblock.profiles_checksum,
+                    format!("the {which} copy of the profiles fails its checksum"),
+                );
             }
             let pages = self.superblock.block_count.div_ceil(INDEX_PAGE_ENTRIES);
             for page in 0..pages {
-                if self
-                    .index_page(tables.index.start, page * INDEX_PAGE_ENTRIES)
-                    .is_err()
-                {
-                    note(format!(
+                let block = page * INDEX_PAGE_ENTRIES;
+                match self.with_page(tables.index.start, block, |_| Ok(())) {
+                    Ok(()) => {}
+                    Err(error @ Error::Io { .. }) => found.push(error),
+                    Err(_) => found.push(Error::corrupt(format!(
                         "page {page} of the {which} index fails its checksum"
-                    ));
+                    ))),
                 }
             }
         }
         found
+            .into_iter()
+            .map(|error| error.at(&self.path))
+            .collect()
     }
 
-    fn profiles(&self) -> Profiles<'_> {
+    /// Passes the profiles on to `read`.
+    fn with_profiles<T>(&self, mut read: impl FnMut(Profiles<'_>) -> Result<T>) -> Result<T> {
         self.profiles
-            .clone()
-            .and_then(|range| self.bytes.slice(range))
-            .map_or(Profiles::NONE, |bytes| {
-                Profiles::new(bytes, self.superblock.profiles_checksum)
-            })
+            .with(&*self.storage, &self.superblock, &mut read)
+            .map_err(|error| error.at(&self.path))
     }
 
     fn find_entry(&self, block: u64) -> Result<BlockEntry> {
-        if block >= self.superblock.block_count {
+        let count = self.superblock.block_count;
+        if block >= count {
             return Err(Error::corrupt("there is no such block"));
+        }
+        let (number, _, row) = IndexPage::place(block, count);
+        if let Some(entry) = self.pages.get(number, row) {
+            return Ok(entry);
         }
         let [first, second] = self.superblock.table_copies();
         let find = |index: &Range<u64>| {
-            let (page, row) = self.index_page(index.start, block)?;
-            page.entry(row)
+            self.with_page(index.start, block, |page| {
+                // A page with an entry of another version is not kept; the others of it can be read.
+                if let Ok(entries) = page.entries() {
+                    self.pages.keep(number, entries);
+                }
+                page.entry(row)
+            })
         };
         find(&first.index).or_else(|error| {
             // Should the file have shrunk under us, see it as it is the next time.
-            self.bytes.release(first.index.clone());
+            self.storage.release(first.index.clone());
             find(&second.index).map_err(|_| error)
         })
     }
 
-    fn index_page(&self, index: u64, block: u64) -> Result<(IndexPage<'_>, u64)> {
-        let (number, range, row) = IndexPage::place(block, self.superblock.block_count);
-        let bytes = self
-            .bytes
-            .slice(index + range.start..index + range.end)
-            .ok_or_else(|| Error::corrupt("the index lies behind the end of the archive"))?;
-        Ok((
-            IndexPage::parse(bytes, number, self.superblock.archive_id())?,
-            row,
-        ))
+    /// Passes the page of a copy of the index that has the entry of a block on to `read`.
+    fn with_page<T>(
+        &self,
+        index: u64,
+        block: u64,
+        mut read: impl FnMut(IndexPage<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let (number, range, _) = IndexPage::place(block, self.superblock.block_count);
+        let range = index + range.start..index + range.end;
+        if range.end > self.storage.len() {
+            let what = "the index lies behind the end of the archive";
+            return Err(Error::corrupt(what));
+        }
+        self.storage.with(range, |bytes| {
+            read(IndexPage::parse(bytes, number, self.archive_id)?)
+        })
     }
 
     /// Passes the stored bytes of a block on to `read`, and gives back the memory they took: the
@@ -231,21 +303,26 @@ impl ArchiveReader {
     fn with_stored<T>(
         &self,
         block: u64,
-        read: impl FnOnce(&BlockEntry, &[u8]) -> Result<T>,
+        mut read: impl FnMut(&BlockEntry, &[u8]) -> Result<T>,
     ) -> Result<T> {
-        let read = || {
+        let mut read_it = || {
             let entry = self.find_entry(block)?;
             let range = entry.offset..entry.offset.saturating_add(entry.stored_len.into());
-            let stored = self.bytes.slice(range.clone());
-            let result = stored.map(|stored| read(&entry, stored));
-            self.bytes.release(range);
-            result.unwrap_or_else(|| {
-                Err(Error::corrupt(
-                    "the block lies behind the end of the archive",
-                ))
-            })
+            if range.end > self.storage.len() {
+                let what = "the block lies behind the end of the archive";
+                return Err(Error::corrupt(what));
+            }
+            if entry.stored_len > MAX_STORED_BYTES {
+                let what = "what is stored is longer than a block can be";
+                return Err(Error::corrupt(what));
+            }
+            let result = self
+                .storage
+                .with(range.clone(), |stored| read(&entry, stored));
+            self.storage.release(range);
+            result
         };
-        self.with_place(block, read())
+        self.with_place(block, read_it())
     }
 
     fn with_place<T>(&self, block: u64, result: Result<T>) -> Result<T> {
@@ -257,45 +334,53 @@ impl ArchiveReader {
 }
 
 /// The superblock at the start, or else its copy at the end.
-fn superblock(bytes: &Bytes) -> Result<Superblock> {
-    let copy_at = bytes.len().checked_sub(SUPERBLOCK_BYTES as u64);
-    superblock_at(bytes, 0).or_else(|error| {
+fn superblock(storage: &dyn Storage) -> Result<Superblock> {
+    let copy_at = storage.len().checked_sub(SUPERBLOCK_BYTES as u64);
+    superblock_at(storage, 0).or_else(|error| {
         copy_at
             .ok_or(())
-            .and_then(|at| superblock_at(bytes, at).map_err(|_| ()))
+            .and_then(|at| superblock_at(storage, at).map_err(|_| ()))
             .map_err(|()| error)
     })
 }
 
-fn superblock_at(bytes: &Bytes, at: u64) -> Result<Superblock> {
-    bytes
-        .slice(at..at + SUPERBLOCK_BYTES as u64)
-        .and_then(|bytes| bytes.first_chunk())
-        .ok_or_else(|| Error::not_this_format("not a weightfs archive: it is too short"))
-        .and_then(Superblock::parse)
-}
-
-/// The first copy of the profiles that is whole. Without one, blocks that need none still decode.
-fn whole_profiles(bytes: &Bytes, superblock: &Superblock) -> Option<Range<u64>> {
-    superblock
-        .table_copies()
-        .into_iter()
-        .map(|tables| tables.profiles)
-        .filter(|range| !range.is_empty())
-        .find(|range| {
-            bytes.slice(range.clone()).map(checksum) == Some(superblock.profiles_checksum)
-        })
+fn superblock_at(storage: &dyn Storage, at: u64) -> Result<Superblock> {
+    let too_short = || Error::not_this_format("not a weightfs archive: it is too short");
+    let end = at.saturating_add(SUPERBLOCK_BYTES as u64);
+    if end > storage.len() {
+        return Err(too_short());
+    }
+    storage.with(at..end, |bytes| {
+        bytes
+            .first_chunk()
+            .ok_or_else(too_short)
+            .and_then(Superblock::parse)
+    })
 }
 
 /// The geometry of the first copy of the table of extents that is whole.
-fn geometry(bytes: &Bytes, superblock: &Superblock) -> Result<Geometry> {
-    let whole = superblock
-        .table_copies()
-        .into_iter()
-        .filter_map(|tables| bytes.slice(tables.extents))
-        .find(|table| checksum(table) == superblock.extents_checksum)
-        .ok_or_else(|| Error::corrupt("both copies of the table of extents fail their checksum"))?;
-    let geometry = Geometry::parse(superblock.block_bytes, whole)?;
+fn geometry(storage: &dyn Storage, superblock: &Superblock) -> Result<Geometry> {
+    let mut unreadable = None;
+    for tables in superblock.table_copies() {
+        if tables.extents.end > storage.len() {
+            continue;
+        }
+        let parsed = storage.with(tables.extents, |table| {
+            let whole = checksum(table) == superblock.extents_checksum;
+            Ok(whole.then(|| Geometry::parse(superblock.block_bytes, table)))
+        });
+        match parsed {
+            Ok(Some(geometry)) => return consistent(geometry?, superblock),
+            Ok(None) => {}
+            Err(error) => unreadable = Some(error),
+        }
+    }
+    Err(unreadable.unwrap_or_else(|| {
+        Error::corrupt("both copies of the table of extents fail their checksum")
+    }))
+}
+
+fn consistent(geometry: Geometry, superblock: &Superblock) -> Result<Geometry> {
     if geometry.original_bytes() != superblock.original_bytes
         || geometry.block_count() != superblock.block_count
     {

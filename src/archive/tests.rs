@@ -12,7 +12,7 @@ use crate::block::{BlockDecoder, BlockEncoder};
 use crate::codec::Level;
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, ElementType, Extent, Geometry, checksum};
-use crate::storage::Bytes;
+use crate::storage::Memory;
 
 const BLOCK_BYTES: u32 = 4096;
 
@@ -72,7 +72,7 @@ fn contents(file: &File) -> Vec<u8> {
 }
 
 fn open(archive: Vec<u8>) -> Result<ArchiveReader> {
-    ArchiveReader::from_bytes(Bytes::Memory(archive), Path::new("sample.wfz"))
+    ArchiveReader::from_storage(Box::new(Memory(archive)), Path::new("sample.wfz"))
 }
 
 /// Decodes all blocks; each is the right bytes or an error.

@@ -145,6 +145,17 @@ impl<'a> IndexPage<'a> {
             .ok_or_else(|| Error::corrupt("the index has no entry for this block"))
             .and_then(BlockEntry::parse)
     }
+
+    /// All entries of the page.
+    ///
+    /// # Errors
+    /// As `entry`, of the first that is not well formed.
+    pub fn entries(&self) -> Result<Box<[BlockEntry]>> {
+        self.entries
+            .chunks_exact(ENTRY_BYTES)
+            .map(BlockEntry::parse)
+            .collect()
+    }
 }
 
 #[cfg(test)]

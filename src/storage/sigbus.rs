@@ -1,0 +1,241 @@
+//! Faults in memory maps: pages of files that cannot be had.
+//!
+//! Touching a page of a map that lies beyond the end of the file, or that the disk cannot deliver,
+//! raises SIGBUS, whose default action ends the process: one damaged archive would take down the
+//! mounts of all the others. A handler replaces the page by an anonymous page of zeros instead, so
+//! that the access returns, and counts it, so that whoever reads learns that what they read may be
+//! zeros.
+//!
+//! The handler acts on watched addresses alone and passes every other SIGBUS on. It needs to find
+//! them without a lock, hence the one global of the crate: a list of slots that only grows, and whose
+//! slots are used again.
+
+#![expect(unsafe_code, reason = "a signal handler; see each SAFETY")]
+
+use std::io;
+use std::ops::Range;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+/// The addresses of a map that the handler acts on, until this is dropped, which must come before the
+/// map is unmapped: the handler must never act on a foreign map.
+#[derive(Debug)]
+pub(super) struct Watched(&'static Slot);
+
+impl Watched {
+    /// Watches addresses; the handler must be installed.
+    pub fn new(addresses: Range<usize>) -> Self {
+        Self(Slot::claim(addresses.start, addresses.end))
+    }
+
+    /// How often pages were replaced so far, each counted twice.
+    pub fn faults(&self) -> u64 {
+        self.0.faults.load(Ordering::Acquire)
+    }
+
+    /// How many of these are undone. Where this was as many as `faults` tells later, no page was
+    /// replaced from before this was asked until then.
+    pub fn mended(&self) -> u64 {
+        self.0.mended.load(Ordering::Acquire)
+    }
+
+    /// Says that the file was mapped again after `faults` told this.
+    pub fn mend(&self, faults: u64) {
+        self.0.mend(faults);
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+/// One entry of the handler's list: the addresses `start..end`, or `end == 0` for a free slot.
+#[derive(Debug)]
+struct Slot {
+    start: AtomicUsize,
+    end: AtomicUsize,
+    /// Counted by the handler before it replaces a page and again behind it.
+    faults: AtomicU64,
+    /// How many of these are undone.
+    mended: AtomicU64,
+    next: *const Slot,
+}
+
+// SAFETY: `next` is written once, before the slot is published, and slots are never freed.
+unsafe impl Sync for Slot {}
+
+static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+/// A slot whose `end` is this is taken, but not filled in yet.
+const CLAIMED: usize = 1;
+
+impl Slot {
+    fn iter() -> impl Iterator<Item = &'static Slot> {
+        let mut at = SLOTS.load(Ordering::Acquire).cast_const();
+        std::iter::from_fn(move || {
+            // SAFETY: null or a slot that was leaked on purpose, so it lives for ever.
+            let slot = unsafe { at.as_ref() }?;
+            at = slot.next;
+            Some(slot)
+        })
+    }
+
+    fn claim(start: usize, end: usize) -> &'static Slot {
+        let free = Self::iter().find(|slot| {
+            slot.end
+                .compare_exchange(0, CLAIMED, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        });
+        if let Some(slot) = free {
+            slot.start.store(start, Ordering::Release);
+            slot.mend(slot.faults.load(Ordering::Acquire));
+            slot.end.store(end, Ordering::Release);
+            return slot;
+        }
+        let slot = Box::leak(Box::new(Slot {
+            start: AtomicUsize::new(start),
+            end: AtomicUsize::new(end),
+            faults: AtomicU64::new(0),
+            mended: AtomicU64::new(0),
+            next: ptr::null(),
+        }));
+        let mut head = SLOTS.load(Ordering::Acquire);
+        loop {
+            slot.next = head;
+            match SLOTS.compare_exchange_weak(head, slot, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return slot,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    fn release(&self) {
+        self.end.store(0, Ordering::Release);
+    }
+
+    fn mend(&self, faults: u64) {
+        // Several may be at it: the last word is that of the one who knows of most.
+        self.mended.fetch_max(faults, Ordering::AcqRel);
+    }
+
+    fn contains(&self, address: usize) -> bool {
+        let end = self.end.load(Ordering::Acquire);
+        (self.start.load(Ordering::Acquire)..end).contains(&address)
+    }
+}
+
+struct Handler {
+    previous: libc::sigaction,
+    page_bytes: usize,
+}
+
+static HANDLER: OnceLock<Option<Handler>> = OnceLock::new();
+
+/// Has the process survive faults in watched addresses from now on.
+///
+/// # Errors
+/// If the system does not let it.
+pub(super) fn install_handler() -> io::Result<()> {
+    let installed = HANDLER.get_or_init(|| {
+        // SAFETY: plain calls with valid pointers; all-zero is a valid sigaction.
+        unsafe {
+            let page_bytes = usize::try_from(libc::sysconf(libc::_SC_PAGESIZE)).ok()?;
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = on_sigbus as *const () as usize;
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | libc::SA_ONSTACK;
+            libc::sigemptyset(&raw mut action.sa_mask);
+            let mut previous: libc::sigaction = std::mem::zeroed();
+            (libc::sigaction(libc::SIGBUS, &raw const action, &raw mut previous) == 0).then_some(
+                Handler {
+                    previous,
+                    page_bytes,
+                },
+            )
+        }
+    });
+    installed
+        .as_ref()
+        .map(|_| ())
+        .ok_or_else(|| io::Error::other("cannot install the SIGBUS handler"))
+}
+
+/// Runs in signal context: it may only use atomics and system calls.
+extern "C" fn on_sigbus(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: the kernel passes a valid siginfo, whose si_addr is set for SIGBUS.
+    let address = unsafe { (*info).si_addr() } as usize;
+    let handler = HANDLER.get().and_then(Option::as_ref);
+    if let Some(handler) = handler
+        && let Some(slot) = Slot::iter().find(|slot| slot.contains(address))
+    {
+        let page = address & !(handler.page_bytes - 1);
+        // Before it is replaced, so that nobody reads zeros that were not counted; and behind it, so that
+        // who maps the file again in between does not take it for undone.
+        slot.faults.fetch_add(1, Ordering::AcqRel);
+        // SAFETY: the page belongs to a live map of ours (the faulting thread borrows it, so it
+        // cannot be unmapped meanwhile); replacing it by a private page of zeros keeps it readable.
+        let replaced = unsafe {
+            libc::mmap(
+                page as *mut libc::c_void,
+                handler.page_bytes,
+                libc::PROT_READ,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
+                -1,
+                0,
+            )
+        };
+        slot.faults.fetch_add(1, Ordering::AcqRel);
+        if replaced != libc::MAP_FAILED {
+            return;
+        }
+    }
+    // Not ours: do what would have been done without this handler.
+    // SAFETY: restores a disposition that sigaction gave us, or the default one; the faulting
+    // instruction runs again on return and meets it. A handler installed before is called directly.
+    unsafe {
+        match handler.map(|h| h.previous) {
+            Some(previous)
+                if previous.sa_flags & libc::SA_SIGINFO != 0
+                    && previous.sa_sigaction != libc::SIG_DFL
+                    && previous.sa_sigaction != libc::SIG_IGN =>
+            {
+                let call: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+                    std::mem::transmute(previous.sa_sigaction);
+                call(signal, info, context);
+            }
+            _ => {
+                libc::signal(libc::SIGBUS, libc::SIG_DFL);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_used_again() {
+        for i in 1..100 {
+            let watched = Watched::new(i..i + 1);
+            assert_eq!(watched.faults(), watched.mended());
+        }
+        // Other tests have theirs.
+        assert!(Slot::iter().count() < 50);
+    }
+
+    #[test]
+    fn what_one_undoes_is_not_done_again_by_another() {
+        let watched = Watched::new(1..2);
+        watched.0.faults.fetch_add(6, Ordering::Relaxed);
+        let before = watched.faults();
+        watched.mend(before);
+        watched.mend(before - 2);
+        assert_eq!(watched.mended(), before);
+    }
+}

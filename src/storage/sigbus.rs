@@ -29,20 +29,28 @@ impl Watched {
         Self(Slot::claim(addresses.start, addresses.end))
     }
 
-    /// How often pages were replaced so far, each counted twice.
+    /// How many faults there were so far.
     pub fn faults(&self) -> u64 {
-        self.0.faults.load(Ordering::Acquire)
+        self.0.begun.load(Ordering::Acquire)
     }
 
-    /// How many of these are undone. Where this was as many as `faults` tells later, no page was
-    /// replaced from before this was asked until then.
+    /// How many of these are undone. Where this was as many as `faults` tells later, no page was zeros
+    /// from before this was asked until then.
     pub fn mended(&self) -> u64 {
         self.0.mended.load(Ordering::Acquire)
     }
 
-    /// Says that the file was mapped again after `faults` told this.
+    /// How many faults there were so far, if the handler is at work on none of them. Whoever maps the file
+    /// again then has undone them (`mend`).
+    pub fn settled(&self) -> Option<u64> {
+        let ended = self.0.ended.load(Ordering::Acquire);
+        (self.faults() == ended).then_some(ended)
+    }
+
+    /// Says that the file was mapped again after so many faults were settled.
     pub fn mend(&self, faults: u64) {
-        self.0.mend(faults);
+        // Several may be at it: the last word is that of the one who knows of most.
+        self.0.mended.fetch_max(faults, Ordering::AcqRel);
     }
 }
 
@@ -57,9 +65,11 @@ impl Drop for Watched {
 struct Slot {
     start: AtomicUsize,
     end: AtomicUsize,
-    /// Counted by the handler before it replaces a page and again behind it.
-    faults: AtomicU64,
-    /// How many of these are undone.
+    /// Faults, counted before a page is replaced, so that nobody reads zeros that were not counted.
+    begun: AtomicU64,
+    /// Faults, counted when the page was replaced.
+    ended: AtomicU64,
+    /// Faults that are undone.
     mended: AtomicU64,
     next: *const Slot,
 }
@@ -90,14 +100,16 @@ impl Slot {
         });
         if let Some(slot) = free {
             slot.start.store(start, Ordering::Release);
-            slot.mend(slot.faults.load(Ordering::Acquire));
+            slot.mended
+                .store(slot.begun.load(Ordering::Acquire), Ordering::Release);
             slot.end.store(end, Ordering::Release);
             return slot;
         }
         let slot = Box::leak(Box::new(Slot {
             start: AtomicUsize::new(start),
             end: AtomicUsize::new(end),
-            faults: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             mended: AtomicU64::new(0),
             next: ptr::null(),
         }));
@@ -113,11 +125,6 @@ impl Slot {
 
     fn release(&self) {
         self.end.store(0, Ordering::Release);
-    }
-
-    fn mend(&self, faults: u64) {
-        // Several may be at it: the last word is that of the one who knows of most.
-        self.mended.fetch_max(faults, Ordering::AcqRel);
     }
 
     fn contains(&self, address: usize) -> bool {
@@ -174,9 +181,7 @@ extern "C" fn on_sigbus(
         && let Some(slot) = Slot::iter().find(|slot| slot.contains(address))
     {
         let page = address & !(handler.page_bytes - 1);
-        // Before it is replaced, so that nobody reads zeros that were not counted; and behind it, so that
-        // who maps the file again in between does not take it for undone.
-        slot.faults.fetch_add(1, Ordering::AcqRel);
+        slot.begun.fetch_add(1, Ordering::AcqRel);
         // SAFETY: the page belongs to a live map of ours (the faulting thread borrows it, so it
         // cannot be unmapped meanwhile); replacing it by a private page of zeros keeps it readable.
         let replaced = unsafe {
@@ -189,7 +194,7 @@ extern "C" fn on_sigbus(
                 0,
             )
         };
-        slot.faults.fetch_add(1, Ordering::AcqRel);
+        slot.ended.fetch_add(1, Ordering::AcqRel);
         if replaced != libc::MAP_FAILED {
             return;
         }
@@ -230,12 +235,18 @@ mod tests {
     }
 
     #[test]
-    fn what_one_undoes_is_not_done_again_by_another() {
+    fn a_fault_is_undone_only_by_who_came_when_it_was_settled() {
         let watched = Watched::new(1..2);
-        watched.0.faults.fetch_add(6, Ordering::Relaxed);
-        let before = watched.faults();
-        watched.mend(before);
-        watched.mend(before - 2);
-        assert_eq!(watched.mended(), before);
+        let start = watched.settled().unwrap();
+        watched.0.begun.fetch_add(2, Ordering::Relaxed);
+        watched.0.ended.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(watched.settled(), None, "a page may be replaced any time");
+        assert_ne!(watched.faults(), watched.mended());
+        watched.0.ended.fetch_add(1, Ordering::Relaxed);
+        let settled = watched.settled().unwrap();
+        assert_eq!(settled, start + 2);
+        watched.mend(settled);
+        watched.mend(start);
+        assert_eq!(watched.mended(), watched.faults(), "one that is late");
     }
 }

@@ -124,8 +124,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::file::PrefetchStats;
-    use crate::file::cache::CacheStats;
+    use crate::file::{CacheStats, PrefetchStats};
 
     fn example() -> MountStats {
         MountStats {

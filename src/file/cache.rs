@@ -1,4 +1,4 @@
-//! Decoded blocks: an LRU with a byte budget in which each miss is decoded once.
+//! Decoded blocks: an LRU with a byte budget in which each miss is decoded once (single flight).
 //!
 //! Invariant: the cached blocks never exceed the budget, no lock is held while a block is decoded,
 //! and a block whose decoding failed is in nobody's hands. The page cache of the kernel holds what
@@ -11,8 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use lru::LruCache;
-use serde::Serialize;
 
+use super::stats::CacheStats;
 use crate::error::Result;
 use crate::sync::lock;
 
@@ -34,7 +34,7 @@ const SPARE_BUFFERS: usize = 8;
 /// Parts of a large cache.
 const SHARDS: usize = 8;
 /// A part that is smaller might hold no two of the largest blocks.
-const LEAST_SHARD_BYTES: usize = 8 << 20;
+const ENOUGH_SHARD_BYTES: usize = 8 << 20;
 
 /// What an entry takes beside its block: key, links, counters.
 const ENTRY_BYTES: usize = 200;
@@ -50,23 +50,6 @@ pub struct BlockCache {
     decode_nanoseconds: AtomicU64,
 }
 
-/// What a cache has done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct CacheStats {
-    /// Most bytes it may hold.
-    pub budget_bytes: usize,
-    /// Bytes it holds.
-    pub cached_bytes: usize,
-    /// Blocks that were there.
-    pub hits: u64,
-    /// Blocks that somebody else was decoding.
-    pub waits: u64,
-    /// Blocks that were decoded, or tried to.
-    pub decodes: u64,
-    /// Time that took, over all threads.
-    pub decode_nanoseconds: u64,
-}
-
 /// A part of the cache.
 #[derive(Debug)]
 struct State {
@@ -74,7 +57,7 @@ struct State {
     bytes: usize,
     flights: HashMap<BlockKey, Arc<Flight>>,
     spare: Vec<Vec<u8>>,
-    most_spare: usize,
+    max_spare: usize,
 }
 
 /// A block that somebody is decoding.
@@ -97,7 +80,7 @@ impl BlockCache {
     /// A cache that keeps at most `budget_bytes` of decoded blocks. A budget of less than a block
     /// keeps none; readers that ask for one block at once still share it.
     pub fn new(budget_bytes: usize) -> Self {
-        let count = if budget_bytes / SHARDS < LEAST_SHARD_BYTES {
+        let count = if budget_bytes / SHARDS < ENOUGH_SHARD_BYTES {
             1
         } else {
             SHARDS
@@ -108,7 +91,7 @@ impl BlockCache {
                 bytes: 0,
                 flights: HashMap::new(),
                 spare: Vec::new(),
-                most_spare: SPARE_BUFFERS / count,
+                max_spare: SPARE_BUFFERS / count,
             })
         };
         Self {
@@ -293,7 +276,7 @@ impl State {
             };
             self.bytes -= cost(&evicted);
             if let Some(buffer) = Arc::into_inner(evicted)
-                && self.spare.len() < self.most_spare
+                && self.spare.len() < self.max_spare
             {
                 self.spare.push(buffer);
             }
@@ -374,12 +357,12 @@ mod tests {
     #[test]
     fn a_large_cache_in_parts_holds_its_budget_as_well() {
         let block = 1 << 20;
-        let cache = BlockCache::new(SHARDS * LEAST_SHARD_BYTES);
+        let cache = BlockCache::new(SHARDS * ENOUGH_SHARD_BYTES);
         for number in 0..100 {
             assert!(load(&cache, number, block));
         }
         let stats = cache.stats();
-        assert_eq!(stats.budget_bytes, SHARDS * LEAST_SHARD_BYTES);
+        assert_eq!(stats.budget_bytes, SHARDS * ENOUGH_SHARD_BYTES);
         let (held, most) = (stats.cached_bytes, stats.budget_bytes);
         assert!(held <= most && held > most - SHARDS * 2 * block, "{held}");
         assert!(!load(&cache, 99, block) && load(&cache, 0, block));

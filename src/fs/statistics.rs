@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use crate::file::cache::CacheStats;
-use crate::file::{PrefetchStats, ReadStats};
+use crate::file::{CacheStats, PrefetchStats, ReadStats};
 
 /// What a mount has done since it was made.
 #[derive(Debug, Clone, Copy, Serialize)]

@@ -8,7 +8,7 @@ use super::model_tree::ModelTree;
 use super::nodes::What;
 use super::place::Place;
 use super::view::look;
-use crate::file::{PageCache, Successor};
+use crate::file::{PageCache, VirtualFile};
 
 impl ModelTree {
     /// Fetches ahead of readers: what comes next in a file into the kernel's page cache, and the start
@@ -18,12 +18,17 @@ impl ModelTree {
             self.shared.push_into(page_cache);
         }
         let tree = Arc::downgrade(self);
-        let find = move |inode| tree.upgrade()?.successor(inode);
-        self.shared.find_successors(Box::new(find));
+        self.shared.open_next_with(Box::new(move |inode, push| {
+            let Some(tree) = tree.upgrade() else { return };
+            if let Some((next, is_known)) = tree.successor(inode) {
+                next.expect_reader(push && is_known);
+            }
+        }));
     }
 
-    /// The next file of the model that an archive is a part of.
-    fn successor(&self, inode: Inode) -> Option<Successor> {
+    /// The next file of the model that an archive is a part of, and whether the kernel knows of it, so that
+    /// something can be pushed into its page cache.
+    fn successor(&self, inode: Inode) -> Option<(Arc<VirtualFile>, bool)> {
         let What::Archive(Place::Inside(path)) = self.node(inode).ok()?.what else {
             return None;
         };
@@ -35,10 +40,7 @@ impl ModelTree {
         };
         let file = self.open_archive(attr.inode, &place).ok()?;
         self.archives.expect(&file);
-        Some(Successor {
-            file,
-            is_known: self.node(attr.inode).is_ok(),
-        })
+        Some((file, self.node(attr.inode).is_ok()))
     }
 }
 

@@ -1,6 +1,16 @@
 //! Reading ahead: which streams readers follow, in which order they take tensors, and the threads that
 //! fetch what comes next.
 
-pub(super) mod order;
+mod job;
+mod manner;
+mod order;
+pub(super) mod page_cache;
 pub(super) mod prefetch;
-pub(super) mod streams;
+mod readers;
+mod streams;
+pub(super) mod wiring;
+mod worker;
+
+pub(super) use manner::Manner;
+pub(super) use readers::Readers;
+pub(super) use streams::{Fetch, FileShape, Findings};

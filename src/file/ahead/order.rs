@@ -6,16 +6,20 @@
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
+use std::ops::Range;
 use std::str::Bytes;
 
-use crate::model::Tensor;
+use crate::error::Result;
+use crate::model::{self, ReadAt, Tensor};
 
 /// Smaller tensors are not worth a jump; they are in what was read around them.
-const LEAST_TENSOR_BYTES: u64 = 512 << 10;
+const ENOUGH_TENSOR_BYTES: u64 = 512 << 10;
+/// More tensors than that are not ordered.
+const ENOUGH_TENSORS: usize = 1 << 17;
 /// Tensors that a jump is looked for behind; those of a sound header that are fetched ahead are fewer.
-const MOST_TENSORS_AHEAD: usize = 64;
+const ENOUGH_TENSORS_AHEAD: usize = 64;
 /// Jumps in a row that may be missed before the order is believed no more.
-const MOST_MISSED: u32 = 2;
+const ENOUGH_MISSED: u32 = 2;
 
 /// The larger tensors of a file by place, and which follows which.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,20 +30,33 @@ pub(in crate::file) struct Order {
 }
 
 impl Order {
-    /// More tensors than that are not ordered.
-    pub const MOST_TENSORS: usize = 1 << 17;
-
-    /// Whether a tensor may be jumped to.
-    pub fn is_large(range: &std::ops::Range<u64>) -> bool {
-        range.end - range.start >= LEAST_TENSOR_BYTES
+    /// The order of a file's tensors; `None` if it is no model whose header can be read.
+    ///
+    /// # Errors
+    /// That of reading the file.
+    pub fn learn(file: &impl ReadAt) -> Result<Option<Self>> {
+        let mut left = ENOUGH_TENSORS;
+        let header = model::read_keeping(file, |found| {
+            let keep = left > 0 && is_large(&found.range);
+            keep.then(|| {
+                left -= 1;
+                Tensor::from(found)
+            })
+        })?;
+        Ok(header.map(|mut header| {
+            header
+                .tensors
+                .sort_by_key(|tensor| (tensor.range.start, tensor.range.end));
+            Self::new(&header.tensors)
+        }))
     }
 
     /// The order of tensors that are sorted by place.
     pub fn new(tensors: &[Tensor]) -> Self {
         let large: Vec<_> = tensors
             .iter()
-            .filter(|tensor| Self::is_large(&tensor.range))
-            .take(Self::MOST_TENSORS)
+            .filter(|tensor| is_large(&tensor.range))
+            .take(ENOUGH_TENSORS)
             .collect();
         let followers = |compare: fn(&str, &str) -> Ordering| {
             let mut sorted: Vec<_> = (0..large.len()).collect();
@@ -78,6 +95,11 @@ impl Order {
     }
 }
 
+/// Whether a tensor may be jumped to.
+fn is_large(range: &Range<u64>) -> bool {
+    range.end - range.start >= ENOUGH_TENSOR_BYTES
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
     Name,
@@ -114,7 +136,7 @@ impl Orders {
     /// A jump that was foreseen was made, or was not.
     pub fn foresaw(&mut self, right: bool) {
         self.missed = if right { 0 } else { self.missed + 1 };
-        if self.missed >= MOST_MISSED {
+        if self.missed >= ENOUGH_MISSED {
             *self = Self::default();
         }
     }
@@ -123,7 +145,7 @@ impl Orders {
     /// tensor to which start.
     pub fn jump(&self, order: &Order, mut tensor: usize, up_to: u64) -> Option<(u64, u64)> {
         let by = self.by?;
-        for _ in 0..MOST_TENSORS_AHEAD {
+        for _ in 0..ENOUGH_TENSORS_AHEAD {
             if order.end_of(tensor) >= up_to {
                 break;
             }
@@ -232,7 +254,7 @@ mod tests {
         let tensor = |name: &str, range| Tensor {
             name: name.into(),
             dtype: "U8".into(),
-            element: crate::format::ElementType::U8,
+            element: crate::format::ElementType::Bf16,
             shape: Vec::new(),
             range,
         };

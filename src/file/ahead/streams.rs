@@ -10,7 +10,7 @@ use super::order::{Order, Orders};
 use crate::os::page_bytes;
 
 /// Streams that are followed at once; loaders have at most a few threads a file.
-const MOST_STREAMS: usize = 16;
+const ENOUGH_STREAMS: usize = 16;
 /// How far ahead of where a stream has come to a read may begin and still be part of it, and how far
 /// behind. Programs copy forward in pieces of a MiB or so and, where it suits the processor, backward
 /// within each.
@@ -20,9 +20,11 @@ const BEHIND_BYTES: u64 = 2 << 20;
 const ENTRY_BYTES: u64 = 256 << 10;
 /// A stream must have gone so far before anything is fetched for it: who looks at a header wants no
 /// more.
-const LEAST_RUN_BYTES: u64 = 512 << 10;
+const ENOUGH_RUN_BYTES: u64 = 512 << 10;
 /// And read so often: one long read at random shows nothing.
-const LEAST_READS: u64 = 2;
+const ENOUGH_READS: u64 = 2;
+/// Parts that the storage is asked for what lies behind the window in.
+const ASK_STEPS: u64 = 4;
 /// Steps of the same length after which the next one is expected.
 const STEPS_TO_TRUST: u32 = 3;
 
@@ -38,6 +40,8 @@ pub(in crate::file) struct Reach {
     /// False if the kernel reads ahead well enough where a stream just goes on, so that only the
     /// tensors it jumps to are left to fetch.
     pub goes_on: bool,
+    /// How many bytes beyond the window the storage is to be asked for; none if it is never asked.
+    pub ask_bytes: u64,
 }
 
 /// What to fetch.
@@ -52,6 +56,8 @@ pub(in crate::file) struct Fetch {
 /// What a read leads to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::file) struct Findings {
+    /// Bytes of the file that the storage is to make ready what is stored of.
+    pub asks: Vec<Range<u64>>,
     /// What to fetch.
     pub fetches: Vec<Fetch>,
     /// Bytes that were fetched and that a stream has passed since.
@@ -74,6 +80,8 @@ struct Stream {
     /// What was fetched for it last: up to here, without a gap since `fetched_from`.
     asked: u64,
     fetched_from: u64,
+    /// What the storage was asked for: up to here.
+    made_ready: u64,
     /// Bytes it has read, or passed where they were fetched.
     taken: u64,
     /// Number of its last read.
@@ -218,7 +226,7 @@ impl Streams {
     /// Follows one more stream, in the place of the one that was quiet for longest.
     fn start(&mut self, mut stream: Stream, findings: &mut Findings) -> usize {
         stream.last = self.reads;
-        if self.streams.len() < MOST_STREAMS {
+        if self.streams.len() < ENOUGH_STREAMS {
             self.streams.push(stream);
             return self.streams.len() - 1;
         }
@@ -247,12 +255,16 @@ impl Streams {
         let run = stream
             .next
             .saturating_sub(stream.start.max(file.data_start));
-        if run < LEAST_RUN_BYTES || (stream.reads < LEAST_READS && !stream.foreseen) {
+        if run < ENOUGH_RUN_BYTES || (stream.reads < ENOUGH_READS && !stream.foreseen) {
             return;
         }
         findings.goes_on = true;
         if stream.taken < run / 2 {
-            findings.fetches.extend(stream.strided(file.bytes));
+            let fetch = stream.strided(file.bytes);
+            if let Some(fetch) = fetch.as_ref().filter(|_| reach.ask_bytes > 0) {
+                findings.asks.push(fetch.range.clone());
+            }
+            findings.fetches.extend(fetch);
             return;
         }
         let window = run.min(reach.window_bytes);
@@ -263,6 +275,9 @@ impl Streams {
             .and_then(|(order, tensor)| self.orders.jump(order, tensor, wanted));
         let end = jump.map_or(file.bytes, |(end, _)| end).min(file.bytes);
         findings.near_end = wanted >= file.bytes;
+        findings
+            .asks
+            .extend(stream.ask(wanted, run.min(reach.ask_bytes), end));
         let from = stream.asked.max(stream.next + reach.lead_bytes);
         let to = wanted.min(end);
         let step = reach.step_bytes.min(window);
@@ -281,6 +296,9 @@ impl Streams {
         {
             let range = next..(next + window.max(reach.step_bytes)).min(file.bytes);
             self.start(Stream::foreseen(&range), findings);
+            if reach.ask_bytes > 0 {
+                findings.asks.push(range.clone());
+            }
             findings.fetches.push(Fetch { range, dense: true });
         }
     }
@@ -315,6 +333,7 @@ impl Stream {
             taken: range.end - range.start,
             fetched_from: range.start,
             asked: range.end,
+            made_ready: range.end,
             ..Self::at(range.start)
         }
     }
@@ -325,7 +344,7 @@ impl Stream {
     }
 
     fn has_come_far(&self) -> bool {
-        self.reads >= LEAST_READS && self.next - self.start >= LEAST_RUN_BYTES
+        self.reads >= ENOUGH_READS && self.next - self.start >= ENOUGH_RUN_BYTES
     }
 
     /// True if a byte was fetched for it.
@@ -352,6 +371,19 @@ impl Stream {
         // What lies between two reads was taken from what was fetched.
         self.taken += passed.max(self.len);
         self.next = next;
+    }
+
+    /// What the storage is to make ready: all that is `wanted` and `more` behind it, up to an end. In steps
+    /// of a part of that, so that few questions are asked.
+    fn ask(&mut self, wanted: u64, more: u64, end: u64) -> Option<Range<u64>> {
+        let range = self.made_ready.max(self.next)..wanted.saturating_add(more).min(end);
+        let enough = range.start < range.end
+            && (range.end == end || range.end - range.start >= more / ASK_STEPS);
+        if more == 0 || !enough {
+            return None;
+        }
+        self.made_ready = range.end;
+        Some(range)
     }
 
     /// Bytes that were fetched and not passed yet.
@@ -392,6 +424,7 @@ mod tests {
         step_bytes: MIB,
         lead_bytes: 0,
         goes_on: true,
+        ask_bytes: 0,
     };
     const FILE: FileShape<'_> = FileShape {
         bytes: 64 * MIB,
@@ -465,7 +498,7 @@ mod tests {
             let findings = read(&mut streams, at..at + 4096, &FILE);
             assert!(findings.fetches.is_empty(), "{findings:?}");
         }
-        assert!(streams.streams.len() <= MOST_STREAMS && streams.reading.is_empty());
+        assert!(streams.streams.len() <= ENOUGH_STREAMS && streams.reading.is_empty());
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
@@ -18,6 +17,7 @@ use crate::console::{Outcome, print};
 use crate::daemon::background::{self, Background};
 use crate::daemon::metrics;
 use crate::daemon::metrics_server::MetricsServer;
+use crate::daemon::process::{allow_all_files, end_with_parent};
 use crate::daemon::{self, guard, supervisor};
 use crate::error::{Error, Result};
 use crate::fuse::{self, MountOptions, Mounted, Push, Unmount, Unmounter};
@@ -32,17 +32,11 @@ const DEFAULT_LOG: &str = "warn,weightfs=info,fuser=error";
 pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     let background = Background::enter(&args.background)?;
     if args.background.parent.is_some() {
-        background::end_with_parent(args.background.parent)?;
+        end_with_parent(args.background.parent)?;
     }
     log_to_stderr()?;
     keep_allocations_apart();
-    // Each open file of the mount is one or two of the process. A system that refuses lets fewer.
-    let files = getrlimit(Resource::Nofile);
-    let all = Rlimit {
-        current: files.maximum,
-        ..files
-    };
-    let _ = setrlimit(Resource::Nofile, all);
+    allow_all_files();
     // Before mounting, so that nothing is mounted if that fails.
     let metrics = args
         .metrics
@@ -66,7 +60,7 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
 /// `null-mount`: what `bench-mount` holds a mount against.
 #[cfg(feature = "comparison")]
 pub(super) fn null_mount(args: &NullMountArgs) -> Result<Outcome> {
-    background::end_with_parent(Some(args.parent))?;
+    end_with_parent(Some(args.parent))?;
     log_to_stderr()?;
     let options = MountOptions {
         threads: args.threads,

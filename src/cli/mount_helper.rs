@@ -13,7 +13,7 @@ use clap::Parser;
 
 use super::args::Args;
 use crate::console::print;
-use crate::daemon::background::{first_line, own_program};
+use crate::daemon::{MountCommand, MountProcess, Stay};
 use crate::error::{Error, Result};
 
 /// The name that mount(8) looks for; a link to the program.
@@ -237,40 +237,38 @@ impl Request {
         // Not canonical: a mount point whose daemon was killed does not tell.
         let mountpoint =
             std::path::absolute(&self.mountpoint).map_err(|e| of(&self.mountpoint, e))?;
-        let mut arguments: Vec<OsString> = vec!["mount".into(), "--background".into()];
-        arguments.extend(self.options.iter().map(OsString::from));
+        let mut options: Vec<OsString> = vec!["--background".into()];
+        options.extend(self.options.iter().map(OsString::from));
         if self.no_exec {
-            arguments.push("--no-exec".into());
+            options.push("--no-exec".into());
         }
         // By this name `mount -a` sees that a line of fstab is mounted already.
-        arguments.extend(["--source-name".into(), source.clone().into()]);
-        arguments.extend(["--".into(), source.into(), mountpoint.into()]);
+        options.extend(["--source-name".into(), source.clone().into()]);
+        let command = MountCommand {
+            name: "mount",
+            options,
+            source: Some(source),
+            mountpoint,
+        };
         if self.verbose {
-            print(&format!("{NAME}: weightfs {}", shown(&arguments)))?;
+            print(&format!("{NAME}: weightfs {}", shown(&command.arguments())))?;
         }
         if self.fake {
             return Ok(true);
         }
-        start(&arguments)
+        start(&command)
     }
 }
 
 /// Starts the daemon, which writes to this process' stderr until the mount answers. False if it
 /// ended before that, and said why.
-fn start(arguments: &[OsString]) -> Result<bool> {
+fn start(command: &MountCommand) -> Result<bool> {
     let cannot = |e| Error::io("cannot start weightfs mount", e);
-    let mut child = own_program()
-        .map_err(cannot)?
-        .args(arguments)
-        .current_dir("/")
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(cannot)?;
-    let line = first_line(&mut child).map_err(cannot)?;
-    if line.starts_with("ready: ") {
+    let mut mount = MountProcess::start(command, Stay::OnItsOwn, Stdio::inherit())?;
+    if mount.is_ready().map_err(cannot)? {
         return Ok(true);
     }
-    let status = child.wait().map_err(cannot)?;
+    let status = mount.wait().map_err(cannot)?;
     match status.code() {
         Some(code) if code != 0 => Ok(false),
         _ => Err(wrong(format!("weightfs mount ended with {status}"))),

@@ -6,24 +6,19 @@
 //! for ever.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::process::{own_program, wait_until};
 use crate::error::{Error, Result};
 
-/// Variables that are meant for the process that a supervisor started, and for no other.
-const SUPERVISOR_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 /// A mount that takes longer to answer is given up.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-/// How long to wait before looking again whether the answer is there: at first, and at most.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(50));
 
 /// How `mount.weightfs` runs `weightfs mount`.
 #[derive(Debug, Parser)]
@@ -50,34 +45,6 @@ pub(crate) struct BackgroundArgs {
 pub(crate) struct AskArgs {
     /// Where it is mounted
     mountpoint: PathBuf,
-}
-
-/// This program again. By its own path, which gives the process its name, and not by that of a link.
-pub(crate) fn own_program() -> std::io::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg0("weightfs").stdin(Stdio::null());
-    for variable in SUPERVISOR_VARIABLES {
-        command.env_remove(variable);
-    }
-    Ok(command)
-}
-
-/// Has the system send SIGTERM to this process once the one that started it ends.
-///
-/// # Errors
-/// `Io` if the system refuses, `Interrupted` if that one, known by its id, has ended already.
-pub(crate) fn end_with_parent(parent: Option<u32>) -> Result<()> {
-    set_parent_process_death_signal(Some(Signal::TERM))
-        .map_err(|e| Error::io("cannot follow the process that waits", e.into()))?;
-    match parent {
-        Some(expected) if !is_child_of(expected) => Err(Error::Interrupted),
-        _ => Ok(()),
-    }
-}
-
-/// True if that process has started this one, and has not ended since.
-pub(crate) fn is_child_of(parent: u32) -> bool {
-    getppid().is_some_and(|now| i64::from(now.as_raw_nonzero().get()) == i64::from(parent))
 }
 
 /// A process that leaves the session it was started in, if it is to stay in the background.
@@ -128,15 +95,6 @@ impl Background {
     }
 }
 
-/// The first line that a process prints; empty if it ends without one.
-pub(crate) fn first_line(child: &mut Child) -> std::io::Result<String> {
-    let mut line = String::new();
-    if let Some(stdout) = child.stdout.take() {
-        BufReader::new(stdout).read_line(&mut line)?;
-    }
-    Ok(line)
-}
-
 /// Returns once a process of its own got an answer from the mount.
 ///
 /// # Errors
@@ -180,22 +138,6 @@ pub(crate) fn wait_for_answer(mountpoint: &Path) -> Result<()> {
 
 fn was_told_to_end(status: ExitStatus) -> bool {
     matches!(status.signal(), Some(SIGHUP | SIGINT | SIGTERM))
-}
-
-/// Waits until a process has ended, but no longer than to `limit`.
-///
-/// # Errors
-/// What the system answered.
-pub(crate) fn wait_until(child: &mut Child, limit: Instant) -> std::io::Result<Option<ExitStatus>> {
-    let (mut pause, longest) = LOOK_AGAIN;
-    loop {
-        match child.try_wait()? {
-            Some(status) => return Ok(Some(status)),
-            None if Instant::now() >= limit => return Ok(None),
-            None => std::thread::sleep(pause),
-        }
-        pause = (pause * 2).min(longest);
-    }
 }
 
 /// What the process does that `wait_for_answer` starts. Of all requests the kernel answers this one

@@ -14,9 +14,10 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use crate::daemon::background::{first_line, is_child_of, own_program};
+use super::process::{is_child_of, own_program};
 use crate::error::{Error, Result};
 use crate::fuse::AbortControl;
+use crate::os::first_line;
 
 /// Stand by a mount
 #[derive(Debug, Parser)]

@@ -14,7 +14,7 @@ use super::contender::Contender;
 use super::measured::{Measured, decode, encode};
 use crate::bench::process::{OwnProcess, text_of};
 use crate::console::{Outcome, Stop, print, watched};
-use crate::daemon::background::{end_with_parent, own_program};
+use crate::daemon::process::{end_with_parent, own_program};
 use crate::error::{Error, Result};
 
 /// One measurement.

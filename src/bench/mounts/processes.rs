@@ -15,7 +15,7 @@ use super::watch::Watch;
 use crate::bench::process::OwnProcess;
 use crate::console::Stop;
 use crate::console::{Outcome, print};
-use crate::daemon::background::{end_with_parent, own_program};
+use crate::daemon::process::{end_with_parent, own_program};
 use crate::error::{Error, Result};
 
 const OPEN: &str = "open";

@@ -1,25 +1,19 @@
 //! A mount in a process of its own: a program that reads what it serves itself can wait for itself
 //! for ever.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use super::null::NULL_FILE_NAME;
-use super::watch::{Watch, kill};
-use crate::daemon::background::{own_program, wait_until};
+use super::watch::Watch;
+use crate::daemon::{MountCommand, MountProcess, Stay};
 use crate::error::{Error, Result};
-use crate::fuse::{self, MountOptions};
+use crate::fuse::MountOptions;
 use crate::os::memory_bytes_of;
 
-/// A server that takes longer to end is killed.
-const END_LIMIT: Duration = Duration::from_secs(10);
 /// How long its words may take after a read that failed.
 const WORDS_LIMIT: Duration = Duration::from_secs(1);
 
@@ -34,9 +28,8 @@ pub(super) enum Serves {
 
 /// A mount that answers; unmounted, and its process ended, when this is dropped.
 pub(super) struct Server<'a> {
-    child: Child,
+    process: MountProcess,
     watch: &'a Watch<'a>,
-    mountpoint: PathBuf,
     /// The file in the mount.
     pub(super) file: PathBuf,
     log: PathBuf,
@@ -56,48 +49,40 @@ impl<'a> Server<'a> {
         let cannot = |e| Error::io("cannot start a mount", e);
         let (mountpoint, log) = (directory.join("mnt"), directory.join("log"));
         fs::create_dir_all(&mountpoint).map_err(cannot)?;
-        let mut command = own_program().map_err(cannot)?;
-        match serves {
-            Serves::Archive { .. } => {
-                command.args(["mount", "--cache-size", &options.cache_bytes.to_string()])
-            }
-            Serves::Null { bytes } => command.args(["null-mount", "--size", &bytes.to_string()]),
-        };
-        command
-            .args(["--threads", &options.threads.to_string()])
-            .args(["--readahead", &options.readahead_bytes.to_string()])
-            .args(["--parent", &std::process::id().to_string(), "--"]);
-        let name = match serves {
+        let (name, first, source, shown) = match serves {
             Serves::Archive { path, name } => {
-                command.arg(path);
-                name.as_path()
+                let cache = ["--cache-size".into(), options.cache_bytes.to_string()];
+                ("mount", cache, Some(path.clone()), name.as_path())
             }
-            Serves::Null { .. } => Path::new(NULL_FILE_NAME),
+            Serves::Null { bytes } => {
+                let size = ["--size".into(), bytes.to_string()];
+                ("null-mount", size, None, Path::new(NULL_FILE_NAME))
+            }
         };
-        let file = mountpoint.join(name);
-        command.arg(&mountpoint);
-        let child = command
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log).map_err(cannot)?)
-            // A signal of the terminal is for this process, which ends its mounts in order.
-            .process_group(0)
-            .spawn()
-            .map_err(cannot)?;
-        watch.add(&mountpoint, child.id());
-        let mut server = Self {
-            child,
-            watch,
+        let [threads, readahead] = ["--threads".into(), "--readahead".into()];
+        let rest = [
+            threads,
+            options.threads.to_string(),
+            readahead,
+            options.readahead_bytes.to_string(),
+        ];
+        let file = mountpoint.join(shown);
+        let command = MountCommand {
+            name,
+            options: first.into_iter().chain(rest).map(OsString::from).collect(),
+            source,
             mountpoint,
+        };
+        let messages = File::create(&log).map_err(cannot)?;
+        let process = MountProcess::start(&command, Stay::WithStarter, messages.into())?;
+        watch.add(&command.mountpoint, process.id());
+        let mut server = Self {
+            process,
+            watch,
             file,
             log,
         };
-        let mut line = String::new();
-        if let Some(stdout) = server.child.stdout.take() {
-            BufReader::new(stdout)
-                .read_line(&mut line)
-                .map_err(cannot)?;
-        }
-        if line.starts_with("ready: ") {
+        if server.process.is_ready().map_err(cannot)? {
             return Ok(server);
         }
         Err(Error::InvalidInput(server.words().unwrap_or_else(|| {
@@ -107,7 +92,7 @@ impl<'a> Server<'a> {
 
     /// Seconds of processor time that the process has taken, if the system tells.
     pub(super) fn cpu_seconds(&self) -> Option<f64> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).ok()?;
         let mut nanoseconds = 0;
         for task in tasks.flatten() {
             // Exact, where /proc/PID/stat counts hundredths of a second.
@@ -119,7 +104,7 @@ impl<'a> Server<'a> {
 
     /// The most memory that the process has held, if the system tells.
     pub(super) fn peak_bytes(&self) -> Option<u64> {
-        memory_bytes_of(self.child.id(), "VmHWM").ok()
+        memory_bytes_of(self.process.id(), "VmHWM").ok()
     }
 
     /// The last that the process complained of.
@@ -144,19 +129,8 @@ fn complaint(line: &str) -> Option<&str> {
 
 impl Drop for Server<'_> {
     fn drop(&mut self) {
-        self.watch.remove(self.child.id());
-        let is_over = |ended: io::Result<Option<_>>| !matches!(ended, Ok(None));
-        if !is_over(self.child.try_wait()) {
-            kill(self.child.id(), Signal::TERM);
-        }
-        if !is_over(wait_until(&mut self.child, Instant::now() + END_LIMIT)) {
-            // Whoever waits for it would hold it.
-            let _ = fuse::abort(&self.mountpoint);
-            kill(self.child.id(), Signal::KILL);
-            let _ = self.child.wait();
-        }
-        // There is none, unless the process could not unmount it.
-        let _ = fuse::unmount(&self.mountpoint, true);
+        // Before its process is waited for.
+        self.watch.remove(self.process.id());
     }
 }
 

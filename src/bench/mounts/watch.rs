@@ -117,7 +117,7 @@ impl Shared {
 }
 
 /// Sends a signal to a child that was not waited for yet.
-pub(super) fn kill(process: u32, signal: Signal) {
+fn kill(process: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(process).ok().and_then(Pid::from_raw) {
         // It may have ended by itself.
         let _ = kill_process(pid, signal);

@@ -4,14 +4,12 @@
 //! can wait for itself for ever.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Advice, fadvise};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -20,6 +18,7 @@ use super::sample_model;
 use crate::cli::args::DemoArgs;
 use crate::console::size::{self, ratio, show_speed};
 use crate::console::{Outcome, Stop, print, watched};
+use crate::daemon::{MountCommand, MountProcess, Stay};
 use crate::error::{Error, Result};
 use crate::format::original_name;
 use crate::job::{self, PackOptions, Totals};
@@ -70,7 +69,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
     let mut measured = Measured::default();
     for way in [Way::Read, Way::Map] {
         files.drop_cache()?;
-        let mount = MountProcess::start(&packed, &mountpoint)?;
+        let mount = mount(&packed, &mountpoint)?;
         for warm in [false, true] {
             stop.check()?;
             let raw = timed(&files.raw, way)?;
@@ -88,7 +87,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
                 )));
             }
         }
-        mount.stop()?;
+        unmount(mount)?;
     }
     measured.bytes = files.bytes;
     print(&if args.json {
@@ -216,66 +215,35 @@ fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| Error::io(format!("cannot open {}", path.display()), e))
 }
 
-/// `weightfs mount` in a process of its own; ended when this is dropped.
-struct MountProcess {
-    child: Child,
+fn mount(source: &Path, mountpoint: &Path) -> Result<MountProcess> {
+    let command = MountCommand {
+        name: "mount",
+        options: Vec::new(),
+        source: Some(source.to_path_buf()),
+        mountpoint: mountpoint.to_path_buf(),
+    };
+    let mut mount = MountProcess::start(&command, Stay::WithStarter, Stdio::inherit())?;
+    let is_ready = mount
+        .is_ready()
+        .map_err(|e| Error::io("cannot start weightfs mount", e))?;
+    if !is_ready {
+        return Err(Error::Environment(
+            "weightfs mount did not become ready; see its message above".into(),
+        ));
+    }
+    Ok(mount)
 }
 
-impl MountProcess {
-    fn start(source: &Path, mountpoint: &Path) -> Result<Self> {
-        let cannot = |e| Error::io("cannot start weightfs mount", e);
-        let program = std::env::current_exe().map_err(cannot)?;
-        let child = Command::new(program)
-            .arg("mount")
-            .arg(source)
-            .arg(mountpoint)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(cannot)?;
-        let mut mount = Self { child };
-        let mut line = String::new();
-        if let Some(stdout) = mount.child.stdout.take() {
-            BufReader::new(stdout)
-                .read_line(&mut line)
-                .map_err(cannot)?;
-        }
-        if !line.starts_with("ready") {
-            return Err(Error::Environment(
-                "weightfs mount did not become ready; see its message above".into(),
-            ));
-        }
-        Ok(mount)
+fn unmount(mount: MountProcess) -> Result<()> {
+    let ended = mount
+        .stop()
+        .map_err(|e| Error::io("cannot stop weightfs mount", e))?;
+    if !ended.success() {
+        return Err(Error::Environment(format!(
+            "weightfs mount ended with {ended}"
+        )));
     }
-
-    fn stop(mut self) -> Result<()> {
-        let ended = self
-            .end()
-            .map_err(|e| Error::io("cannot stop weightfs mount", e))?;
-        if !ended.success() {
-            return Err(Error::Environment(format!(
-                "weightfs mount ended with {ended}"
-            )));
-        }
-        Ok(())
-    }
-
-    fn end(&mut self) -> io::Result<std::process::ExitStatus> {
-        if let Some(ended) = self.child.try_wait()? {
-            return Ok(ended);
-        }
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            kill_process(pid, Signal::TERM)?;
-        }
-        self.child.wait()
-    }
-}
-
-impl Drop for MountProcess {
-    fn drop(&mut self) {
-        // What could be said about it was said by `stop`.
-        let _ = self.end();
-    }
+    Ok(())
 }
 
 #[derive(Default)]

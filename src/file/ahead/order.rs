@@ -254,7 +254,7 @@ mod tests {
         let tensor = |name: &str, range| Tensor {
             name: name.into(),
             dtype: "U8".into(),
-            element: crate::format::ElementType::Bf16,
+            element: crate::format::ElementType::U8,
             shape: Vec::new(),
             range,
         };

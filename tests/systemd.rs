@@ -268,6 +268,93 @@ fn a_signal_while_the_source_is_not_there_yet_ends_it_once_it_can() {
     source.stop();
 }
 
+/// `demo` on a small model, in a directory of the test's own.
+fn demo(place: &Place, mib: usize) -> Command {
+    let model = place.write("model.safetensors", &model(24, mib));
+    let mut command = weightfs();
+    command
+        .args(["demo", "--json", "--model"])
+        .arg(model)
+        .env("TMPDIR", place.root.path().canonicalize().unwrap())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+#[test]
+fn a_demo_in_a_unit_does_not_speak_for_it() {
+    let place = Place::new();
+    let supervisor = Supervisor::new(&place);
+    let status = demo(&place, 2)
+        .env("NOTIFY_SOCKET", &supervisor.name)
+        .env("WATCHDOG_USEC", "2000")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(all_heard(&supervisor), [""; 0]);
+}
+
+/// Where something is mounted below a directory.
+fn mounted_below(directory: &Path) -> Option<PathBuf> {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(PathBuf::from)
+        .find(|mountpoint| mountpoint.starts_with(directory))
+}
+
+/// Processes that were started, by themselves or by others that were, with this directory as TMPDIR.
+fn processes_in(directory: &Path) -> Vec<u32> {
+    let variable = format!("TMPDIR={}", directory.display());
+    let given = |environment: Vec<u8>| {
+        environment
+            .split(|&byte| byte == 0)
+            .any(|given| given == variable.as_bytes())
+    };
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| {
+            let entry = entry.unwrap();
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            // One that ends meanwhile has none any more.
+            let environment = fs::read(entry.path().join("environ")).ok()?;
+            given(environment).then_some(pid)
+        })
+        .collect()
+}
+
+#[test]
+fn a_demo_that_is_killed_leaves_neither_mount_nor_process() {
+    let place = Place::new();
+    let root = place.root.path().canonicalize().unwrap();
+    let start = Instant::now();
+    for round in 0..4 {
+        let mut demo = demo(&place, 16).spawn().unwrap();
+        let mountpoint = loop {
+            if let Some(mountpoint) = mounted_below(&root) {
+                break mountpoint;
+            }
+            assert_eq!(demo.try_wait().unwrap(), None, "it ended unseen");
+            assert!(start.elapsed() < LIMIT, "it does not mount");
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let _watched = Watched::new(&mountpoint);
+        // At once, before the mount answers, and while it is read.
+        std::thread::sleep(Duration::from_millis(round * 10));
+        demo.kill().unwrap();
+        demo.wait().unwrap();
+        while is_mounted(&mountpoint) || !processes_in(&root).is_empty() {
+            assert!(
+                start.elapsed() < LIMIT,
+                "{:?} are left",
+                processes_in(&root)
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 /// The helper by a name that mount(8) would call it by.
 fn helper(place: &Place) -> Command {
     let link = place.root.path().join("mount.weightfs");

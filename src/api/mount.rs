@@ -28,7 +28,7 @@ pub fn mount(
     let (mounted, tree) = fuse::mount(source.as_ref(), mountpoint.as_ref(), options)?;
     // What is read ahead is decoded into the cache. Pushing it on into the kernel's page cache needs a
     // process that stands by, which is the program's business.
-    mounted.read_ahead(&tree, fuse::Push::Never);
+    mounted.read_ahead(&tree, fuse::Push::Never, None);
     Ok(Mount(mounted))
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::process_args::{AskArgs, GuardArgs, MountProcessArgs};
 #[cfg(feature = "comparison")]
 use crate::bench::codecs::{BenchArgs, BenchOneArgs};
 #[cfg(feature = "comparison")]
@@ -14,9 +15,7 @@ use crate::bench::mounts::{BenchMountArgs, NullMountArgs, ReadStripeArgs};
 use crate::codec::{self, Method};
 use crate::console::serving::{ServingArgs, seconds};
 use crate::console::size;
-use crate::daemon::background::{AskArgs, BackgroundArgs};
-use crate::daemon::guard::GuardArgs;
-use crate::daemon::metrics_server::parse_address;
+use crate::daemon::parse_address;
 use crate::fuse;
 
 /// Keep model weights compressed on disk; read them as ordinary .safetensors files.
@@ -216,7 +215,7 @@ pub(super) struct MountArgs {
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_address)]
     pub(super) metrics: Option<SocketAddr>,
     #[command(flatten)]
-    pub(super) background: BackgroundArgs,
+    pub(super) process: MountProcessArgs,
 }
 
 /// Unmount what `weightfs mount` mounted; its process then ends

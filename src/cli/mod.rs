@@ -9,6 +9,7 @@ mod demo;
 mod job_report;
 mod mount;
 mod mount_helper;
+mod process_args;
 mod stats;
 
 use std::io::Write;
@@ -21,7 +22,7 @@ use args::{Args, Command};
 #[cfg(feature = "comparison")]
 use crate::bench::{codecs as bench, mounts as bench_mount};
 use crate::console::{Outcome, is_broken_pipe};
-use crate::daemon::{background, guard};
+use crate::daemon::{ask, guard};
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
@@ -39,8 +40,8 @@ pub fn run() -> ExitCode {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(args),
         Command::Stats(args) => stats::stats(args),
-        Command::Ask(args) => background::ask(args).map(|()| Outcome::Done),
-        Command::Guard(args) => guard::guard(args).map(|()| Outcome::Done),
+        Command::Ask(args) => ask(&args.mountpoint).map(|()| Outcome::Done),
+        Command::Guard(args) => guard::guard(&args.device, args.parent).map(|()| Outcome::Done),
         Command::Demo(args) => demo::demo(args),
         #[cfg(feature = "comparison")]
         Command::Bench(args) => bench::bench(args),

@@ -1,14 +1,21 @@
-//! All that makes a mount a running service: processes beside it, its supervisor, its metrics.
+//! All that makes a mount a running service: processes beside it, its supervisor, its messages, its
+//! metrics.
 
-pub(crate) mod background;
+mod answer;
+mod background;
 pub(crate) mod guard;
+mod logging;
 pub(crate) mod metrics;
-pub(crate) mod metrics_server;
+mod metrics_server;
 mod mount_process;
 pub(crate) mod process;
+mod service;
 mod supervisor;
 mod watchdog;
 
+pub(crate) use answer::ask;
+pub(crate) use background::Background;
+pub(crate) use logging::log_to_stderr;
+pub(crate) use metrics_server::{MetricsServer, parse_address};
 pub(crate) use mount_process::{MountCommand, MountProcess, Stay};
-pub use supervisor::{Supervisor, supervisor};
-pub(crate) use watchdog::watch;
+pub(crate) use service::Service;

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 /// Whoever started the program.
 #[derive(Debug)]
-pub struct Supervisor {
+pub(super) struct Supervisor {
     socket: Option<OsString>,
     watchdog: Option<Duration>,
 }
 
 /// The supervisor that the environment names; without one, messages go nowhere.
-pub fn supervisor() -> Supervisor {
+pub(super) fn supervisor() -> Supervisor {
     Supervisor {
         socket: std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()),
         watchdog: watchdog_interval(
@@ -48,12 +48,12 @@ impl Supervisor {
     }
 
     /// The mount answers.
-    pub fn ready(&self, status: &str) {
+    pub(super) fn ready(&self, status: &str) {
         self.send(&format!("READY=1\nSTATUS={status}"));
     }
 
     /// Unmounting has begun.
-    pub fn stopping(&self) {
+    pub(super) fn stopping(&self) {
         self.send("STOPPING=1");
     }
 

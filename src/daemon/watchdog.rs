@@ -7,12 +7,12 @@ use super::supervisor::Supervisor;
 use crate::fuse::Progress;
 
 /// However often the supervisor asks to be told.
-const SHORTEST_TURN: Duration = Duration::from_millis(1);
+const MIN_TURN: Duration = Duration::from_millis(1);
 
 /// Tells the supervisor twice in each interval that the program is alive, from a thread of its own
 /// and for as long as the process lives, except while a request has been in work for longer than
 /// the interval. Does nothing for a supervisor that does not ask.
-pub(crate) fn watch(supervisor: Supervisor, progress: Arc<Progress>) {
+pub(super) fn watch(supervisor: Supervisor, progress: Arc<Progress>) {
     let Some(interval) = supervisor.watchdog_interval() else {
         return;
     };
@@ -29,7 +29,7 @@ pub(crate) fn watch(supervisor: Supervisor, progress: Arc<Progress>) {
                 );
                 stalled = true;
             }
-            std::thread::sleep((interval / 2).max(SHORTEST_TURN));
+            std::thread::sleep((interval / 2).max(MIN_TURN));
         }
     });
 }

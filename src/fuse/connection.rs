@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-use super::mount::MountOptions;
 use super::mountinfo::FILE_SYSTEM_TYPE;
+use super::options::MountOptions;
 use crate::error::{Error, Result};
 
 /// The part of the type behind the dot.

@@ -3,17 +3,26 @@
 
 mod abort;
 mod connection;
+mod guard;
 mod mount;
 mod mountinfo;
+mod options;
 mod progress;
+mod readahead;
 mod server;
+mod unmount;
 
 pub use abort::{AbortControl, abort};
-pub use mount::{MountOptions, Mounted, Push, Unmount, Unmounter, is_mounted, mount, unmount};
+pub use guard::{Guard, stand_by};
+pub use mount::{Mounted, mount};
+pub use options::{MountOptions, Push};
 pub use progress::Progress;
+pub use unmount::{Unmount, Unmounter, is_mounted, unmount};
 
 // For a server that is measured beside this one.
 #[cfg(all(feature = "cli", feature = "comparison"))]
-pub(crate) use mount::{clear_mountpoint, serve};
+pub(crate) use mount::serve;
 #[cfg(all(feature = "cli", feature = "comparison"))]
 pub(crate) use server::{file_attr, open_flags, set_up};
+#[cfg(all(feature = "cli", feature = "comparison"))]
+pub(crate) use unmount::clear_mountpoint;

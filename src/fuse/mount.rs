@@ -1,75 +1,26 @@
 //! Mounting, serving and unmounting.
 
-use std::ffi::OsString;
 use std::io;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use fuser::{Config, Filesystem, INodeNo, Notifier, Session, SessionACL};
-use rustix::io::Errno;
 
-use super::abort::AbortControl;
 use super::connection::{connect, disconnect};
-use super::mountinfo::{self, mount_at};
+use super::guard::Guard;
+use super::mountinfo::mount_at;
+use super::options::{MountOptions, Push};
 use super::progress::Progress;
+use super::readahead::{readahead, set_readahead};
 use super::server::Server;
+use super::unmount::{Unmounter, clear_mountpoint};
 use crate::error::{Error, Result};
 use crate::file::PageCache;
 use crate::fs::{ModelTree, Source};
-use crate::sync::cores;
 
 /// A kernel that reads so far ahead keeps two threads busy.
-const AMPLE_READAHEAD_BYTES: u64 = 1 << 20;
-
-/// When to push decoded bytes into the kernel's page cache ahead of readers that go on and on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Push {
-    /// Where the kernel does not read far ahead itself, as for users other than root.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-/// How to mount.
-#[derive(Debug, Clone)]
-pub struct MountOptions {
-    /// Budget of decoded blocks.
-    pub cache_bytes: usize,
-    /// Threads that answer the kernel.
-    pub threads: NonZeroUsize,
-    /// How far the kernel reads ahead of a sequential reader; only root can change it.
-    pub readahead_bytes: u64,
-    /// Let other users read, as far as the permissions of the source allow.
-    pub allow_other: bool,
-    /// How long the kernel may believe names and attributes before it asks again.
-    pub ttl: Duration,
-    /// Let nobody run programs from the mount.
-    pub no_exec: bool,
-    /// What the table of mounts names as the source.
-    pub source_name: OsString,
-}
-
-impl Default for MountOptions {
-    fn default() -> Self {
-        Self {
-            cache_bytes: 256 << 20,
-            // More than one a core, so that those that wait for the disk keep nobody from decoding.
-            threads: cores().saturating_mul(NonZeroUsize::MIN.saturating_add(1)),
-            // Beyond this, reads get no faster and the first byte of a file comes later.
-            readahead_bytes: 4 << 20,
-            allow_other: false,
-            ttl: Duration::from_secs(1),
-            no_exec: false,
-            source_name: "weightfs".into(),
-        }
-    }
-}
+const ENOUGH_READAHEAD_BYTES: u64 = 1 << 20;
 
 /// A live mount; it is not unmounted when this is dropped, but when `unmount` is called or somebody
 /// else unmounts it.
@@ -78,15 +29,6 @@ pub struct Mounted {
     server: JoinHandle<io::Result<()>>,
     notifier: Notifier,
     progress: Arc<Progress>,
-}
-
-/// What became of an unmount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unmount {
-    /// It is gone.
-    Done,
-    /// Files are open: the mount point is free, and those who have files open can go on reading.
-    Detached,
 }
 
 /// Mounts a directory, or one archive, on an existing directory. When this returns, the mount
@@ -171,11 +113,29 @@ impl Mounted {
         &self.unmounter.device
     }
 
-    /// Has the tree fetch ahead of its readers. A process that pushes must not be killed without its
-    /// connection being broken (`AbortControl`): a thread of it may wait in the kernel for an answer to
-    /// a READ, and cannot be killed while it waits.
-    pub fn read_ahead(&self, tree: &Arc<ModelTree>, push: Push) {
-        tree.read_ahead(page_cache(self.notifier.clone(), self.device(), push));
+    /// Has the tree fetch ahead of its readers. Pages are pushed only with a guard that stands by this
+    /// mount; without one, it is as with `Push::Never`.
+    pub fn read_ahead(&self, tree: &Arc<ModelTree>, push: Push, guard: Option<Guard>) {
+        let guard = guard.filter(|guard| guard.is_of(self.device()));
+        tree.read_ahead(guard.and_then(|guard| self.page_cache(push, guard)));
+    }
+
+    /// The kernel's page cache of this mount, as far as it is to be pushed into.
+    fn page_cache(&self, push: Push, guard: Guard) -> Option<PageCache> {
+        let reads_ahead = match push {
+            Push::Never => return None,
+            Push::Always => false,
+            Push::Auto => {
+                readahead(self.device()).is_some_and(|bytes| bytes >= ENOUGH_READAHEAD_BYTES)
+            }
+        };
+        let notifier = self.notifier.clone();
+        Some(PageCache {
+            store: Box::new(move |inode, offset, bytes| {
+                guard.store(&notifier, INodeNo(inode), offset, bytes)
+            }),
+            reads_ahead,
+        })
     }
 
     /// Unmounts it, from any thread.
@@ -207,162 +167,4 @@ impl Mounted {
         }
         served
     }
-}
-
-/// Unmounts a live mount of this process.
-#[derive(Debug, Clone)]
-pub struct Unmounter {
-    mountpoint: PathBuf,
-    /// The mount's device number: another mount may stand at the same place meanwhile.
-    device: String,
-}
-
-impl Unmounter {
-    /// Unmounts. If files are open, the mount point is freed at once, and their readers can finish.
-    ///
-    /// # Errors
-    /// `Io` if the system refuses.
-    pub fn unmount(&self) -> Result<Unmount> {
-        if mount_at(&self.mountpoint)?.is_none_or(|line| line.device != self.device) {
-            // Somebody else unmounted it; files may still be open.
-            return Ok(Unmount::Detached);
-        }
-        match disconnect(&self.mountpoint, false) {
-            Ok(()) => Ok(Unmount::Done),
-            Err(error) if error.errno() == libc::EBUSY => {
-                disconnect(&self.mountpoint, true)?;
-                Ok(Unmount::Detached)
-            }
-            Err(error) => Err(error),
-        }
-    }
-}
-
-impl Unmounter {
-    /// Breaks the connection to the kernel: whoever reads or will read gets an error.
-    ///
-    /// # Errors
-    /// `Io` if the system refuses.
-    pub fn abort(&self) -> Result<()> {
-        AbortControl::open(&self.device)
-            .and_then(AbortControl::abort)
-            .map_err(|e| Error::io("cannot break the connection to the kernel", e))
-    }
-}
-
-/// Unmounts what `mount` mounted, from another process.
-///
-/// # Errors
-/// `InvalidInput` if there is no mount of ours, `Environment` if files are open and `lazy` is not set.
-pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
-    let canonical = canonical(mountpoint)?;
-    if !is_ours(&canonical)? {
-        return Err(Error::InvalidInput(format!(
-            "{} is not a weightfs mount",
-            mountpoint.display()
-        )));
-    }
-    disconnect(&canonical, lazy).map_err(|error| {
-        if error.errno() == libc::EBUSY {
-            Error::Environment(format!(
-                "{} is in use; close its files, or use --lazy to free the mount point now and let \
-                 their readers finish",
-                mountpoint.display()
-            ))
-        } else {
-            error
-        }
-    })
-}
-
-/// Makes sure that nothing of ours is mounted there: a dead mount is removed, a live one refused.
-pub(crate) fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
-    let canonical = canonical(mountpoint)?;
-    let ours = is_ours(&canonical)?;
-    // Not stat, which the kernel may still answer from what it remembers.
-    let dead = matches!(
-        rustix::fs::statfs(mountpoint),
-        Err(Errno::NOTCONN | Errno::CONNABORTED)
-    );
-    match (ours, dead) {
-        (true, true) => {
-            tracing::warn!(
-                "{}: removing the mount of a weightfs that is gone",
-                mountpoint.display()
-            );
-            disconnect(&canonical, true)
-        }
-        (true, false) => Err(Error::InvalidInput(format!(
-            "{} is a weightfs mount already; unmount it first (weightfs umount)",
-            mountpoint.display()
-        ))),
-        (false, true) => Err(Error::InvalidInput(format!(
-            "{} is the mount of another program that is gone; unmount it first (fusermount3 -u)",
-            mountpoint.display()
-        ))),
-        (false, false) => Ok(()),
-    }
-}
-
-/// True if something of ours is mounted there, whether it answers or not.
-///
-/// # Errors
-/// `Io` if the system does not tell.
-pub fn is_mounted(mountpoint: &Path) -> Result<bool> {
-    is_ours(&canonical(mountpoint)?)
-}
-
-fn is_ours(mountpoint: &Path) -> Result<bool> {
-    Ok(mount_at(mountpoint)?.is_some_and(|line| line.is_ours()))
-}
-
-/// Sets how far the kernel reads ahead of a sequential reader. It offers a FUSE server no more than
-/// 128 KiB; an administrator may have more.
-fn set_readahead(device: &str, bytes: u64) {
-    let control = readahead_control(device);
-    match std::fs::write(&control, bytes.div_ceil(1024).to_string()) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            tracing::debug!("readahead stays at the default: cannot write {control}: {error}");
-        }
-        Err(error) => {
-            tracing::warn!("readahead stays at the default: cannot write {control}: {error}");
-        }
-    }
-}
-
-/// How far the kernel reads ahead, if it tells.
-fn readahead(device: &str) -> Option<u64> {
-    let kib: u64 = std::fs::read_to_string(readahead_control(device))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    kib.checked_mul(1024)
-}
-
-fn readahead_control(device: &str) -> String {
-    format!("/sys/class/bdi/{device}/read_ahead_kb")
-}
-
-/// The kernel's page cache of this mount, as far as it is to be pushed into.
-fn page_cache(notifier: Notifier, device: &str, push: Push) -> Option<PageCache> {
-    let reads_ahead = match push {
-        Push::Never => return None,
-        Push::Always => false,
-        Push::Auto => readahead(device).is_some_and(|bytes| bytes >= AMPLE_READAHEAD_BYTES),
-    };
-    Some(PageCache {
-        store: Box::new(move |inode, offset, bytes| notifier.store(INodeNo(inode), offset, bytes)),
-        reads_ahead,
-    })
-}
-
-fn canonical(mountpoint: &Path) -> Result<PathBuf> {
-    mountinfo::canonical(mountpoint).map_err(|e| {
-        Error::io(
-            format!("cannot use mount point {}", mountpoint.display()),
-            e,
-        )
-    })
 }

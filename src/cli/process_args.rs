@@ -1,0 +1,43 @@
+//! Arguments of processes that the program starts itself; users need none of them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// How a mount is run by another program, above all by `mount.weightfs`.
+#[derive(Debug, Parser)]
+pub(super) struct MountProcessArgs {
+    /// Leave the terminal and the messages' reader once the mount answers
+    #[arg(long, hide = true)]
+    pub(super) background: bool,
+    /// Where messages go from then on
+    #[arg(long, hide = true, requires = "background", value_name = "PATH")]
+    pub(super) log_file: Option<PathBuf>,
+    /// Let nobody run programs from the mount
+    #[arg(long, hide = true)]
+    pub(super) no_exec: bool,
+    /// What the table of mounts names as the source
+    #[arg(long, hide = true, value_name = "NAME")]
+    pub(super) source_name: Option<OsString>,
+    /// End when this process does, which is the one that started the mount
+    #[arg(long, hide = true, value_name = "PROCESS")]
+    pub(super) parent: Option<u32>,
+}
+
+/// Ask a mount for an answer
+#[derive(Debug, Parser)]
+pub(super) struct AskArgs {
+    /// Where it is mounted
+    pub(super) mountpoint: PathBuf,
+}
+
+/// Stand by a mount
+#[derive(Debug, Parser)]
+pub(super) struct GuardArgs {
+    /// The device number of the mount
+    pub(super) device: String,
+    /// The process that serves it
+    #[arg(long, value_name = "PID")]
+    pub(super) parent: u32,
+}

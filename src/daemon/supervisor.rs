@@ -1,6 +1,9 @@
 //! Tells the supervisor that started the program (systemd, or whatever speaks its protocol) how it
 //! is doing: datagrams to the socket that `NOTIFY_SOCKET` names. `WATCHDOG_USEC` says how often it
 //! wants to hear that all is well, and `WATCHDOG_PID` from which process.
+//!
+//! Not by the crate sd-notify: its version 0.5 takes the name of an abstract socket (`@name`) for that of
+//! a file, a `WATCHDOG_PID` that is no number for leave to speak, and an interval of 0 for one.
 
 use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt;

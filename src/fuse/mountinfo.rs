@@ -1,4 +1,7 @@
 //! What is mounted where, as the kernel tells in `/proc/self/mountinfo`.
+//!
+//! Paths are bytes here. The crate procfs (0.18) reads the table as UTF-8: one mount anywhere on the machine
+//! whose path is something else makes all of it unreadable; and it leaves the kernel's escapes in.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -117,6 +120,9 @@ mod tests {
         let bare = parse(b"36 35 98:0 / /mnt rw - ext4 /dev/x rw").unwrap();
         assert_eq!(bare.mountpoint, Path::new("/mnt"));
         assert!(!bare.is_ours());
+        let strange = parse(b"36 35 98:0 / /mnt/\xff\\012 rw - fuse.weightfs weightfs ro").unwrap();
+        let path = OsString::from_vec(b"/mnt/\xff\n".to_vec());
+        assert_eq!(strange.mountpoint, Path::new(&path));
         assert_eq!(parse(b""), None);
     }
 }

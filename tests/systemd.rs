@@ -287,7 +287,7 @@ fn a_demo_in_a_unit_does_not_speak_for_it() {
     let supervisor = Supervisor::new(&place);
     let status = demo(&place, 2)
         .env("NOTIFY_SOCKET", &supervisor.name)
-        .env("WATCHDOG_USEC", "2000")
+        .env("WATCHDOG_USEC", "2000000")
         .status()
         .unwrap();
     assert!(status.success(), "{status}");

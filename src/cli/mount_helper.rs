@@ -271,7 +271,9 @@ fn start(command: &MountCommand) -> Result<bool> {
     let status = mount.wait().map_err(cannot)?;
     match status.code() {
         Some(code) if code != 0 => Ok(false),
-        _ => Err(wrong(format!("weightfs mount ended with {status}"))),
+        _ => Err(Error::Environment(format!(
+            "weightfs mount ended with {status}"
+        ))),
     }
 }
 

@@ -54,10 +54,10 @@ impl MetricsServer {
     /// Listens; whoever connects waits until `answer` is called.
     ///
     /// # Errors
-    /// `InvalidInput` if somebody else listens there, `Io` if the system refuses.
+    /// `Environment` if somebody else listens there, `Io` if the system refuses.
     pub(crate) fn listen(address: SocketAddr, content_type: &'static str) -> Result<Self> {
         let cannot = |error: io::Error| match error.kind() {
-            io::ErrorKind::AddrInUse => Error::InvalidInput(format!(
+            io::ErrorKind::AddrInUse => Error::Environment(format!(
                 "cannot listen on {address}: address in use; each mount needs a port of its own \
                  (0: any that is free)"
             )),

@@ -38,8 +38,8 @@ pub struct Mounted {
 /// of the mount, which a process must not wait for that serves it.
 ///
 /// # Errors
-/// `InvalidInput` if source or mount point do not fit, `Environment` if a helper is missing, `Io` if the system
-/// refuses.
+/// `InvalidInput` if source or mount point do not fit, `Environment` if a helper is missing or something is
+/// mounted there already, `Io` if the system refuses.
 pub fn mount(
     source: &Path,
     mountpoint: &Path,

@@ -85,6 +85,9 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
 }
 
 /// Makes sure that nothing of ours is mounted there: a dead mount is removed, a live one refused.
+///
+/// # Errors
+/// `Environment` if a mount must be unmounted first, `Io` if the system refuses.
 pub(crate) fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
     let canonical = canonical(mountpoint)?;
     let ours = is_ours(&canonical)?;
@@ -101,11 +104,11 @@ pub(crate) fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
             );
             disconnect(&canonical, true)
         }
-        (true, false) => Err(Error::InvalidInput(format!(
+        (true, false) => Err(Error::Environment(format!(
             "{} is a weightfs mount already; unmount it first (weightfs umount)",
             mountpoint.display()
         ))),
-        (false, true) => Err(Error::InvalidInput(format!(
+        (false, true) => Err(Error::Environment(format!(
             "{} is the mount of another program that is gone; unmount it first (fusermount3 -u)",
             mountpoint.display()
         ))),

@@ -90,53 +90,18 @@ fn crates_stay_in_their_rooms() {
 }
 
 #[test]
-fn the_texts_tell_the_same_order() {
-    let rooms: Vec<_> = rooms().iter().filter(|room| **room != "main").collect();
-    let mut wrong = Vec::new();
-    for (name, told) in [
-        ("src/lib.rs", told_by_docs as fn(&str) -> Vec<String>),
-        ("ARCHITECTURE.md", told_by_list),
-    ] {
-        match fs::read_to_string(home().join(name)) {
-            Err(error) => wrong.push(format!("{name}: {error}")),
-            Ok(text) => {
-                let told: Vec<_> = told(&text)
-                    .into_iter()
-                    .filter(|room| room != "main")
-                    .collect();
-                if told.iter().ne(rooms.iter().copied()) {
-                    wrong.push(format!("{name} tells   {}", told.join(" ")));
-                }
-            }
-        }
-    }
-    let rooms: Vec<_> = rooms.into_iter().copied().collect();
-    report(
-        &format!("The rooms are, from the ground up, {}", rooms.join(" ")),
-        &wrong,
+fn the_map_tells_the_same_order() {
+    let path = home().join("ARCHITECTURE.md");
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(
+        told(&text),
+        rooms(),
+        "the rooms of ARCHITECTURE.md are not those of ORDER, or stand in another order"
     );
 }
 
-/// Names of rooms in brackets, in the order in which the docs of the crate first name them.
-fn told_by_docs(text: &str) -> Vec<String> {
-    let docs = text.lines().filter_map(|line| line.strip_prefix("//!"));
-    let mut told: Vec<String> = Vec::new();
-    for piece in docs.collect::<Vec<_>>().join(" ").split('[').skip(1) {
-        let name = piece
-            .split(']')
-            .next()
-            .unwrap_or_default()
-            .trim_matches('`');
-        let name = name.strip_prefix("mod@").unwrap_or(name);
-        if rooms().contains(&name) && !told.iter().any(|room| room == name) {
-            told.push(name.to_owned());
-        }
-    }
-    told
-}
-
 /// Names of rooms at the starts of the lines of the section "Rooms": `error`, `codec/`, or several.
-fn told_by_list(text: &str) -> Vec<String> {
+fn told(text: &str) -> Vec<String> {
     let section = text
         .split_inclusive('\n')
         .skip_while(|line| !(line.starts_with('#') && line.contains("Rooms")))

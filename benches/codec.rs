@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use divan::Bencher;
 use divan::counter::BytesCount;
+use fastrand::Rng;
 use weightfs::block::BlockEncoder;
 use weightfs::codec::scaled::{Fitter, ModelBuilder, Sample, Segment};
 use weightfs::codec::{Coded, Context, Decoder, Level, PlaneShape};
@@ -258,23 +259,23 @@ impl BlockDecoder {
 
 /// Scales of the columns, which all rows have in common.
 static COLUMN_SCALES: LazyLock<Vec<f64>> = LazyLock::new(|| {
-    let mut random = Random(3);
+    let mut random = Rng::with_seed(3);
     (0..COLUMNS)
-        .map(|_| (0.5 * random.gaussian()).exp2())
+        .map(|_| (0.5 * gaussian(&mut random)).exp2())
         .collect()
 });
 
 /// A block of a matrix of normally distributed numbers whose rows and columns have scales.
 fn weights(element: ElementType, seed: u64) -> Vec<u8> {
-    let mut random = Random(seed);
+    let mut random = Rng::with_seed(seed);
     let width = usize::from(element.bytes());
     let mut row_scale = 0.0;
     (0..BLOCK_BYTES / width)
         .flat_map(|i| {
             if i % COLUMNS == 0 {
-                row_scale = 0.02 * (0.3 * random.gaussian()).exp2();
+                row_scale = 0.02 * (0.3 * gaussian(&mut random)).exp2();
             }
-            let value = random.gaussian() * row_scale * COLUMN_SCALES[i % COLUMNS];
+            let value = gaussian(&mut random) * row_scale * COLUMN_SCALES[i % COLUMNS];
             bits(element, value).to_le_bytes().into_iter().take(width)
         })
         .collect()
@@ -317,26 +318,9 @@ fn top_fields(element: ElementType, bytes: &[u8]) -> Vec<u16> {
         .collect()
 }
 
-/// The generator splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// From 0, which is left out, to 1.
-    fn uniform(&mut self) -> f64 {
-        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
-    }
-
-    /// By the transform of Box and Muller.
-    fn gaussian(&mut self) -> f64 {
-        let radius = (-2.0 * self.uniform().ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
-    }
+/// From the standard normal distribution, by the transform of Box and Muller.
+fn gaussian(random: &mut Rng) -> f64 {
+    // From 0, which is left out, to 1.
+    let radius = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * random.f64()).cos()
 }

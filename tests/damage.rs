@@ -12,19 +12,6 @@ use weightfs::block::BlockDecoder;
 use weightfs::format::Profiles;
 use weightfs::storage::Memory;
 
-/// Chooses places evenly, the same ones each time.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        usize::try_from((u128::from(self.0) * end as u128) >> 64).unwrap()
-    }
-}
-
 fn open(bytes: Vec<u8>) -> weightfs::error::Result<ArchiveReader> {
     ArchiveReader::from_storage(Box::new(Memory(bytes)), Path::new("archive"))
 }
@@ -50,10 +37,10 @@ fn flip_bits(archive: &[u8], original: &[u8], flips: usize) {
         .collect();
     let mut decoder = BlockDecoder::new().unwrap();
     let mut decoded = Vec::new();
-    let mut chance = Chance(7);
+    let mut random = fastrand::Rng::with_seed(7);
     let (mut in_blocks, mut in_tables) = (0, 0);
     for _ in 0..flips {
-        let (at, bit) = (chance.below(archive.len()), 1 << chance.below(8));
+        let (at, bit) = (random.usize(..archive.len()), 1 << random.usize(..8));
         archive[at] ^= bit;
         let hit = blocks.iter().find(|(_, stored, _)| stored.contains(&at));
         if let Some((entry, stored, original)) = hit {

@@ -13,12 +13,11 @@ fn words_that_end_before_a_piece_starts_are_an_error() {
     const COLUMNS: u32 = 128;
     const ROWS: u32 = 256;
     // Columns whose scales differ, which the tables of a plane know nothing of.
-    let mut state = 1u32;
+    let mut random = fastrand::Rng::with_seed(1);
     let fields: Vec<u16> = (0..ROWS * COLUMNS)
         .map(|i| {
-            state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
             let scale = f32::from_bits((100 + i % 16) << 23);
-            let value = (f32::from(u16::try_from(state >> 16).unwrap()) - 32_767.5) * scale;
+            let value = (f32::from(random.u16(..)) - 32_767.5) * scale;
             u16::try_from(value.to_bits() >> 16).unwrap()
         })
         .collect();

@@ -114,16 +114,12 @@ fn sixteen_threads_read_random_ranges_without_a_wrong_byte_or_a_stall() {
         for thread in 0..16u64 {
             let (file, map, stop, slowest, original) = (&file, &map, &stop, &slowest, &original);
             scope.spawn(move || {
-                let mut state = thread + 1;
+                let mut random = fastrand::Rng::with_seed(thread);
                 let mut buffer = vec![0; 300_000];
                 let mut reads = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    state = state
-                        .wrapping_mul(6_364_136_223_846_793_005)
-                        .wrapping_add(1_442_695);
-                    let random = usize::try_from(state >> 33).unwrap();
-                    let offset = random % original.len();
-                    let len = (random / 7 % buffer.len()).min(original.len() - offset);
+                    let offset = random.usize(..original.len());
+                    let len = random.usize(..buffer.len()).min(original.len() - offset);
                     let start = Instant::now();
                     if thread % 4 == 3 {
                         assert!(map[offset..offset + len] == original[offset..offset + len]);

@@ -45,13 +45,10 @@ pub fn safetensors(input: &mut Input<'_>) -> Vec<u8> {
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
     file.extend(&header);
     let data_len = usize::try_from(at).unwrap_or(0).min(1 << 18);
-    let mut state = wide(input) | 1;
+    let mut random = fastrand::Rng::with_seed(wide(input));
     let kind = input.byte();
     file.extend((0..data_len).map(|i| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        let [.., byte] = state.to_le_bytes();
+        let byte = random.u8(..);
         match kind % 4 {
             0 => byte,
             1 if i % 2 == 1 => 0x3b | byte & 0x81,

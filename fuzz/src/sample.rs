@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use fastrand::Rng;
 use weightfs::codec::scaled::{Fitter, Model, ModelBuilder, Sample as Rows, Segment};
 use weightfs::format::ElementType;
 
@@ -132,7 +133,7 @@ fn fields(element: ElementType, bytes: &[u8]) -> Vec<u16> {
 /// rows and columns have means, then two how much their scales differ, and the highest ones how
 /// many elements are something else.
 pub fn weights(element: ElementType, count: usize, columns: usize, kind: u8, seed: u32) -> Vec<u8> {
-    let mut random = Random(u64::from(seed));
+    let mut random = Rng::with_seed(seed.into());
     let width = usize::from(element.bytes());
     let odd_ones = [u64::MAX, 1000, 50, 5][usize::from(kind >> 6)];
     let spread = [1.0, 1.02, 1.3, 8.0][usize::from(kind >> 4 & 3)];
@@ -140,9 +141,9 @@ pub fn weights(element: ElementType, count: usize, columns: usize, kind: u8, see
     for i in 0..count {
         let (row, column) = (i / columns, i % columns);
         let scale = 0.02 * f64::powi(spread, (row * 7 % 13) as i32 - (column * 5 % 17) as i32);
-        let noise = random.next();
+        let noise = random.u64(..);
         let mean = f64::from(kind >> 3 & 1) * (row % 4) as f64 * ((column % 5) as f64 - 2.0);
-        let gaussian = (random.gaussian() + mean) * scale;
+        let gaussian = (gaussian(&mut random) + mean) * scale;
         let bits = match kind % 8 {
             0 | 1 => float_bits(element, gaussian, noise),
             // Values that were of a narrower type once, row by row.
@@ -154,8 +155,8 @@ pub fn weights(element: ElementType, count: usize, columns: usize, kind: u8, see
             6 => b"weights and weights "[i % 20].into(),
             _ => 0x3F80_0000_3F80_3F80,
         };
-        let bits = if odd_ones != u64::MAX && random.next().is_multiple_of(odd_ones) {
-            match random.next() % 8 {
+        let bits = if odd_ones != u64::MAX && random.u64(..).is_multiple_of(odd_ones) {
+            match random.u64(..) % 8 {
                 0 => 0,
                 1 => u64::MAX,
                 2 => 1,
@@ -196,22 +197,9 @@ fn float_bits(element: ElementType, value: f64, noise: u64) -> u64 {
     sign | exponent << mantissa_bits | (mantissa ^ low_noise)
 }
 
-struct Random(u64);
-
-impl Random {
-    /// The generator splitmix64.
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// About normally distributed: four sums of uniform numbers.
-    fn gaussian(&mut self) -> f64 {
-        let bits = self.next();
-        let sum: u64 = (0..4).map(|part| bits >> (16 * part) & 0xFFFF).sum();
-        (sum as f64 / 65536.0 - 2.0) * 1.732
-    }
+/// About normally distributed: four sums of uniform numbers.
+fn gaussian(random: &mut Rng) -> f64 {
+    let bits = random.u64(..);
+    let sum: u64 = (0..4).map(|part| bits >> (16 * part) & 0xFFFF).sum();
+    (sum as f64 / 65536.0 - 2.0) * 1.732
 }

@@ -321,13 +321,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("model.safetensors");
         let mut bytes = vec![0; 40 << 20];
-        let mut state = 1u64;
-        for word in bytes.as_chunks_mut::<8>().0 {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            *word = (state ^ state >> 29).to_le_bytes();
-        }
+        fastrand::Rng::with_seed(1).fill(&mut bytes);
         std::fs::write(&path, &bytes).unwrap();
         let source = SourceFile::open(&path).unwrap();
         let output = OutputFile::create(&directory.path().join("archive"), false).unwrap();

@@ -73,6 +73,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "stats",
             "job_report",
             "commands",
+            "program",
         ],
     ),
     (
@@ -368,6 +369,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("indicatif", &["console", "bench"]),
     ("liblzma", &["codec", "bench"]),
     ("lz4", &["codec", "bench"]),
+    ("maud", &["cli"]),
     ("memmap2", &["os", "storage"]),
     ("zstd", &["codec", "bench"]),
 ];

@@ -22,7 +22,7 @@ fn storms_of_open_and_close_while_archives_are_replaced() {
         for _ in 0..8 {
             readers.push(Box::new(|random| {
                 for _ in 0..16 {
-                    let path = mount.path(["a", "b/c", "changing", "changing"][random.below(4)]);
+                    let path = mount.path(["a", "b/c", "changing", "changing"][random.usize(..4)]);
                     let file = File::open(&path).unwrap();
                     // Whatever it becomes, this is what was opened.
                     let len = file.metadata().unwrap().len();
@@ -31,12 +31,12 @@ fn storms_of_open_and_close_while_archives_are_replaced() {
                         .find(|original| original.len() as u64 == len)
                         .unwrap();
                     let subject = Subject::of(file, &path, original);
-                    let at = random.below(original.len());
-                    let mut buffer = vec![0; random.below(10_000)];
+                    let at = random.usize(..original.len());
+                    let mut buffer = vec![0; random.usize(..10_000)];
                     subject.read(&subject.file, &mut buffer, at).unwrap();
                     let map = subject.shared_map();
                     subject.see(&map, at..at + 10_000);
-                    if random.below(8) == 0 {
+                    if random.usize(..8) == 0 {
                         crate::race::forget(&map);
                         subject.drop_pages();
                         subject.see(&map, 0..original.len());

@@ -7,11 +7,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use memmap2::Mmap;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid};
 
 use crate::race::{
-    OPTIONS, Random, Reader, Subject, all_pages, descriptor, dropped_pages, faults, forget, limit,
+    OPTIONS, Reader, Subject, all_pages, descriptor, dropped_pages, faults, forget, limit, pause,
     race, race_time, random_pages, run, unmount,
 };
 use crate::support::{Mount, Place, is_mounted, model, ok, signal};
@@ -173,7 +174,7 @@ fn victims<'a>(subject: &'a Subject<'a>, path: &'a Path) -> Vec<Reader<'a>> {
                 .stdout(Stdio::null())
                 .spawn()
                 .unwrap();
-            random.pause(LIFE);
+            pause(random, LIFE);
             child.kill().unwrap();
             child.wait().unwrap();
         }));
@@ -183,7 +184,7 @@ fn victims<'a>(subject: &'a Subject<'a>, path: &'a Path) -> Vec<Reader<'a>> {
         readers.push(Box::new(move |random| {
             forget(&map);
             let child = Fork::new(|| same(&map, subject.original));
-            random.pause(LIFE);
+            pause(random, LIFE);
             child.kill();
             let status = child.wait();
             let killed = status.terminating_signal() == Some(libc::SIGKILL);
@@ -249,7 +250,7 @@ fn a_daemon_that_ends_gives_every_reader_its_bytes_or_an_error() {
     let place = Place::new();
     let original = model(52, 20);
     place.pack("m", &original);
-    let mut random = Random(1);
+    let mut random = Rng::with_seed(1);
     for round in 0..rounds {
         let options = OPTIONS[round % OPTIONS.len()];
         let mount = Mount::with(&place.source, &place.mountpoint, options, limit());
@@ -278,7 +279,7 @@ fn a_daemon_that_ends_gives_every_reader_its_bytes_or_an_error() {
                     );
                 });
             }
-            random.pause(Duration::from_millis(60));
+            pause(&mut random, Duration::from_millis(60));
             let end = [End::SecondSignal, End::Kill][round / OPTIONS.len() % 2];
             end.bring_about(mount);
         });
@@ -303,7 +304,7 @@ fn a_daemon_that_is_killed_while_it_pushes_leaves_nobody_waiting() {
     let original = model(53, 48);
     place.pack("m", &original);
     let options = ["--readahead", "128K", "--push", "always", "--threads", "2"];
-    let mut random = Random(2);
+    let mut random = Rng::with_seed(2);
     for _ in 0..rounds {
         let mount = Mount::with(&place.source, &place.mountpoint, &options, limit());
         let path = mount.path("m");
@@ -323,7 +324,7 @@ fn a_daemon_that_is_killed_while_it_pushes_leaves_nobody_waiting() {
                     }
                 });
             }
-            random.pause(Duration::from_millis(600));
+            pause(&mut random, Duration::from_millis(600));
             End::Kill.bring_about(mount);
         });
     }
@@ -353,10 +354,10 @@ fn a_daemon_whose_last_file_is_closed_after_the_unmount_ends_well() {
 }
 
 fn read_until_error(subject: &Subject<'_>, thread: u64) -> io::Error {
-    let mut random = Random(thread);
+    let mut random = Rng::with_seed(thread);
     let mut buffer = vec![0; 200_000];
     loop {
-        let at = random.below(subject.original.len());
+        let at = random.usize(..subject.original.len());
         if let Err(error) = subject.read(&subject.file, &mut buffer, at) {
             return error;
         }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use memmap2::{Advice, Mmap, MmapOptions, UncheckedAdvice};
 use rustix::fs::{Advice as FileAdvice, fadvise};
 
@@ -39,27 +40,10 @@ pub fn limit() -> Duration {
     Duration::from_secs(120) + 4 * race_time()
 }
 
-/// SplitMix64.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = mix(self.0);
-        usize::try_from(mixed % end.max(1) as u64).unwrap()
-    }
-
-    /// To provoke a race; nothing depends on how long it takes.
-    pub fn pause(&mut self, longest: Duration) {
-        let longest = usize::try_from(longest.as_micros()).unwrap();
-        std::thread::sleep(Duration::from_micros(self.below(longest) as u64));
-    }
-}
-
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+/// Waits for up to so long, to provoke a race; nothing depends on how long it takes.
+pub fn pause(random: &mut Rng, longest: Duration) {
+    let longest = u64::try_from(longest.as_micros()).unwrap();
+    std::thread::sleep(Duration::from_micros(random.u64(..longest.max(1))));
 }
 
 /// A file of a mount and the bytes it must have.
@@ -116,7 +100,7 @@ impl<'a> Subject<'a> {
     /// A place, a multiple of `unit`, that a few other readers come to just now.
     pub fn shared_place(&self, unit: usize) -> usize {
         let tick = self.ticks.fetch_add(1, Ordering::Relaxed) / 8;
-        Random(tick).below(self.original.len() / unit) * unit
+        Rng::with_seed(tick).usize(..(self.original.len() / unit).max(1)) * unit
     }
 
     pub fn drop_pages(&self) {
@@ -168,7 +152,7 @@ pub fn forget(map: &Mmap) {
 }
 
 /// Does a round of reading.
-pub type Reader<'a> = Box<dyn FnMut(&mut Random) + Send + 'a>;
+pub type Reader<'a> = Box<dyn FnMut(&mut Rng) + Send + 'a>;
 /// Readers of a file.
 pub type Readers = for<'a> fn(&'a Subject<'a>) -> Vec<Reader<'a>>;
 
@@ -181,7 +165,7 @@ pub fn run(readers: Vec<Reader<'_>>, time: Duration, happens: impl FnOnce()) {
             let on_panic = StopOnPanic(&stop, end.clone());
             scope.spawn(move || {
                 let stop = &on_panic;
-                let mut random = Random(seed);
+                let mut random = Rng::with_seed(seed);
                 loop {
                     reader(&mut random);
                     if stop.0.load(Ordering::Relaxed) {
@@ -256,7 +240,7 @@ pub fn faults<'a>(subject: &'a Subject<'a>) -> Vec<Reader<'a>> {
 pub fn random_pages<'a>(subject: &'a Subject<'a>, map: Arc<Mmap>) -> Reader<'a> {
     Box::new(move |random| {
         for _ in 0..16 {
-            let at = random.below(map.len());
+            let at = random.usize(..map.len());
             subject.see(&map, at..at + 1);
             let page = at / PAGE * PAGE;
             subject.see(&map, page..page + PAGE);
@@ -270,7 +254,7 @@ pub fn adjacent_pages<'a>(subject: &'a Subject<'a>, map: Arc<Mmap>) -> Reader<'a
     Box::new(move |random| {
         let start = subject.shared_place(NEAR);
         for _ in 0..64 {
-            let page = start + random.below(NEAR / PAGE) * PAGE;
+            let page = start + random.usize(..NEAR / PAGE) * PAGE;
             subject.see(&map, page..page + PAGE);
         }
     })
@@ -289,7 +273,7 @@ pub fn all_pages<'a>(subject: &'a Subject<'a>, map: Arc<Mmap>) -> Reader<'a> {
 /// Drops pages now and then, from the maps as well.
 pub fn dropped_pages<'a>(subject: &'a Subject<'a>, maps: Vec<Arc<Mmap>>) -> Reader<'a> {
     Box::new(move |random| {
-        random.pause(Duration::from_millis(40));
+        pause(random, Duration::from_millis(40));
         maps.iter().for_each(|map| forget(map));
         subject.drop_pages();
     })
@@ -318,8 +302,8 @@ pub fn random_reads<'a>(subject: &'a Subject<'a>) -> Reader<'a> {
     let mut buffer = vec![0; 300_000];
     Box::new(move |random| {
         for _ in 0..4 {
-            let at = random.below(subject.original.len());
-            let len = random.below(buffer.len());
+            let at = random.usize(..subject.original.len());
+            let len = random.usize(..buffer.len());
             subject.read(&subject.file, &mut buffer[..len], at).unwrap();
         }
     })
@@ -373,7 +357,7 @@ pub fn direct<'a>(subject: &'a Subject<'a>) -> Vec<Reader<'a>> {
         let mut space = vec![0; UNIT + PAGE];
         readers.push(Box::new(move |random| {
             let skip = space.as_ptr().align_offset(PAGE);
-            let len = (1 + random.below(UNIT / PAGE)) * PAGE;
+            let len = (1 + random.usize(..UNIT / PAGE)) * PAGE;
             let at = subject.shared_place(UNIT);
             let buffer = &mut space[skip..skip + len];
             subject.read(&file, buffer, at).unwrap();
@@ -399,8 +383,8 @@ pub fn drops<'a>(subject: &'a Subject<'a>) -> Vec<Reader<'a>> {
     for _ in 0..2 {
         readers.push(Box::new(|random| {
             for _ in 0..64 {
-                let at = random.below(subject.original.len()) as u64;
-                let len = std::num::NonZeroU64::new(1 + random.below(4 << 20) as u64);
+                let at = random.usize(..subject.original.len()) as u64;
+                let len = std::num::NonZeroU64::new(1 + random.usize(..4 << 20) as u64);
                 fadvise(&subject.file, at, len, FileAdvice::DontNeed).unwrap();
             }
             std::thread::yield_now();

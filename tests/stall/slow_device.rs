@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use fastrand::Rng;
 use fuser::{
     Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
     LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEntry, ReplyOpen, Request,
@@ -22,7 +23,7 @@ use fuser::{
 use weightfs::archive::ArchiveReader;
 
 use crate::race::{
-    OPTIONS, PAGE, Random, Reader, Subject, adjacent_pages, all_pages, dropped_pages, limit,
+    OPTIONS, PAGE, Reader, Subject, adjacent_pages, all_pages, dropped_pages, limit, pause,
     race_time, random_pages, random_reads, run, unmount,
 };
 use crate::support::{Mount, Place, model};
@@ -75,7 +76,7 @@ impl Device {
 
     fn read(&self, inode: INodeNo, offset: u64, size: u32) -> Result<Vec<u8>, Errno> {
         let count = self.reads.fetch_add(1, Ordering::Relaxed);
-        Random(count).pause(self.delay);
+        pause(&mut Rng::with_seed(count), self.delay);
         let end = offset + u64::from(size);
         if offset < self.bad.end && self.bad.start < end {
             return Err(Errno::EIO);
@@ -245,7 +246,7 @@ fn faults_and_readahead_of_an_archive_on_a_slow_device() {
         readers.push(all_pages(&subject, map.clone()));
         readers.push(dropped_pages(&subject, vec![map]));
         readers.push(Box::new(|random| {
-            random.pause(Duration::from_millis(200));
+            pause(random, Duration::from_millis(200));
             crate::race::drop_pages(&archive);
         }));
         run(readers, race_time(), || unmount(&mount, round));
@@ -275,7 +276,7 @@ fn readers_of_a_fast_device_are_done_while_those_of_a_slow_one_are_still_at_work
         }
         readers.push(dropped_pages(&waiting, vec![map]));
         readers.push(Box::new(|random| {
-            random.pause(Duration::from_millis(20));
+            pause(random, Duration::from_millis(20));
             crate::race::drop_pages(&archive);
         }));
         run(readers, Duration::from_millis(100), || {
@@ -336,7 +337,7 @@ fn what_a_device_cannot_read_is_an_error_and_the_rest_reads_on() {
         };
         let mut readers: Vec<Reader<'_>> = Vec::new();
         for _ in 0..6 {
-            readers.push(Box::new(|random| check(random.below(len) / PAGE * PAGE)));
+            readers.push(Box::new(|random| check(random.usize(..len) / PAGE * PAGE)));
         }
         for _ in 0..2 {
             let mut pages = (0..len).step_by(PAGE).cycle();

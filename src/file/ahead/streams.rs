@@ -489,12 +489,9 @@ mod tests {
     #[test]
     fn random_reads_fetch_nothing() {
         let mut streams = Streams::default();
-        let mut state = 1u64;
+        let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..20_000 {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            let at = (state >> 33) % (FILE.bytes / 4096) * 4096;
+            let at = random.u64(..FILE.bytes / 4096) * 4096;
             let findings = read(&mut streams, at..at + 4096, &FILE);
             assert!(findings.fetches.is_empty(), "{findings:?}");
         }

@@ -1,0 +1,55 @@
+//! The program: which command is meant, and how it ends.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::args::{Args, Command};
+use super::{analyze, commands, demo, mount, mount_helper, stats};
+#[cfg(feature = "comparison")]
+use crate::bench::{codecs as bench, mounts as bench_mount};
+use crate::console::{Outcome, is_broken_pipe};
+use crate::daemon::{ask, guard};
+
+/// Runs the program with the arguments of the process.
+pub fn run() -> ExitCode {
+    let mut given = std::env::args_os();
+    if mount_helper::is_called_as(given.next().as_deref()) {
+        return mount_helper::run(given);
+    }
+    let args = Args::parse();
+    let outcome = match &args.command {
+        Command::Pack(args) => commands::pack(args),
+        Command::Unpack(args) => commands::unpack(args),
+        Command::Verify(args) => commands::verify(args),
+        Command::Inspect(args) => commands::inspect(args),
+        Command::Analyze(args) => analyze::analyze(args),
+        Command::Mount(args) => mount::mount(args),
+        Command::Umount(args) => mount::umount(args),
+        Command::Stats(args) => stats::stats(args),
+        Command::Ask(args) => ask(&args.mountpoint).map(|()| Outcome::Done),
+        Command::Guard(args) => guard::guard(&args.device, args.parent).map(|()| Outcome::Done),
+        Command::Demo(args) => demo::demo(args),
+        #[cfg(feature = "comparison")]
+        Command::Bench(args) => bench::bench(args),
+        #[cfg(feature = "comparison")]
+        Command::BenchOne(args) => bench::bench_one(args),
+        #[cfg(feature = "comparison")]
+        Command::BenchMount(args) => bench_mount::bench_mount(args),
+        #[cfg(feature = "comparison")]
+        Command::NullMount(args) => mount::null_mount(args),
+        #[cfg(feature = "comparison")]
+        Command::ReadStripe(args) => bench_mount::read_stripe(args),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::DamageFound) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not eprintln!, which panics where nobody reads stderr any more.
+            let _ = writeln!(std::io::stderr(), "weightfs: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -54,7 +54,7 @@ const ALL: &str = "all";
 
 /// Up to here everything is compared unless something else is asked for; beyond, the slowest take
 /// minutes each.
-const MAX_BYTES_FOR_ALL: u64 = 200_000_000;
+const DEFAULT_FOR_ALL_BYTES: u64 = 200_000_000;
 
 impl Contender {
     /// Everyone, ours first.
@@ -73,7 +73,7 @@ impl Contender {
     /// large file, whoever is quick.
     pub fn usual(original_bytes: u64) -> Vec<Self> {
         let mut usual = Self::all();
-        if original_bytes > MAX_BYTES_FOR_ALL {
+        if original_bytes > DEFAULT_FOR_ALL_BYTES {
             usual.retain(|contender| contender.is_quick());
         }
         usual

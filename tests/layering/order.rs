@@ -65,13 +65,14 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "job_report",
+            "process_args",
             "args",
             "analyze",
             "mount",
             "mount_helper",
             "demo",
             "stats",
-            "job_report",
             "commands",
             "program",
         ],
@@ -80,7 +81,17 @@ pub const ORDER: &[(&str, &[&str])] = &[
         "cli/analyze",
         &["words", "text", "plots", "html", "command"],
     ),
-    ("cli/demo", &["sample_model", "run"]),
+    (
+        "cli/demo",
+        &[
+            "sample_model",
+            "mounted",
+            "reading",
+            "demo_report",
+            "files",
+            "run",
+        ],
+    ),
     (
         "codec",
         &[
@@ -187,11 +198,16 @@ pub const ORDER: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "background",
-            "guard",
             "metrics",
             "metrics_server",
             "supervisor",
             "watchdog",
+            "logging",
+            "process",
+            "guard",
+            "answer",
+            "mount_process",
+            "service",
         ],
     ),
     (
@@ -265,7 +281,11 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "abort",
             "progress",
             "server",
+            "guard",
+            "options",
             "connection",
+            "readahead",
+            "unmount",
             "mount",
         ],
     ),
@@ -329,6 +349,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "positional",
             "pressure",
             "write_back",
+            "process",
         ],
     ),
     (

@@ -14,21 +14,12 @@ use weightfs::job::{
 };
 use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, safetensors};
 
-const METHODS: [Method; 8] = [
-    Method::Weights,
-    Method::Weights,
-    Method::Lz4,
-    Method::Deflate,
-    Method::Zstd,
-    Method::Lzma,
-    Method::SplitHuffman,
-    Method::SplitArithmetic,
-];
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 fuzz_target!(|bytes: &[u8]| {
     let mut input = Input::new(bytes);
-    let method = input.one_of(&METHODS);
+    let methods: Vec<_> = Method::offered().collect();
+    let method = input.one_of(&methods);
     let level = input.one_of(&LEVELS);
     let block_bytes = input.one_of(&[None, Some(4096), Some(1 << 16)]);
     let file = if input.byte() == AS_IT_IS {

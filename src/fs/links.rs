@@ -10,6 +10,7 @@ use super::facts::Facts;
 use super::place::Place;
 use super::source::Source;
 use crate::format::archive_name;
+use crate::os::leads_out;
 
 /// As many links as the kernel follows.
 const MAX_LINKS: usize = 40;
@@ -19,8 +20,22 @@ const MAX_LINKS: usize = 40;
 pub(super) struct Followed {
     pub(super) place: Place,
     pub(super) facts: Facts,
+    /// How it leads there from where it stands in the mount.
+    pub(super) way: Way,
     /// Owners of the links on the way, that of the first one not included.
     pub(super) owners: Vec<u32>,
+}
+
+/// How links lead to a place, seen from the mount, whose links that lead out are absolute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By names of the source alone: in the mount, by names of the mount.
+    Inside,
+    /// Out of the source by a link that does so in the mount too. What is met behind it, were it in
+    /// the source again, is the source itself and not what the mount shows of it.
+    Out,
+    /// Out of the source by the `..` of its root. The mount's root stands elsewhere.
+    Above,
 }
 
 /// Follows the target of a link that stands in `directory`. A target that does not exist stands for
@@ -32,6 +47,10 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
     let mut facts = None;
     let mut rest = VecDeque::new();
     let mut owners = Vec::new();
+    let mut way = Way::Inside;
+    if target.is_absolute() && inside_source(source, target).is_none() {
+        way = Way::Out;
+    }
     prepend(&mut rest, target);
     while let Some(step) = rest.pop_front() {
         facts = None;
@@ -41,6 +60,9 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
                 continue;
             }
             Step::Up => {
+                if way == Way::Inside && at.path().as_os_str().is_empty() {
+                    way = Way::Above;
+                }
                 at = at.parent(source);
                 continue;
             }
@@ -69,6 +91,9 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
                 return None;
             }
             let target = next.read_link(source).ok()?;
+            if way == Way::Inside && leads_out_in_mount(source, at.path(), &target) {
+                way = Way::Out;
+            }
             prepend(&mut rest, &target);
             continue;
         }
@@ -82,8 +107,23 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
     Some(Followed {
         place: at,
         facts,
+        way,
         owners,
     })
+}
+
+/// True if a link in this directory of the source is shown with an absolute target.
+fn leads_out_in_mount(source: &Source, directory: &Path, target: &Path) -> bool {
+    if target.is_absolute() {
+        return inside_source(source, target).is_none();
+    }
+    leads_out(directory.components().count(), target)
+}
+
+/// What an absolute target is below the root of the source, if by its names it stays there.
+pub(super) fn inside_source<'a>(source: &Source, target: &'a Path) -> Option<&'a Path> {
+    let below = target.strip_prefix(source.path()).ok()?;
+    (!leads_out(0, below)).then_some(below)
 }
 
 enum Step {

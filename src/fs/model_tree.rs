@@ -244,7 +244,9 @@ impl ModelTree {
         match self.node(inode)?.what {
             What::Archive(place) if xattr::OF_ARCHIVES.iter().any(|known| name == *known) => {
                 let archive = self.open_archive(inode, &place)?;
-                xattr::of_archive(archive.archive(), name).ok_or_else(missing)
+                // Where it is now: who has it open may know it by another name.
+                let path = place.full_path(&self.source);
+                xattr::of_archive(archive.archive(), &path, name).ok_or_else(missing)
             }
             _ if inode == ROOT_INODE && name == STATS_XATTR => {
                 serde_json::to_vec(&self.stats()).map_err(|_| missing())

@@ -12,10 +12,7 @@ use crate::error::{Error, Result};
 /// `Io` if the system refuses it, `InvalidInput` if it is no regular file any more; `Corrupt` or
 /// `Unsupported` if it cannot be read.
 pub(super) fn open_archive(source: &Source, place: &Place) -> Result<(ArchiveReader, Facts)> {
-    let path = match place {
-        Place::Inside(path) => source.path().join(path),
-        Place::Outside(path) => path.clone(),
-    };
+    let path = place.full_path(source);
     let open = || {
         let file = place.open_file(source)?;
         let facts = local::facts_of(&file)?;

@@ -25,6 +25,14 @@ impl Place {
         }
     }
 
+    /// Its path by which others know it.
+    pub(super) fn full_path(&self, source: &Source) -> PathBuf {
+        match self {
+            Self::Inside(path) => source.path().join(path),
+            Self::Outside(path) => path.clone(),
+        }
+    }
+
     /// What is known of it, links not followed.
     pub(super) fn facts(&self, source: &Source) -> io::Result<Facts> {
         match self {

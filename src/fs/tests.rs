@@ -213,6 +213,70 @@ fn links_out_of_the_source_lead_where_they_led() {
     assert_eq!(tree.target("root"), Path::new("/"));
 }
 
+/// The names of a target are looked for where they lead, not where they seem to.
+#[test]
+fn targets_lose_the_suffix_only_of_the_archive_they_name() {
+    let place = Place::new();
+    place.pack("src/sub/x.wfz", b"x");
+    place.pack("src/sub/both.wfz", b"not named");
+    place.write("src/sub/both", b"");
+    place.pack("src/twice.wfz.wfz", b"twice");
+    fs::create_dir(place.path("src/sub/deep")).unwrap();
+    place.write("src/x", b"beside what seems to be meant");
+    place.link("src/d", "sub/deep");
+    place.link("src/through", "d/../x.wfz");
+    place.link("src/to-twice", "twice.wfz");
+    place.link("src/s", "sub");
+    place.link("src/sub/l.wfz", "x.wfz");
+    place.write("src/sub/l", b"hides the link to it");
+    place.link("src/l", "s/l.wfz");
+    let tree = place.tree();
+    assert_eq!(tree.target("through"), Path::new("d/../x"));
+    assert_eq!(tree.target("to-twice"), Path::new("twice.wfz"));
+    assert_eq!(tree.target("l"), Path::new("s/l.wfz"));
+}
+
+/// What is met behind a way out of the source is the source itself, and the `..` of the mount's root
+/// is not that of the source's.
+#[test]
+fn links_that_lead_out_and_in_again_lead_where_they_led() {
+    let place = Place::new();
+    place.pack("src/m.wfz", b"decoded");
+    place.write("beside", b"beside the source");
+    place.link("alias", place.path("src"));
+    place.link("src/again", place.path("alias"));
+    place.link("src/l", "again/m");
+    place.link("src/l2.wfz", "again/m.wfz");
+    place.link("src/sub/up", "..");
+    place.link("src/above", "sub/up/../beside");
+    place.link("src/below", "sub/up/m");
+    let tree = place.tree();
+    for link in ["l", "l2"] {
+        assert_eq!(tree.read(link), b"decoded", "{link}");
+    }
+    assert_eq!(
+        tree.target("above"),
+        place.path("src").join("sub/up/../beside")
+    );
+    assert_eq!(tree.target("below"), Path::new("sub/up/m"));
+}
+
+#[test]
+fn an_open_archive_tells_the_name_that_it_has_now() {
+    let place = Place::new();
+    place.pack("src/m.wfz", b"decoded");
+    let tree = place.tree();
+    let handle = tree.0.open(tree.find("m").unwrap().inode).unwrap().handle;
+    fs::rename(place.path("src/m.wfz"), place.path("src/n.wfz")).unwrap();
+    let inode = tree.find("n").unwrap().inode;
+    let path = tree.0.xattr(inode, "user.weightfs.archive".as_ref());
+    assert_eq!(
+        path.unwrap(),
+        place.path("src/n.wfz").as_os_str().as_encoded_bytes()
+    );
+    tree.0.release(handle);
+}
+
 #[test]
 fn a_mount_for_all_users_follows_no_link_that_its_maker_could_not() {
     let place = Place::new();

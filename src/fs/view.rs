@@ -8,15 +8,16 @@
 //! - A link that leads out of the source is shown with an absolute target, so that it leads where
 //!   it led; if that is an archive, the link is shown as the file the archive stands for (in a mount
 //!   for all users only if the link's owner is root or owns the archive: nobody can make the mount
-//!   read what only the mount may read).
+//!   read what only the mount may read). So is one that leads out and in again, since behind the way
+//!   out stands the source itself.
 //! - FIFOs, sockets and devices are not shown.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::facts::{Facts, Kind};
-use super::links::{Followed, follow};
+use super::links::{Followed, Way, follow, inside_source};
 use super::place::Place;
 use super::source::Source;
 use crate::format::{archive_name, original_name};
@@ -100,25 +101,23 @@ fn as_it_is(source: &Source, directory: &Path, path: PathBuf, facts: Facts) -> i
 
 fn link(source: &Source, directory: &Path, path: &Path, facts: Facts) -> io::Result<Shown> {
     let target = source.read_link(path)?;
-    let archive = followed_archive(source, directory, &target);
+    let end = follow(source, directory, &target);
+    let leads_above = end.as_ref().is_some_and(|end| end.way == Way::Above);
+    let archive = end.filter(|end| is_archive(source, end));
     let target = match (inside(source, directory, &target), archive) {
-        (
-            Some(target),
-            Some(Followed {
-                place: Place::Inside(_),
-                ..
-            }),
-        ) => without_suffix(source, directory, target),
-        (_, Some(followed)) if may_follow_out(source, &facts, &followed) => {
+        (Some(inside), Some(archive)) if stays_inside(&archive) => {
+            without_suffix(source, directory, inside)
+        }
+        (_, Some(archive)) if may_follow_out(source, &facts, &archive) => {
             return Ok(Shown::Archive {
-                place: followed.place,
-                facts: followed.facts,
+                place: archive.place,
+                facts: archive.facts,
             });
         }
-        (Some(target), _) => target,
-        (None, _) if target.is_absolute() => target,
+        (Some(inside), _) if !leads_above => inside,
+        _ if target.is_absolute() => target,
         // With its `..`, which mean something else by name than behind links.
-        (None, _) => source.path().join(directory).join(target),
+        _ => source.path().join(directory).join(target),
     };
     Ok(Shown::Link { target, facts })
 }
@@ -127,11 +126,15 @@ fn leads_to_archive(source: &Source, directory: &Path, link: &Path) -> bool {
     let followed = || {
         let facts = source.facts(link).ok()?;
         let target = source.read_link(link).ok()?;
-        let end = followed_archive(source, directory, &target)?;
-        let inside = matches!(end.place, Place::Inside(_));
-        (inside || may_follow_out(source, &facts, &end)).then_some(())
+        let end = follow(source, directory, &target).filter(|end| is_archive(source, end))?;
+        (stays_inside(&end) || may_follow_out(source, &facts, &end)).then_some(())
     };
     followed().is_some()
+}
+
+/// True if the way by which a link leads in the source is there in the mount.
+fn stays_inside(end: &Followed) -> bool {
+    matches!(end.place, Place::Inside(_)) && end.way == Way::Inside
 }
 
 /// True if a link out of the source may be shown as what it leads to: for all users only if everybody
@@ -143,20 +146,18 @@ fn may_follow_out(source: &Source, link: &Facts, followed: &Followed) -> bool {
     !source.is_for_all_users() || owners.all(|owner| owner == 0 || owner == end)
 }
 
-/// The archive that a link leads to, if it is one that is shown as the file it stands for.
-fn followed_archive(source: &Source, directory: &Path, target: &Path) -> Option<Followed> {
-    follow(source, directory, target).filter(|followed| {
-        let path = followed.place.path();
-        let original = path.file_name().and_then(original_name);
-        followed.facts.is_file()
-            && original.is_some_and(|name| {
-                let pair = match &followed.place {
-                    Place::Inside(_) => Place::Inside(path.with_file_name(name)),
-                    Place::Outside(_) => Place::Outside(path.with_file_name(name)),
-                };
-                pair.facts(source).is_err()
-            })
-    })
+/// True if what a link leads to is an archive that is shown as the file it stands for.
+fn is_archive(source: &Source, end: &Followed) -> bool {
+    let path = end.place.path();
+    let original = path.file_name().and_then(original_name);
+    end.facts.is_file()
+        && original.is_some_and(|name| {
+            let pair = match &end.place {
+                Place::Inside(_) => Place::Inside(path.with_file_name(name)),
+                Place::Outside(_) => Place::Outside(path.with_file_name(name)),
+            };
+            pair.facts(source).is_err()
+        })
 }
 
 /// A target as it holds in the mount, if by its names it stays inside the source.
@@ -165,10 +166,7 @@ fn inside(source: &Source, directory: &Path, target: &Path) -> Option<PathBuf> {
     if !target.is_absolute() {
         return (!leads_out(depth, target)).then(|| target.to_path_buf());
     }
-    let below = target.strip_prefix(source.path()).ok()?;
-    if leads_out(0, below) {
-        return None;
-    }
+    let below = inside_source(source, target)?;
     let mut relative: PathBuf = std::iter::repeat_n("..", depth).collect();
     relative.push(below);
     if relative.as_os_str().is_empty() {
@@ -179,30 +177,23 @@ fn inside(source: &Source, directory: &Path, target: &Path) -> Option<PathBuf> {
 
 /// The target of a link to an archive, under the name that the archive is shown as.
 fn without_suffix(source: &Source, directory: &Path, target: PathBuf) -> PathBuf {
-    let Some(original) = target.file_name().and_then(original_name) else {
+    let Some((name, original)) = target
+        .file_name()
+        .and_then(|name| Some((name, original_name(name)?)))
+    else {
         return target;
     };
-    let shown = target.with_file_name(original);
-    let beside = normalized(&directory.join(&shown));
-    if source.facts(&beside).is_ok() {
+    // Not by the names alone: a directory on the way may be a link.
+    let parent = target.parent().unwrap_or(Path::new(""));
+    let exists = |name: &OsStr| {
+        follow(source, directory, parent)
+            .is_some_and(|parent| parent.place.join(name).facts(source).is_ok())
+    };
+    // Where there is no such archive, the name is that of the file another one stands for.
+    if exists(original) || !exists(name) {
         return target;
     }
-    shown
-}
-
-/// A path without `.` and `..`, going by the names alone.
-fn normalized(path: &Path) -> PathBuf {
-    let mut normalized = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normalized.pop();
-            }
-            other => normalized.push(other),
-        }
-    }
-    normalized
+    target.with_file_name(original)
 }
 
 fn not_found() -> io::Error {

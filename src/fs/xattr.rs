@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::archive::ArchiveReader;
 use crate::format::CodecId;
@@ -19,11 +20,11 @@ pub(super) const OF_ARCHIVES: [&str; 4] = [
     "user.weightfs.ratio",
 ];
 
-/// The value of one of `OF_ARCHIVES`; `None` for another name.
-pub(super) fn of_archive(archive: &ArchiveReader, name: &OsStr) -> Option<Vec<u8>> {
+/// The value of one of `OF_ARCHIVES` of the archive at `path`; `None` for another name.
+pub(super) fn of_archive(archive: &ArchiveReader, path: &Path, name: &OsStr) -> Option<Vec<u8>> {
     let superblock = archive.superblock();
     Some(match name.to_str()?.strip_prefix("user.weightfs.")? {
-        "archive" => archive.path().as_os_str().as_bytes().to_vec(),
+        "archive" => path.as_os_str().as_bytes().to_vec(),
         "codec" => codecs(archive).into_bytes(),
         "original_sha256" => {
             let mut hex = String::new();

@@ -66,7 +66,7 @@ pub enum Shown {
     /// The file that this archive stands for.
     Archive(PathBuf, usize, Arc<Original>),
     /// A file that has an archive's name and is none.
-    Damaged(PathBuf),
+    Damaged,
     /// The link at this path, with this target.
     Link(PathBuf, PathBuf),
 }
@@ -85,7 +85,7 @@ impl Shown {
         let of = |path: &Path| Stat::of(&path.symlink_metadata().unwrap());
         match self {
             Self::AsIs(path) => Ok(of(path)),
-            Self::Damaged(_) => Err(libc::EIO),
+            Self::Damaged => Err(libc::EIO),
             Self::Archive(path, _, original) => Ok(Stat {
                 size: original.bytes.len() as u64,
                 mtime: original.mtime,
@@ -103,7 +103,7 @@ impl Shown {
         match self {
             Self::AsIs(path) => fs::read(path).ok(),
             Self::Archive(_, _, original) => Some(original.bytes.clone()),
-            Self::Damaged(_) | Self::Link(..) => None,
+            Self::Damaged | Self::Link(..) => None,
         }
     }
 
@@ -117,7 +117,7 @@ impl Shown {
             Self::AsIs(path) => of(path, b""),
             Self::Archive(path, number, _) => of(path, format!("archive {number}").as_bytes()),
             Self::Link(path, target) => of(path, &[b"to ", target.as_os_str().as_bytes()].concat()),
-            Self::Damaged(_) => None,
+            Self::Damaged => None,
         }
     }
 }
@@ -159,7 +159,7 @@ fn archive(source: &Source, path: PathBuf) -> Shown {
     let bytes = fs::read(&path).unwrap();
     match source.original(&bytes) {
         Some((number, original)) => Shown::Archive(path, *number, Arc::clone(original)),
-        None => Shown::Damaged(path),
+        None => Shown::Damaged,
     }
 }
 
@@ -208,6 +208,59 @@ pub fn is_archive(path: &Path) -> bool {
         && original.symlink_metadata().is_err()
 }
 
+/// How a way leads out of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Departure {
+    /// By a link that leads out in the mount too.
+    ByLink,
+    /// By the `..` of the root, which is another directory in the mount.
+    Above,
+}
+
+/// How a link's target leads out of the source first, from a directory in the source.
+fn departs(source: &Source, directory: &Path, target: &Path, links: usize) -> Option<Departure> {
+    let mut at = directory.to_path_buf();
+    let below = target.strip_prefix(&source.path);
+    let (depth, path) = match below {
+        Ok(below) => {
+            at.clone_from(&source.path);
+            (0, below)
+        }
+        Err(_) if target.is_absolute() => return Some(Departure::ByLink),
+        Err(_) => (
+            at.strip_prefix(&source.path).unwrap().iter().count(),
+            target,
+        ),
+    };
+    if !stays_below(depth, path) {
+        return Some(Departure::ByLink);
+    }
+    for component in path.components() {
+        match component {
+            Component::ParentDir if at == source.path => return Some(Departure::Above),
+            Component::ParentDir => {
+                at.pop();
+            }
+            Component::Normal(name) => {
+                let mut next = at.join(name);
+                if next.symlink_metadata().is_err() {
+                    next = at.join(OsStr::from_bytes(&[name.as_bytes(), b".wfz"].concat()));
+                }
+                if let Ok(target) = next.read_link() {
+                    let departure = departs(source, &at, &target, links.checked_sub(1)?);
+                    if departure.is_some() {
+                        return departure;
+                    }
+                    next = end(source, &next)?;
+                }
+                at = next;
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 /// What a link is shown as.
 fn link(source: &Source, directory: &Path, path: &Path) -> Shown {
     let target = path.read_link().unwrap();
@@ -227,20 +280,26 @@ fn link(source: &Source, directory: &Path, path: &Path) -> Shown {
         Ok(_) => None,
         Err(_) => (!target.is_absolute() && stays_below(depth, &target)).then(|| target.clone()),
     };
+    let departs = departs(source, path.parent().unwrap(), &target, MAX_LINKS);
     let target = match (inside, leads_to) {
-        (Some(inside), Some(end)) if end.starts_with(&source.path) => {
-            let original = without_suffix(inside.clone());
-            // Where both are there, both are shown under their names.
-            let beside = without_suffix(path.parent().unwrap().join(&target));
-            if beside.symlink_metadata().is_ok() {
-                inside
+        (Some(inside), Some(_)) if departs.is_none() => {
+            // The name is the archive's own, and not that of both, which are shown under their names.
+            let named = path.parent().unwrap().join(&target);
+            let is_own = named.symlink_metadata().is_ok()
+                && without_suffix(named).symlink_metadata().is_err();
+            if is_own {
+                without_suffix(inside)
             } else {
-                original
+                inside
             }
         }
         (_, Some(end)) => return archive(source, end),
-        (Some(inside), None) => inside,
-        (None, None) => source.path.join(directory).join(target),
+        (Some(inside), None)
+            if departs != Some(Departure::Above) || end(source, path).is_none() =>
+        {
+            inside
+        }
+        (_, None) => source.path.join(directory).join(target),
     };
     Shown::Link(path.to_path_buf(), target)
 }
@@ -274,4 +333,19 @@ pub fn passes_mount(source: &Source, link: &Path) -> bool {
         at = at.parent().unwrap().join(target);
     }
     false
+}
+
+/// The directory at `end`, relative to the source, if the names of a link's target lead there and no
+/// link is on the way.
+pub fn goes_straight(source: &Source, link: &Path, target: &Path, end: &Path) -> Option<PathBuf> {
+    let mut straight = link.parent()?.to_path_buf();
+    for component in target.components() {
+        match component {
+            Component::Normal(name) => straight.push(name),
+            Component::CurDir => {}
+            Component::ParentDir if straight.pop() => {}
+            _ => return None,
+        }
+    }
+    (source.path.join(&straight) == end).then_some(straight)
 }

@@ -84,7 +84,11 @@ impl InProcess {
         let mut rest: Vec<OsString> = path.iter().rev().map(OsStr::to_owned).collect();
         let mut links = 0;
         while let Some(name) = rest.pop() {
-            let remaining = || rest.iter().rev().collect::<PathBuf>();
+            let on_from = |at: &Path| {
+                at.iter()
+                    .chain(rest.iter().rev().map(OsString::as_os_str))
+                    .collect::<PathBuf>()
+            };
             if name == "." {
                 continue;
             }
@@ -93,7 +97,7 @@ impl InProcess {
                     continue;
                 }
                 let above = self.mountpoint.parent().unwrap();
-                return Ok(Err(above.join(remaining())));
+                return Ok(Err(on_from(above)));
             }
             let next = at.join(&name);
             let attr = self.find(&next)?;
@@ -110,7 +114,7 @@ impl InProcess {
             }
             let target = self.tree.read_link(attr.inode).map_err(|e| e.errno())?;
             if target.is_absolute() {
-                return Ok(Err(target.join(remaining())));
+                return Ok(Err(on_from(&target)));
             }
             for component in target.components().rev() {
                 if component != Component::CurDir {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::num::NonZeroUsize;
@@ -22,10 +23,15 @@ use super::support::{model, noise, safetensors, weights};
 const MANY_ENTRIES: usize = 60;
 
 /// What an archive was made of.
-#[derive(Debug)]
 pub struct Original {
     pub bytes: Vec<u8>,
     pub mtime: SystemTime,
+}
+
+impl fmt::Debug for Original {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.bytes.len())
+    }
 }
 
 /// A file and its archive.
@@ -310,7 +316,11 @@ impl Source {
             return ("nothing to pack".into(), Ok(()));
         };
         let at = self.path.join(entry);
-        let archive = pack(&at, &self.root.path().join("packed"));
+        let archive = match pack(&at, &self.root.path().join("packed")) {
+            Ok(archive) => archive,
+            // An archive by another name.
+            Err(e) => return (format!("pack {entry:?}: {e}"), Ok(())),
+        };
         let number = self.originals.len();
         let original = Arc::new(Original {
             bytes: fs::read(&at).unwrap(),
@@ -393,7 +403,7 @@ impl Source {
         let bytes = match picks.0[3] % 3 {
             0 => &b""[..],
             1 => &b"no archive at all"[..],
-            _ => &archive[..archive.len() - 1],
+            _ => &archive[..200],
         };
         (format!("damaged archive {at:?}"), self.put(&at, bytes))
     }
@@ -476,7 +486,7 @@ pub fn without_suffix(path: PathBuf) -> PathBuf {
 }
 
 /// Makes an archive of a file with the library.
-fn pack(original: &Path, archive: &Path) -> Vec<u8> {
+fn pack(original: &Path, archive: &Path) -> weightfs::Result<Vec<u8>> {
     let options = PackOptions {
         force: true,
         block_bytes: Some(4096),
@@ -484,8 +494,8 @@ fn pack(original: &Path, archive: &Path) -> Vec<u8> {
         ..PackOptions::default()
     };
     let never = AtomicBool::new(false);
-    pack_file(original, archive, &options, &Monitor::silent(&never)).unwrap();
-    fs::read(archive).unwrap()
+    pack_file(original, archive, &options, &Monitor::silent(&never))?;
+    Ok(fs::read(archive).unwrap())
 }
 
 /// Files of all lengths around a page and a block, of noise, zeros and weights.
@@ -522,7 +532,7 @@ fn contents() -> &'static [Packed] {
             let file = File::options().write(true).open(&path).unwrap();
             file.set_modified(mtime).unwrap();
             Packed {
-                archive: pack(&path, &archive),
+                archive: pack(&path, &archive).unwrap(),
                 original: Arc::new(Original { bytes, mtime }),
             }
         };

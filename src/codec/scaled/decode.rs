@@ -1,5 +1,7 @@
 //! Decoding planes with the profiles of their archive. What is stored is described in `layout`.
 
+use std::ops::Range;
+
 use super::ids::{SYMBOL_MASK, raw_bits, tables};
 use super::layout::{HEADER_BYTES, NO_PROFILE, SEGMENT_BYTES, escaped_id, lowest_symbols};
 use super::mean::{BINS, NONE, SIGN};
@@ -198,15 +200,15 @@ impl Decoder {
                 simd,
                 &mut states,
                 &mut at,
-                done,
-                PIECE,
+                done..done + PIECE,
                 &mut escapes,
             )?;
             self.join(coded.split, simd, done, PIECE, raw, fields);
             done += PIECE;
         }
         let last = count - done;
-        self.decode_ids(&coded, simd, &mut states, &mut at, done, last, &mut escapes)?;
+        let elements = done..count;
+        self.decode_ids(&coded, simd, &mut states, &mut at, elements, &mut escapes)?;
         if at != coded.words.len()
             || escapes.ids.taken_bytes() != coded.escapes.len()
             || escapes.words.len() > 0
@@ -311,17 +313,17 @@ impl Decoder {
         Ok(place)
     }
 
-    /// Decodes the ids of elements `done .. done + len` to the start of `self.ids`, escapes resolved.
+    /// Decodes the ids of some elements to the start of `self.ids`, escapes resolved.
     fn decode_ids(
         &mut self,
         coded: &Payload<'_>,
         simd: Simd,
         states: &mut States,
         at: &mut usize,
-        done: usize,
-        len: usize,
+        elements: Range<usize>,
         escapes: &mut Escapes<'_>,
     ) -> Result<()> {
+        let (done, len) = (elements.start, elements.len());
         let whole = len.next_multiple_of(LANES);
         if self.ids.len() < whole {
             self.ids.resize(whole, 0);

@@ -36,6 +36,9 @@ impl Step {
     }
 }
 
+/// A handle that is held, and the name it was opened by.
+type Named<Open> = (Held<Open>, String);
+
 /// A file that is kept open, and what it must be.
 struct Held<O> {
     open: O,
@@ -388,7 +391,7 @@ impl<M: Mounted> Run<M> {
     }
 
     /// Opens something, if it can be.
-    fn opened(&mut self, picks: Picks) -> Result<Option<(Held<M::Open>, String)>, String> {
+    fn opened(&mut self, picks: Picks) -> Result<Option<Named<M::Open>>, String> {
         let (path, shown) = self.pick(picks);
         let what = format!("open {path:?} ({shown:?})");
         self.trace.push(format!("open {path:?}"));

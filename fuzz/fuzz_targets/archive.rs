@@ -102,7 +102,8 @@ fn usize_range(range: &std::ops::Range<u64>) -> std::ops::Range<usize> {
 
 fn check(archive: Vec<u8>) {
     let len = archive.len() as u64;
-    let Ok(reader) = ArchiveReader::from_storage(Box::new(Memory(archive)), Path::new("a.wfz")) else {
+    let Ok(reader) = ArchiveReader::from_storage(Box::new(Memory(archive)), Path::new("a.wfz"))
+    else {
         return;
     };
     reader.check_tables();

@@ -108,6 +108,8 @@ pub(in crate::file) struct Streams {
     /// Ranges that are being answered.
     reading: Vec<Range<u64>>,
     orders: Orders,
+    /// Whether the order of the tensors was known at the last read.
+    knows_order: bool,
 }
 
 impl Streams {
@@ -127,6 +129,10 @@ impl Streams {
             stream.tensor = order.tensor_at(stream.next.saturating_sub(1));
             if is_first {
                 self.note_start(number, read.start, order);
+            }
+            if !self.knows_order {
+                self.knows_order = true;
+                self.note_starts(order);
             }
         }
         self.look_ahead(number, file, reach, &mut findings);
@@ -193,6 +199,25 @@ impl Streams {
             }
         }
         findings
+    }
+
+    /// The order of the tensors has become known: streams that began before tell as much as those to
+    /// come, of which there may be none, as a reader who comes round again goes on with them.
+    fn note_starts(&mut self, order: &Order) {
+        for stream in &mut self.streams {
+            stream.tensor = order.tensor_at(stream.next.saturating_sub(1));
+        }
+        for number in 0..self.streams.len() {
+            let start = self.streams[number].start;
+            if let Some(tensor) = order.tensor_at(start)
+                && !self.streams[number].foreseen
+            {
+                let others = (self.streams.iter().enumerate())
+                    .filter(|&(other, _)| other != number)
+                    .filter_map(|(_, stream)| stream.tensor);
+                self.orders.began(order, tensor, others);
+            }
+        }
     }
 
     /// A stream had its first read; where it is tells in which order tensors are read.
@@ -575,5 +600,37 @@ mod tests {
         assert_eq!(read(4 * MIB..13 * MIB / 2), vec![7 * MIB..8 * MIB; 1]);
         // And from there to l.10.
         assert_eq!(read(7 * MIB..8 * MIB)[0].start, 2 * MIB);
+    }
+
+    #[test]
+    fn an_order_that_becomes_known_late_is_of_use_all_the_same() {
+        let order = one_mib_each(&["l.0", "l.1", "l.10", "l.11", "l.2", "l.3", "l.30", "l.4"]);
+        let jumps = Reach {
+            goes_on: false,
+            ..REACH
+        };
+        for known_after in 0..20 {
+            let mut streams = Streams::default();
+            // Round and round, as a reader who looks at a model again.
+            let places = [0, 1, 4, 5].map(|tensor| tensor * MIB);
+            let halves = places.map(|at| [at, at + MIB / 2]);
+            let found = (0..)
+                .zip(halves.as_flattened().iter().cycle().take(64))
+                .any(|(reads, &at)| {
+                    let file = FileShape {
+                        bytes: 8 * MIB,
+                        order: (reads >= known_after).then_some(&order),
+                        ..FILE
+                    };
+                    let read = at..at + MIB / 2;
+                    let findings = streams.begin(&read, &file, jumps);
+                    streams.done(&read);
+                    let fetches = findings.fetches.iter();
+                    fetches
+                        .map(|fetch| fetch.range.start)
+                        .any(|start| start == 7 * MIB)
+                });
+            assert!(found, "known after {known_after} reads");
+        }
     }
 }

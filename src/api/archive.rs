@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::archive::ArchiveReader;
+use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, original_name};
-use crate::model::{self, ReadAt, Tensor};
+use crate::model::{self, Tensor};
 use crate::sync::{Pool, cores};
 
 /// An open archive: the file it stands for can be read at any offset, from many threads at once.
@@ -130,7 +130,7 @@ impl Archive {
         if let Some(tensors) = self.tensors.get() {
             return Ok(tensors);
         }
-        let header = model::read(self)?;
+        let header = model::read(&ArchivedFile::new(&self.reader)?)?;
         let tensors = header.map_or_else(Vec::new, |header| header.tensors);
         Ok(self.tensors.get_or_init(|| tensors))
     }
@@ -145,19 +145,15 @@ impl Archive {
         };
         let len = usize::try_from(tensor.range.end - tensor.range.start)
             .map_err(|_| Error::InvalidInput(format!("tensor {name} is too large")))?;
-        let mut bytes = vec![0; len];
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| {
+            Error::InvalidInput(format!(
+                "tensor {name} does not fit in memory; read a part of it"
+            ))
+        })?;
+        bytes.resize(len, 0);
         self.read_at(&mut bytes, tensor.range.start)?;
         Ok(Some((tensor, bytes)))
-    }
-}
-
-impl ReadAt for Archive {
-    fn file_bytes(&self) -> u64 {
-        Self::file_bytes(self)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        Self::read_at(self, buffer, offset)
     }
 }
 

@@ -12,9 +12,9 @@ pub struct Mount(Mounted);
 /// Shows a directory of archives, or one archive, as ordinary files on an existing directory. When this
 /// returns, the mount answers.
 ///
-/// Do not touch files of the mount from the threads of the process that serves it through memory maps:
-/// a page fault that waits for the own process may wait for ever. Reading with `read` from other threads
-/// is safe.
+/// No thread of the process that serves a mount may use it in any way, neither by a path nor by a file that
+/// is open: what waits in the kernel for an answer of its own process may wait for ever, and keeps a process
+/// that is killed from ending. Let another process do that.
 ///
 /// # Errors
 /// [`Error::InvalidInput`](crate::Error::InvalidInput) if source or mount point do not fit,

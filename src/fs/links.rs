@@ -64,6 +64,11 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
                     way = Way::Above;
                 }
                 at = at.parent(source);
+                if let Place::Outside(path) = &at
+                    && source.is_in_mount(path)
+                {
+                    return None;
+                }
                 continue;
             }
             Step::Down(name) => name,
@@ -74,7 +79,7 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
                 at = Place::Inside(PathBuf::new());
                 continue;
             }
-            if source.is_mountpoint(path) {
+            if source.is_in_mount(path) {
                 return None;
             }
         }

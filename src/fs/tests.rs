@@ -261,6 +261,22 @@ fn links_that_lead_out_and_in_again_lead_where_they_led() {
     assert_eq!(tree.target("below"), Path::new("sub/up/m"));
 }
 
+/// A look into the mount from one of its own threads could wait for itself.
+#[test]
+fn links_are_not_followed_up_into_the_mount() {
+    let place = Place::new();
+    place.pack("mnt/src/m.wfz", b"decoded");
+    place.pack("mnt/up.wfz", b"hidden by the mount");
+    place.link("mnt/src/up", "../up.wfz");
+    place.link("mnt/src/parent", "..");
+    let mut source = Source::open(&place.path("mnt/src")).unwrap();
+    source.set_mountpoint(&place.path("mnt"), false).unwrap();
+    for target in ["../up.wfz", "..", "../src/m.wfz", "/"] {
+        let followed = super::links::follow(&source, Path::new(""), Path::new(target));
+        assert_eq!(followed.is_some(), target == "/", "{target}");
+    }
+}
+
 #[test]
 fn an_open_archive_tells_the_name_that_it_has_now() {
     let place = Place::new();

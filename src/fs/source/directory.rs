@@ -101,9 +101,12 @@ impl Source {
         &self.path
     }
 
-    /// True for the canonical path of a mount point that hides something else than the source.
-    pub(in crate::fs) fn is_mountpoint(&self, path: &Path) -> bool {
-        self.mountpoint.as_deref() == Some(path)
+    /// True for a canonical path that leads into the mount, also where the source lies below the mount
+    /// point. A source that is mounted over itself is reached by its handle, and never by such a path.
+    pub(in crate::fs) fn is_in_mount(&self, path: &Path) -> bool {
+        self.mountpoint
+            .as_deref()
+            .is_some_and(|mountpoint| path.starts_with(mountpoint))
     }
 
     /// What is known of what is at a path, links not followed.

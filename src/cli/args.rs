@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -303,13 +304,43 @@ impl From<Level> for codec::Level {
 }
 
 impl ValueEnum for Method {
+    /// Those that this build can pack by.
     fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
+        static OFFERED: LazyLock<Vec<Method>> = LazyLock::new(|| Method::offered().collect());
+        &OFFERED
     }
 
-    /// None for those that this build leaves out.
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        self.is_built()
-            .then(|| PossibleValue::new(self.name()).help(self.help()))
+        Some(PossibleValue::new(self.name()).help(self.help()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn methods_are_chosen_by_name_and_those_left_out_are_refused() {
+        Args::command().debug_assert();
+        let parse = |codec| Args::try_parse_from(["weightfs", "pack", "x", "--codec", codec]);
+        for method in Method::ALL {
+            match parse(method.name()) {
+                Ok(args) => {
+                    assert!(method.is_built());
+                    let Command::Pack(args) = args.command else {
+                        panic!("another command");
+                    };
+                    assert_eq!(args.codec, method);
+                }
+                Err(error) => {
+                    assert!(!method.is_built());
+                    assert!(error.to_string().contains("possible values: weights, zstd"));
+                }
+            }
+        }
+        assert!(parse("zip").is_err());
     }
 }

@@ -324,34 +324,56 @@ fn processes_in(directory: &Path) -> Vec<u32> {
         .collect()
 }
 
+/// Starts `demo` and returns once its mount is there, which may not answer yet.
+fn demo_with_mount(place: &Place) -> (Child, PathBuf) {
+    let root = place.root.path().canonicalize().unwrap();
+    let start = Instant::now();
+    let mut demo = demo(place, 16).spawn().unwrap();
+    loop {
+        if let Some(mountpoint) = mounted_below(&root) {
+            return (demo, mountpoint);
+        }
+        assert_eq!(demo.try_wait().unwrap(), None, "it ended unseen");
+        assert!(start.elapsed() < LIMIT, "it does not mount");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Returns once neither mount nor process is left of a `demo`.
+fn nothing_is_left(place: &Place, mountpoint: &Path) {
+    let root = place.root.path().canonicalize().unwrap();
+    let start = Instant::now();
+    while is_mounted(mountpoint) || !processes_in(&root).is_empty() {
+        let left = processes_in(&root);
+        assert!(start.elapsed() < LIMIT, "the mount or {left:?} is left");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn a_demo_that_is_killed_leaves_neither_mount_nor_process() {
     let place = Place::new();
-    let root = place.root.path().canonicalize().unwrap();
-    let start = Instant::now();
     for round in 0..4 {
-        let mut demo = demo(&place, 16).spawn().unwrap();
-        let mountpoint = loop {
-            if let Some(mountpoint) = mounted_below(&root) {
-                break mountpoint;
-            }
-            assert_eq!(demo.try_wait().unwrap(), None, "it ended unseen");
-            assert!(start.elapsed() < LIMIT, "it does not mount");
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        let (mut demo, mountpoint) = demo_with_mount(&place);
         let _watched = Watched::new(&mountpoint);
         // At once, before the mount answers, and while it is read.
         std::thread::sleep(Duration::from_millis(round * 10));
         demo.kill().unwrap();
         demo.wait().unwrap();
-        while is_mounted(&mountpoint) || !processes_in(&root).is_empty() {
-            assert!(
-                start.elapsed() < LIMIT,
-                "{:?} are left",
-                processes_in(&root)
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        nothing_is_left(&place, &mountpoint);
+    }
+}
+
+#[test]
+fn a_demo_whose_mount_is_killed_before_it_answers_clears_it_away() {
+    let place = Place::new();
+    for _ in 0..4 {
+        let (mut demo, mountpoint) = demo_with_mount(&place);
+        let _watched = Watched::new(&mountpoint);
+        signal(daemon_of(&mountpoint).unwrap(), "KILL");
+        assert_eq!(demo.wait().unwrap().code(), Some(2));
+        nothing_is_left(&place, &mountpoint);
+        assert!(!mountpoint.exists(), "its directory is left");
     }
 }
 
@@ -381,8 +403,8 @@ fn daemon_of(mountpoint: &Path) -> Option<u32> {
         let pid = entry.file_name().to_str()?.parse().ok()?;
         let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
         let mut arguments = line.split('\0');
-        (arguments.next() == Some("weightfs") && arguments.any(|given| given == mountpoint))
-            .then_some(pid)
+        let is_mount = [arguments.next(), arguments.next()] == [Some("weightfs"), Some("mount")];
+        (is_mount && arguments.any(|given| given == mountpoint)).then_some(pid)
     })
 }
 

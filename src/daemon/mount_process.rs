@@ -61,8 +61,9 @@ pub(crate) struct MountProcess {
     child: Child,
     mountpoint: PathBuf,
     stay: Stay,
-    /// There may be a mount that nobody serves, once it has ended.
-    may_leave_mount: bool,
+    /// A mount that is found there once it has ended is one that it left: there was none before, or it
+    /// has said that its own is there now.
+    owns_mountpoint: bool,
 }
 
 impl MountProcess {
@@ -86,6 +87,8 @@ impl MountProcess {
                 command.current_dir("/");
             }
         }
+        // Before it starts: it may be killed at any moment after it has mounted.
+        let owns_mountpoint = !fuse::is_mounted(&mount.mountpoint).unwrap_or(true);
         let child = command
             .args(arguments)
             .stdout(Stdio::piped())
@@ -96,7 +99,7 @@ impl MountProcess {
             child,
             mountpoint: mount.mountpoint.clone(),
             stay,
-            may_leave_mount: false,
+            owns_mountpoint,
         })
     }
 
@@ -111,9 +114,9 @@ impl MountProcess {
     /// # Errors
     /// What the system answered.
     pub(crate) fn is_ready(&mut self) -> std::io::Result<bool> {
-        let line = first_line(&mut self.child)?;
-        self.may_leave_mount = line.starts_with(READY);
-        Ok(self.may_leave_mount)
+        let is_ready = first_line(&mut self.child)?.starts_with(READY);
+        self.owns_mountpoint |= is_ready;
+        Ok(is_ready)
     }
 
     /// Waits for one that ends by itself.
@@ -142,7 +145,6 @@ impl MountProcess {
         }
         // Whoever waits for it would hold it.
         let _ = fuse::abort(&self.mountpoint);
-        self.may_leave_mount = true;
         self.child.kill()?;
         self.child.wait()
     }
@@ -161,7 +163,7 @@ impl Drop for MountProcess {
         }
         // What could be said of it was said by `stop`.
         let _ = self.end();
-        if self.may_leave_mount {
+        if self.owns_mountpoint {
             // There is none, unless the process could not unmount it.
             let _ = fuse::unmount(&self.mountpoint, true);
         }

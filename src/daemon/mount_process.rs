@@ -4,7 +4,7 @@
 //! ever: the kernel asks it for pages while it holds their locks.
 
 use std::ffi::OsString;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -137,22 +137,16 @@ impl MountProcess {
 
     fn end(&mut self) -> std::io::Result<ExitStatus> {
         if let Some(status) = self.child.try_wait()? {
-            return Ok(self.ended(status));
+            return Ok(status);
         }
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
         if let Some(status) = wait_until(&mut self.child, Instant::now() + END_LIMIT)? {
-            return Ok(self.ended(status));
+            return Ok(status);
         }
         // Whoever waits for it would hold it.
         let _ = fuse::abort(&self.mountpoint);
         self.child.kill()?;
         self.child.wait()
-    }
-
-    /// One that was killed may have mounted before it could say so.
-    fn ended(&mut self, status: ExitStatus) -> ExitStatus {
-        self.may_leave_mount |= status.signal().is_some();
-        status
     }
 }
 

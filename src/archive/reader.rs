@@ -285,7 +285,7 @@ impl ArchiveReader {
         &self,
         index: u64,
         block: u64,
-        mut read: impl FnMut(IndexPage<'_>) -> Result<T>,
+        read: impl FnOnce(IndexPage<'_>) -> Result<T>,
     ) -> Result<T> {
         let (number, range, _) = IndexPage::place(block, self.superblock.block_count);
         let range = index + range.start..index + range.end;
@@ -293,9 +293,9 @@ impl ArchiveReader {
             let what = "the index lies behind the end of the archive";
             return Err(Error::corrupt(what));
         }
-        self.storage.with(range, |bytes| {
-            read(IndexPage::parse(bytes, number, self.archive_id)?)
-        })
+        // A copy: what is checked is what is used, whatever happens to the file meanwhile.
+        let page = self.storage.with(range, |bytes| Ok(bytes.to_vec()))?;
+        read(IndexPage::parse(&page, number, self.archive_id)?)
     }
 
     /// Passes the stored bytes of a block on to `read`, and gives back the memory they took: the

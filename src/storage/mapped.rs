@@ -87,6 +87,8 @@ impl MappedFile {
             return Ok(Self { map: None });
         }
         install_handler()?;
+        // First, so that nothing can fail once the handler watches the map.
+        let file = file.try_clone()?;
         let map = map(MmapOptions::new().len(len))?;
         let start = map.as_ptr() as usize;
         Ok(Self {
@@ -94,7 +96,7 @@ impl MappedFile {
                 watched: Watched::new(start..start + len),
                 map,
                 is_shared,
-                file: file.try_clone()?,
+                file,
                 used: Used::default(),
             }),
         })
@@ -199,24 +201,42 @@ impl Registered {
             let _ = advised;
         }
         if faulted {
-            // SAFETY: replaces our own map, at its address and of its length, by the same map of the
-            // same file; whoever reads it meanwhile reads the file's bytes or faults again.
-            let mapped = unsafe {
-                libc::mmap(
-                    map.as_ptr().cast_mut().cast(),
-                    map.len(),
-                    libc::PROT_READ,
-                    libc::MAP_SHARED | libc::MAP_FIXED,
-                    self.file.as_raw_fd(),
-                    0,
-                )
-            };
-            // Else there may be pages of zeros still; try again next time.
-            if mapped != libc::MAP_FAILED
+            // Else there are pages of zeros still; try again next time.
+            if self.map_again()
                 && let Some(faults) = settled
             {
                 self.watched.mend(faults);
             }
+        }
+    }
+
+    /// Replaces the map by the same map of the same file, and tells whether that could be done. The file is
+    /// mapped elsewhere first and moved here then: a file system that refuses to map the file (a disk that
+    /// is gone) would leave nothing at all where a map is made over another.
+    fn map_again(&self) -> bool {
+        let old = self.map.as_ptr().cast_mut().cast::<libc::c_void>();
+        let len = self.map.len();
+        // SAFETY: a new map, which nobody else knows of, goes to the address of our own and has its
+        // length; whoever reads there meanwhile reads the file's bytes or faults again. If it cannot be
+        // moved, it is unmapped.
+        unsafe {
+            let fresh = libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                self.file.as_raw_fd(),
+                0,
+            );
+            if fresh == libc::MAP_FAILED {
+                return false;
+            }
+            let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+            let moved = libc::mremap(fresh, len, len, flags, old) != libc::MAP_FAILED;
+            if !moved {
+                libc::munmap(fresh, len);
+            }
+            moved
         }
     }
 }

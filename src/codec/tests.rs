@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use fastrand::Rng;
 use proptest::prelude::*;
 
 use super::scaled::{Fitter, Model, ModelBuilder, Sample, Segment};
@@ -101,22 +102,9 @@ fn widths(codec: CodecId) -> Vec<u8> {
         .collect()
 }
 
-/// Made-up bits: a linear congruence.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 32
-    }
-}
-
 /// A plane of about so many fields, and of whole bytes.
 fn plane(kind: Kind, width: u8, fields: usize, seed: u64) -> Vec<u8> {
-    let mut random = Random(seed);
+    let mut random = Rng::with_seed(seed);
     // Eight fields of any width are whole bytes.
     let fields = fields.next_multiple_of(8);
     let len = plane_bytes(fields, width);
@@ -126,36 +114,36 @@ fn plane(kind: Kind, width: u8, fields: usize, seed: u64) -> Vec<u8> {
             .collect()
     };
     match kind {
-        Kind::Noise => (0..len).map(|_| random.next() as u8).collect(),
+        Kind::Noise => (0..len).map(|_| random.u8(..)).collect(),
         Kind::OneValue => {
             let mut plane = vec![0; len];
-            let value = (random.next() << 32 | random.next()) & (u64::MAX >> (64 - width));
+            let value = random.u64(..) & (u64::MAX >> (64 - width));
             fill_constant(value, width, fields, &mut plane);
             plane
         }
         Kind::Phrases => {
-            let phrase: Vec<u8> = (0..24).map(|_| random.next() as u8).collect();
+            let phrase: Vec<u8> = (0..24).map(|_| random.u8(..)).collect();
             phrase.iter().copied().cycle().take(len).collect()
         }
         Kind::Runs => {
             let mut plane = Vec::new();
             while plane.len() < len {
-                let value = (random.next() % 5) as u8;
-                plane.extend(vec![value; (random.next() % 90) as usize + 10]);
+                let value = random.u8(..5);
+                plane.extend(vec![value; random.usize(10..100)]);
             }
             plane.truncate(len);
             plane
         }
         Kind::Floats => words(Box::new(move |_| {
-            let larger = u64::from(random.next().is_multiple_of(8));
+            let larger = u64::from(random.u8(..8) == 0);
             match width {
-                8 => (5 + larger) << 3 | random.next() & 0x87,
-                _ => (120 + larger) << 7 | random.next() & 0x807F,
+                8 => (5 + larger) << 3 | random.u64(..) & 0x87,
+                _ => (120 + larger) << 7 | random.u64(..) & 0x807F,
             }
         })),
         Kind::NarrowRows => words(Box::new(move |i| {
             let zeros = if i / 200 % 2 == 0 { 0 } else { width - 3 };
-            random.next() >> zeros << zeros
+            random.u64(..) >> zeros << zeros
         })),
         Kind::Matrix => matrix(fields / COLUMNS + 1, seed)
             .iter()
@@ -168,11 +156,11 @@ const COLUMNS: usize = 128;
 
 /// Rows of a matrix whose columns have scales.
 fn matrix(rows: usize, seed: u64) -> Vec<u16> {
-    let mut random = Random(seed);
+    let mut random = Rng::with_seed(seed);
     (0..rows * COLUMNS)
         .map(|i| {
             let scale = f32::from_bits((100 + i as u32 % 16) << 23);
-            let value = (f32::from(random.next() as u16) - 32_767.5) * scale;
+            let value = (f32::from(random.u16(..)) - 32_767.5) * scale;
             (value.to_bits() >> 16) as u16
         })
         .collect()

@@ -88,7 +88,8 @@ fn bf16(value: f32) -> [u8; 2] {
     [low, high]
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
+/// SplitMix64 (Steele, Lea, Flood 2014), written out: the ratio that README.md tells is of these very
+/// numbers, and no crate of random numbers promises the same ones for ever.
 struct Random(u64);
 
 impl Random {

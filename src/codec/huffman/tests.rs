@@ -147,19 +147,13 @@ fn plane_of(ids: &[u8], noise: &[u8]) -> Vec<u8> {
 
 /// Ids whose frequencies fall by a factor: 0 gives one id, 255 nearly equal frequencies.
 fn skewed(count: usize, keep: u8, ids: u8, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    let mut random = move || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        state.to_be_bytes()[0]
-    };
+    let mut random = fastrand::Rng::with_seed(seed);
     let one = |id: &u8| id.wrapping_add(1) % ids.max(1);
     let mut next = || {
         let mut id = 0;
-        while random() < keep && id < 254 {
+        while random.u8(..) < keep && id < 254 {
             id = one(&id);
-            if random() == 0 {
+            if random.u8(..) == 0 {
                 break;
             }
         }

@@ -23,11 +23,8 @@ const MEAN: f64 = 4.0;
 /// Weights of a matrix whose rows and columns differ in scale and have means up to so many scales,
 /// as the highest 16 bits of floats.
 fn matrix(columns: usize, most_mean: f64, seed: u32, exponent_bits: u8) -> Vec<u16> {
-    let mut state = seed;
-    let mut uniform = move || {
-        state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
-        f64::from(state >> 8) / f64::from(1 << 24) - 0.5
-    };
+    let mut random = fastrand::Rng::with_seed(seed.into());
+    let mut uniform = move || random.f64() - 0.5;
     (0..ROWS * columns)
         .map(|i| {
             let (row, column) = (i / columns, i % columns);

@@ -15,12 +15,9 @@ use crate::simd::Simd;
 fn plane(runs: &[(usize, u8, u64)], width: u8) -> Vec<u8> {
     let mut plane = Vec::new();
     for &(fields, zeros, seed) in runs {
-        let mut state = seed | 1;
+        let mut random = fastrand::Rng::with_seed(seed);
         for _ in 0..fields {
-            state = state
-                .wrapping_mul(0x5851_F42D_4C95_7F2D)
-                .wrapping_add(seed | 1);
-            let field = (state >> 40) as u32 >> zeros.min(width) << zeros.min(width);
+            let field = random.u32(..) >> zeros.min(width) << zeros.min(width);
             plane.extend_from_slice(&field.to_le_bytes()[..usize::from(width / 8)]);
         }
     }

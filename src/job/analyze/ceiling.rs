@@ -50,7 +50,7 @@ pub(super) fn ceiling(tensors: &[(f64, f64)]) -> Option<Ceiling> {
     }
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut draw = || {
-        // xorshift64*: the same each time.
+        // xorshift64*, written out: the same interval of the same model in every version.
         state ^= state >> 12;
         state ^= state << 25;
         state ^= state >> 27;

@@ -32,8 +32,11 @@ pub(crate) fn bench_mount(args: &BenchMountArgs) -> Result<Outcome> {
     if let Some(raw) = &args.raw {
         watch.during("comparing", || compare(&setup, raw))?;
     }
-    let readahead = setup.targets.iter().map(|target| target.readahead_bytes());
-    let readahead = readahead.collect();
+    // Even that asks the mounts.
+    let readahead = watch.during("mounting", || {
+        let targets = setup.targets.iter();
+        Ok(targets.map(|target| target.readahead_bytes()).collect())
+    })?;
     let mut rounds = Rounds::new(setup, bar.clone());
     let result = rounds.run(workloads);
     bar.finish_and_clear();

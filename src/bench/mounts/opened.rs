@@ -59,9 +59,7 @@ pub(super) fn open_warm(setup: &Setup<'_>, target: &Target<'_>) -> Result<Opened
     let cannot = |e| Error::io(format!("cannot read {}", path.display()), e);
     let enough = target.bytes - negligible(target.bytes);
     // Whatever the kernel tells: of files of others it tells nothing.
-    setup.watch.during("reading once", || {
-        read_through(setup, &file, path).map_err(|error| setup.explain(target, error))
-    })?;
+    read_through(setup, &file, path).map_err(|error| setup.explain(target, error))?;
     let cached = cached_bytes(&file).map_err(cannot)?;
     Ok(if cached < enough {
         Opened::Not("the page cache does not hold all of it; nothing was measured warm".into())

@@ -86,7 +86,9 @@ impl<'a> Rounds<'a> {
             self.measure_opened(opened, true, round, workload, target)?;
         }
         if !self.setup.args.storage && !workload.is_random() {
-            let opened = open_warm(&self.setup, &self.setup.targets[target])?;
+            let opened = self.setup.watch.during("reading once", || {
+                open_warm(&self.setup, &self.setup.targets[target])
+            })?;
             self.measure_opened(opened, false, round, workload, target)?;
         }
         Ok(())

@@ -107,7 +107,11 @@ impl ModelTree {
         };
         match what {
             What::Directory(path) => current(Kind::Directory, self.source.facts(&path)),
-            What::File(place) => current(Kind::File, place.facts(&self.source)),
+            // The kernel asks in this way for open files too, which need not have their name any more.
+            What::File(place) => current(Kind::File, place.facts(&self.source)).or_else(|gone| {
+                let file = self.opened.file_of(inode).ok_or(gone)?;
+                open_file_attr(inode, &file)
+            }),
             // A generation does not change: what may is the owner and the permissions, as long as
             // the archive is still there.
             What::Archive(place) => Ok(place
@@ -128,10 +132,7 @@ impl ModelTree {
     pub fn open_attr(&self, inode: Inode, handle: Handle) -> Result<Attr> {
         match self.opened.get(handle)? {
             Opened::Archive(_) => self.attr(inode),
-            Opened::File(file) => {
-                let facts = local::facts_of(&file).map_err(|e| Error::io("open file", e))?;
-                Ok(Attr::plain(inode, Kind::File, &facts))
-            }
+            Opened::File(file, _) => open_file_attr(inode, &file),
         }
     }
 
@@ -182,7 +183,10 @@ impl ModelTree {
                 let before = nodes
                     .get_mut(inode)
                     .and_then(|node| node.opened.replace(identity));
-                (Opened::File(Arc::new(file)), before == Some(identity))
+                (
+                    Opened::File(Arc::new(file), inode),
+                    before == Some(identity),
+                )
             }
             What::Directory(_) => return Err(errno("open", libc::EISDIR)),
             What::Link(_) => return Err(errno("open", libc::ELOOP)),
@@ -211,7 +215,7 @@ impl ModelTree {
         };
         let read = match self.opened.get(handle)? {
             Opened::Archive(file) => file.read(offset, len, direct, reply),
-            Opened::File(file) => self.shared.with_buffer(len, |buffer| {
+            Opened::File(file, _) => self.shared.with_buffer(len, |buffer| {
                 let read = read_full_at(&file, buffer, offset)
                     .map_err(|e| Error::io("cannot read a file of the source", e))?;
                 Ok(reply(&buffer[..read]))
@@ -341,4 +345,9 @@ impl ModelTree {
         }
         Ok((file, facts.identity))
     }
+}
+
+fn open_file_attr(inode: Inode, file: &File) -> Result<Attr> {
+    let facts = local::facts_of(file).map_err(|e| Error::io("open file", e))?;
+    Ok(Attr::plain(inode, Kind::File, &facts))
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::errno::errno;
+use super::inode::Inode;
 use crate::error::Result;
 use crate::file::VirtualFile;
 
@@ -26,8 +27,8 @@ pub struct OpenFile {
 pub(super) enum Opened {
     /// The file an archive stands for.
     Archive(Arc<VirtualFile>),
-    /// A file as it is.
-    File(Arc<File>),
+    /// A file as it is, with its inode.
+    File(Arc<File>, Inode),
 }
 
 /// All of them.
@@ -62,6 +63,18 @@ impl OpenFiles {
             .get(&handle)
             .cloned()
             .ok_or_else(|| errno("no such open file", libc::EBADF))
+    }
+
+    /// A file as it is that is open, by its inode.
+    pub(super) fn file_of(&self, inode: Inode) -> Option<Arc<File>> {
+        self.table
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .find_map(|opened| match opened {
+                Opened::File(file, known) if *known == inode => Some(Arc::clone(file)),
+                _ => None,
+            })
     }
 
     pub(super) fn remove(&self, handle: Handle) -> Option<Opened> {

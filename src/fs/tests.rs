@@ -293,6 +293,23 @@ fn an_open_archive_tells_the_name_that_it_has_now() {
     tree.0.release(handle);
 }
 
+/// `fstat` comes without the handle.
+#[test]
+fn an_open_file_has_attributes_when_its_name_is_gone() {
+    let place = Place::new();
+    place.write("src/f", b"first");
+    let tree = place.tree();
+    let inode = tree.find("f").unwrap().inode;
+    let handle = tree.0.open(inode).unwrap().handle;
+    fs::remove_file(place.path("src/f")).unwrap();
+    let attr = tree.0.attr(inode).unwrap();
+    assert_eq!((attr.size, attr.nlink), (5, 0));
+    place.write("src/f", b"the second");
+    assert_eq!(tree.0.attr(inode).unwrap().size, 5);
+    tree.0.release(handle);
+    assert_eq!(tree.0.attr(inode).unwrap_err().errno(), libc::ESTALE);
+}
+
 #[test]
 fn a_mount_for_all_users_follows_no_link_that_its_maker_could_not() {
     let place = Place::new();

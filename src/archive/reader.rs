@@ -118,11 +118,12 @@ impl ArchiveReader {
         decoder: &mut BlockDecoder,
         decoded: &mut [u8],
     ) -> Result<()> {
-        self.with_profiles(|profiles| {
+        let result = self.with_profiles(|profiles| {
             self.with_stored(block, |entry, stored| {
                 decoder.decode_into(stored, entry.decoded_checksum, profiles, decoded)
             })
-        })
+        });
+        self.with_place(block, result)
     }
 
     /// As `decode_block`, and compares the checksum of the stored bytes as well.
@@ -135,11 +136,12 @@ impl ArchiveReader {
         decoder: &mut BlockDecoder,
         decoded: &mut [u8],
     ) -> Result<()> {
-        self.with_profiles(|profiles| {
+        let result = self.with_profiles(|profiles| {
             self.with_stored(block, |entry, stored| {
                 decoder.verify_into(stored, entry, profiles, decoded)
             })
-        })
+        });
+        self.with_place(block, result)
     }
 
     /// For those who go through all blocks in order, once.
@@ -172,7 +174,9 @@ impl ArchiveReader {
                 _ => ranges.push(range),
             }
         }
-        self.storage.will_need(&ranges);
+        if !ranges.is_empty() {
+            self.storage.will_need(&ranges);
+        }
         failed
     }
 
@@ -183,7 +187,8 @@ impl ArchiveReader {
     pub fn block_header(&self, block: u64) -> Result<BlockHeader> {
         let span = self.geometry.block(block);
         let decoded_len = span.map_or(0, |span| span.buffer_bytes());
-        self.with_stored(block, |_, stored| BlockHeader::parse(stored, decoded_len))
+        let header = self.with_stored(block, |_, stored| BlockHeader::parse(stored, decoded_len));
+        self.with_place(block, header)
     }
 
     /// Compares everything that is not a block: length, both superblocks, both copies of the
@@ -251,7 +256,6 @@ impl ArchiveReader {
     fn with_profiles<T>(&self, mut read: impl FnMut(Profiles<'_>) -> Result<T>) -> Result<T> {
         self.profiles
             .with(&*self.storage, &self.superblock, &mut read)
-            .map_err(|error| error.at(&self.path))
     }
 
     fn find_entry(&self, block: u64) -> Result<BlockEntry> {
@@ -305,24 +309,21 @@ impl ArchiveReader {
         block: u64,
         mut read: impl FnMut(&BlockEntry, &[u8]) -> Result<T>,
     ) -> Result<T> {
-        let mut read_it = || {
-            let entry = self.find_entry(block)?;
-            let range = entry.offset..entry.offset.saturating_add(entry.stored_len.into());
-            if range.end > self.storage.len() {
-                let what = "the block lies behind the end of the archive";
-                return Err(Error::corrupt(what));
-            }
-            if entry.stored_len > MAX_STORED_BYTES {
-                let what = "what is stored is longer than a block can be";
-                return Err(Error::corrupt(what));
-            }
-            let result = self
-                .storage
-                .with(range.clone(), |stored| read(&entry, stored));
-            self.storage.release(range);
-            result
-        };
-        self.with_place(block, read_it())
+        let entry = self.find_entry(block)?;
+        let range = entry.offset..entry.offset.saturating_add(entry.stored_len.into());
+        if range.end > self.storage.len() {
+            let what = "the block lies behind the end of the archive";
+            return Err(Error::corrupt(what));
+        }
+        if entry.stored_len > MAX_STORED_BYTES {
+            let what = "what is stored is longer than a block can be";
+            return Err(Error::corrupt(what));
+        }
+        let result = self
+            .storage
+            .with(range.clone(), |stored| read(&entry, stored));
+        self.storage.release(range);
+        result
     }
 
     fn with_place<T>(&self, block: u64, result: Result<T>) -> Result<T> {

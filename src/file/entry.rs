@@ -129,18 +129,24 @@ impl Entry {
         })
     }
 
-    /// Has the storage make ready what is stored of a range, and waits for none of it.
+    /// Has the storage make ready what is stored of a range, and waits for none of it. If this `goes_on` where
+    /// the range was asked for that ends here, the block that both have a part of is made ready already.
     ///
     /// # Errors
     /// `Corrupt` or `Io` if it cannot be found.
-    pub(super) fn ask_for(&self, range: &Range<u64>) -> Result<()> {
-        let mut blocks = self.blocks_of(range).map(|(block, _)| block);
-        match blocks.next() {
-            Some(first) => self
-                .archive
-                .will_need(first..blocks.last().unwrap_or(first) + 1),
-            None => Ok(()),
-        }
+    pub(super) fn ask_for(&self, range: &Range<u64>, goes_on: bool) -> Result<()> {
+        let geometry = self.archive.geometry();
+        let (Some(first), Some(last)) = (
+            geometry.block_at(range.start),
+            geometry.block_at(range.end.saturating_sub(1)),
+        ) else {
+            return Ok(());
+        };
+        let begins_before = geometry
+            .block(first)
+            .is_some_and(|span| span.range.start < range.start);
+        let first = first + u64::from(goes_on && begins_before);
+        self.archive.will_need(first..last + 1)
     }
 
     /// Decodes a block that somebody will read soon, if it is not there already.

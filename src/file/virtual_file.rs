@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ahead::prefetch::{Prefetcher, Target};
-use super::ahead::{Fetch, FileShape, Findings, Manner, Readers};
+use super::ahead::{Ask, Fetch, FileShape, Findings, Manner, Readers};
 use super::entry::Entry;
 use super::shared::ReadShared;
 use crate::archive::ArchiveReader;
@@ -96,7 +96,7 @@ impl VirtualFile {
             streams.expect(&range)
         };
         if self.ask_bytes > 0 {
-            findings.asks.push(range.clone());
+            findings.asks.push(Ask::anew(&range));
         }
         findings.fetches.push(Fetch { range, dense: true });
         self.settle(prefetcher, &findings);
@@ -130,7 +130,7 @@ impl VirtualFile {
         }
         if findings.near_end {
             ask(&self.asked_for_next, &|| {
-                prefetcher.ask_for_next(target, !direct)
+                prefetcher.ask_for_next(self.generation(), !direct)
             });
         }
         prefetcher.ask_for(target, &findings, manner.push);

@@ -74,8 +74,12 @@ impl dyn Storage + '_ {
         let (start, end) = (range.start, range.end);
         let cannot = |e| Error::io(format!("cannot read stored bytes {start}..{end}"), e);
         let mut result = None;
-        self.read(range, &mut |bytes| result = Some(read(bytes)))
-            .map_err(cannot)?;
+        self.read(range, &mut |bytes| {
+            // All or nothing, also of a storage that breaks its word.
+            let is_all = bytes.len() as u64 == end.saturating_sub(start);
+            result = is_all.then(|| read(bytes));
+        })
+        .map_err(cannot)?;
         result.unwrap_or_else(|| Err(cannot(io::ErrorKind::UnexpectedEof.into())))
     }
 }

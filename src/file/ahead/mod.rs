@@ -13,4 +13,4 @@ mod worker;
 
 pub(super) use manner::Manner;
 pub(super) use readers::Readers;
-pub(super) use streams::{Fetch, FileShape, Findings};
+pub(super) use streams::{Ask, Fetch, FileShape, Findings};

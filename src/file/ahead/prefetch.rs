@@ -72,9 +72,9 @@ impl Prefetcher {
 
     /// Asks for what a read has led to: bytes of the storage first.
     pub fn ask_for(&self, target: Target<'_>, findings: &Findings, push: bool) {
-        for range in &findings.asks {
+        for ask in &findings.asks {
             // It is but a hint, and what was not asked for is read all the same.
-            let _ = self.send(target, Task::Ask(range.clone()));
+            let _ = self.send(target, Task::Ask(ask.clone()));
         }
         for fetch in &findings.fetches {
             self.fetch(target, fetch, push);
@@ -118,13 +118,13 @@ impl Prefetcher {
         self.send(target, Task::Learn)
     }
 
-    /// Asks for the file behind this one; false if there is too much to do.
-    pub fn ask_for_next(&self, target: Target<'_>, push: bool) -> bool {
-        self.send(target, Task::Next { push })
+    /// Asks for the file behind the one of a generation; false if there is too much to do.
+    pub fn ask_for_next(&self, generation: u64, push: bool) -> bool {
+        self.jobs.try_send(Job::Next { generation, push }).is_ok()
     }
 
     fn send(&self, target: Target<'_>, task: Task) -> bool {
-        let job = Job {
+        let job = Job::File {
             entry: Arc::downgrade(target.entry),
             readers: Arc::downgrade(target.readers),
             task,

@@ -53,11 +53,30 @@ pub(in crate::file) struct Fetch {
     pub dense: bool,
 }
 
+/// What to ask the storage for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::file) struct Ask {
+    /// Bytes of the file.
+    pub range: Range<u64>,
+    /// True if what lies before was asked for by the last question.
+    pub goes_on: bool,
+}
+
+impl Ask {
+    /// A range, wherever the last one was.
+    pub fn anew(range: &Range<u64>) -> Self {
+        Self {
+            range: range.clone(),
+            goes_on: false,
+        }
+    }
+}
+
 /// What a read leads to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::file) struct Findings {
     /// Bytes of the file that the storage is to make ready what is stored of.
-    pub asks: Vec<Range<u64>>,
+    pub asks: Vec<Ask>,
     /// What to fetch.
     pub fetches: Vec<Fetch>,
     /// Bytes that were fetched and that a stream has passed since.
@@ -287,7 +306,7 @@ impl Streams {
         if stream.taken < run / 2 {
             let fetch = stream.strided(file.bytes);
             if let Some(fetch) = fetch.as_ref().filter(|_| reach.ask_bytes > 0) {
-                findings.asks.push(fetch.range.clone());
+                findings.asks.push(Ask::anew(&fetch.range));
             }
             findings.fetches.extend(fetch);
             return;
@@ -322,7 +341,7 @@ impl Streams {
             let range = next..(next + window.max(reach.step_bytes)).min(file.bytes);
             self.start(Stream::foreseen(&range), findings);
             if reach.ask_bytes > 0 {
-                findings.asks.push(range.clone());
+                findings.asks.push(Ask::anew(&range));
             }
             findings.fetches.push(Fetch { range, dense: true });
         }
@@ -400,15 +419,16 @@ impl Stream {
 
     /// What the storage is to make ready: all that is `wanted` and `more` behind it, up to an end. In steps
     /// of a part of that, so that few questions are asked.
-    fn ask(&mut self, wanted: u64, more: u64, end: u64) -> Option<Range<u64>> {
+    fn ask(&mut self, wanted: u64, more: u64, end: u64) -> Option<Ask> {
         let range = self.made_ready.max(self.next)..wanted.saturating_add(more).min(end);
         let enough = range.start < range.end
             && (range.end == end || range.end - range.start >= more / ASK_STEPS);
         if more == 0 || !enough {
             return None;
         }
+        let goes_on = range.start == self.made_ready;
         self.made_ready = range.end;
-        Some(range)
+        Some(Ask { range, goes_on })
     }
 
     /// Bytes that were fetched and not passed yet.
@@ -568,6 +588,41 @@ mod tests {
         streams.done(&(4000..5000));
         streams.done(&(12 * KIB..20 * KIB));
         assert_eq!(streams.nobody_reads(0..KIB)[0], 0..KIB);
+    }
+
+    #[test]
+    fn the_storage_is_asked_once_for_each_byte_and_before_it_is_fetched() {
+        for goes_on in [true, false] {
+            let reach = Reach {
+                ask_bytes: 8 * MIB,
+                goes_on,
+                ..REACH
+            };
+            let mut streams = Streams::default();
+            let (mut asked, mut questions, mut fetched) = (0, 0, 0);
+            for at in (0..FILE.bytes).step_by(128 << 10) {
+                let read = at..at + 128 * KIB;
+                let findings = streams.begin(&read, &FILE, reach);
+                streams.done(&read);
+                for ask in findings.asks {
+                    // What nobody asks for is what was read before anybody is followed.
+                    assert_eq!(ask.goes_on, questions > 0);
+                    assert!(ask.range.start == asked || questions == 0, "{ask:?}");
+                    assert!(ask.range.start < ask.range.end);
+                    (asked, questions) = (ask.range.end, questions + 1);
+                }
+                for fetch in findings.fetches {
+                    assert!(fetch.range.end <= asked, "{fetch:?} at {at}");
+                    fetched = fetch.range.end;
+                }
+                if at > 16 * MIB {
+                    assert!(asked >= (read.end + 10 * MIB).min(FILE.bytes), "at {at}");
+                }
+            }
+            assert_eq!(asked, FILE.bytes, "and no further");
+            assert_eq!(fetched, if goes_on { FILE.bytes } else { 0 });
+            assert!(questions < 64, "{questions} questions");
+        }
     }
 
     #[test]

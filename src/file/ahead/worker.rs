@@ -58,29 +58,42 @@ impl Worker {
             let Ok(job) = lock(&self.jobs).recv() else {
                 return;
             };
-            let (Some(entry), Some(readers)) = (job.entry.upgrade(), job.readers.upgrade()) else {
-                continue;
-            };
             // A panic would be a mistake of ours; it must not cost everybody this thread. What fails is
             // told to who reads it.
-            let done = catch_unwind(AssertUnwindSafe(|| {
-                self.carry_out(&entry, &readers, &job.task)
-            }));
+            let done = catch_unwind(AssertUnwindSafe(|| self.carry_out(&job)));
             if done.is_err() {
                 tracing::error!("fetching ahead panicked");
             }
         }
     }
 
-    fn carry_out(&self, entry: &Entry, readers: &Readers, task: &Task) -> Result<()> {
+    fn carry_out(&self, job: &Job) -> Result<()> {
+        match job {
+            Job::File {
+                entry,
+                readers,
+                task,
+            } => match (entry.upgrade(), readers.upgrade()) {
+                (Some(entry), Some(readers)) => self.fetch(&entry, &readers, task),
+                _ => Ok(()),
+            },
+            Job::Next { generation, push } => {
+                let push = *push && self.wiring.page_cache().is_some();
+                self.wiring.open_next(*generation, push);
+                Ok(())
+            }
+        }
+    }
+
+    fn fetch(&self, entry: &Entry, readers: &Readers, task: &Task) -> Result<()> {
         let skip = |bytes| {
             let counter = &self.wiring.counters.skipped;
             counter.fetch_add(bytes, Ordering::Relaxed);
         };
         match task {
-            Task::Ask(range) => {
+            Task::Ask(ask) => {
                 if self.has_memory() {
-                    return entry.ask_for(range);
+                    return entry.ask_for(&ask.range, ask.goes_on);
                 }
             }
             Task::Push(piece) => {
@@ -101,10 +114,6 @@ impl Worker {
             }
             Task::Learn => {
                 let _ = readers.order.set(Order::learn(entry)?);
-            }
-            Task::Next { push } => {
-                let push = *push && self.wiring.page_cache().is_some();
-                self.wiring.open_next(entry.generation(), push);
             }
         }
         Ok(())

@@ -8,6 +8,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod device;
+mod faulty_device;
 mod files;
 mod processes;
 mod race;

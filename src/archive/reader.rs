@@ -13,8 +13,8 @@ use super::profiles::{SharedProfiles, checksum_of};
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockEntry, BlockHeader, Geometry, INDEX_PAGE_ENTRIES, IndexPage, MAX_BLOCK_BYTES, Profiles,
-    SUPERBLOCK_BYTES, Superblock, checksum,
+    BlockEntry, BlockHeader, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage,
+    MAX_BLOCK_BYTES, Profiles, SUPERBLOCK_BYTES, Superblock, checksum,
 };
 use crate::storage::{self, Hints, Storage};
 
@@ -267,11 +267,12 @@ impl ArchiveReader {
         if let Some(entry) = self.pages.get(number, row) {
             return Ok(entry);
         }
+        let keep = self.pages.miss(number);
         let [first, second] = self.superblock.table_copies();
         let find = |index: &Range<u64>| {
             self.with_page(index.start, block, |page| {
                 // A page with an entry of another version is not kept; the others of it can be read.
-                if let Ok(entries) = page.entries() {
+                if keep && let Ok(entries) = page.entries() {
                     self.pages.keep(number, entries);
                 }
                 page.entry(row)
@@ -298,8 +299,12 @@ impl ArchiveReader {
             return Err(Error::corrupt(what));
         }
         // A copy: what is checked is what is used, whatever happens to the file meanwhile.
-        let page = self.storage.with(range, |bytes| Ok(bytes.to_vec()))?;
-        read(IndexPage::parse(&page, number, self.archive_id)?)
+        let mut page = [0; INDEX_PAGE_BYTES];
+        let len = self.storage.with(range, |bytes| {
+            page[..bytes.len()].copy_from_slice(bytes);
+            Ok(bytes.len())
+        })?;
+        read(IndexPage::parse(&page[..len], number, self.archive_id)?)
     }
 
     /// Passes the stored bytes of a block on to `read`, and gives back the memory they took: the

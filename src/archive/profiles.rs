@@ -45,20 +45,45 @@ impl SharedProfiles {
     ) -> Result<T> {
         let place = match self.0.get() {
             Some(place) => place,
-            None => match find(storage, superblock) {
-                Ok(found) => self.0.get_or_init(|| found),
-                Err(error) => return without(error, read),
+            // They could not be read. Most blocks need none, and are not to wait for a disk that fails.
+            None => match read(Profiles::NONE) {
+                Ok(done) => return Ok(done),
+                Err(_) => {
+                    let found = find(storage, superblock)?;
+                    self.0.get_or_init(|| found)
+                }
             },
         };
         let sum = superblock.profiles_checksum;
         match place {
             Place::None => read(Profiles::NONE),
             Place::Kept(bytes) => read(Profiles::new(bytes, sum)),
-            Place::InStorage(range) => {
-                let lent = storage.with(range.clone(), |bytes| Ok(read(Profiles::new(bytes, sum))));
-                lent.unwrap_or_else(|error| without(error, read))
-            }
+            Place::InStorage(range) => with_lent(storage, range, sum, read),
         }
+    }
+}
+
+/// Passes on profiles that are seen in the storage.
+fn with_lent<T>(
+    storage: &dyn Storage,
+    range: &Range<u64>,
+    sum: u64,
+    read: &mut impl FnMut(Profiles<'_>) -> Result<T>,
+) -> Result<T> {
+    let mut outcome = None;
+    let lent = storage.with(range.clone(), |bytes| {
+        // A second time if there was a fault anywhere in the archive. What a block decoded to has passed
+        // its checksum whatever it was shown, and what the storage refused it has refused; only what is
+        // left is tried again.
+        if !matches!(outcome, Some(Ok(_) | Err(Error::Io { .. }))) {
+            outcome = Some(read(Profiles::new(bytes, sum)));
+        }
+        Ok(())
+    });
+    match (outcome, lent) {
+        (Some(outcome @ (Ok(_) | Err(Error::Io { .. }))), _) | (Some(outcome), Ok(())) => outcome,
+        (_, Err(error)) => without(error, read),
+        (None, Ok(())) => read(Profiles::NONE),
     }
 }
 
@@ -101,4 +126,59 @@ pub(super) fn checksum_of(storage: &dyn Storage, range: Range<u64>) -> Result<Op
         return Ok(None);
     }
     storage.with(range, |bytes| Ok(Some(checksum(bytes))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Hints;
+    use std::io;
+
+    /// Shows everything twice, as after a fault, and may then find that it cannot be had.
+    #[derive(Debug)]
+    struct Faulted {
+        is_lost: bool,
+    }
+
+    impl Storage for Faulted {
+        fn len(&self) -> u64 {
+            4
+        }
+
+        fn read(&self, _: Range<u64>, read: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+            read(b"zero");
+            if self.is_lost {
+                return Err(io::ErrorKind::Other.into());
+            }
+            read(b"true");
+            Ok(())
+        }
+
+        fn hints(&self) -> Hints {
+            Hints {
+                in_place: true,
+                ask_ahead_bytes: 0,
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_block_has_come_to_is_not_made_again_for_a_fault_elsewhere() {
+        let io = || Error::io("refused", io::ErrorKind::Other.into());
+        let corrupt = || Error::corrupt("shown zeros");
+        let calls = |is_lost, first: &dyn Fn() -> Result<u8>| {
+            let mut calls = 0;
+            let result = with_lent(&Faulted { is_lost }, &(0..4), 1, &mut |_| {
+                calls += 1;
+                if calls == 1 { first() } else { Ok(2) }
+            });
+            (calls, result)
+        };
+        for is_lost in [false, true] {
+            assert!(matches!(calls(is_lost, &|| Ok(1)), (1, Ok(1))));
+            let refused = calls(is_lost, &|| Err(io()));
+            assert!(matches!(refused, (1, Err(Error::Io { .. }))));
+            assert!(matches!(calls(is_lost, &|| Err(corrupt())), (2, Ok(2))));
+        }
+    }
 }

@@ -15,6 +15,9 @@ use crate::sync::lock;
 
 /// What is fetched of a file before it is read.
 const FIRST_BYTES: u64 = 2 << 20;
+/// Headers up to this length are read for the order of their tensors: a longer one would take the place of
+/// blocks that readers are about to want.
+const ENOUGH_HEADER_BYTES: u64 = 16 << 20;
 
 /// The file an archive stands for, read ahead of its readers.
 pub struct VirtualFile {
@@ -125,7 +128,7 @@ impl VirtualFile {
             }
         };
         let target = self.target();
-        if findings.goes_on {
+        if findings.goes_on && self.data_start <= ENOUGH_HEADER_BYTES {
             ask(&self.asked_for_order, &|| prefetcher.ask_for_order(target));
         }
         if findings.near_end {

@@ -81,10 +81,12 @@ impl Server {
     /// it: once, since a program that meets damage may try it again and again.
     fn errno(&self, operation: &str, error: &Error) -> Errno {
         let errno = error.errno();
-        let expected = matches!(
-            errno,
-            libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENAMETOOLONG | libc::ENODATA
-        );
+        // Names come and go; an archive that is open and cannot be read is news, whatever the errno.
+        let expected = operation != "read"
+            && matches!(
+                errno,
+                libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENAMETOOLONG | libc::ENODATA
+            );
         let message = format!("{operation}: {error}");
         let known = || {
             let mut logged = lock(&self.logged);

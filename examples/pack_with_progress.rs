@@ -42,7 +42,11 @@ pub fn show(from: &Path, to: &Path) -> weightfs::Result<()> {
         warn: &|text| eprintln!("warning: {text}"),
     };
     let options = PackOptions::default();
-    let (_, totals) = pack(from, Some(to), &options, &monitor)?;
+    let packed = pack(from, Some(to), &options, &monitor)?;
+    for failure in &packed.failures {
+        eprintln!("{failure}");
+    }
+    let totals = packed.totals;
     println!("{} -> {} bytes", totals.original_bytes, totals.stored_bytes);
     Ok(())
 }

@@ -42,7 +42,7 @@ pub enum Error {
     /// somebody else uses or writes to.
     #[error("{0}")]
     Environment(String),
-    /// The user asked to stop (SIGINT or SIGTERM).
+    /// The user asked to stop (SIGINT, SIGTERM or SIGHUP).
     #[error("interrupted; nothing half-written was left behind")]
     Interrupted,
 }
@@ -119,6 +119,11 @@ impl Error {
             damage.tensor = Some((first.to_owned(), more));
         }
         self
+    }
+
+    /// True if an archive is not what it should be.
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::NotThisFormat(_))
     }
 
     /// The errno a reader of a mounted file gets.

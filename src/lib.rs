@@ -24,7 +24,8 @@
 //! std::fs::write(&file, &weights)?;
 //!
 //! let never = AtomicBool::new(false);
-//! pack(&file, Some(&archive), &PackOptions::default(), &Monitor::silent(&never))?;
+//! let packed = pack(&file, Some(&archive), &PackOptions::default(), &Monitor::silent(&never))?;
+//! assert!(packed.failures.is_empty());
 //!
 //! let archive = Archive::open(&archive)?;
 //! assert!(archive.stored_bytes() < archive.file_bytes());
@@ -89,6 +90,7 @@ pub use error::{Damage, Error, Remark, Result};
 pub use format::ElementType;
 pub use fuse::{MountOptions, Unmount};
 pub use job::{
-    Monitor, PackOptions, Totals, UnpackOptions, Verification, VerifyOptions, pack, unpack, verify,
+    Conversion, Monitor, PackOptions, Totals, UnpackOptions, Verification, VerifyOptions, pack,
+    unpack, verify,
 };
 pub use model::Tensor;

@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -71,6 +72,7 @@ fn archives_take_the_place_of_models_and_give_it_back() {
     let file = File::options().write(true).open(&first).unwrap();
     let times = fs::FileTimes::new().set_modified(time).set_accessed(time);
     file.set_times(times).unwrap();
+    drop(file);
     std::os::unix::fs::chown(&first, Some(1234), Some(2345)).unwrap();
 
     let plan = ok(["pack", "--replace", "--dry-run", text(&root), "--json"]);
@@ -188,6 +190,95 @@ fn what_cannot_be_replaced_is_refused() {
         assert!(stderr.contains(reason), "{stderr}");
     }
     assert_eq!(files_in(dir.path()), before);
+}
+
+#[test]
+fn names_of_one_file_are_replaced_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let bytes = model(1, 1);
+    fs::create_dir(path("m")).unwrap();
+    fs::write(path("m/a.safetensors"), &bytes).unwrap();
+    for name in ["m/b.safetensors", "m/blob", "elsewhere"] {
+        fs::hard_link(path("m/a.safetensors"), path(name)).unwrap();
+    }
+    let names = ["a.safetensors", "b.safetensors", "blob"];
+    let links = |name: &str| fs::metadata(path(name)).unwrap().nlink();
+    let root = path("m");
+    let (status, _, stderr) = run(["pack", "--replace", text(&root)]);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(stderr.contains("names elsewhere as well (1)"), "{stderr}");
+    for name in names {
+        assert!(!root.join(name).exists());
+        assert_eq!(links(&format!("m/{name}.wfz")), 3);
+    }
+    // Stopped while the files were removed, and while archives were given their names.
+    fs::write(path("m/blob"), &bytes).unwrap();
+    fs::hard_link(path("m/blob"), path("m/b.safetensors")).unwrap();
+    fs::remove_file(path("m/blob.wfz")).unwrap();
+    ok(["pack", "--replace", text(&root)]);
+    assert_eq!(files_in(&root).len(), 3);
+    assert_eq!(links("m/blob.wfz"), 3);
+    ok(["unpack", "--replace", text(&root)]);
+    for name in names {
+        assert_eq!(links(&format!("m/{name}")), 3);
+        assert!(fs::read(root.join(name)).unwrap() == bytes);
+    }
+    assert_eq!(files_in(&root).len(), 3);
+}
+
+#[test]
+fn what_somebody_writes_to_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("m");
+    let before = models(&root);
+    let written = root.join("model-00001-of-00002.safetensors");
+    let writer = File::options().append(true).open(&written).unwrap();
+    let (status, _, stderr) = run(["pack", "--replace", text(&root)]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("open for writing"), "{stderr}");
+    assert!(written.exists() && !archive(&written).exists());
+    for path in before.keys().filter(|path| !path.ends_with("config.json")) {
+        assert_eq!(path.exists(), *path == written, "{path:?}");
+    }
+    drop(writer);
+    ok(["pack", "--replace", text(&root)]);
+    assert!(!written.exists());
+}
+
+/// Whoever opens a file at any moment to write to it finds what he wrote afterwards, or no file.
+#[test]
+fn nothing_is_lost_that_somebody_writes_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("m.safetensors");
+    let bytes = model(1, 2);
+    let mut met = 0;
+    for round in 0..40u32 {
+        fs::write(&file, &bytes).unwrap();
+        let mut child = weightfs()
+            .args(["pack", "--replace", text(&file)])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(u64::from(round)));
+        let writer = File::options().append(true).open(&file);
+        let status = child.wait().unwrap();
+        if let Ok(mut writer) = writer {
+            met += 1;
+            assert_eq!(status.code(), Some(2));
+            writer.write_all(b"more").unwrap();
+            let (written, now) = (writer.metadata().unwrap(), fs::metadata(&file).unwrap());
+            assert_eq!(
+                (now.ino(), now.len()),
+                (written.ino(), bytes.len() as u64 + 4)
+            );
+        } else {
+            assert!(status.success());
+        }
+        let _ = fs::remove_file(archive(&file));
+    }
+    assert!(met > 0);
 }
 
 /// Kills the program at moments spread over its run, and checks after each that nothing was lost;

@@ -63,11 +63,12 @@ pub(super) enum Command {
 /// Compress a file into an archive, or a model directory into a directory of archives
 ///
 /// The source is only read. The archive is read back from disk and compared with the source byte
-/// for byte before it gets its name; if anything fails, nothing is left behind.
+/// for byte before it gets its name; if that fails, nothing is left behind. Of a directory, the rest is
+/// packed then; what failed is listed, and the exit status is 2. See docs/PACKING.md.
 #[derive(Debug, Parser)]
 pub(super) struct PackArgs {
-    /// A file, or a directory: its *.safetensors files (by name or by contents) are packed, all
-    /// else is copied
+    /// A file, or a directory: its models (by name or by contents) are packed if they become smaller,
+    /// all else is copied
     pub(super) src: PathBuf,
     /// Where to write [default for a file: SRC.wfz beside it]
     #[arg(short = 'o', long = "output", value_name = "DST")]
@@ -85,13 +86,14 @@ pub(super) struct PackArgs {
     /// [default: 256K; 512K at the levels fast and max; 1M for general codecs]
     #[arg(long, value_name = "SIZE", value_parser = size::parse_u32)]
     pub(super) block_size: Option<u32>,
-    /// Replace a destination that exists
+    /// Replace a destination that exists; with --replace, pack files too that are not complete, are no
+    /// models, or are being written
     #[arg(long)]
     pub(super) force: bool,
     /// Let archives take the place of the files: each is removed once its archive is durable and
     /// every byte of it was compared. Owner, mode, times and extended attributes are kept. Run it
     /// again if it was stopped; `unpack --replace` undoes it
-    #[arg(long, conflicts_with_all = ["dst", "force"])]
+    #[arg(long, conflicts_with = "dst")]
     pub(super) replace: bool,
     /// Only tell what --replace would do
     #[arg(long, requires = "replace")]
@@ -160,12 +162,12 @@ pub(super) struct InspectArgs {
 
 /// Tell what a model's bytes are like and what packing it would give
 ///
-/// Reads samples of a .safetensors file, or of all of them in a directory, and writes nothing but the
+/// Reads samples of a model, or of all of them in a directory, and writes nothing but the
 /// report: entropies and most frequent values of each byte, values of floats, ceilings of simple
 /// coding, resemblance of layers, and the ratio to expect at each level. See docs/ANALYZE.md.
 #[derive(Debug, Parser)]
 pub(super) struct AnalyzeArgs {
-    /// A file, or a directory with .safetensors files anywhere below it
+    /// A file, or a directory with models anywhere below it
     #[arg(value_name = "FILE_OR_DIR")]
     pub(super) path: PathBuf,
     /// Bytes to look at; the more, the surer

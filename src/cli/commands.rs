@@ -1,14 +1,15 @@
 //! The commands: arguments into jobs, jobs into reports.
 
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
 use super::job_report;
 use crate::console::{Outcome, Stop, print, print_as, watched};
 use crate::error::{Error, Result};
-use crate::job::{self, Monitor, PackOptions, Replacement, Totals, UnpackOptions, VerifyOptions};
+use crate::job::{
+    self, Conversion, Monitor, PackOptions, Replacements, UnpackOptions, VerifyOptions,
+};
 use crate::sync::cores;
 
 pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
@@ -22,16 +23,16 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
     let start = Instant::now();
     if args.replace {
         return replace(
-            (&args.src, args.dry_run, args.json),
+            (args.dry_run, args.json),
             "packing",
             |monitor| job::archives_to_make(&args.src, monitor),
             |files, monitor| job::replace_by_archives(files, &options, monitor),
         );
     }
-    let (to, totals) = watched("packing", &Stop::on_signals()?, |monitor| {
+    let done = watched("packing", &Stop::on_signals()?, |monitor| {
         job::pack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
-    print_totals(&to, &totals, start, args.json)
+    report(&done, start, args.json)
 }
 
 pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
@@ -42,47 +43,49 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
     let start = Instant::now();
     if args.replace {
         return replace(
-            (&args.src, args.dry_run, args.json),
+            (args.dry_run, args.json),
             "unpacking",
             |monitor| job::originals_to_make(&args.src, monitor),
             |archives, monitor| job::replace_by_originals(archives, &options, monitor),
         );
     }
-    let (to, totals) = watched("unpacking", &Stop::on_signals()?, |monitor| {
+    let done = watched("unpacking", &Stop::on_signals()?, |monitor| {
         job::unpack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
-    print_totals(&to, &totals, start, args.json)
+    report(&done, start, args.json)
 }
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     let start = Instant::now();
-    let paths = job::archives_in(&args.paths)?;
+    let found = job::archives_in(&args.paths)?;
     let options = VerifyOptions {
         threads: args.threads.unwrap_or_else(cores),
         deep: args.deep,
     };
-    let found = watched("verifying", &Stop::on_signals()?, |monitor| {
-        job::verify(&paths, &options, monitor)
+    let verified = watched("verifying", &Stop::on_signals()?, |monitor| {
+        job::verify(&found.archives, &options, monitor)
     })?;
     let time = start.elapsed();
     print_as(
         args.json,
-        || job_report::verified_json(&found, time),
-        || job_report::verified_text(&found, time),
+        || job_report::verified_json(&verified, &found.failures, time),
+        || job_report::verified_text(&verified, time),
     )?;
-    let problems = || found.iter().flat_map(|archive| &archive.problems);
-    let is_damage = |e: &Error| matches!(e, Error::Corrupt(_) | Error::NotThisFormat(_));
-    if let Some(other) = problems().find(|problem| !is_damage(problem)) {
+    tell_failures(&found.failures);
+    let problems = || verified.iter().flat_map(|archive| &archive.problems);
+    if let Some(other) = problems().find(|problem| !problem.is_damage()) {
         // Not damage, but not verified either; it was listed with the rest.
         return Err(Error::InvalidInput(format!(
             "not everything could be verified: {other}"
         )));
     }
-    Ok(if problems().next().is_none() {
-        Outcome::Done
-    } else {
-        Outcome::DamageFound
-    })
+    Ok(
+        if found.failures.is_empty() && problems().next().is_some() {
+            Outcome::DamageFound
+        } else {
+            Outcome::after(&found.failures)
+        },
+    )
 }
 
 pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
@@ -100,34 +103,52 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn print_totals(to: &Path, totals: &Totals, start: Instant, as_json: bool) -> Result<Outcome> {
+/// Tells what was done and what was not.
+fn report(done: &Conversion, start: Instant, as_json: bool) -> Result<Outcome> {
     let time = start.elapsed();
     print_as(
         as_json,
-        || job_report::totals_json(to, totals, time),
-        || job_report::totals_text(to, totals, time),
+        || job_report::conversion_json(done, time),
+        || job_report::conversion_text(done, time),
     )?;
-    Ok(Outcome::Done)
+    tell_failures(&done.failures);
+    Ok(Outcome::after(&done.failures))
+}
+
+fn tell_failures(failures: &[Error]) {
+    let mut stderr = io::stderr().lock();
+    for failure in failures {
+        // Whoever closed stderr does not want to know.
+        let _ = writeln!(stderr, "weightfs: {failure}");
+    }
+    if failures.len() > 1 {
+        let _ = writeln!(
+            stderr,
+            "weightfs: {} failed; the rest is done",
+            failures.len()
+        );
+    }
 }
 
 /// `--replace`: plans, and carries the plan out unless that is all that was wanted.
 fn replace(
-    (src, dry_run, as_json): (&Path, bool, bool),
+    (dry_run, as_json): (bool, bool),
     what: &'static str,
-    plan: impl FnOnce(&Monitor<'_>) -> Result<Vec<Replacement>>,
-    run: impl FnOnce(&[Replacement], &Monitor<'_>) -> Result<Totals>,
+    plan: impl FnOnce(&Monitor<'_>) -> Result<Replacements>,
+    run: impl FnOnce(Replacements, &Monitor<'_>) -> Result<Conversion>,
 ) -> Result<Outcome> {
     let start = Instant::now();
     let stop = Stop::on_signals()?;
     let planned = watched("looking", &stop, plan)?;
     if !dry_run {
-        let totals = watched(what, &stop, |monitor| run(&planned, monitor))?;
-        return print_totals(src, &totals, start, as_json);
+        let done = watched(what, &stop, |monitor| run(planned, monitor))?;
+        return report(&done, start, as_json);
     }
     print_as(
         as_json,
         || job_report::plan_json(&planned),
         || job_report::plan_text(&planned),
     )?;
-    Ok(Outcome::Done)
+    tell_failures(&planned.failures);
+    Ok(Outcome::after(&planned.failures))
 }

@@ -10,67 +10,92 @@ use serde_json::{Value, json};
 use crate::console::size::{self, ratio, show_speed};
 use crate::console::text_table::{TextTable, left, right};
 use crate::error::Error;
-use crate::job::{Inspection, PlaneTotal, Replacement, TensorTotal, Totals, Verification};
+use crate::job::{
+    Conversion, Inspection, PlaneTotal, Replacement, Replacements, TensorTotal, Verification,
+};
 
-pub(super) fn totals_json(to: &Path, totals: &Totals, time: Duration) -> Value {
+pub(super) fn conversion_json(done: &Conversion, time: Duration) -> Value {
+    let totals = &done.totals;
     json!({
-        "path": to.display().to_string(),
+        "path": done.path.display().to_string(),
         "original_bytes": totals.original_bytes,
         "stored_bytes": totals.stored_bytes,
         "ratio": ratio(totals.original_bytes, totals.stored_bytes),
         "seconds": time.as_secs_f64(),
         "archives": totals.archives,
         "copied": totals.copied,
+        "unshrunk": totals.unshrunk,
+        "linked": totals.linked,
+        "failed": failures_json(&done.failures),
     })
 }
 
-pub(super) fn totals_text(to: &Path, totals: &Totals, time: Duration) -> String {
+fn failures_json(failures: &[Error]) -> Vec<String> {
+    failures.iter().map(ToString::to_string).collect()
+}
+
+pub(super) fn conversion_text(done: &Conversion, time: Duration) -> String {
+    let totals = &done.totals;
     let mut text = format!(
         "{}: original {}, stored {}, ratio {:.4}, {:.1} s ({})",
-        to.display(),
+        done.path.display(),
         size::show(totals.original_bytes),
         size::show(totals.stored_bytes),
         ratio(totals.original_bytes, totals.stored_bytes),
         time.as_secs_f64(),
         show_speed(totals.original_bytes, time),
     );
-    if totals.archives + totals.copied > 1 {
+    if totals.archives + totals.copied + totals.linked > 1 || totals.unshrunk > 0 {
         text += &format!(
             "; {} archives, {} other files",
             totals.archives, totals.copied
         );
     }
+    if totals.unshrunk > 0 {
+        text += &format!(
+            " ({} of them would not have become smaller)",
+            totals.unshrunk
+        );
+    }
+    if totals.linked > 0 {
+        text += &format!(", {} more names of these", totals.linked);
+    }
     text
 }
 
 /// What `--replace --dry-run` tells.
-pub(super) fn plan_json(replacements: &[Replacement]) -> Value {
+pub(super) fn plan_json(planned: &Replacements) -> Value {
+    let files = &planned.files;
     json!({
         "dry_run": true,
-        "original_bytes": replacements.iter().map(|one| one.bytes).sum::<u64>(),
-        "files": replacements.iter().map(|one| json!({
-            "from": one.from.display().to_string(),
-            "to": one.to.display().to_string(),
+        "original_bytes": files.iter().map(|one| one.bytes).sum::<u64>(),
+        "files": files.iter().flat_map(|one| one.names.iter().map(|(from, to)| json!({
+            "from": from.display().to_string(),
+            "to": to.display().to_string(),
             "bytes": one.bytes,
-        })).collect::<Vec<_>>(),
+        }))).collect::<Vec<_>>(),
+        "failed": failures_json(&planned.failures),
     })
 }
 
-pub(super) fn plan_text(replacements: &[Replacement]) -> String {
+pub(super) fn plan_text(planned: &Replacements) -> String {
     let mut text = String::new();
-    for Replacement { from, to, bytes } in replacements {
-        text += &format!(
-            "{} ({}) would be replaced by {}\n",
-            from.display(),
-            size::show(*bytes),
-            to.display()
-        );
+    for Replacement { names, bytes } in &planned.files {
+        let mut what = size::show(*bytes);
+        for (from, to) in names {
+            text += &format!(
+                "{} ({what}) would be replaced by {}\n",
+                from.display(),
+                to.display()
+            );
+            what = "the same file".into();
+        }
     }
-    let sum = replacements.iter().map(|one| one.bytes).sum();
-    text + &format!("{} files, {}", replacements.len(), size::show(sum))
+    let sum = planned.files.iter().map(|one| one.bytes).sum();
+    text + &format!("{} files, {}", planned.files.len(), size::show(sum))
 }
 
-pub(super) fn verified_json(found: &[Verification], time: Duration) -> Value {
+pub(super) fn verified_json(found: &[Verification], failures: &[Error], time: Duration) -> Value {
     let original_bytes = found.iter().map(|v| v.original_bytes).sum();
     let stored_bytes = found.iter().map(|v| v.stored_bytes).sum();
     json!({
@@ -79,6 +104,7 @@ pub(super) fn verified_json(found: &[Verification], time: Duration) -> Value {
         "ratio": ratio(original_bytes, stored_bytes),
         "seconds": time.as_secs_f64(),
         "problems": found.iter().map(|v| v.problem_count).sum::<u64>(),
+        "failed": failures_json(failures),
         "archives": found.iter().map(|v| json!({
             "path": v.path.display().to_string(),
             "original_bytes": v.original_bytes,

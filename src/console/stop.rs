@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::SigId;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::error::{Error, Result};
+use crate::os::ending_signals;
 
-/// Set once the user asks to stop with SIGINT or SIGTERM, as long as this lives.
+/// Set once a signal asks to stop, as long as this lives.
 pub(crate) struct Stop {
     asked: Arc<AtomicBool>,
     handlers: Vec<SigId>,
@@ -19,9 +19,9 @@ impl Stop {
     /// `Io` if the system does not let signals be handled.
     pub(crate) fn on_signals() -> Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
-        let handlers = [SIGINT, SIGTERM]
-            .map(|signal| signal_hook::flag::register(signal, Arc::clone(&asked)))
+        let handlers = ending_signals()
             .into_iter()
+            .map(|signal| signal_hook::flag::register(signal, Arc::clone(&asked)))
             .collect::<std::io::Result<_>>()
             .map_err(|e| Error::io("cannot handle signals", e))?;
         Ok(Self { asked, handlers })

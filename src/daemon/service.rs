@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::answer::wait_for_answer;
@@ -16,6 +15,7 @@ use super::supervisor::supervisor;
 use super::watchdog::watch;
 use crate::error::{Error, Result};
 use crate::fuse::{Mounted, Unmount, Unmounter};
+use crate::os::ending_signals;
 use crate::sync::lock;
 
 /// What is served, and for whom.
@@ -58,7 +58,10 @@ impl Service<'_> {
                 return Err(error);
             }
         }
-        mounted.join()
+        let served = mounted.join();
+        // Held for good by a signal that ends the process at once, with a status of its own.
+        drop(lock(&ending));
+        served
     }
 
     /// Tells everybody who waits for it that the mount answers, once it does; nobody if it was told to
@@ -99,23 +102,6 @@ impl Service<'_> {
     }
 }
 
-/// The signals that unmount. A terminal that goes away is one, unless whoever started the program
-/// (nohup) said that it is not.
-fn ending_signals() -> Vec<i32> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0);
-    let hangup_is_ignored = ignored >> (SIGHUP - 1) & 1 == 1;
-    let mut signals = vec![SIGINT, SIGTERM];
-    if !hangup_is_ignored {
-        signals.push(SIGHUP);
-    }
-    signals
-}
-
 /// The first signal unmounts; another one ends the process, whoever is still reading.
 fn unmount_on(
     mut signals: Signals,
@@ -124,12 +110,15 @@ fn unmount_on(
     mut metrics: Option<MetricsServer>,
 ) {
     for _ in signals.forever() {
-        if std::mem::replace(&mut *lock(ending), true) {
+        let mut is_ending = lock(ending);
+        if *is_ending {
             tracing::warn!("ending at once; readers get an error");
             // Without this, a thread that waits in the kernel for another would keep the process.
             let _ = unmounter.abort();
             std::process::exit(2);
         }
+        *is_ending = true;
+        drop(is_ending);
         supervisor().stopping();
         match unmounter.unmount() {
             Ok(Unmount::Done) => {}

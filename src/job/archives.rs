@@ -1,10 +1,11 @@
-//! Which files are archives, by name.
+//! Which files are archives, by name; and opening one that somebody named.
 
 use std::path::{Path, PathBuf};
 
-use super::walk::{self, EntryKind};
+use super::links::follow;
+use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::format::{ARCHIVE_SUFFIX, archive_name, original_name};
+use crate::format::{archive_name, original_name};
 
 /// True for `NAME.wfz`.
 pub fn is_archive_name(path: &Path) -> bool {
@@ -21,34 +22,32 @@ pub(super) fn original_path(path: &Path) -> Option<PathBuf> {
     original_name(path.file_name()?).map(|name| path.with_file_name(name))
 }
 
-/// The archives that a list of files and directories names, directories searched to the bottom.
+/// Longest name that Linux file systems take.
+const MAX_NAME_BYTES: usize = 255;
+
+/// True if the archive of a file can have its name.
+pub(super) fn can_be_archived(path: &Path) -> bool {
+    archive_path(path)
+        .file_name()
+        .is_none_or(|name| name.len() <= MAX_NAME_BYTES)
+}
+
+/// The archive that somebody named, also by a link to the name of the file that it stands for.
 ///
 /// # Errors
-/// `Io` if a path cannot be read, `InvalidInput` if a directory holds no archive.
-pub fn archives_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for path in paths {
-        let meta = std::fs::metadata(path)
-            .map_err(|e| Error::io(format!("cannot read {}", path.display()), e))?;
-        if !meta.is_dir() {
-            found.push(path.clone());
-            continue;
-        }
-        let before = found.len();
-        found.extend(
-            walk::walk(path)?
-                .into_iter()
-                .filter(|entry| {
-                    matches!(entry.kind, EntryKind::File) && is_archive_name(&entry.from)
-                })
-                .map(|entry| entry.from),
-        );
-        if found.len() == before {
-            return Err(Error::InvalidInput(format!(
-                "{}: no {ARCHIVE_SUFFIX} archive in this directory",
-                path.display()
-            )));
-        }
+/// `Io` if a link leads nowhere.
+pub(super) fn named_archive(path: &Path) -> Result<PathBuf> {
+    let is_link = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+    if !is_link || path.exists() {
+        return Ok(path.to_path_buf());
     }
-    Ok(found)
+    follow(path).map_err(|e| Error::io(format!("cannot follow the link {}", path.display()), e))
+}
+
+/// Opens the archive that somebody named.
+///
+/// # Errors
+/// As `named_archive` and `ArchiveReader::open`.
+pub(super) fn open_named(path: &Path) -> Result<ArchiveReader> {
+    ArchiveReader::open(&named_archive(path)?)
 }

@@ -1,22 +1,25 @@
-//! Turns a directory into another: what becomes of each thing in it is decided and checked before
-//! anything is written.
+//! Turns a directory into another: what becomes of each thing in it is decided before anything is
+//! written. What fails is told, and the rest goes on.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::archives::{archive_path, original_path};
+use super::archives::{archive_path, is_archive_name, original_path};
+use super::conversion::Conversion;
+use super::links::relative_target;
 use super::monitor::Monitor;
-use super::output::{OutputDir, OutputFile, temporary_name};
+use super::output::{
+    OutputDir, OutputFile, parent, remove_abandoned, remove_abandoned_in, temporary_name,
+};
 use super::source_file::SourceFile;
 use super::totals::Totals;
-use super::walk::{self, EntryKind, WalkEntry};
+use super::walk::{EntryKind, WalkEntry, Walked};
 use crate::error::{Error, Result};
 use crate::os::write_all_at;
 
-/// Longest name that Linux file systems take.
-const MAX_NAME_BYTES: usize = 255;
 /// Bytes that are copied between two looks at whether to stop.
 const COPY_BYTES: usize = 1 << 20;
 
@@ -32,7 +35,9 @@ pub(super) fn destination<'a>(from: &Path, to: Option<&'a Path>) -> Result<&'a P
 
 /// One thing of a directory, and what becomes of it.
 pub(super) struct Step {
-    /// Path of the source.
+    /// Path below the source.
+    pub(super) relative: PathBuf,
+    /// Path of the source, links that were followed resolved.
     pub(super) from: PathBuf,
     /// Path of the result, below the destination.
     pub(super) to: PathBuf,
@@ -43,23 +48,31 @@ pub(super) struct Step {
 
 pub(super) enum Action {
     MakeDirectory,
-    Link(PathBuf),
     Copy,
     /// Pack or unpack.
     Convert,
+    /// Make a link with this target.
+    Link(PathBuf),
+    /// Make a link to what becomes of another thing, by its path below the source.
+    LinkTo(PathBuf),
+    /// Make another name of what becomes of another file, by its path below the source.
+    Again(PathBuf),
 }
 
 impl Step {
-    /// Keeps a directory, link or file as it is.
+    /// Keeps a thing as it is.
     pub(super) fn keep(entry: WalkEntry) -> Result<Self> {
         let (action, work) = match entry.kind {
             EntryKind::Link(target) => (Action::Link(target), 0),
+            EntryKind::LinkTo(other) => (Action::LinkTo(other), 0),
+            EntryKind::Again(first) => (Action::Again(first), 0),
             EntryKind::Directory => (Action::MakeDirectory, 0),
             EntryKind::File | EntryKind::Special => (Action::Copy, bytes(&entry.from)?),
         };
         Ok(Self {
+            to: entry.relative.clone(),
+            relative: entry.relative,
             from: entry.from,
-            to: entry.relative,
             action,
             work,
         })
@@ -72,94 +85,267 @@ fn bytes(path: &Path) -> Result<u64> {
         .map_err(|e| Error::io(format!("cannot read {}", path.display()), e))
 }
 
-/// The plan for a directory: one step for each thing in it, as `decide` says. Special files are left
+/// What becomes of a directory.
+pub(super) struct Plan {
+    steps: Vec<Step>,
+    /// What cannot be done.
+    failures: Vec<Error>,
+}
+
+/// The plan for a directory that was walked: one step for each thing in it, as `decide` says. Special files are left
 /// out.
+///
+/// # Errors
+/// `Interrupted`.
 pub(super) fn make(
-    from: &Path,
+    found: Walked,
     monitor: &Monitor<'_>,
     mut decide: impl FnMut(WalkEntry) -> Result<Step>,
-) -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
-    for entry in walk::walk(from)? {
+) -> Result<Plan> {
+    let mut failures = found.failures;
+    let mut steps: Vec<Step> = Vec::new();
+    let mut names = HashSet::new();
+    for entry in found.entries {
+        monitor.check()?;
         if matches!(entry.kind, EntryKind::Special) {
             (monitor.warn)(&format!(
                 "{} is not a regular file and was left out",
                 entry.from.display()
             ));
-        } else {
-            steps.push(decide(entry)?);
+            continue;
+        }
+        match decide(entry) {
+            Ok(step) if names.insert(step.to.clone()) => steps.push(step),
+            Ok(step) => failures.push(Error::InvalidInput(format!(
+                "{}: something else becomes {}; rename one of the two",
+                step.from.display(),
+                step.to.display()
+            ))),
+            Err(failure) => failures.push(failure),
         }
     }
-    Ok(steps)
+    Ok(Plan { steps, failures })
 }
 
-/// Carries out a plan. `convert` packs or unpacks one file to a destination.
+/// Something that was made.
+pub(super) struct Made {
+    /// Its path below the destination.
+    pub(super) to: PathBuf,
+    pub(super) totals: Totals,
+}
+
+/// Where what is made is put.
+pub(super) struct Destination<'a> {
+    root: &'a Path,
+    /// All that is planned to be there.
+    names: HashSet<&'a PathBuf>,
+}
+
+impl Destination<'_> {
+    pub(super) fn path(&self, to: &Path) -> PathBuf {
+        self.root.join(to)
+    }
+
+    /// Beside the other form of itself, what is made would not be shown, or not as what it is.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the other form is there.
+    pub(super) fn refuse_twins(&self, to: &Path) -> Result<()> {
+        for other in [original_path(to), Some(archive_path(to))] {
+            let Some(other) = other.filter(|other| !self.names.contains(other)) else {
+                continue;
+            };
+            let other = self.path(&other);
+            if other.symlink_metadata().is_ok() {
+                return refuse(format!(
+                    "{} is there and would stand beside {}; remove it first",
+                    other.display(),
+                    self.path(to).display()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Carries out a plan. `convert` packs or unpacks the file of a step.
 ///
 /// # Errors
-/// Whatever keeps a file from being made. A destination that did not exist does not exist then
-/// either; in one that did (`force`), each file is the old one or the new one.
+/// What keeps the rest from being made as well, such as a full disk, and `Interrupted`. A destination that
+/// did not exist does not exist then either; in one that did (`force`), each file is the old one or
+/// the new one. What keeps single things from being made is among the failures.
 pub(super) fn carry_out(
-    steps: &[Step],
+    plan: Plan,
     from: &Path,
     to: &Path,
     force: bool,
     monitor: &Monitor<'_>,
-    mut convert: impl FnMut(&Path, &Path) -> Result<Totals>,
-) -> Result<Totals> {
-    check(steps, from, to)?;
-    (monitor.begin)(steps.iter().map(|step| step.work).sum());
-    let mut output = OutputDir::create(to, force)?;
-    let mut totals = Totals::default();
-    let mut made = Vec::new();
-    for step in steps {
-        let to = output.path().join(&step.to);
-        match &step.action {
-            Action::MakeDirectory => {
-                if !make_directory(&to)? {
-                    continue;
+    mut convert: impl FnMut(&Step, &Destination<'_>) -> Result<Made>,
+) -> Result<Conversion> {
+    refuse_inside(&plan.steps, from, to)?;
+    (monitor.begin)(plan.steps.iter().map(|step| step.work).sum());
+    remove_abandoned(to);
+    let output = OutputDir::create(to, force)?;
+    let mut making = Making {
+        root: output.path().to_path_buf(),
+        output,
+        force,
+        conversion: Conversion {
+            path: to.to_path_buf(),
+            totals: Totals::default(),
+            failures: plan.failures,
+        },
+        made: HashMap::from([(PathBuf::new(), PathBuf::new())]),
+        directories: Vec::new(),
+    };
+    let root = making.root.clone();
+    let destination = Destination {
+        root: &root,
+        names: plan.steps.iter().map(|step| &step.to).collect(),
+    };
+    let (files, links): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|step| {
+        let action = &step.action;
+        matches!(
+            action,
+            Action::MakeDirectory | Action::Copy | Action::Convert
+        )
+    });
+    for step in files {
+        let made = match step.action {
+            // What is there in its place may lead anywhere.
+            _ if !making.has_directory_of(step) => Err(Error::InvalidInput(format!(
+                "{}: the directory for it could not be made",
+                step.from.display()
+            ))),
+            Action::MakeDirectory => making.directory(step),
+            Action::Convert => convert(step, &destination),
+            _ => copy_file(&step.from, &making.root.join(&step.to), force, monitor).map(|totals| {
+                Made {
+                    to: step.to.clone(),
+                    totals,
                 }
-                made.push(step);
-            }
-            Action::Link(target) => make_link(target, &to, force)?,
-            Action::Copy => totals.add(copy_file(&step.from, &to, force, monitor)?),
-            Action::Convert => totals.add(convert(&step.from, &to)?),
+            }),
+        };
+        making.note(step, made)?;
+    }
+    // What they lead to has its name now.
+    for step in links {
+        if !making.has_directory_of(step) {
+            continue;
         }
-        output.made(&step.to);
+        let made = making.link(step, monitor);
+        making.note(step, made)?;
     }
-    // Modes last, and from the bottom: a directory may be read-only. One that was there keeps its
-    // own.
-    for step in made.into_iter().rev() {
-        finish_directory(Some(&step.from), &output.path().join(&step.to))?;
-    }
-    finish_directory(output.is_new().then_some(from), output.path())?;
-    output.publish()?;
-    Ok(totals)
+    making.finish(from)
 }
 
-/// Refuses a plan whose result would lie in its source, lack a thing, or not be shown as what it is.
-fn check(steps: &[Step], from: &Path, to: &Path) -> Result<()> {
-    refuse_inside(steps, from, to)?;
-    let mut names = HashSet::new();
-    for step in steps {
-        if !names.insert(&step.to) {
-            return refuse(format!(
-                "two things in {} would both become {}; rename one of them",
-                from.display(),
-                step.to.display()
-            ));
-        }
-        if step
-            .to
-            .file_name()
-            .is_some_and(|name| name.len() > MAX_NAME_BYTES)
-        {
-            return refuse(format!(
-                "{}: the name is too long with the suffix of an archive",
-                step.from.display()
-            ));
+/// A directory that is being made.
+struct Making {
+    output: OutputDir,
+    /// Where it is meanwhile.
+    root: PathBuf,
+    force: bool,
+    conversion: Conversion,
+    /// What was made, by its path below the source.
+    made: HashMap<PathBuf, PathBuf>,
+    /// Directories that were not there: where they come from, and their paths.
+    directories: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Making {
+    fn note(&mut self, step: &Step, made: Result<Made>) -> Result<()> {
+        match made {
+            Ok(made) => {
+                self.conversion.totals.add(made.totals);
+                self.output.made(&made.to);
+                self.made.insert(step.relative.clone(), made.to);
+                Ok(())
+            }
+            Err(failure) => self.conversion.fail(failure),
         }
     }
-    refuse_twins(steps, &names, to)
+
+    fn has_directory_of(&self, step: &Step) -> bool {
+        let directory = step.relative.parent();
+        directory.is_none_or(|directory| self.made.contains_key(directory))
+    }
+
+    fn directory(&mut self, step: &Step) -> Result<Made> {
+        let path = self.root.join(&step.to);
+        if make_directory(&path)? {
+            self.directories.push((step.from.clone(), path));
+        } else {
+            remove_abandoned_in(&path);
+        }
+        Ok(Made {
+            to: step.to.clone(),
+            totals: Totals::default(),
+        })
+    }
+
+    fn link(&self, step: &Step, monitor: &Monitor<'_>) -> Result<Made> {
+        let mut totals = Totals::default();
+        let to = match &step.action {
+            Action::LinkTo(other) => {
+                let other = self.made_of(step, other)?;
+                let to = named_like(&step.to, other);
+                make_link(
+                    &relative_target(&to, other),
+                    &self.root.join(&to),
+                    self.force,
+                )?;
+                to
+            }
+            Action::Again(first) => {
+                let first = self.made_of(step, first)?;
+                let to = named_like(&step.to, first);
+                let (first, path) = (self.root.join(first), self.root.join(&to));
+                match make_hard_link(&first, &path, self.force) {
+                    Ok(()) => totals.linked = 1,
+                    // A file system without them, or there are too many.
+                    Err(_) => totals = copy_file(&first, &path, self.force, monitor)?,
+                }
+                to
+            }
+            Action::Link(target) => {
+                make_link(target, &self.root.join(&step.to), self.force)?;
+                step.to.clone()
+            }
+            Action::MakeDirectory | Action::Copy | Action::Convert => step.to.clone(),
+        };
+        Ok(Made { to, totals })
+    }
+
+    /// What became of another thing.
+    fn made_of(&self, step: &Step, other: &Path) -> Result<&PathBuf> {
+        self.made.get(other).ok_or_else(|| {
+            Error::InvalidInput(format!(
+                "{} is another name of {}, which could not be made",
+                step.from.display(),
+                other.display()
+            ))
+        })
+    }
+
+    /// Modes last, and from the bottom: a directory may be read-only. One that was there keeps its own.
+    fn finish(mut self, from: &Path) -> Result<Conversion> {
+        let directories = std::mem::take(&mut self.directories);
+        for (like, path) in directories.into_iter().rev() {
+            finish_directory(Some(&like), &path)?;
+        }
+        finish_directory(self.output.is_new().then_some(from), &self.root)?;
+        self.output.publish()?;
+        Ok(self.conversion)
+    }
+}
+
+/// A name with the suffix of an archive if what it leads to has it, and without if not.
+fn named_like(name: &Path, other: &Path) -> PathBuf {
+    match (original_path(name), is_archive_name(other)) {
+        (None, true) => archive_path(name),
+        (Some(original), false) => original,
+        _ => name.to_path_buf(),
+    }
 }
 
 fn refuse(what: String) -> Result<()> {
@@ -187,29 +373,6 @@ fn refuse_inside(steps: &[Step], from: &Path, to: &Path) -> Result<()> {
                 path.display(),
                 from.display()
             ));
-        }
-    }
-    Ok(())
-}
-
-/// Beside the other form of itself, what is made would not be shown, or not as what it is.
-fn refuse_twins(steps: &[Step], names: &HashSet<&PathBuf>, to: &Path) -> Result<()> {
-    for step in steps
-        .iter()
-        .filter(|step| matches!(step.action, Action::Convert))
-    {
-        for other in [original_path(&step.to), Some(archive_path(&step.to))] {
-            let Some(other) = other.filter(|other| !names.contains(other)) else {
-                continue;
-            };
-            let other = to.join(other);
-            if other.symlink_metadata().is_ok() {
-                return refuse(format!(
-                    "{} is there and would stand beside {}; remove it first",
-                    other.display(),
-                    to.join(&step.to).display()
-                ));
-            }
         }
     }
     Ok(())
@@ -250,16 +413,30 @@ fn make_link(target: &Path, to: &Path, force: bool) -> Result<()> {
         if !force {
             return symlink(target, to);
         }
-        let parent = to.parent().unwrap_or(Path::new("."));
-        let temporary = temporary_name().make_in(parent, |path| symlink(target, path))?;
+        let temporary = temporary_name().make_in(parent(to), |path| symlink(target, path))?;
         temporary.persist(to)?;
         Ok(())
     };
     make().map_err(|e| Error::io(format!("cannot make {}", to.display()), e))
 }
 
+/// Gives a file another name; with `force` what is there is replaced.
+pub(super) fn make_hard_link(first: &Path, to: &Path, force: bool) -> io::Result<()> {
+    if !force {
+        return fs::hard_link(first, to);
+    }
+    let temporary = temporary_name().make_in(parent(to), |path| fs::hard_link(first, path))?;
+    fs::rename(temporary.path(), to)
+    // Where `to` was the same file, the temporary name is still there, and is dropped.
+}
+
 /// Copies a file with its permission bits and time.
-fn copy_file(from: &Path, to: &Path, force: bool, monitor: &Monitor<'_>) -> Result<Totals> {
+pub(super) fn copy_file(
+    from: &Path,
+    to: &Path,
+    force: bool,
+    monitor: &Monitor<'_>,
+) -> Result<Totals> {
     let source = SourceFile::open(from)?;
     let output = OutputFile::create(to, force)?;
     let mut buffer = vec![0; COPY_BYTES];
@@ -281,8 +458,8 @@ fn copy_file(from: &Path, to: &Path, force: bool, monitor: &Monitor<'_>) -> Resu
     Ok(Totals {
         original_bytes: at,
         stored_bytes: at,
-        archives: 0,
         copied: 1,
+        ..Totals::default()
     })
 }
 

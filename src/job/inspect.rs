@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
+use super::archives::open_named;
 use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::error::Result;
 use crate::format::{BlockSpan, CodecId, Superblock};
@@ -49,7 +50,7 @@ pub struct PlaneTotal {
 /// # Errors
 /// `Corrupt` if the tables, the header or a block header are damaged.
 pub fn inspect(path: &Path) -> Result<Inspection> {
-    let reader = ArchiveReader::open(path)?;
+    let reader = open_named(path)?;
     let tensors = tensors_of(&reader)?;
     let mut shares = Shares::new(&tensors);
     let planes = totals(&reader, &mut shares)?;

@@ -2,23 +2,27 @@
 //! analyze.
 //!
 //! Invariant: each file that is made appears whole and checked, or not at all, and so does a
-//! directory that was not there before; a source is only read. Knows nothing of arguments, terminals
+//! directory that was not there before; a source is only read. Single files of a
+//! directory may fail; the rest is done, and they are told. Knows nothing of arguments, terminals
 //! or mounts.
 //!
 //! Files, each importing only those before it:
 //!
-//! - `monitor`, `totals`: what goes in and out of every job;
-//! - `pipeline`, `attributes`, `source_file`, `walk`, `archives`, `output`: threads, and files to read
-//!   and to make;
+//! - `attributes`, `output`, `pipeline`, `source_file`: threads, and files to read and to make;
+//! - `monitor`, `totals`, `conversion`: what goes in and out of every job;
+//! - `links`, `walk`, `archives`, `condition`: what there is in a directory, and what is wrong with it;
 //! - `blocks`, `read_back`, `survey`, `directory_plan`: the halves of jobs;
-//! - `pack`, `unpack`, `inspect`, `verify`, `replace`, `analyze`: the jobs.
+//! - `inspect`, `verify`, `unpack`, `pack`, `analyze`, `replace`: the jobs.
 
 mod analyze;
 mod archives;
 mod attributes;
 mod blocks;
+mod condition;
+mod conversion;
 mod directory_plan;
 mod inspect;
+mod links;
 mod monitor;
 mod output;
 mod pack;
@@ -36,13 +40,14 @@ pub use analyze::{
     Analysis, AnalyzeOptions, BYTES, Ceiling, DtypeFacts, Entropies, Expected, ExpectedLevels,
     FileFacts, Frequent, Redundancy, Statistics, TensorFacts, Values, analyze,
 };
-pub use archives::archives_in;
+pub use conversion::Conversion;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
 pub use monitor::Monitor;
 pub use pack::{PackOptions, pack, pack_file};
 pub use replace::{
-    Replacement, archives_to_make, originals_to_make, replace_by_archives, replace_by_originals,
+    Replacement, Replacements, archives_to_make, originals_to_make, replace_by_archives,
+    replace_by_originals,
 };
 pub use totals::Totals;
 pub use unpack::{UnpackOptions, unpack, unpack_file};
-pub use verify::{Verification, VerifyOptions, verify};
+pub use verify::{FoundArchives, Verification, VerifyOptions, archives_in, verify};

@@ -17,38 +17,61 @@ use crate::error::{Error, Result};
 /// Names of temporary files and directories start with a dot and end in this.
 const TEMPORARY_SUFFIX: &str = ".wfz-tmp";
 
-/// An unfinished file is locked by who writes it, so that one that nobody finishes can be told.
+/// What is unfinished is locked by who makes it, so that what nobody finishes can be told. Returns false if
+/// somebody has taken it for abandoned before it was locked.
+pub(super) fn lock(unfinished: &File) -> io::Result<bool> {
+    // Only a wish: some network file systems have no locks.
+    let _ = flock(unfinished, FlockOperation::NonBlockingLockExclusive);
+    Ok(unfinished.metadata()?.nlink() > 0)
+}
+
 fn temporary_file(directory: &Path) -> io::Result<NamedTempFile> {
     loop {
         let temporary = temporary_name().tempfile_in(directory)?;
-        // Only a wish: some network file systems have no locks.
-        let _ = flock(
-            temporary.as_file(),
-            FlockOperation::NonBlockingLockExclusive,
-        );
-        // Somebody may have taken it for abandoned before it was locked.
-        if temporary.as_file().metadata()?.nlink() > 0 {
+        if lock(temporary.as_file())? {
             return Ok(temporary);
+        }
+    }
+}
+
+fn temporary_directory(parent: &Path) -> io::Result<(TempDir, File)> {
+    loop {
+        let temporary = temporary_name().tempdir_in(parent)?;
+        match File::open(temporary.path()) {
+            Ok(locked) if lock(&locked)? => return Ok((temporary, locked)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
         }
     }
 }
 
 /// Removes what killed runs have left unfinished in the directory that `path` is to be made in.
 pub(super) fn remove_abandoned(path: &Path) {
-    let Ok(entries) = fs::read_dir(parent(path)) else {
+    remove_abandoned_in(parent(path));
+}
+
+/// Removes what killed runs have left unfinished in a directory.
+pub(super) fn remove_abandoned_in(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else {
         return;
     };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.as_encoded_bytes();
         let is_temporary = name.starts_with(b".") && name.ends_with(TEMPORARY_SUFFIX.as_bytes());
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
         if is_temporary
-            && entry.file_type().is_ok_and(|kind| kind.is_file())
-            && let Ok(file) = File::open(entry.path())
-            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && (kind.is_file() || kind.is_dir())
+            && let Ok(unfinished) = File::open(entry.path())
+            && flock(&unfinished, FlockOperation::NonBlockingLockExclusive).is_ok()
         {
             // Whoever may not remove it lets it be.
-            let _ = fs::remove_file(entry.path());
+            let _ = match kind.is_dir() {
+                true => fs::remove_dir_all(entry.path()),
+                false => fs::remove_file(entry.path()),
+            };
         }
     }
 }
@@ -137,8 +160,8 @@ pub(super) struct OutputDir {
 }
 
 enum State {
-    /// It is made under a temporary name.
-    New(TempDir),
+    /// It is made under a temporary name, and locked.
+    New(TempDir, File),
     /// It was there and empty; what is made in it, with these relative paths, is removed again if it
     /// is not published.
     Empty(Vec<PathBuf>),
@@ -166,7 +189,8 @@ impl OutputDir {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 // A link that leads nowhere is something as well.
                 refuse_existing(path, false)?;
-                State::New(temporary_name().tempdir_in(parent(path)).map_err(cannot)?)
+                let (temporary, locked) = temporary_directory(parent(path)).map_err(cannot)?;
+                State::New(temporary, locked)
             }
             Err(e) => return Err(cannot(e)),
         };
@@ -179,14 +203,14 @@ impl OutputDir {
     /// The directory to write into.
     pub(super) fn path(&self) -> &Path {
         match &self.state {
-            State::New(temporary) => temporary.path(),
+            State::New(temporary, _) => temporary.path(),
             State::Empty(_) | State::Kept => &self.path,
         }
     }
 
     /// True if this job makes the directory itself.
     pub(super) const fn is_new(&self) -> bool {
-        matches!(self.state, State::New(_))
+        matches!(self.state, State::New(..))
     }
 
     /// Notes that something was made in it, so that it is removed again should the job fail.
@@ -198,7 +222,7 @@ impl OutputDir {
 
     /// Gives the directory its name, where it has not got it yet. What is in it is durable already.
     pub(super) fn publish(mut self) -> Result<()> {
-        if let State::New(temporary) = std::mem::replace(&mut self.state, State::Kept) {
+        if let State::New(temporary, _locked) = std::mem::replace(&mut self.state, State::Kept) {
             fs::rename(temporary.path(), &self.path)
                 .map_err(|e| Error::io(format!("cannot write {}", self.path.display()), e))?;
             // It has its final name now; there is nothing left to remove.
@@ -221,6 +245,18 @@ impl Drop for OutputDir {
     }
 }
 
+/// Refuses to replace what is read.
+pub(super) fn refuse_source(from: &Path, to: &Path) -> Result<()> {
+    let identity = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
+    match (identity(from), identity(to)) {
+        (Ok(source), Ok(there)) if source == there => Err(Error::InvalidInput(format!(
+            "{} is the file that is read; choose another name for the result",
+            to.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     if !force && path.symlink_metadata().is_ok() {
         return Err(Error::InvalidInput(format!(
@@ -239,7 +275,8 @@ pub(super) fn temporary_name() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-fn parent(path: &Path) -> &Path {
+/// The directory that holds a path.
+pub(super) fn parent(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))

@@ -1,19 +1,21 @@
 //! Packing: a file into an archive, a model directory into a directory of archives.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
-use super::archives::{archive_path, is_archive_name};
-use super::directory_plan::{self, Action, Step};
+use super::archives::{archive_path, can_be_archived, is_archive_name};
+use super::condition::{fault, missing_parts};
+use super::conversion::Conversion;
+use super::directory_plan::{self, Action, Destination, Made, Step, copy_file};
 use super::monitor::Monitor;
-use super::output::{OutputFile, remove_abandoned};
+use super::output::{OutputFile, refuse_source, remove_abandoned};
 use super::pipeline;
 use super::read_back::{self, EntriesChecksum, Written};
 use super::source_file::SourceFile;
 use super::survey::{Survey, survey};
 use super::totals::Totals;
-use super::walk::{EntryKind, WalkEntry};
+use super::walk::{EntryKind, WalkEntry, walk};
 use crate::archive::{ArchiveWriter, Original};
 use crate::block::{BlockEncoder, Encoded};
 use crate::codec::scaled::Segment;
@@ -62,8 +64,8 @@ impl Default for PackOptions {
     }
 }
 
-/// Packs a file (to `FILE.wfz` beside it unless `to` says otherwise) or a directory (to `to`), and
-/// returns the destination and what was done.
+/// Packs a file (to `FILE.wfz` beside it unless `to` says otherwise) or a directory (to `to`). Of a
+/// directory, what could not be packed is among the failures.
 ///
 /// # Errors
 /// Whatever keeps the destination from being whole and checked; nothing is left behind then.
@@ -72,18 +74,33 @@ pub fn pack(
     to: Option<&Path>,
     options: &PackOptions,
     monitor: &Monitor<'_>,
-) -> Result<(PathBuf, Totals)> {
+) -> Result<Conversion> {
     if from.is_dir() {
         let to = directory_plan::destination(from, to)?;
-        let totals = pack_directory(from, to, options, monitor)?;
-        return Ok((to.to_path_buf(), totals));
+        return pack_directory(from, to, options, monitor);
     }
     let to = to.map_or_else(|| archive_path(from), Path::to_path_buf);
     remove_abandoned(&to);
+    let source = SourceFile::open(from)?;
     // Each byte is encoded, then compared.
-    (monitor.begin)(2 * SourceFile::open(from)?.stamp.size);
-    let totals = pack_file(from, &to, options, monitor)?;
-    Ok((to, totals))
+    (monitor.begin)(2 * source.stamp.size);
+    warn_of_fault(&source, from, monitor)?;
+    Ok(Conversion {
+        totals: pack_file(from, &to, options, monitor)?,
+        path: to,
+        failures: Vec::new(),
+    })
+}
+
+/// Tells what is wrong with a file that is packed all the same.
+fn warn_of_fault(source: &SourceFile, name: &Path, monitor: &Monitor<'_>) -> Result<()> {
+    if let Some(fault) = fault(source, name)? {
+        (monitor.warn)(&format!(
+            "{}: {fault}; it is taken as it is",
+            source.path.display()
+        ));
+    }
+    Ok(())
 }
 
 /// Packs one file: encodes it, makes the archive durable, reads it back, compares it with the
@@ -99,6 +116,18 @@ pub fn pack_file(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
+    let packed = pack_if(from, to, options, monitor, |_| Ok(true))?;
+    Ok(packed.unwrap_or_default())
+}
+
+/// As `pack_file`, if what comes of it `is_wanted`; else there is nothing.
+fn pack_if(
+    from: &Path,
+    to: &Path,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+    is_wanted: impl FnOnce(&Totals) -> Result<bool>,
+) -> Result<Option<Totals>> {
     let source = SourceFile::open(from)?;
     if source.is_archive()? {
         return Err(Error::InvalidInput(format!(
@@ -106,12 +135,16 @@ pub fn pack_file(
             from.display()
         )));
     }
+    refuse_source(from, to)?;
     let output = OutputFile::create(to, options.force)?;
     // Whoever could not read the source must not be able to read the archive.
     let sync = |output: &OutputFile| output.sync(source.mode, None);
     let totals = pack_to(&source, &output, options, monitor, sync)?;
+    if !is_wanted(&totals)? {
+        return Ok(None);
+    }
     output.publish()?;
-    Ok(totals)
+    Ok(Some(totals))
 }
 
 /// All of `pack_file` but the name. `sync` makes what was written durable, with its attributes.
@@ -132,7 +165,7 @@ pub(super) fn pack_to(
         original_bytes: superblock.original_bytes,
         stored_bytes: superblock.archive_bytes,
         archives: 1,
-        copied: 0,
+        ..Totals::default()
     })
 }
 
@@ -258,19 +291,31 @@ fn pack_directory(
     to: &Path,
     options: &PackOptions,
     monitor: &Monitor<'_>,
-) -> Result<Totals> {
-    let steps = directory_plan::make(from, monitor, decide)?;
-    directory_plan::carry_out(&steps, from, to, options.force, monitor, |from, to| {
-        pack_file(from, to, options, monitor)
+) -> Result<Conversion> {
+    let found = walk(from)?;
+    for missing in missing_parts(&found.entries) {
+        (monitor.warn)(&format!("{}: {missing}", from.display()));
+    }
+    let plan = directory_plan::make(found, monitor, |entry| decide(entry, monitor))?;
+    directory_plan::carry_out(plan, from, to, options.force, monitor, |step, to| {
+        pack_or_keep(step, to, options, monitor)
     })
 }
 
 /// Files that are models by name or by contents are packed; all else is kept.
-fn decide(entry: WalkEntry) -> Result<Step> {
+fn decide(entry: WalkEntry, monitor: &Monitor<'_>) -> Result<Step> {
     if !matches!(entry.kind, EntryKind::File) {
         return Step::keep(entry);
     }
+    let source = SourceFile::open(&entry.from)?;
     if is_archive_name(&entry.from) {
+        if !source.is_archive()? {
+            (monitor.warn)(&format!(
+                "{} is no weightfs archive, whatever its name; copied as it is",
+                entry.from.display()
+            ));
+            return Step::keep(entry);
+        }
         directory_plan::refuse_pair(&entry.from)?;
         let mut step = Step::keep(entry)?;
         // A link without the suffix, followed to an archive.
@@ -279,16 +324,57 @@ fn decide(entry: WalkEntry) -> Result<Step> {
         }
         return Ok(step);
     }
-    let source = SourceFile::open(&entry.from)?;
     // A link of such a name may lead to a file of another.
-    if names::is_model_name(&entry.relative) || source.is_model()? {
-        Ok(Step {
-            to: archive_path(&entry.relative),
-            from: entry.from,
-            action: Action::Convert,
-            work: 2 * source.stamp.size,
-        })
-    } else {
-        Step::keep(entry)
+    if !names::is_model_name(&entry.relative) && !source.is_model()? {
+        return Step::keep(entry);
     }
+    if !can_be_archived(&entry.relative) {
+        (monitor.warn)(&format!(
+            "{}: the name is too long with the suffix of an archive; copied as it is",
+            entry.from.display()
+        ));
+        return Step::keep(entry);
+    }
+    warn_of_fault(&source, &entry.relative, monitor)?;
+    Ok(Step {
+        to: archive_path(&entry.relative),
+        relative: entry.relative,
+        from: entry.from,
+        action: Action::Convert,
+        work: 2 * source.stamp.size,
+    })
+}
+
+/// Packs a file of a directory, or copies it if it does not become smaller.
+fn pack_or_keep(
+    step: &Step,
+    to: &Destination<'_>,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<Made> {
+    let is_wanted = |totals: &Totals| {
+        let made = if totals.has_shrunk() {
+            &step.to
+        } else {
+            &step.relative
+        };
+        to.refuse_twins(made)?;
+        Ok(totals.has_shrunk())
+    };
+    let packed = pack_if(&step.from, &to.path(&step.to), options, monitor, is_wanted)?;
+    if let Some(totals) = packed {
+        return Ok(Made {
+            to: step.to.clone(),
+            totals,
+        });
+    }
+    let plain = to.path(&step.relative);
+    let copied = copy_file(&step.from, &plain, options.force, monitor)?;
+    Ok(Made {
+        to: step.relative.clone(),
+        totals: Totals {
+            unshrunk: 1,
+            ..copied
+        },
+    })
 }

@@ -4,88 +4,139 @@
 //! replaced goes last, after every byte of what stays was compared with it. A run that was stopped
 //! in between left both: the next one compares them and goes on.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::archives::{archive_path, is_archive_name, original_path};
+use tempfile::TempPath;
+
+use super::archives::{archive_path, can_be_archived, is_archive_name, original_path};
 use super::attributes;
 use super::blocks::{BlockWorker, for_each_block};
+use super::condition::{fault, missing_parts};
+use super::conversion::Conversion;
+use super::directory_plan::make_hard_link;
+use super::links::follow;
 use super::monitor::Monitor;
-use super::output::{OutputFile, remove_abandoned, sync_directory_of};
+use super::output::{
+    OutputFile, lock, parent, remove_abandoned_in, sync_directory_of, temporary_name,
+};
 use super::pack::{PackOptions, pack_to};
 use super::source_file::SourceFile;
 use super::totals::Totals;
 use super::unpack::{UnpackOptions, unpack_to};
-use super::walk::{self, EntryKind};
+use super::walk::{EntryKind, identity, walk};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::os::FileStamp;
+use crate::os::{FileStamp, Lease, is_open_for_writing};
 
-/// A file that something else takes the place of.
+/// A file that something else takes the place of, under all of its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
-    /// What goes.
-    pub from: PathBuf,
-    /// What comes.
-    pub to: PathBuf,
-    /// Bytes of `from`.
+    /// What goes, and what comes. More than one for hard links.
+    pub names: Vec<(PathBuf, PathBuf)>,
+    /// Bytes of what goes.
     pub bytes: u64,
+}
+
+/// What is to be replaced below a path.
+#[derive(Debug)]
+pub struct Replacements {
+    /// The path.
+    pub path: PathBuf,
+    /// The files.
+    pub files: Vec<Replacement>,
+    /// What could not be looked at, and links that lead nowhere.
+    pub failures: Vec<Error>,
 }
 
 /// What `replace_by_archives` would replace: a file, or the models in a directory.
 ///
 /// # Errors
 /// `InvalidInput` if there is nothing to replace, `Io` if the system refuses.
-pub fn archives_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Vec<Replacement>> {
-    find(path, monitor, "model", |path| {
-        Ok(
-            (!is_archive_name(path) && SourceFile::open(path)?.is_model()?)
-                .then(|| archive_path(path)),
-        )
-    })
+pub fn archives_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Replacements> {
+    let kind = Kind {
+        what: "model",
+        is_one: |path| Ok(!is_archive_name(path) && SourceFile::open(path)?.is_model()?),
+        to: |path| {
+            let is_wanted = !is_archive_name(path) && can_be_archived(path);
+            is_wanted.then(|| archive_path(path))
+        },
+    };
+    find(path, monitor, &kind)
 }
 
 /// What `replace_by_originals` would replace: an archive, or those in a directory.
 ///
 /// # Errors
 /// As `archives_to_make`.
-pub fn originals_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Vec<Replacement>> {
-    find(path, monitor, "archive", |path| Ok(original_path(path)))
+pub fn originals_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Replacements> {
+    let kind = Kind {
+        what: "archive",
+        is_one: |path| Ok(is_archive_name(path)),
+        to: original_path,
+    };
+    find(path, monitor, &kind)
 }
 
 /// Packs each file beside itself, with its owner, mode, times and extended attributes, and removes
-/// it once the archive is durable and every byte was compared.
+/// it once the archive is durable and every byte was compared. What does not become smaller stays, and
+/// so does, unless it is forced, what is not complete.
 ///
 /// # Errors
-/// Whatever keeps a file from being replaced. It is there unchanged then, as are all behind it.
+/// As `Conversion::fail`. Files that failed are there unchanged.
 pub fn replace_by_archives(
-    files: &[Replacement],
+    found: Replacements,
     options: &PackOptions,
     monitor: &Monitor<'_>,
-) -> Result<Totals> {
-    run(files, monitor, |file| {
-        let source = SourceFile::open(&file.from)?;
-        let totals = if is_there(&file.to)? {
-            let reader = ArchiveReader::open(&file.to)?;
-            let totals = compare(&source, &reader, &file.to, options.threads, monitor)?;
+) -> Result<Conversion> {
+    run(found, monitor, |file| {
+        let (from, to) = &file.names[0];
+        let source = SourceFile::open(from)?;
+        if let Some(fault) = fault(&source, from)?
+            && !options.force
+        {
+            return Err(Error::Environment(format!(
+                "{}: {fault}; it stays as it is (--force packs it all the same)",
+                from.display()
+            )));
+        }
+        let made = made_already(file)?;
+        let totals = if let Some(archive) = made {
+            let reader = ArchiveReader::open(archive)?;
+            let totals = compare(&source, &reader, archive, options.threads, monitor)?;
             finish_archive(
                 &source,
-                &File::open(&file.to).map_err(|e| cannot(&file.to, e))?,
+                &File::open(archive).map_err(|e| cannot(archive, e))?,
             )
-            .map_err(|e| cannot(&file.to, e))?;
+            .map_err(|e| cannot(archive, e))?;
             totals
         } else {
-            let output = OutputFile::create(&file.to, false)?;
+            let output = OutputFile::create(to, false)?;
             let totals = pack_to(&source, &output, options, monitor, |output| {
                 attributes::copy(&source.file, output.file())
                     .map_err(|e| output.cannot_write(e))?;
                 output.sync(source.mode, Some(source.modified()))
             })?;
+            if !totals.has_shrunk() {
+                return Ok(Totals {
+                    original_bytes: source.stamp.size,
+                    stored_bytes: source.stamp.size,
+                    copied: 1,
+                    unshrunk: 1,
+                    ..Totals::default()
+                });
+            }
             output.publish()?;
             totals
         };
-        remove(&file.from, &source.stamp)?;
+        let compare_other = |other: &Path| {
+            let reader = ArchiveReader::open(other)?;
+            compare(&source, &reader, other, options.threads, monitor)
+        };
+        name_all(file, made.unwrap_or(to), compare_other)?;
+        remove(file, &source)?;
         Ok(totals)
     })
 }
@@ -96,99 +147,235 @@ pub fn replace_by_archives(
 /// # Errors
 /// As `replace_by_archives`.
 pub fn replace_by_originals(
-    archives: &[Replacement],
+    found: Replacements,
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
-) -> Result<Totals> {
-    run(archives, monitor, |archive| {
-        let file = SourceFile::open(&archive.from)?;
-        let reader = ArchiveReader::from_file(&file.file, &archive.from)?;
-        let totals = if is_there(&archive.to)? {
-            let original = SourceFile::open(&archive.to)?;
-            let totals = compare(&original, &reader, &archive.to, options.threads, monitor)?;
+) -> Result<Conversion> {
+    run(found, monitor, |file| {
+        let (from, to) = &file.names[0];
+        let archive = SourceFile::open(from)?;
+        let reader = ArchiveReader::from_file(&archive.file, from)?;
+        let compare_other = |other: &Path| {
+            let original = SourceFile::open(other)?;
+            let totals = compare(&original, &reader, other, options.threads, monitor)?;
             // Whoever made it may not have waited for the disk.
-            original
-                .file
-                .sync_all()
-                .map_err(|e| cannot(&archive.to, e))?;
-            totals
+            original.file.sync_all().map_err(|e| cannot(other, e))?;
+            Ok(totals)
+        };
+        let made = made_already(file)?;
+        let totals = if let Some(original) = made {
+            compare_other(original)?
         } else {
-            let output = OutputFile::create(&archive.to, false)?;
+            let output = OutputFile::create(to, false)?;
             let modified = reader.superblock().modified();
             let totals = unpack_to(&reader, &output, options, monitor, |output| {
-                attributes::copy(&file.file, output.file()).map_err(|e| output.cannot_write(e))?;
-                output.sync(file.mode, Some(modified))
+                attributes::copy(&archive.file, output.file())
+                    .map_err(|e| output.cannot_write(e))?;
+                output.sync(archive.mode, Some(modified))
             })?;
             output.publish()?;
             totals
         };
-        remove(&archive.from, &file.stamp)?;
+        name_all(file, made.unwrap_or(to), compare_other)?;
+        remove(file, &archive)?;
         Ok(totals)
     })
 }
 
+/// Which files are to be replaced.
+struct Kind {
+    what: &'static str,
+    is_one: fn(&Path) -> Result<bool>,
+    /// What takes the place of one, if it can be.
+    to: fn(&Path) -> Option<PathBuf>,
+}
+
 /// Files in place: those that are reached without a link.
-fn find(
-    path: &Path,
-    monitor: &Monitor<'_>,
-    what: &str,
-    to: impl Fn(&Path) -> Result<Option<PathBuf>>,
-) -> Result<Vec<Replacement>> {
+fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind) -> Result<Replacements> {
     let refuse = |why: &str| Err(Error::InvalidInput(format!("{} {why}", path.display())));
     let meta = path.symlink_metadata().map_err(|e| cannot(path, e))?;
-    let replacement = |from: &Path, to: PathBuf| {
-        let bytes = fs::metadata(from).map_err(|e| cannot(from, e))?.len();
-        let from = from.to_path_buf();
-        Ok::<_, Error>(Replacement { from, to, bytes })
+    let mut found = Replacements {
+        path: path.to_path_buf(),
+        files: Vec::new(),
+        failures: Vec::new(),
     };
     if meta.is_symlink() {
-        return refuse("is a link; name what it leads to");
+        return match follow(path) {
+            Ok(end) => refuse(&format!(
+                "is a link; name what it leads to: {}",
+                end.display()
+            )),
+            Err(_) => refuse("is a link that leads nowhere"),
+        };
     }
     if meta.is_file() {
-        return match to(path)? {
-            Some(to) => Ok(vec![replacement(path, to)?]),
-            None => refuse(&format!("is no {what}")),
+        let to = (kind.is_one)(path)?.then(|| (kind.to)(path)).flatten();
+        let Some(to) = to else {
+            return refuse(&format!("is no {}, or its name is too long", kind.what));
         };
+        tell_of_other_names(path, &meta, 1, monitor);
+        found.files.push(Replacement {
+            names: vec![(path.to_path_buf(), to)],
+            bytes: meta.len(),
+        });
+        return Ok(found);
     }
     if !meta.is_dir() {
         return refuse("is not a regular file or directory");
     }
-    let mut found = Vec::new();
-    for entry in walk::walk(path)? {
-        if !matches!(entry.kind, EntryKind::File) {
+    let walked = walk(path)?;
+    for missing in missing_parts(&walked.entries) {
+        (monitor.warn)(&format!("{}: {missing}", path.display()));
+    }
+    found.failures = walked.failures;
+    // Every name of each file, in the order of the first ones.
+    let mut names: Vec<(Metadata, Vec<PathBuf>)> = Vec::new();
+    let mut known = HashMap::new();
+    let mut leads_out = false;
+    for entry in walked.entries {
+        if !matches!(entry.kind, EntryKind::File | EntryKind::Again(_)) {
             continue;
         }
-        let Some(to) = to(&entry.from)? else {
+        let name = path.join(&entry.relative);
+        if entry.from != name {
+            if (kind.is_one)(&entry.from).unwrap_or(false) {
+                leads_out = true;
+                (monitor.warn)(&format!(
+                    "{} leads out of {} and is left as it is",
+                    name.display(),
+                    path.display()
+                ));
+            }
             continue;
-        };
-        if entry.from == path.join(&entry.relative) {
-            found.push(replacement(&entry.from, to)?);
-        } else {
-            (monitor.warn)(&format!(
-                "{} leads out of {} and is left as it is",
-                path.join(&entry.relative).display(),
-                path.display()
-            ));
         }
+        match name.metadata() {
+            Ok(meta) => {
+                let at = *known.entry(identity(&meta)).or_insert(names.len());
+                if at == names.len() {
+                    names.push((meta, Vec::new()));
+                }
+                names[at].1.push(name);
+            }
+            Err(e) => found.failures.push(cannot(&name, e)),
+        }
+    }
+    for (meta, names) in names {
+        monitor.check()?;
+        match replacement(&meta, names, kind, monitor) {
+            Ok(file) => found.files.extend(file),
+            Err(failure) => found.failures.push(failure),
+        }
+    }
+    if leads_out && found.files.is_empty() {
+        return refuse("has only links to what lies elsewhere; name the directory where that is");
     }
     Ok(found)
 }
 
+/// What is to become of a file with these names.
+fn replacement(
+    meta: &Metadata,
+    names: Vec<PathBuf>,
+    kind: &Kind,
+    monitor: &Monitor<'_>,
+) -> Result<Option<Replacement>> {
+    let mut is_one = false;
+    for name in &names {
+        is_one = is_one || (kind.is_one)(name)?;
+    }
+    if !is_one {
+        return Ok(None);
+    }
+    tell_of_other_names(&names[0], meta, names.len(), monitor);
+    let mut replaced = Vec::new();
+    for name in names {
+        match (kind.to)(&name) {
+            Some(to) => replaced.push((name, to)),
+            None => (monitor.warn)(&format!(
+                "{} stays as it is: the name is too long with the suffix of an archive, or has none",
+                name.display()
+            )),
+        }
+    }
+    Ok((!replaced.is_empty()).then_some(Replacement {
+        names: replaced,
+        bytes: meta.len(),
+    }))
+}
+
+/// Names that are not known keep the file on the disk.
+fn tell_of_other_names(name: &Path, meta: &Metadata, known: usize, monitor: &Monitor<'_>) {
+    let others = meta.nlink().saturating_sub(known as u64);
+    if others > 0 {
+        (monitor.warn)(&format!(
+            "{} has names elsewhere as well ({others}), which keep its {} bytes on the disk",
+            name.display(),
+            meta.len()
+        ));
+    }
+}
+
 fn run(
-    replacements: &[Replacement],
+    found: Replacements,
     monitor: &Monitor<'_>,
     mut replace: impl FnMut(&Replacement) -> Result<Totals>,
-) -> Result<Totals> {
-    (monitor.begin)(replacements.iter().map(|one| 2 * one.bytes).sum());
-    let directories: BTreeSet<_> = replacements.iter().map(|one| one.to.parent()).collect();
-    for directory in directories.into_iter().flatten() {
-        remove_abandoned(&directory.join("any"));
+) -> Result<Conversion> {
+    let Replacements {
+        path,
+        files,
+        failures,
+    } = found;
+    (monitor.begin)(files.iter().map(|one| 2 * one.bytes).sum());
+    let names = || files.iter().flat_map(|one| &one.names);
+    let directories: BTreeSet<_> = names().map(|(from, _)| parent(from)).collect();
+    directories.into_iter().for_each(remove_abandoned_in);
+    let mut done = Conversion {
+        path,
+        totals: Totals::default(),
+        failures,
+    };
+    for file in &files {
+        match replace(file) {
+            Ok(totals) => {
+                done.totals.add(totals);
+                done.totals.linked += file.names.len() as u64 - 1;
+            }
+            Err(failure) => done.fail(failure)?,
+        }
     }
-    let mut totals = Totals::default();
-    for replacement in replacements {
-        totals.add(replace(replacement)?);
+    Ok(done)
+}
+
+/// Which of the names that are to come is there already.
+fn made_already(file: &Replacement) -> Result<Option<&Path>> {
+    for (_, to) in &file.names {
+        if is_there(to)? {
+            return Ok(Some(to));
+        }
     }
-    Ok(totals)
+    Ok(None)
+}
+
+/// Gives what was made all of its names. What is there under one of them and is not the same file is
+/// compared, and stays.
+fn name_all(
+    file: &Replacement,
+    made: &Path,
+    compare_other: impl Fn(&Path) -> Result<Totals>,
+) -> Result<()> {
+    let identity_of = |path: &Path| {
+        path.metadata()
+            .map(|meta| identity(&meta))
+            .map_err(|e| cannot(path, e))
+    };
+    for (_, to) in &file.names {
+        if !is_there(to)? {
+            make_hard_link(made, to, false).map_err(|e| cannot(to, e))?;
+        } else if identity_of(to)? != identity_of(made)? {
+            compare_other(to)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether what is to be made is there already: as a file, since what a link leads to may go.
@@ -256,22 +443,92 @@ fn compare(
         original_bytes: superblock.original_bytes,
         stored_bytes: superblock.archive_bytes,
         archives: 1,
-        copied: 0,
+        ..Totals::default()
     })
 }
 
-/// Removes a file, if it is still the one that was read, after what takes its place is durable.
-fn remove(path: &Path, stamp: &FileStamp) -> Result<()> {
-    let now = path.symlink_metadata().map_err(|e| cannot(path, e))?;
-    if FileStamp::from_metadata(&now) != *stamp {
-        return Err(Error::Environment(format!(
-            "{} changed while it was read, and is kept; what was made of it is there as well",
-            path.display()
-        )));
+/// Removes a file under all its names, if it is still what was read and nobody is about to write to it,
+/// after what takes its place is durable.
+fn remove(file: &Replacement, source: &SourceFile) -> Result<()> {
+    let kept = |why: &str| {
+        Error::Environment(format!(
+            "{} {why}, and is kept; what was made of it is there as well",
+            source.path.display()
+        ))
+    };
+    for (from, _) in &file.names {
+        let now = from.symlink_metadata().map_err(|e| cannot(from, e))?;
+        if FileStamp::from_metadata(&now) != source.stamp {
+            return Err(kept("changed while it was read"));
+        }
     }
-    // An archive that was there already may be young.
-    sync_directory_of(path)
-        .and_then(|()| fs::remove_file(path))
-        .and_then(|()| sync_directory_of(path))
-        .map_err(|e| Error::io(format!("cannot remove {}", path.display()), e))
+    // Who opens it for writing from here on waits, and is seen.
+    let lease = match Lease::take(&source.file) {
+        Ok(lease) => Some(lease),
+        Err(_) if is_open_for_writing(&source.file) => return Err(kept("is open for writing")),
+        Err(_) => None,
+    };
+    // Whoever takes it for abandoned while it is moved aside finds it locked.
+    let _ = lock(&source.file);
+    let mut aside = Aside::default();
+    for (from, to) in &file.names {
+        // An archive that was there already may be young.
+        sync_directory_of(to).map_err(|e| cannot(to, e))?;
+        aside.take(from)?;
+    }
+    if lease.is_some_and(|lease| lease.is_wanted()) {
+        aside.put_back()?;
+        return Err(kept("is wanted for writing"));
+    }
+    aside.remove()
+}
+
+/// Files that are moved aside before they are removed: somebody who has found one by its name, and was
+/// about to open it, is seen by then, and it can be put back. They are put back if this is dropped.
+#[derive(Default)]
+struct Aside<'a>(Vec<(TempPath, &'a Path)>);
+
+impl<'a> Aside<'a> {
+    fn take(&mut self, path: &'a Path) -> Result<()> {
+        let moved = temporary_name().make_in(parent(path), |aside| fs::rename(path, aside));
+        let moved = moved.map_err(|e| cannot_remove(path, e))?;
+        self.0.push((moved.into_temp_path(), path));
+        Ok(())
+    }
+
+    fn put_back(&mut self) -> Result<()> {
+        while let Some((aside, path)) = self.0.pop() {
+            aside.persist_noclobber(path).map_err(|e| {
+                Error::io(
+                    format!(
+                        "cannot move {} back to {}",
+                        e.path.display(),
+                        path.display()
+                    ),
+                    e.error,
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn remove(mut self) -> Result<()> {
+        for (aside, path) in self.0.drain(..) {
+            aside
+                .close()
+                .and_then(|()| sync_directory_of(path))
+                .map_err(|e| cannot_remove(path, e))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        let _ = self.put_back();
+    }
+}
+
+fn cannot_remove(path: &Path, error: std::io::Error) -> Error {
+    Error::io(format!("cannot remove {}", path.display()), error)
 }

@@ -36,6 +36,12 @@ impl SourceFile {
         }
         let file = File::open(path).map_err(cannot)?;
         let meta = file.metadata().map_err(cannot)?;
+        if meta.len() == 0 && read_full_at(&file, &mut [0], 0).map_err(cannot)? > 0 {
+            return Err(Error::InvalidInput(format!(
+                "{} says that it is empty and is not, as files of /proc do; copy it first",
+                path.display()
+            )));
+        }
         Ok(Self {
             path: path.to_path_buf(),
             stamp: FileStamp::from_metadata(&meta),
@@ -83,7 +89,8 @@ impl SourceFile {
     pub(crate) fn check_unchanged(&self) -> Result<()> {
         let now = FileStamp::of(&self.file)
             .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))?;
-        if now == self.stamp {
+        // Somebody may have written behind its end without a new time yet.
+        if now == self.stamp && self.read_up_to(&mut [0], self.stamp.size)? == 0 {
             Ok(())
         } else {
             Err(self.changed())

@@ -1,6 +1,6 @@
 //! Sums over the files of a job.
 
-/// Sums over the files that a job turned into others.
+/// Sums over the files that a job turned into others. A file of several names counts once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Bytes of the original files.
@@ -11,13 +11,23 @@ pub struct Totals {
     pub archives: u64,
     /// Files that are the same on both sides.
     pub copied: u64,
+    /// Of those, models that would not have become smaller.
+    pub unshrunk: u64,
+    /// Further names of files that are counted.
+    pub linked: u64,
 }
 
 impl Totals {
+    pub(super) const fn has_shrunk(&self) -> bool {
+        self.stored_bytes < self.original_bytes
+    }
+
     pub(super) fn add(&mut self, other: Self) {
         self.original_bytes += other.original_bytes;
         self.stored_bytes += other.stored_bytes;
         self.archives += other.archives;
         self.copied += other.copied;
+        self.unshrunk += other.unshrunk;
+        self.linked += other.linked;
     }
 }

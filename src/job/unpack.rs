@@ -1,17 +1,19 @@
 //! Unpacking: an archive into the file it holds, a directory of archives into a model directory.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::archives::{is_archive_name, original_path};
+use super::archives::{is_archive_name, open_named, original_path};
 use super::blocks::{BlockWorker, for_each_block};
-use super::directory_plan::{self, Action, Step};
+use super::conversion::Conversion;
+use super::directory_plan::{self, Action, Made, Step};
+use super::links::follow;
 use super::monitor::Monitor;
-use super::output::{OutputFile, remove_abandoned};
+use super::output::{OutputFile, refuse_source, remove_abandoned};
 use super::totals::Totals;
-use super::walk::{EntryKind, WalkEntry};
+use super::walk::{EntryKind, WalkEntry, walk};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::format::ARCHIVE_SUFFIX;
@@ -37,7 +39,7 @@ impl Default for UnpackOptions {
 }
 
 /// Unpacks an archive (to its name without `.wfz` unless `to` says otherwise) or a directory (to
-/// `to`), and returns the destination and what was done.
+/// `to`). Of a directory, what could not be unpacked is among the failures.
 ///
 /// # Errors
 /// Whatever keeps the destination from being whole and checked; nothing is left behind then.
@@ -46,11 +48,10 @@ pub fn unpack(
     to: Option<&Path>,
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
-) -> Result<(PathBuf, Totals)> {
+) -> Result<Conversion> {
     if from.is_dir() {
         let to = directory_plan::destination(from, to)?;
-        let totals = unpack_directory(from, to, options, monitor)?;
-        return Ok((to.to_path_buf(), totals));
+        return unpack_directory(from, to, options, monitor);
     }
     let to = match to {
         Some(to) => to.to_path_buf(),
@@ -62,10 +63,14 @@ pub fn unpack(
         })?,
     };
     remove_abandoned(&to);
-    let reader = ArchiveReader::open(from)?;
+    let reader = open_named(from)?;
     (monitor.begin)(reader.superblock().original_bytes);
     let totals = unpack_reader(&reader, &to, options, monitor)?;
-    Ok((to, totals))
+    Ok(Conversion {
+        path: to,
+        totals,
+        failures: Vec::new(),
+    })
 }
 
 /// Unpacks one archive, checking every block and the SHA-256 of the whole.
@@ -88,6 +93,7 @@ fn unpack_reader(
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
+    refuse_source(reader.path(), to)?;
     let output = OutputFile::create(to, options.force)?;
     let superblock = reader.superblock();
     let sync = |output: &OutputFile| output.sync(superblock.mode, Some(superblock.modified()));
@@ -128,7 +134,7 @@ pub(super) fn unpack_to(
         original_bytes: superblock.original_bytes,
         stored_bytes: superblock.archive_bytes,
         archives: 1,
-        copied: 0,
+        ..Totals::default()
     })
 }
 
@@ -137,41 +143,57 @@ fn unpack_directory(
     to: &Path,
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
-) -> Result<Totals> {
-    let steps = directory_plan::make(from, monitor, decide)?;
-    directory_plan::carry_out(&steps, from, to, options.force, monitor, |from, to| {
-        unpack_file(from, to, options, monitor)
+) -> Result<Conversion> {
+    let plan = directory_plan::make(walk(from)?, monitor, |entry| decide(entry, monitor))?;
+    directory_plan::carry_out(plan, from, to, options.force, monitor, |step, to| {
+        to.refuse_twins(&step.to)?;
+        Ok(Made {
+            totals: unpack_file(&step.from, &to.path(&step.to), options, monitor)?,
+            to: step.to.clone(),
+        })
     })
 }
 
 /// Archives are unpacked, links to archives lead to what those become, all else is kept.
-fn decide(mut entry: WalkEntry) -> Result<Step> {
+fn decide(mut entry: WalkEntry, monitor: &Monitor<'_>) -> Result<Step> {
     match &mut entry.kind {
         EntryKind::File if is_archive_name(&entry.from) => {
             directory_plan::refuse_pair(&entry.from)?;
+            let work = match ArchiveReader::open(&entry.from) {
+                Ok(reader) => reader.superblock().original_bytes,
+                Err(Error::NotThisFormat(remark)) => {
+                    (monitor.warn)(&format!("{remark}; it is copied as it is"));
+                    return Step::keep(entry);
+                }
+                Err(other) => return Err(other),
+            };
             Ok(Step {
-                work: ArchiveReader::open(&entry.from)?
-                    .superblock()
-                    .original_bytes,
-                to: original_path(&entry.relative).unwrap_or(entry.relative),
+                work,
+                to: original_path(&entry.relative).unwrap_or_else(|| entry.relative.clone()),
+                relative: entry.relative,
                 from: entry.from,
                 action: Action::Convert,
             })
         }
         EntryKind::Link(target) => {
-            let leads_to_archive = entry
-                .from
-                .canonicalize()
-                .is_ok_and(|end| is_archive_name(&end) && end.is_file());
+            let is_archive = |end: &Path| {
+                let opened = || ArchiveReader::open(end);
+                is_archive_name(end) && !matches!(opened(), Err(Error::NotThisFormat(_)))
+            };
+            let leads_to_archive = follow(&entry.from).is_ok_and(|end| is_archive(&end));
+            let relative = entry.relative.clone();
+            let mut original = None;
             if leads_to_archive {
-                if let Some(original) = original_path(target) {
-                    *target = original;
+                if let Some(target_original) = original_path(target) {
+                    *target = target_original;
                 }
-                if let Some(original) = original_path(&entry.relative) {
-                    entry.relative = original;
-                }
+                original = original_path(&relative);
             }
-            Step::keep(entry)
+            let mut step = Step::keep(entry)?;
+            if let Some(original) = original {
+                step.to = original;
+            }
+            Ok(step)
         }
         _ => Step::keep(entry),
     }

@@ -1,16 +1,20 @@
 //! Verifying: decode everything, check every checksum, write nothing.
 
+use std::fs;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::archives::{is_archive_name, named_archive};
 use super::blocks::{BlockWorker, for_each_block};
 use super::inspect::tensors_of;
 use super::monitor::Monitor;
+use super::walk::{EntryKind, walk};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
+use crate::format::ARCHIVE_SUFFIX;
 use crate::model::Tensor;
 
 /// Most problems of one archive that are kept; the rest are only counted.
@@ -39,6 +43,49 @@ pub struct Verification {
     pub problem_count: u64,
     /// The first problems, tables first, then in file order.
     pub problems: Vec<Error>,
+}
+
+/// The archives that a list of files and directories names, directories searched to the bottom.
+#[derive(Debug, Default)]
+pub struct FoundArchives {
+    /// Their paths.
+    pub archives: Vec<PathBuf>,
+    /// What could not be looked at, and links that lead nowhere.
+    pub failures: Vec<Error>,
+}
+
+/// Looks for archives.
+///
+/// # Errors
+/// `Io` if a path cannot be read, `InvalidInput` if a directory holds no archive.
+pub fn archives_in(paths: &[PathBuf]) -> Result<FoundArchives> {
+    let mut found = FoundArchives::default();
+    for path in paths {
+        if !path.is_dir() {
+            let archive = named_archive(path)?;
+            fs::metadata(&archive)
+                .map_err(|e| Error::io(format!("cannot read {}", path.display()), e))?;
+            found.archives.push(archive);
+            continue;
+        }
+        let walked = walk(path)?;
+        let files = walked.entries.into_iter();
+        let files = files.filter(|entry| matches!(entry.kind, EntryKind::File));
+        let before = found.archives.len();
+        found.archives.extend(
+            files
+                .map(|entry| entry.from)
+                .filter(|path| is_archive_name(path)),
+        );
+        if found.archives.len() == before {
+            return Err(Error::InvalidInput(format!(
+                "{}: no {ARCHIVE_SUFFIX} archive in this directory",
+                path.display()
+            )));
+        }
+        found.failures.extend(walked.failures);
+    }
+    Ok(found)
 }
 
 /// Verifies archives one after the other. One that cannot be opened is a problem of that one.

@@ -1,16 +1,20 @@
 //! Walks a directory that is to be turned into another as a whole.
 //!
-//! A symbolic link that leads to another place inside the directory stays a link. One that leads
-//! out of it is followed: its target would not be there beside the result. (The snapshots of the
-//! Hugging Face hub cache are such links.) In a directory that was reached through a link, inside
-//! means inside that directory.
+//! A symbolic link stays as it is if by its names it leads to another place inside the directory:
+//! what it leads to stands there in the result as well, whatever that is. Others that lead into it
+//! are links to what stands there; those that lead out of it are followed, as their targets would not
+//! be there beside the result. (The snapshots of the Hugging Face hub cache are such links.) In a
+//! directory that was reached through a link, inside means inside that directory. Each file comes
+//! once, by however many names and links it is met.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use super::links::{follow, leads_nowhere};
 use crate::error::{Error, Result};
 use crate::os::leads_out;
 
@@ -28,43 +32,60 @@ pub(super) struct WalkEntry {
 pub(super) enum EntryKind {
     Directory,
     File,
+    /// Another name of a file that came before, by its path below the directory.
+    Again(PathBuf),
     /// A link to be made again with this target.
     Link(PathBuf),
+    /// A link to be made to what becomes of another thing, by its path below the directory.
+    LinkTo(PathBuf),
     /// A FIFO, socket or device.
     Special,
 }
 
-/// Everything below a directory, sorted, directories before what is in them.
-///
-/// # Errors
-/// `Io` if a directory cannot be read, `InvalidInput` if links lead in a circle.
-pub(super) fn walk(root: &Path) -> Result<Vec<WalkEntry>> {
-    let mut walk = Walk {
-        entries: Vec::new(),
-        above: HashSet::new(),
-    };
-    let canonical = root.canonicalize().map_err(|e| cannot_read(root, e))?;
-    let meta = fs::metadata(root).map_err(|e| cannot_read(root, e))?;
-    let base = Base {
-        path: &canonical,
-        depth: 0,
-    };
-    walk.directory(root, Path::new(""), &base, &meta)?;
-    Ok(walk.entries)
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Walked {
+    /// Everything below the directory, sorted, directories before what is in them.
+    pub(super) entries: Vec<WalkEntry>,
+    /// What could not be looked at, and links that lead nowhere. (Those are entries as well.)
+    pub(super) failures: Vec<Error>,
 }
 
-/// The root of the walk, or the directory that the last link led to.
-struct Base<'a> {
+/// Walks a directory.
+///
+/// # Errors
+/// `Io` if it cannot be read. What is wrong below it is among the failures.
+pub(super) fn walk(root: &Path) -> Result<Walked> {
+    let path = root.canonicalize().map_err(|e| cannot_read(root, e))?;
+    let meta = fs::metadata(root).map_err(|e| cannot_read(root, e))?;
+    let mut walk = Walk {
+        found: Walked::default(),
+        above: HashSet::new(),
+        files: HashMap::new(),
+        bases: vec![Base {
+            path,
+            relative: PathBuf::new(),
+        }],
+    };
+    walk.directory(root, Path::new(""), 0, &meta)?;
+    Ok(walk.found)
+}
+
+/// The root of the walk, or a directory that a link led to.
+struct Base {
     /// Canonical path.
-    path: &'a Path,
-    /// Names in the relative path of the directory itself.
-    depth: usize,
+    path: PathBuf,
+    /// Where it is met first.
+    relative: PathBuf,
 }
 
 struct Walk {
-    entries: Vec<WalkEntry>,
+    found: Walked,
     /// The directories the walk is in, by device and inode.
     above: HashSet<(u64, u64)>,
+    /// The files that were met, by device and inode.
+    files: HashMap<(u64, u64), PathBuf>,
+    bases: Vec<Base>,
 }
 
 impl Walk {
@@ -72,100 +93,136 @@ impl Walk {
         &mut self,
         path: &Path,
         relative: &Path,
-        base: &Base<'_>,
+        base: usize,
         meta: &Metadata,
     ) -> Result<()> {
-        let identity = (meta.dev(), meta.ino());
-        if !self.above.insert(identity) {
-            return Err(Error::InvalidInput(format!(
-                "{}: symbolic links lead in a circle",
-                path.display()
-            )));
-        }
         let mut names = fs::read_dir(path)
             .and_then(|entries| {
                 entries
                     .map(|e| Ok(e?.file_name()))
-                    .collect::<std::io::Result<Vec<OsString>>>()
+                    .collect::<io::Result<Vec<OsString>>>()
             })
             .map_err(|e| cannot_read(path, e))?;
         names.sort();
+        self.above.insert(identity(meta));
         for name in names {
-            self.entry(path.join(&name), relative.join(name), base)?;
+            if let Err(failure) = self.entry(path.join(&name), relative.join(name), base) {
+                self.found.failures.push(failure);
+            }
         }
-        self.above.remove(&identity);
+        self.above.remove(&identity(meta));
         Ok(())
     }
 
-    fn entry(&mut self, path: PathBuf, relative: PathBuf, base: &Base<'_>) -> Result<()> {
+    fn entry(&mut self, path: PathBuf, relative: PathBuf, base: usize) -> Result<()> {
         let meta = fs::symlink_metadata(&path).map_err(|e| cannot_read(&path, e))?;
         if !meta.is_symlink() {
             return self.thing(path, relative, base, &meta);
         }
         let target = fs::read_link(&path).map_err(|e| cannot_read(&path, e))?;
-        let depth = relative.components().count() - 1 - base.depth;
-        let end = match path.canonicalize() {
+        let end = match follow(&path) {
             Ok(end) => end,
-            Err(e)
-                if matches!(
-                    e.raw_os_error(),
-                    Some(libc::ENOENT | libc::ELOOP | libc::ENOTDIR)
-                ) =>
-            {
-                // It leads nowhere, and may as well do so elsewhere; or it is the name of a file
-                // that stands there as an archive.
-                return self.link(path, relative, target);
+            Err(e) if leads_nowhere(&e) => {
+                self.found.failures.push(Error::InvalidInput(format!(
+                    "{}: the link leads nowhere: {} is not there",
+                    path.display(),
+                    target.display()
+                )));
+                // It may as well do so elsewhere.
+                self.push(relative, path, EntryKind::Link(target));
+                return Ok(());
             }
             Err(e) => return Err(cannot_read(&path, e)),
         };
-        if !leads_out(depth, &target) && end.starts_with(base.path) {
-            return self.link(path, relative, target);
+        let depth = |path: &Path| path.components().count();
+        let depth = depth(&relative) - 1 - depth(&self.bases[base].relative);
+        if goes_straight(&target) && !leads_out(depth, &target) {
+            self.push(relative, path, EntryKind::Link(target));
+            return Ok(());
+        }
+        if let Some(inside) = self.inside(&end) {
+            self.push(relative, path, EntryKind::LinkTo(inside));
+            return Ok(());
         }
         let meta = fs::metadata(&end).map_err(|e| cannot_read(&path, e))?;
-        let base = Base {
-            path: &end,
-            depth: relative.components().count(),
-        };
-        self.thing(end.clone(), relative, &base, &meta)
+        if meta.is_file()
+            && let Some(first) = self.files.get(&identity(&meta))
+        {
+            let first = first.clone();
+            self.push(relative, path, EntryKind::LinkTo(first));
+            return Ok(());
+        }
+        let base = self.bases.len();
+        if meta.is_dir() {
+            self.bases.push(Base {
+                path: end.clone(),
+                relative: relative.clone(),
+            });
+        }
+        self.thing(end, relative, base, &meta)
     }
 
-    fn link(&mut self, from: PathBuf, relative: PathBuf, target: PathBuf) -> Result<()> {
-        self.entries.push(WalkEntry {
-            relative,
-            from,
-            kind: EntryKind::Link(target),
-        });
-        Ok(())
+    /// Where the walk meets a place, by its canonical path.
+    fn inside(&self, end: &Path) -> Option<PathBuf> {
+        self.bases.iter().find_map(|base| {
+            let below = end.strip_prefix(&base.path).ok()?;
+            Some(base.relative.join(below))
+        })
     }
 
     fn thing(
         &mut self,
         from: PathBuf,
         relative: PathBuf,
-        base: &Base<'_>,
+        base: usize,
         meta: &Metadata,
     ) -> Result<()> {
-        let kind = if meta.is_dir() {
-            EntryKind::Directory
-        } else if meta.is_file() {
-            EntryKind::File
-        } else {
+        if meta.is_dir() {
+            if self.above.contains(&identity(meta)) {
+                return Err(Error::InvalidInput(format!(
+                    "{}: symbolic links lead in a circle",
+                    from.display()
+                )));
+            }
+            self.push(relative.clone(), from.clone(), EntryKind::Directory);
+            return self.directory(&from, &relative, base, meta);
+        }
+        let kind = if !meta.is_file() {
             EntryKind::Special
+        } else if let Some(first) = self.files.get(&identity(meta)) {
+            EntryKind::Again(first.clone())
+        } else {
+            self.files.insert(identity(meta), relative.clone());
+            EntryKind::File
         };
-        let is_directory = meta.is_dir();
-        self.entries.push(WalkEntry {
-            relative: relative.clone(),
-            from: from.clone(),
+        self.push(relative, from, kind);
+        Ok(())
+    }
+
+    fn push(&mut self, relative: PathBuf, from: PathBuf, kind: EntryKind) {
+        self.found.entries.push(WalkEntry {
+            relative,
+            from,
             kind,
         });
-        if is_directory {
-            self.directory(&from, &relative, base, meta)?;
-        }
-        Ok(())
     }
 }
 
-fn cannot_read(path: &Path, error: std::io::Error) -> Error {
+/// What a file or directory is told by.
+pub(super) fn identity(meta: &Metadata) -> (u64, u64) {
+    (meta.dev(), meta.ino())
+}
+
+/// True if a target goes up first and then only down, so that by names alone it is known where it
+/// leads, whatever those are links to.
+fn goes_straight(target: &Path) -> bool {
+    let mut down = target
+        .components()
+        .skip_while(|component| matches!(component, Component::ParentDir | Component::CurDir));
+    down.all(|component| !matches!(component, Component::ParentDir))
+}
+
+fn cannot_read(path: &Path, error: io::Error) -> Error {
     Error::io(format!("cannot read {}", path.display()), error)
 }
 
@@ -173,6 +230,15 @@ fn cannot_read(path: &Path, error: std::io::Error) -> Error {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    fn shown(root: &Path) -> (Vec<String>, Vec<String>) {
+        let found = walk(root).unwrap();
+        let show = |entry: WalkEntry| format!("{} {:?}", entry.relative.display(), entry.kind);
+        (
+            found.entries.into_iter().map(show).collect(),
+            found.failures.iter().map(ToString::to_string).collect(),
+        )
+    }
 
     #[test]
     fn links_inside_stay_and_links_out_are_followed() {
@@ -190,13 +256,9 @@ mod tests {
         fs::write(dir.path().join("more/b"), "b").unwrap();
         symlink("../more/b", dir.path().join("blobs/out")).unwrap();
         symlink("a", dir.path().join("blobs/same")).unwrap();
-        let found: Vec<_> = walk(&root)
-            .unwrap()
-            .into_iter()
-            .map(|e| format!("{} {:?}", e.relative.display(), e.kind))
-            .collect();
+        let (entries, failures) = shown(&root);
         assert_eq!(
-            found,
+            entries,
             [
                 "dangling Link(\"gone\")",
                 "dir Directory",
@@ -205,10 +267,69 @@ mod tests {
                 "dir/same Link(\"a\")",
                 "sub Directory",
                 "sub/inside Link(\"../sub\")",
-                "sub/out File",
+                "sub/out LinkTo(\"dir/a\")",
             ]
         );
-        symlink(&root, root.join("circle")).unwrap();
-        assert!(matches!(walk(&root), Err(Error::InvalidInput(_))));
+        assert_eq!(failures.len(), 1);
+        assert!(failures[0].ends_with("root/dangling: the link leads nowhere: gone is not there"));
+    }
+
+    #[test]
+    fn each_file_comes_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("blobs")).unwrap();
+        fs::create_dir(dir.path().join("store")).unwrap();
+        for file in ["store/x", "store/y", "root/plain"] {
+            fs::write(dir.path().join(file), file).unwrap();
+        }
+        // A blob that is a link into a store, and names of it; two names of one file, inside and
+        // outside; links with absolute targets, to a file and to the root.
+        symlink("../../store/x", root.join("blobs/etag")).unwrap();
+        symlink("blobs/etag", root.join("m1")).unwrap();
+        symlink("blobs/etag", root.join("m2")).unwrap();
+        fs::hard_link(root.join("plain"), root.join("second")).unwrap();
+        symlink(dir.path().join("store/y"), root.join("n1")).unwrap();
+        symlink(dir.path().join("store/y"), root.join("n2")).unwrap();
+        symlink(root.join("plain"), root.join("absolute")).unwrap();
+        symlink(&root, root.join("self")).unwrap();
+        // Up, down and up again: where that leads depends on what is there.
+        symlink("blobs/../plain", root.join("winding")).unwrap();
+        assert_eq!(
+            shown(&root),
+            (
+                [
+                    "absolute LinkTo(\"plain\")",
+                    "blobs Directory",
+                    "blobs/etag File",
+                    "m1 Link(\"blobs/etag\")",
+                    "m2 Link(\"blobs/etag\")",
+                    "n1 File",
+                    "n2 LinkTo(\"n1\")",
+                    "plain File",
+                    "second Again(\"plain\")",
+                    "self LinkTo(\"\")",
+                    "winding LinkTo(\"plain\")",
+                ]
+                .map(String::from)
+                .to_vec(),
+                vec![]
+            )
+        );
+    }
+
+    #[test]
+    fn a_circle_is_told_and_the_rest_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("root")).unwrap();
+        fs::write(dir.path().join("root/a"), "a").unwrap();
+        symlink("..", dir.path().join("root/up")).unwrap();
+        let (entries, failures) = shown(&dir.path().join("root"));
+        assert_eq!(entries, ["a File", "up Directory"]);
+        assert_eq!(failures.len(), 1);
+        assert!(
+            failures[0].ends_with("root: symbolic links lead in a circle"),
+            "{failures:?}"
+        );
     }
 }

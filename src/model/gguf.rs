@@ -3,10 +3,10 @@
 //!
 //! A file starts with the magic and the version (4 bytes each), then the numbers of tensors and of
 //! metadata; what has them read belongs here, and nothing else has to change for it: `read` calls
-//! `visit` for each tensor and returns where the first may start, and `TELLS_TENSORS` becomes true.
+//! `visit` for each tensor and returns where header and tensors end, and `TELLS_TENSORS` becomes true.
 
 use super::read_at::ReadAt;
-use super::tensor::FoundTensor;
+use super::tensor::{Ends, FoundTensor};
 use crate::error::Result;
 
 const MAGIC: [u8; 4] = *b"GGUF";
@@ -23,14 +23,14 @@ pub(super) fn is_start(first: [u8; 8]) -> bool {
     first.starts_with(&MAGIC)
 }
 
-/// Calls `visit` for each tensor and returns where the header ends: 0, for as long as nothing is known of
-/// what lies behind the magic.
+/// Calls `visit` for each tensor. All ends are 0, for as long as nothing is known of what lies behind the
+/// magic.
 ///
 /// # Errors
 /// As `ReadAt::read_at`; `NotThisFormat` if the header is not one of these.
 pub(super) fn read<R: ReadAt + ?Sized>(
     _file: &R,
     _visit: &mut dyn FnMut(&FoundTensor<'_>),
-) -> Result<u64> {
-    Ok(0)
+) -> Result<Ends> {
+    Ok(Ends { header: 0, data: 0 })
 }

@@ -14,7 +14,9 @@ pub struct Header<T = Tensor> {
     /// Where it ends, and tensors may start; 0 for a format whose tensors are not known to this
     /// version.
     pub end: u64,
-    /// The tensors. All of them lie in the file, and may overlap.
+    /// Where the last tensor ends; behind the end of the file if that is not complete.
+    pub data_end: u64,
+    /// The tensors. All of them lie in the file, as far as it goes, and may overlap.
     pub tensors: Vec<T>,
 }
 
@@ -76,14 +78,15 @@ pub fn read_keeping<T>(
     };
     let mut tensors = Vec::new();
     let visit = &mut |found: &FoundTensor<'_>| tensors.extend(keep(found));
-    let end = match format {
+    let ends = match format {
         ModelFormat::Safetensors => safetensors::read(file, first, visit),
         ModelFormat::Gguf => gguf::read(file, visit),
     };
-    match end {
-        Ok(end) => Ok(Some(Header {
+    match ends {
+        Ok(ends) => Ok(Some(Header {
             format,
-            end,
+            end: ends.header,
+            data_end: ends.data,
             tensors,
         })),
         Err(Error::NotThisFormat(_)) => Ok(None),
@@ -183,7 +186,6 @@ mod tests {
             r#"{"a":{"dtype":"F32","shape":[1]}}"#,
             r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#,
             r#"{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}"#,
-            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,201]}}"#,
             r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615]}}"#,
             r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[18446744073709551615,18446744073709551615]}}"#,
             "{\"\u{0}\":1}",
@@ -204,9 +206,26 @@ mod tests {
     }
 
     #[test]
+    fn of_a_file_that_ends_too_early_the_tensors_are_what_is_there() {
+        let whole = safetensors_file(JSON, 24);
+        let end = whole.len() - 24;
+        for missing in 0..=24 {
+            let file = &whole[..whole.len() - missing];
+            let header = read(file).unwrap().unwrap();
+            assert_eq!(header.data_end, whole.len() as u64);
+            let there = |end: usize| end.min(file.len()) as u64;
+            let ranges: Vec<_> = header.tensors.iter().map(|t| t.range.clone()).collect();
+            let expected = [(0, 4), (4, 16), (16, 24)].map(|(a, b)| there(end + a)..there(end + b));
+            for range in expected {
+                assert!(ranges.contains(&range), "{missing}: {range:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_header_that_ends_anywhere_is_no_model() {
         let file = safetensors_file(JSON, 24);
-        for len in 0..file.len() {
+        for len in 0..file.len() - 24 {
             assert_eq!(read(&file[..len]).unwrap(), None, "{len}");
         }
         // The same, where the length says that the header ends there.

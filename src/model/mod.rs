@@ -24,4 +24,4 @@ pub use bounds::{MAX_DIMENSIONS, MAX_DTYPE_BYTES, MAX_HEADER_BYTES, MAX_NAME_BYT
 pub use format::ModelFormat;
 pub use header::{Header, read, read_keeping, read_typed, recognize};
 pub use read_at::ReadAt;
-pub use tensor::{FoundTensor, Tensor, TypedRange};
+pub use tensor::{Ends, FoundTensor, Tensor, TypedRange};

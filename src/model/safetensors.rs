@@ -17,7 +17,7 @@ use serde::de::{
 
 use super::bounds::{MAX_DIMENSIONS, MAX_DTYPE_BYTES, MAX_HEADER_BYTES, MAX_NAME_BYTES};
 use super::read_at::{RangeReader, ReadAt};
-use super::tensor::FoundTensor;
+use super::tensor::{Ends, FoundTensor};
 use crate::error::{Error, Result};
 use crate::format::ElementType;
 
@@ -38,8 +38,8 @@ pub(super) fn header_end(first: [u8; 8], file_bytes: u64) -> Option<u64> {
         .filter(|&end| end <= file_bytes)
 }
 
-/// Calls `visit` for each tensor, in the order of the header, and returns where the header ends. `first`
-/// is what the file starts with.
+/// Calls `visit` for each tensor, in the order of the header. `first` is what the file starts with. Of a
+/// file that ends too early, tensors are what is there of them.
 ///
 /// # Errors
 /// As `ReadAt::read_at`; `NotThisFormat` if it is not the header of a safetensors file.
@@ -47,21 +47,26 @@ pub(super) fn read<R: ReadAt + ?Sized>(
     file: &R,
     first: [u8; 8],
     visit: &mut dyn FnMut(&FoundTensor<'_>),
-) -> Result<u64> {
+) -> Result<Ends> {
     let file_bytes = file.file_bytes();
     let end = header_end(first, file_bytes)
         .ok_or_else(|| Error::not_this_format("not as long as a safetensors header says"))?;
     let mut reader = RangeReader::new(file, LENGTH_BYTES..end);
     let mut json = serde_json::Deserializer::from_reader(BufReader::new(&mut reader));
+    let mut ends = Ends {
+        header: end,
+        data: end,
+    };
     let tensors = Tensors {
-        data: end..file_bytes,
+        ends: &mut ends,
+        file_bytes,
         visit,
     };
     let parsed = json.deserialize_map(tensors).and_then(|()| json.end());
     drop(json);
     match (parsed, reader.failed()) {
         (_, Some(failed)) => Err(failed),
-        (Ok(()), None) => Ok(end),
+        (Ok(()), None) => Ok(ends),
         (Err(error), None) => Err(Error::not_this_format(format!(
             "not a safetensors header: {error}"
         ))),
@@ -70,15 +75,21 @@ pub(super) fn read<R: ReadAt + ?Sized>(
 
 /// Visits the entries of the header.
 struct Tensors<'a> {
-    /// Where tensors may lie.
-    data: Range<u64>,
+    ends: &'a mut Ends,
+    file_bytes: u64,
     visit: &'a mut dyn FnMut(&FoundTensor<'_>),
 }
 
 impl Tensors<'_> {
-    fn place(&self, (start, end): (u64, u64)) -> Option<Range<u64>> {
-        let range = self.data.start.checked_add(start)?..self.data.start.checked_add(end)?;
-        (range.start <= range.end && range.end <= self.data.end).then_some(range)
+    /// Where a tensor lies in the file, as far as that goes.
+    fn place(&mut self, (start, end): (u64, u64)) -> Option<Range<u64>> {
+        let from = self.ends.header;
+        let range = from.checked_add(start)?..from.checked_add(end)?;
+        if range.start > range.end {
+            return None;
+        }
+        self.ends.data = self.ends.data.max(range.end);
+        Some(range.start.min(self.file_bytes)..range.end.min(self.file_bytes))
     }
 }
 
@@ -89,7 +100,7 @@ impl<'de> Visitor<'de> for Tensors<'_> {
         f.write_str("a map of tensors")
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<(), M::Error> {
+    fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> std::result::Result<(), M::Error> {
         let mut name = String::new();
         while map
             .next_key_seed(Text::<MAX_NAME_BYTES>(&mut name))?
@@ -102,7 +113,7 @@ impl<'de> Visitor<'de> for Tensors<'_> {
             let entry: Entry = map.next_value()?;
             let range = self
                 .place(entry.data_offsets)
-                .ok_or_else(|| M::Error::custom("a tensor lies outside the file"))?;
+                .ok_or_else(|| M::Error::custom("a tensor ends before it starts"))?;
             (self.visit)(&FoundTensor {
                 name: &name,
                 dtype: &entry.dtype.0,

@@ -4,6 +4,15 @@ use std::ops::Range;
 
 use crate::format::ElementType;
 
+/// Where the parts of a file end, by its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// The header itself.
+    pub header: u64,
+    /// The last of the tensors; behind the end of the file if that is not complete.
+    pub data: u64,
+}
+
 /// A tensor in a header that is being read. Who reads says what of it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundTensor<'a> {

@@ -9,11 +9,13 @@ mod positional;
 mod pressure;
 mod process;
 mod write_back;
+mod writers;
 
 pub use memory::{keep_allocations_apart, memory_bytes, memory_bytes_of, page_bytes};
 pub use page_cache::cached_bytes;
 pub use paths::leads_out;
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};
 pub use pressure::available_bytes;
-pub use process::first_line;
+pub use process::{ending_signals, first_line};
 pub use write_back::{drop_cached, start_write_back};
+pub use writers::{Lease, is_open_for_writing};

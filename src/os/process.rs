@@ -1,4 +1,4 @@
-//! What a process says to the one that started it.
+//! What a process says to the one that started it, and which signals end it.
 
 use std::io::{self, BufRead, BufReader};
 use std::process::Child;
@@ -13,4 +13,21 @@ pub fn first_line(child: &mut Child) -> io::Result<String> {
         BufReader::new(stdout).read_line(&mut line)?;
     }
     Ok(line)
+}
+
+/// The signals that ask a process to end. A terminal that goes away is one, unless whoever started the
+/// program (nohup) said that it is not.
+pub fn ending_signals() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    let hangup_is_ignored = ignored >> (libc::SIGHUP - 1) & 1 == 1;
+    let mut signals = vec![libc::SIGINT, libc::SIGTERM];
+    if !hangup_is_ignored {
+        signals.push(libc::SIGHUP);
+    }
+    signals
 }

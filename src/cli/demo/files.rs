@@ -24,7 +24,7 @@ impl Files {
     pub(super) fn of(model: &Path, packed: &Path, mountpoint: &Path) -> Result<Self> {
         let mut files = Self {
             raw: Vec::new(),
-            archives: job::archives_in(&[packed.to_path_buf()])?,
+            archives: job::archives_in(&[packed.to_path_buf()])?.archives,
             mounted: Vec::new(),
             bytes: 0,
         };

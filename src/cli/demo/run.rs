@@ -42,18 +42,20 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
         _ => packed.clone(),
     };
     let start = Instant::now();
-    let (_, totals) = watched("packing", &stop, |monitor| {
+    let done = watched("packing", &stop, |monitor| {
         job::pack(&model, Some(&destination), &options, monitor)
     })?;
     let pack_time = start.elapsed();
-
+    if let Some(failure) = done.failures.into_iter().next() {
+        return Err(failure);
+    }
     let files = Files::of(&model, &packed, &mountpoint)?;
     eprintln!("reading through the mount, and the original beside it ...");
     let measured = measure(&files, &packed, &mountpoint, &stop)?;
     print(&if args.json {
-        measured.json(&totals, pack_time).to_string()
+        measured.json(&done.totals, pack_time).to_string()
     } else {
-        measured.table(&totals, pack_time, files.raw.len())
+        measured.table(&done.totals, pack_time, files.raw.len())
     })?;
     Ok(Outcome::Done)
 }

@@ -8,12 +8,13 @@ use super::gather::Gathered;
 use super::options::AnalyzeOptions;
 use crate::error::{Error, Result};
 use crate::format::ElementType;
+use crate::job::archives::named_archive;
 use crate::job::monitor::Monitor;
 use crate::job::source_file::SourceFile;
-use crate::job::walk::{self, EntryKind};
+use crate::job::walk::{EntryKind, walk};
 use crate::model::{self, Tensor, names};
 
-/// Analyzes a file, or the safetensors files of a directory.
+/// Analyzes a file, or the models of a directory.
 ///
 /// # Errors
 /// `InvalidInput` if there is nothing to analyze, or an archive; `Io` if the system refuses;
@@ -62,37 +63,43 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions, monitor: &Monitor<'_>) -> 
     Ok(gathered.finish(files, ExpectedLevels { fast, default, max }))
 }
 
-/// The files to analyze.
+/// The files to analyze: of a directory, all models by name or contents.
 fn sources(path: &Path) -> Result<Vec<SourceFile>> {
-    let paths = if path.is_dir() {
-        let entries = walk::walk(path)?.into_iter();
-        let files = entries.filter(|entry| matches!(entry.kind, EntryKind::File));
-        files
-            .map(|entry| entry.from)
-            .filter(|path| names::is_model_name(path))
-            .collect()
-    } else {
-        vec![path.to_path_buf()]
-    };
-    if paths.is_empty() {
-        return Err(Error::InvalidInput(format!(
-            "{}: no .safetensors file in this directory",
-            path.display()
-        )));
+    if !path.is_dir() {
+        let path = named_archive(path)?;
+        let source = SourceFile::open(&path)?;
+        if source.is_archive()? {
+            return Err(Error::InvalidInput(format!(
+                "{} is an archive; see `weightfs inspect`, or analyze the file it is mounted as",
+                path.display()
+            )));
+        }
+        return Ok(vec![source]);
     }
-    paths
-        .iter()
-        .map(|path| {
-            let source = SourceFile::open(path)?;
-            if source.is_archive()? {
-                return Err(Error::InvalidInput(format!(
-                    "{} is an archive; see `weightfs inspect`, or analyze the file it is mounted as",
-                    path.display()
-                )));
-            }
-            Ok(source)
-        })
-        .collect()
+    let mut sources = Vec::new();
+    let mut archives = 0;
+    for entry in walk(path)?.entries {
+        if !matches!(entry.kind, EntryKind::File) {
+            continue;
+        }
+        let source = SourceFile::open(&entry.from)?;
+        if source.is_archive()? {
+            archives += 1;
+        } else if names::is_model_name(&entry.relative) || source.is_model()? {
+            sources.push(source);
+        }
+    }
+    if sources.is_empty() {
+        let directory = path.display();
+        return Err(Error::InvalidInput(match archives {
+            0 => format!("{directory}: no model in this directory"),
+            _ => format!(
+                "{directory}: only archives, no model, in this directory; mount it, and analyze \
+                 what is shown there"
+            ),
+        }));
+    }
+    Ok(sources)
 }
 
 /// The header's length and the tensors; of a file whose tensors are not known, all of it as one.

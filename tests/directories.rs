@@ -1,0 +1,442 @@
+//! Packing and unpacking of whole directories: links, files of several names, hub caches, files that
+//! are not what they should be, and what becomes of the rest when something fails.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+use std::process::Stdio;
+
+use support::{Dir, Mount, json, model, ok, run, signal, weightfs};
+
+const COMMIT: &str = "1111111111111111111111111111111111111111";
+
+/// Bytes on the disk of all files below a directory, each counted once.
+fn disk_bytes(root: &Path) -> u64 {
+    fn add(directory: &Path, found: &mut BTreeMap<u64, u64>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let meta = entry.as_ref().unwrap().metadata().unwrap();
+            if meta.is_dir() {
+                add(&entry.unwrap().path(), found);
+            } else if meta.is_file() {
+                found.insert(meta.ino(), meta.len());
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    add(root, &mut found);
+    found.values().sum()
+}
+
+/// A cache of the Hugging Face hub with one model in two snapshots; the blob is a file, or a link into a
+/// store that all models share.
+fn hub(dir: &Dir, is_shared: bool) -> Vec<u8> {
+    let bytes = model(1, 1);
+    if is_shared {
+        dir.write("hub/blobs/ab/abcd", &bytes);
+        fs::create_dir_all(dir.path("hub/models--o--n/blobs")).unwrap();
+        symlink(
+            "../../blobs/ab/abcd",
+            dir.path("hub/models--o--n/blobs/etag"),
+        )
+        .unwrap();
+    } else {
+        dir.write("hub/models--o--n/blobs/etag", &bytes);
+    }
+    for commit in [COMMIT, &COMMIT.replace('1', "2")] {
+        let snapshot = format!("hub/models--o--n/snapshots/{commit}");
+        dir.write(&format!("{snapshot}/config.json"), b"{}");
+        let link = dir.path(&format!("{snapshot}/model.safetensors"));
+        symlink("../../blobs/etag", link).unwrap();
+    }
+    bytes
+}
+
+#[test]
+fn each_file_of_a_hub_is_packed_once_whatever_its_layout() {
+    for is_shared in [false, true] {
+        let dir = Dir::new();
+        let bytes = hub(&dir, is_shared);
+        for (from, below) in [("hub", "models--o--n/"), ("hub/models--o--n", "")] {
+            let (packed, back) = (dir.path("packed"), dir.path("back"));
+            let report = json(&ok(["pack", &dir.path(from), "-o", &packed, "--json"]));
+            assert_eq!(report["archives"], 1, "{from}, shared: {is_shared}");
+            let stored = disk_bytes(packed.as_ref());
+            assert!(stored < bytes.len() as u64, "{stored}");
+            ok(["verify", &packed]);
+            let of_snapshot = format!("{below}snapshots/{COMMIT}/model.safetensors");
+            let (source, mountpoint) = (Path::new(&packed), dir.path("mnt"));
+            fs::create_dir(&mountpoint).unwrap();
+            let mount = Mount::start(source, mountpoint.as_ref());
+            assert!(fs::read(mount.path(&of_snapshot)).unwrap() == bytes);
+            mount.stop();
+            ok(["unpack", &packed, "-o", &back]);
+            assert!(fs::read(dir.path(&format!("back/{of_snapshot}"))).unwrap() == bytes);
+            let unpacked = disk_bytes(back.as_ref());
+            assert!(unpacked < 2 * bytes.len() as u64, "{unpacked}");
+            for made in [packed, back] {
+                fs::remove_dir_all(made).unwrap();
+            }
+            fs::remove_dir(mountpoint).unwrap();
+        }
+    }
+}
+
+#[test]
+fn every_command_follows_links_as_a_mount_does() {
+    let dir = Dir::new();
+    let bytes = hub(&dir, false);
+    ok(["pack", "--replace", &dir.path("hub")]);
+    let snapshot = dir.path(&format!("hub/models--o--n/snapshots/{COMMIT}"));
+    let link = format!("{snapshot}/model.safetensors");
+    // The link has kept its text, and leads nowhere on the disk.
+    assert!(!Path::new(&link).exists());
+    for (command, out) in [("unpack", "unpacked"), ("pack", "packed")] {
+        ok([command, &snapshot, "-o", &dir.path(out)]);
+    }
+    assert!(fs::read(dir.path("unpacked/model.safetensors")).unwrap() == bytes);
+    assert_eq!(
+        dir.names("packed"),
+        ["config.json", "model.safetensors.wfz"]
+    );
+    let report = json(&ok(["verify", &snapshot, "--json"]));
+    assert_eq!(report["archives"].as_array().unwrap().len(), 1);
+    ok(["verify", &link]);
+    let report = json(&ok(["inspect", &link, "--json"]));
+    assert_eq!(report["original_bytes"], bytes.len());
+    ok(["unpack", &link, "-o", &dir.path("one")]);
+    assert!(fs::read(dir.path("one")).unwrap() == bytes);
+    // In place there is nothing that is not elsewhere.
+    let (status, _, stderr) = run(["unpack", "--replace", &snapshot]);
+    assert!(status == 2 && stderr.contains("only links"), "{stderr}");
+    // Who deletes the hub has lost the model, and is told.
+    fs::remove_dir_all(dir.path("hub/models--o--n/blobs")).unwrap();
+    for (arguments, is_made) in [
+        (vec!["unpack", &snapshot, "-o", &dir.path("gone")], true),
+        (vec!["pack", &snapshot, "-o", &dir.path("gone too")], true),
+        (vec!["verify", &dir.path("hub")], false),
+        (vec!["inspect", &link], false),
+    ] {
+        let (status, _, stderr) = run(&arguments);
+        assert_eq!(status, 2, "{arguments:?}: {stderr}");
+        if is_made {
+            assert!(stderr.contains("leads nowhere"), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_hub_can_be_analyzed() {
+    let dir = Dir::new();
+    hub(&dir, true);
+    for below in [
+        "",
+        "/models--o--n",
+        &format!("/models--o--n/snapshots/{COMMIT}"),
+    ] {
+        let found = json(&ok([
+            "analyze",
+            &dir.path(&format!("hub{below}")),
+            "--json",
+        ]));
+        assert_eq!(found["files"].as_array().unwrap().len(), 1, "{below}");
+    }
+}
+
+#[test]
+fn files_of_several_names_and_links_into_the_source_are_packed_once() {
+    let dir = Dir::new();
+    let file = dir.write("m/a.safetensors", &model(2, 1));
+    dir.write("m/sub/config.json", b"{}");
+    dir.write("elsewhere.safetensors", &model(3, 1));
+    for name in ["b.safetensors", "sub/c.safetensors"] {
+        fs::hard_link(&file, dir.path(&format!("m/{name}"))).unwrap();
+    }
+    for (target, link) in [
+        (file.clone(), "absolute.safetensors"),
+        (dir.path("m"), "sub/all"),
+        (dir.path("elsewhere.safetensors"), "out1.safetensors"),
+        (dir.path("elsewhere.safetensors"), "sub/out2.safetensors"),
+        ("sub/../a.safetensors".into(), "winding.safetensors"),
+    ] {
+        symlink(target, dir.path(&format!("m/{link}"))).unwrap();
+    }
+    let report = json(&ok([
+        "pack",
+        &dir.path("m"),
+        "-o",
+        &dir.path("packed"),
+        "--json",
+    ]));
+    assert_eq!(
+        (&report["archives"], &report["linked"]),
+        (&2.into(), &2.into())
+    );
+    let inode = |name: &str| fs::metadata(dir.path(name)).unwrap().ino();
+    for name in ["b.safetensors.wfz", "sub/c.safetensors.wfz"] {
+        let name = format!("packed/{name}");
+        assert_eq!(inode("packed/a.safetensors.wfz"), inode(&name), "{name}");
+    }
+    for (link, target) in [
+        ("absolute.safetensors.wfz", "a.safetensors.wfz"),
+        ("winding.safetensors.wfz", "a.safetensors.wfz"),
+        ("sub/out2.safetensors.wfz", "../out1.safetensors.wfz"),
+        ("sub/all", ".."),
+    ] {
+        let link = dir.path(&format!("packed/{link}"));
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new(target), "{link}");
+    }
+    ok(["unpack", &dir.path("packed"), "-o", &dir.path("back")]);
+    assert_eq!(dir.names("back"), dir.names("m"));
+    assert_eq!(dir.names("back/sub"), dir.names("m/sub"));
+    for name in dir
+        .names("m")
+        .iter()
+        .filter(|name| name.ends_with("safetensors"))
+    {
+        let read = |root: &str| fs::read(dir.path(&format!("{root}/{name}"))).unwrap();
+        assert!(read("m") == read("back"), "{name}");
+    }
+    assert_eq!(inode("back/a.safetensors"), inode("back/sub/c.safetensors"));
+    // Over what is there.
+    ok(["pack", &dir.path("m"), "-o", &dir.path("packed"), "--force"]);
+    let left = dir.names("packed");
+    assert!(left.iter().all(|name| !name.starts_with('.')), "{left:?}");
+}
+
+#[test]
+fn one_bad_file_stops_nothing() {
+    let dir = Dir::new();
+    for name in ["a", "b", "c"] {
+        dir.write(&format!("m/{name}.safetensors"), &model(4, 1));
+    }
+    ok(["pack", &dir.path("m"), "-o", &dir.path("packed")]);
+    let archive = dir.path("packed/b.safetensors.wfz");
+    let mut bytes = fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&archive, bytes).unwrap();
+    dir.write("packed/d.safetensors", b"plain");
+    ok(["pack", &dir.path("packed/d.safetensors")]);
+    let failed = |arguments: &[&str]| {
+        let (status, stdout, stderr) = run(arguments);
+        assert_eq!(status, 2, "{stderr}");
+        assert!(stderr.contains("b.safetensors.wfz: block"), "{stderr}");
+        assert!(
+            stderr.contains("keep one of them") || stderr.contains("damaged"),
+            "{stderr}"
+        );
+        json(&stdout)["failed"].as_array().unwrap().len()
+    };
+    let (packed, back) = (dir.path("packed"), dir.path("back"));
+    assert_eq!(failed(&["unpack", &packed, "-o", &back, "--json"]), 2);
+    assert_eq!(
+        dir.names("back"),
+        ["a.safetensors", "c.safetensors", "d.safetensors"]
+    );
+    assert_eq!(failed(&["unpack", &packed, "--replace", "--json"]), 1);
+    assert_eq!(
+        dir.names("packed"),
+        [
+            "a.safetensors",
+            "b.safetensors.wfz",
+            "c.safetensors",
+            "d.safetensors"
+        ]
+    );
+    // Where two things would become one, and where the directory for something cannot be made.
+    dir.write("clash/x.safetensors", &model(5, 1));
+    dir.write("clash/y.safetensors", &model(5, 1));
+    symlink("y.safetensors", dir.path("clash/x.safetensors.wfz")).unwrap();
+    dir.write("clash/sub/f", b"new");
+    dir.write("victim/f", b"keep");
+    fs::create_dir(dir.path("out")).unwrap();
+    symlink("../victim", dir.path("out/sub")).unwrap();
+    let (status, _, stderr) = run([
+        "pack",
+        &dir.path("clash"),
+        "-o",
+        &dir.path("out"),
+        "--force",
+    ]);
+    assert_eq!(status, 2);
+    for reason in [
+        "something else becomes",
+        "is not a directory",
+        "for it could not be made",
+    ] {
+        assert!(stderr.contains(reason), "{stderr}");
+    }
+    assert_eq!(
+        dir.names("out"),
+        ["sub", "x.safetensors.wfz", "y.safetensors.wfz"]
+    );
+    assert_eq!(fs::read(dir.path("victim/f")).unwrap(), b"keep");
+}
+
+#[test]
+fn what_is_not_what_it_should_be_is_told_and_not_replaced() {
+    let dir = Dir::new();
+    let whole = model(6, 1);
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    let index = br#"{"weight_map":{"a":"short.safetensors","b":"model-2.safetensors"}}"#;
+    for (name, bytes, reason) in [
+        (
+            "short.safetensors",
+            &whole[..whole.len() / 2],
+            "is not complete",
+        ),
+        ("pointer.safetensors", &pointer[..], "Git LFS"),
+        (
+            "page.safetensors",
+            b"\n<!DOCTYPE html><html></html>",
+            "HTML page",
+        ),
+        ("nothing.safetensors", b"12345678 no header", "no header"),
+        ("page.gguf", b"<html>", ""),
+        ("blob.incomplete", &whole, "still being downloaded"),
+        (
+            "m.safetensors.index.json",
+            index,
+            "names model-2.safetensors, which is not there",
+        ),
+        ("empty.safetensors", b"", ""),
+        ("whole.safetensors", &whole, ""),
+        ("foreign.wfz", b"foreign", "no weightfs archive"),
+    ] {
+        dir.write(&format!("m/{name}"), bytes);
+        let out = dir.path("out");
+        let (status, _, stderr) = run(["pack", &dir.path("m"), "-o", &out]);
+        assert_eq!(status, 0, "{stderr}");
+        assert!(stderr.contains(reason), "{name}: {stderr}");
+        ok(["unpack", &out, "-o", &dir.path("back")]);
+        assert_eq!(dir.names("back"), dir.names("m"));
+        fs::remove_dir_all(dir.path("back")).unwrap();
+        fs::remove_dir_all(&out).unwrap();
+    }
+    // What is there of the short one is coded as what it is.
+    ok([
+        "pack",
+        &dir.path("m/short.safetensors"),
+        "-o",
+        &dir.path("s.wfz"),
+    ]);
+    assert!(ok(["inspect", &dir.path("s.wfz")]).contains("BF16"));
+
+    let before = dir.names("m");
+    let (status, _, stderr) = run(["pack", "--replace", &dir.path("m")]);
+    assert_eq!(status, 2);
+    assert_eq!(
+        stderr.matches("--force packs it all the same").count(),
+        5,
+        "{stderr}"
+    );
+    let after: Vec<_> = before
+        .iter()
+        .map(|name| match name.as_str() {
+            "whole.safetensors" => "whole.safetensors.wfz".to_owned(),
+            _ => name.clone(),
+        })
+        .collect();
+    assert_eq!(dir.names("m"), after);
+    ok(["pack", "--replace", "--force", &dir.path("m")]);
+    let names = dir.names("m");
+    assert!(names.contains(&"short.safetensors.wfz".into()), "{names:?}");
+    assert!(
+        names.contains(&"pointer.safetensors".into()),
+        "it does not shrink: {names:?}"
+    );
+}
+
+#[test]
+fn a_source_is_never_written_over() {
+    let dir = Dir::new();
+    let bytes = model(7, 1);
+    let file = dir.write("m.safetensors", &bytes);
+    fs::hard_link(&file, dir.path("second")).unwrap();
+    symlink("m.safetensors", dir.path("link")).unwrap();
+    for to in ["m.safetensors", "second", "link"] {
+        let (status, _, stderr) = run(["pack", "--force", &file, "-o", &dir.path(to)]);
+        assert!(
+            status == 2 && stderr.contains("the file that is read"),
+            "{stderr}"
+        );
+    }
+    ok(["pack", &file]);
+    let archive = dir.path("m.safetensors.wfz");
+    let (status, _, stderr) = run(["unpack", "--force", &archive, "-o", &archive]);
+    assert!(
+        status == 2 && stderr.contains("the file that is read"),
+        "{stderr}"
+    );
+    assert!(fs::read(&file).unwrap() == bytes);
+    ok(["verify", &archive]);
+    // What says that it is empty and is not.
+    let (status, _, stderr) = run(["pack", "/proc/cpuinfo", "-o", &dir.path("c.wfz")]);
+    assert!(
+        status == 2 && stderr.contains("says that it is empty"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn names_too_long_for_the_suffix_stay() {
+    let dir = Dir::new();
+    let long = format!("{}.safetensors", "n".repeat(240));
+    dir.write(&format!("m/{long}"), &model(8, 1));
+    let (status, _, stderr) = run(["pack", &dir.path("m"), "-o", &dir.path("out")]);
+    assert!(status == 0 && stderr.contains("too long"), "{stderr}");
+    assert_eq!(dir.names("out"), std::slice::from_ref(&long));
+    let (status, _, stderr) = run(["pack", "--replace", &dir.path("m")]);
+    assert!(status == 0 && stderr.contains("too long"), "{stderr}");
+    assert_eq!(dir.names("m"), [long]);
+}
+
+#[test]
+fn what_a_killed_run_has_left_goes_with_the_next_one() {
+    let dir = Dir::new();
+    for i in 0..6 {
+        dir.write(&format!("m/{i}.safetensors"), &model(i, 2));
+    }
+    for name in ["KILL", "HUP", "TERM"] {
+        let mut child = weightfs()
+            .args([
+                "pack",
+                &dir.path("m"),
+                "-o",
+                &dir.path("out"),
+                "--threads",
+                "1",
+            ])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while dir.names("").len() < 2 && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        signal(child.id(), name);
+        child.wait().unwrap();
+        let mut left = dir.names("");
+        left.retain(|name| name != "m" && name != "out");
+        assert!(
+            left.len() <= usize::from(name == "KILL"),
+            "{name}: {left:?}"
+        );
+        let _ = fs::remove_dir_all(dir.path("out"));
+        ok(["pack", &dir.path("m"), "-o", &dir.path("out")]);
+        assert_eq!(dir.names(""), ["m", "out"]);
+        fs::remove_dir_all(dir.path("out")).unwrap();
+    }
+    // A run beside it takes nothing away that is being made.
+    let mut first = weightfs()
+        .args(["pack", &dir.path("m"), "-o", &dir.path("first")])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    ok(["pack", &dir.path("m"), "-o", &dir.path("out")]);
+    assert!(first.wait().unwrap().success());
+    assert_eq!(dir.names(""), ["first", "m", "out"]);
+}

@@ -36,7 +36,7 @@ macro_rules! element_types {
                 }
             }
 
-            /// Bytes of one element: a power of two, at most 8.
+            /// Bytes of one element: 1, 2, 4 or 8 of a number; of a record, any.
             pub const fn bytes(self) -> u8 {
                 match self {
                     $(Self::$variant => $bytes,)+
@@ -71,9 +71,39 @@ element_types! {
     Bf16 = 14, 2, "BF16";
     F32 = 15, 4, "F32";
     F64 = 16, 8, "F64";
+    // Records of llama.cpp: 64 and its number of the type.
+    Q4_0 = 66, 18, "Q4_0";
+    Q4_1 = 67, 20, "Q4_1";
+    Q5_0 = 70, 22, "Q5_0";
+    Q5_1 = 71, 24, "Q5_1";
+    Q8_0 = 72, 34, "Q8_0";
+    Q8_1 = 73, 36, "Q8_1";
+    Q2K = 74, 84, "Q2_K";
+    Q3K = 75, 110, "Q3_K";
+    Q4K = 76, 144, "Q4_K";
+    Q5K = 77, 176, "Q5_K";
+    Q6K = 78, 210, "Q6_K";
+    Iq2Xxs = 80, 66, "IQ2_XXS";
+    Iq2Xs = 81, 74, "IQ2_XS";
+    Iq3Xxs = 82, 98, "IQ3_XXS";
+    Iq1S = 83, 50, "IQ1_S";
+    Iq4Nl = 84, 18, "IQ4_NL";
+    Iq3S = 85, 110, "IQ3_S";
+    Iq2S = 86, 82, "IQ2_S";
+    Iq4Xs = 87, 136, "IQ4_XS";
+    Iq1M = 93, 56, "IQ1_M";
+    Tq1_0 = 98, 54, "TQ1_0";
+    Tq2_0 = 99, 66, "TQ2_0";
+    Mxfp4 = 103, 17, "MXFP4";
 }
 
 impl ElementType {
+    /// Whether an element is a record of several fields instead of a number: the weights of a group with
+    /// their scales.
+    pub const fn is_record(self) -> bool {
+        self.code() >= 64
+    }
+
     /// Bits of the exponent, for IEEE-like floats with a sign bit on top and the exponent below it.
     pub const fn exponent_bits(self) -> Option<u8> {
         match self {
@@ -94,7 +124,7 @@ mod tests {
     fn codes_and_names_are_unique_and_round_trip() {
         for &element in ElementType::ALL {
             assert_eq!(ElementType::from_code(element.code()).unwrap(), element);
-            assert!(element.bytes().is_power_of_two() && element.bytes() <= 8);
+            assert!(element.is_record() || matches!(element.bytes(), 1 | 2 | 4 | 8));
         }
         let names = ElementType::ALL.iter().map(|element| element.name());
         let unique: std::collections::HashSet<_> = names.collect();

@@ -130,6 +130,7 @@ impl<'a> ArchiveWriter<'a> {
             } else {
                 checksum(self.profiles)
             },
+            has_records: self.geometry.has_records(),
         };
         self.write(self.profiles, self.index_at)?;
         self.write(self.profiles, profiles_copy)?;

@@ -2,7 +2,9 @@
 
 use crate::codec::{Coded, Context, Decoder, PlaneShape};
 use crate::error::{Error, Result};
-use crate::format::{BlockEntry, BlockHeader, CodecId, MAX_PLANES, Profiles, checksum};
+use crate::format::{
+    BlockEntry, BlockHeader, CodecId, ElementType, MAX_PLANES, PlaneHeader, Profiles, checksum,
+};
 use crate::plane::{Field, interleave, plane_bytes};
 use crate::simd::Simd;
 
@@ -101,18 +103,22 @@ impl BlockDecoder {
         profiles: Profiles<'_>,
         elements: &mut [u8],
     ) -> Result<()> {
-        let count = header.element_count(elements.len());
         let simd = self.simd;
-        let coded = |bytes, width| Coded {
+        let count = |plane: &PlaneHeader| header.field_count(plane, elements.len());
+        let bytes_of = |plane: &PlaneHeader| plane_bytes(count(plane), plane.width);
+        let coded = |bytes, plane: &PlaneHeader| Coded {
             bytes,
-            shape: PlaneShape { width, count },
+            shape: PlaneShape {
+                width: plane.width,
+                count: count(plane),
+            },
             context: Context { profiles },
             simd,
         };
-        if let ([plane], 0) = (header.planes(), header.rotate) {
+        if let ([plane], 0, None) = (header.planes(), header.rotate, header.record) {
             // The plane is the elements as they are.
             let at = header.header_bytes();
-            let coded = coded(&stored[at..at + plane.stored_len as usize], plane.width);
+            let coded = coded(&stored[at..at + plane.stored_len as usize], plane);
             return self.codec.decode_into(plane.codec, &coded, elements);
         }
 
@@ -122,7 +128,7 @@ impl BlockDecoder {
                 .iter()
                 .filter(|plane| plane.codec != CodecId::Raw)
         };
-        let scratch_len = decoded_planes().map(|p| plane_bytes(count, p.width)).sum();
+        let scratch_len = decoded_planes().map(bytes_of).sum();
         if self.scratch.len() < scratch_len {
             self.scratch.resize(scratch_len, 0);
         }
@@ -131,7 +137,7 @@ impl BlockDecoder {
         let mut fields = [Field { shift: 0, width: 1 }; MAX_PLANES];
         for (i, (plane, range)) in header.stored_planes().enumerate() {
             let bytes = &stored[range];
-            let len = plane_bytes(count, plane.width);
+            let len = bytes_of(&plane);
             fields[i] = Field {
                 shift: plane.shift,
                 width: plane.width,
@@ -145,11 +151,15 @@ impl BlockDecoder {
                 let (place, rest) = free.split_at_mut(len);
                 free = rest;
                 self.codec
-                    .decode_into(plane.codec, &coded(bytes, plane.width), place)?;
+                    .decode_into(plane.codec, &coded(bytes, &plane), place)?;
                 place
             };
         }
         let used = header.planes().len();
+        if let Some(record) = header.record.and_then(ElementType::record) {
+            record.put(&planes[..used], elements);
+            return Ok(());
+        }
         interleave(
             &planes[..used],
             &fields[..used],

@@ -8,12 +8,14 @@ use crate::codec::scaled::{Model, Segment};
 use crate::codec::{Content, Encoder, Level, Method, PlaneShape};
 use crate::error::Result;
 use crate::format::{BlockHeader, ElementType, PlaneHeader};
+use crate::plane::record::{Meaning, RecordLayout};
 use crate::plane::{Field, split};
 
 /// Encodes blocks, with buffers that are used again.
 pub struct BlockEncoder {
     codec: Encoder,
     plane: Vec<u8>,
+    streams: Vec<Vec<u8>>,
     coded: Vec<u8>,
     candidate: Vec<u8>,
 }
@@ -63,6 +65,7 @@ impl BlockEncoder {
         Ok(Self {
             codec: Encoder::new(method, level, model)?,
             plane: Vec::new(),
+            streams: Vec::new(),
             coded: Vec::new(),
             candidate: Vec::new(),
         })
@@ -99,11 +102,14 @@ impl BlockEncoder {
         if is_one_byte(bytes) {
             return self.encode_split(bytes, Split::NONE, |_| Content::Any, &[], stored);
         }
-        if self.codec.is_by_bytes() {
+        if self.codec.is_by_bytes() && !element.is_record() {
             let content = |shift| Content::Byte {
                 is_top: shift == (width - 1) * 8,
             };
             return self.encode_split(bytes, Split::bytes(width), content, &[], stored);
+        }
+        if let Some(record) = element.record() {
+            return self.encode_records(bytes, element, record, stored);
         }
         let Some(exponent_bits) = element.exponent_bits() else {
             self.encode_split(bytes, Split::bytes(width), |_| Content::Any, &[], stored)?;
@@ -133,6 +139,52 @@ impl BlockEncoder {
             if width > 1 {
                 self.keep_if_smaller(bytes, Split::bytes(width), stored)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes records apart, each stream a plane; or leaves them together if that is smaller.
+    fn encode_records(
+        &mut self,
+        bytes: &[u8],
+        element: ElementType,
+        record: RecordLayout,
+        stored: &mut Vec<u8>,
+    ) -> Result<()> {
+        let mut header = BlockHeader::of_records(element);
+        let (records, tail) = bytes.split_at(bytes.len() - header.tail_bytes(bytes.len()));
+        let mut streams = std::mem::take(&mut self.streams);
+        record.take(records, &mut streams);
+        self.coded.clear();
+        for (number, (plane, stream)) in (0..).zip(streams.iter().zip(record.streams())) {
+            let shape = PlaneShape {
+                width: stream.field_bytes * 8,
+                count: plane.len() / usize::from(stream.field_bytes),
+            };
+            let content = match stream.meaning {
+                Meaning::Half => Content::FloatTop { exponent_bits: 5 },
+                Meaning::Levels => Content::Levels,
+                Meaning::Scales | Meaning::Bytes => Content::Any,
+            };
+            let before = self.coded.len();
+            let codec = self
+                .codec
+                .encode(plane, shape, content, &[], &mut self.coded)?;
+            header.push(PlaneHeader {
+                codec,
+                shift: number,
+                width: shape.width,
+                stored_len: u32::try_from(self.coded.len() - before)
+                    .expect("invariant: a plane is not larger than its block"),
+            });
+        }
+        self.streams = streams;
+        stored.clear();
+        header.encode_to(stored);
+        stored.extend_from_slice(&self.coded);
+        stored.extend_from_slice(tail);
+        if stored.len() > bytes.len() - bytes.len() / 64 {
+            self.keep_if_smaller(bytes, Split::NONE, stored)?;
         }
         Ok(())
     }

@@ -71,6 +71,9 @@ impl Encoder {
             (Content::Mantissa, _) => {
                 trimmed::encode(plane, shape.width, &mut self.coded).then_some(CodecId::Trimmed)
             }
+            (Content::Levels, _) => self
+                .numbers
+                .encode_levels(plane, shape.width, &mut self.coded),
             (Content::Any | Content::Byte { .. }, _) => self.encode_any(plane, shape)?,
         };
         if let Some(codec) = codec

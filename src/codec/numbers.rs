@@ -81,6 +81,19 @@ impl NumbersEncoder {
         self.encode_planned(plane, &plan, out)
     }
 
+    /// Appends a plane of levels, if coding each by its frequency makes it smaller.
+    pub fn encode_levels(&mut self, plane: &[u8], width: u8, out: &mut Vec<u8>) -> Option<CodecId> {
+        let plan = self.planner.choose(
+            plane,
+            Choices {
+                width,
+                rotate: 0,
+                raw_bits: &[0],
+            },
+        )?;
+        self.encode_planned(plane, &plan, out)
+    }
+
     /// Appends a plane of bytes with a Huffman code for all of each byte, if that makes it smaller.
     pub fn encode_bytes(&mut self, plane: &[u8], out: &mut Vec<u8>) -> Option<CodecId> {
         let plan = self.planner.choose(

@@ -31,6 +31,8 @@ pub enum Content {
     },
     /// Lower bits of mantissas: noise, if all bits of the type are made use of.
     Mantissa,
+    /// Quantized weights: whole fields that follow a distribution, and nothing else.
+    Levels,
     /// Anything: text, tables, whole values that repeat.
     Any,
     /// A byte of each element, for the methods of byte planes.

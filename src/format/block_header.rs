@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use super::codec_id::CodecId;
+use super::element::ElementType;
 use super::field;
 use crate::error::{Error, Result};
+use crate::plane::record::Stream;
 
 /// Most planes a block may have: enough for every byte of the widest element to be cut in two.
 pub const MAX_PLANES: usize = 16;
@@ -13,7 +15,8 @@ const FIXED_BYTES: usize = 8;
 /// Bytes that describe a plane.
 const PLANE_BYTES: usize = 8;
 
-/// One plane: the bits `shift .. shift + width` of each rotated element.
+/// One plane: the bits `shift .. shift + width` of each rotated element; or stream number `shift` of
+/// records, with fields of `width` bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaneHeader {
     /// How the plane is coded.
@@ -33,12 +36,65 @@ pub struct PlaneHeader {
 /// then cut into planes from its lowest bit upwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockHeader {
-    /// Bytes of an element: 1, 2, 4 or 8.
+    /// Bytes of an element: 1, 2, 4 or 8; or those of a record.
     pub element_bytes: u8,
     /// Bits an element is rotated left by, less than its width.
     pub rotate: u8,
+    /// What the elements are, if they are records: a plane is a stream of them then.
+    pub record: Option<ElementType>,
     plane_count: u8,
     planes: [PlaneHeader; MAX_PLANES],
+}
+
+/// Checks that planes make up an element.
+enum Tiling {
+    /// Of a number of so many bits, so many are there.
+    Number { bits: u32, there: u32 },
+    /// The streams of a record, and how many are there.
+    Record {
+        streams: &'static [Stream],
+        there: usize,
+    },
+}
+
+impl Tiling {
+    fn new(header: &BlockHeader) -> Self {
+        match header.record.and_then(ElementType::record) {
+            Some(record) => Self::Record {
+                streams: record.streams(),
+                there: 0,
+            },
+            None => Self::Number {
+                bits: u32::from(header.element_bytes) * 8,
+                there: 0,
+            },
+        }
+    }
+
+    /// Whether a plane is the next one.
+    fn takes(&mut self, plane: &PlaneHeader) -> bool {
+        match self {
+            Self::Number { there, .. } => {
+                let is_next = u32::from(plane.shift) == *there && plane.width > 0;
+                *there += u32::from(plane.width);
+                is_next
+            }
+            Self::Record { streams, there } => {
+                let is_next = streams.get(*there).is_some_and(|stream| {
+                    usize::from(plane.shift) == *there && plane.width == stream.field_bytes * 8
+                });
+                *there += 1;
+                is_next
+            }
+        }
+    }
+
+    const fn is_whole(&self) -> bool {
+        match self {
+            Self::Number { bits, there } => *bits == *there,
+            Self::Record { streams, there } => streams.len() == *there,
+        }
+    }
 }
 
 const NO_PLANE: PlaneHeader = PlaneHeader {
@@ -54,9 +110,17 @@ impl BlockHeader {
         Self {
             element_bytes,
             rotate,
+            record: None,
             plane_count: 0,
             planes: [NO_PLANE; MAX_PLANES],
         }
+    }
+
+    /// The same for records; `element` is one.
+    pub const fn of_records(element: ElementType) -> Self {
+        let mut header = Self::new(element.bytes(), 0);
+        header.record = Some(element);
+        header
     }
 
     /// Adds the next plane upwards.
@@ -80,16 +144,13 @@ impl BlockHeader {
 
     /// Appends the header to a block.
     pub fn encode_to(&self, block: &mut Vec<u8>) {
-        block.extend_from_slice(&[
-            self.plane_count,
-            self.element_bytes,
-            self.rotate,
-            0,
-            0,
-            0,
-            0,
-            0,
-        ]);
+        let (element_bytes, record) = match self.record {
+            Some(element) => (0, element.code()),
+            None => (self.element_bytes, 0),
+        };
+        let counts = [self.plane_count, element_bytes, self.rotate, record];
+        block.extend_from_slice(&counts);
+        block.extend_from_slice(&[0; FIXED_BYTES - 4]);
         for plane in self.planes() {
             block.extend_from_slice(&[plane.codec.code(), plane.shift, plane.width, 0]);
             block.extend_from_slice(&plane.stored_len.to_le_bytes());
@@ -105,19 +166,28 @@ impl BlockHeader {
         let malformed = || Error::corrupt("the block header is malformed");
         let fixed = block.get(..FIXED_BYTES).ok_or_else(malformed)?;
         let plane_count = usize::from(fixed[0]);
-        let mut header = Self::new(fixed[1], fixed[2]);
-        let element_bits = u32::from(header.element_bytes) * 8;
+        let mut header = match (fixed[1], fixed[3]) {
+            (0, code) => {
+                let element = ElementType::from_code(code)?;
+                if !element.is_record() {
+                    return Err(malformed());
+                }
+                Self::of_records(element)
+            }
+            (element_bytes @ (1 | 2 | 4 | 8), 0) => Self::new(element_bytes, fixed[2]),
+            _ => return Err(malformed()),
+        };
         if plane_count > MAX_PLANES
-            || !matches!(header.element_bytes, 1 | 2 | 4 | 8)
-            || u32::from(header.rotate) >= element_bits
-            || !field::is_zero(&fixed[3..])
+            || u32::from(fixed[2]) >= u32::from(header.element_bytes) * 8
+            || header.rotate != fixed[2]
+            || !field::is_zero(&fixed[4..])
         {
             return Err(malformed());
         }
         let rows = block
             .get(FIXED_BYTES..FIXED_BYTES + plane_count * PLANE_BYTES)
             .ok_or_else(malformed)?;
-        let mut bits = 0;
+        let mut tiling = Tiling::new(&header);
         let mut stored = header.tail_bytes(decoded_len) as u64;
         for row in rows.chunks_exact(PLANE_BYTES) {
             let plane = PlaneHeader {
@@ -126,17 +196,28 @@ impl BlockHeader {
                 width: row[2],
                 stored_len: field::u32(row, 4),
             };
-            if u32::from(plane.shift) != bits || plane.width == 0 || row[3] != 0 {
+            if !tiling.takes(&plane) || row[3] != 0 {
                 return Err(malformed());
             }
-            bits += u32::from(plane.width);
             stored += u64::from(plane.stored_len);
             header.push(plane);
         }
-        if bits != element_bits || stored + header.header_bytes() as u64 != block.len() as u64 {
+        if !tiling.is_whole() || stored + header.header_bytes() as u64 != block.len() as u64 {
             return Err(malformed());
         }
         Ok(header)
+    }
+
+    /// Fields of a plane in a block that decodes to `decoded_len` bytes.
+    pub fn field_count(&self, plane: &PlaneHeader, decoded_len: usize) -> usize {
+        let elements = self.element_count(decoded_len);
+        match self.record.and_then(ElementType::record) {
+            // A stream that there is: `parse` has seen to that.
+            Some(record) => {
+                elements * usize::from(record.streams()[usize::from(plane.shift)].fields)
+            }
+            None => elements,
+        }
     }
 
     /// Elements in a block that decodes to `decoded_len` bytes.

@@ -1,6 +1,7 @@
 //! Element types: what the numbers of an extent are.
 
 use crate::error::{Error, Result};
+use crate::plane::record::RecordLayout;
 
 macro_rules! element_types {
     ($($variant:ident = $code:literal, $bytes:literal, $dtype:literal;)+) => {
@@ -101,7 +102,36 @@ impl ElementType {
     /// Whether an element is a record of several fields instead of a number: the weights of a group with
     /// their scales.
     pub const fn is_record(self) -> bool {
-        self.code() >= 64
+        self.record().is_some()
+    }
+
+    /// The layout of its records, if it is a record.
+    pub const fn record(self) -> Option<RecordLayout> {
+        Some(match self {
+            Self::Q4_0 | Self::Iq4Nl => RecordLayout::Q4_0,
+            Self::Q4_1 => RecordLayout::Q4_1,
+            Self::Q5_0 => RecordLayout::Q5_0,
+            Self::Q5_1 => RecordLayout::Q5_1,
+            Self::Q8_0 => RecordLayout::Q8_0,
+            Self::Q8_1 => RecordLayout::Q8_1,
+            Self::Q2K => RecordLayout::Q2K,
+            Self::Q3K => RecordLayout::Q3K,
+            Self::Q4K => RecordLayout::Q4K,
+            Self::Q5K => RecordLayout::Q5K,
+            Self::Q6K => RecordLayout::Q6K,
+            Self::Iq2Xxs => RecordLayout::Iq2Xxs,
+            Self::Iq2Xs => RecordLayout::Iq2Xs,
+            Self::Iq3Xxs => RecordLayout::Iq3Xxs,
+            Self::Iq1S => RecordLayout::Iq1S,
+            Self::Iq3S => RecordLayout::Iq3S,
+            Self::Iq2S => RecordLayout::Iq2S,
+            Self::Iq4Xs => RecordLayout::Iq4Xs,
+            Self::Iq1M => RecordLayout::Iq1M,
+            Self::Tq1_0 => RecordLayout::Tq1_0,
+            Self::Tq2_0 => RecordLayout::Tq2_0,
+            Self::Mxfp4 => RecordLayout::Mxfp4,
+            _ => return None,
+        })
     }
 
     /// Bits of the exponent, for IEEE-like floats with a sign bit on top and the exponent below it.
@@ -124,7 +154,10 @@ mod tests {
     fn codes_and_names_are_unique_and_round_trip() {
         for &element in ElementType::ALL {
             assert_eq!(ElementType::from_code(element.code()).unwrap(), element);
-            assert!(element.is_record() || matches!(element.bytes(), 1 | 2 | 4 | 8));
+            match element.record() {
+                Some(record) => assert_eq!(usize::from(element.bytes()), record.bytes()),
+                None => assert!(matches!(element.bytes(), 1 | 2 | 4 | 8)),
+            }
         }
         let names = ElementType::ALL.iter().map(|element| element.name());
         let unique: std::collections::HashSet<_> = names.collect();

@@ -3,7 +3,8 @@
 //! Extents tile the file. Inside the extent that starts at `start` with elements of `e` bytes,
 //! block boundaries lie at `k * block_bytes + start % e` for every integer `k`: on a grid of the
 //! whole file, so that aligned reads meet aligned blocks, moved by the few bytes that keep elements
-//! whole. Both directions are arithmetic; the table of extents is short.
+//! whole. Records keep to no such grid: their blocks have as many whole records as fit, counted from the
+//! start of the extent. Both directions are arithmetic; the table of extents is short.
 
 use std::ops::Range;
 
@@ -80,14 +81,27 @@ impl Extent {
         self.start + self.len
     }
 
-    /// What block boundaries are moved by so that elements stay whole.
-    fn shift(&self) -> u64 {
-        self.start % u64::from(self.element.bytes())
+    /// Where a block boundary lies from which the others are counted: at most as far as the start.
+    fn origin(&self) -> u64 {
+        if self.element.is_record() {
+            self.start
+        } else {
+            self.start % u64::from(self.element.bytes())
+        }
+    }
+
+    /// The distance of block boundaries.
+    fn step(&self, block_bytes: u64) -> u64 {
+        if self.element.is_record() {
+            block_bytes - block_bytes % u64::from(self.element.bytes())
+        } else {
+            block_bytes
+        }
     }
 
     /// The grid cell that the byte at `offset` (inside the extent) lies in.
     fn cell(&self, offset: u64, block_bytes: u64) -> u64 {
-        (offset - self.shift()) / block_bytes
+        (offset - self.origin()) / self.step(block_bytes)
     }
 
     fn block_count(&self, block_bytes: u64) -> u64 {
@@ -188,6 +202,11 @@ impl Geometry {
         self.block_bytes
     }
 
+    /// Whether there are records.
+    pub fn has_records(&self) -> bool {
+        self.extents().any(|extent| extent.element.is_record())
+    }
+
     /// The extents in file order.
     pub fn extents(&self) -> impl ExactSizeIterator<Item = &Extent> {
         self.extents.iter().map(|placed| &placed.extent)
@@ -213,8 +232,9 @@ impl Geometry {
         let placed = self.extents.get(after.checked_sub(1)?)?;
         let extent = placed.extent;
         let cell = extent.cell(extent.start, self.block_bytes) + (number - placed.first_block);
-        let grid = cell * self.block_bytes + extent.shift();
-        let range = grid.max(extent.start)..(grid + self.block_bytes).min(extent.end());
+        let step = extent.step(self.block_bytes);
+        let grid = cell * step + extent.origin();
+        let range = grid.max(extent.start)..(grid + step).min(extent.end());
         Some(BlockSpan {
             range,
             element: extent.element,

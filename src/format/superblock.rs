@@ -19,8 +19,10 @@ const MAGIC: [u8; 8] = *b"\x89WFZ\r\n\x1a\n";
 const VERSION: u16 = 1;
 /// Blocks may need the profiles.
 const FEATURE_PROFILES: u64 = 1;
+/// There are extents of records.
+const FEATURE_RECORDS: u64 = 2;
 /// Incompatible features this version knows.
-const KNOWN_FEATURES: u64 = FEATURE_PROFILES;
+const KNOWN_FEATURES: u64 = FEATURE_PROFILES | FEATURE_RECORDS;
 
 // Offsets of the fields; `docs/FORMAT.md` has the same table.
 const AT_VERSION: usize = 8;
@@ -80,6 +82,8 @@ pub struct Superblock {
     pub profiles_bytes: u64,
     /// Checksum of the profiles; 0 if there are none.
     pub profiles_checksum: u64,
+    /// Whether there may be extents of records.
+    pub has_records: bool,
 }
 
 /// Where one copy of the tables lies in the archive.
@@ -141,6 +145,7 @@ impl Superblock {
             extents_checksum: field::u64(bytes, AT_EXTENTS_CHECKSUM),
             profiles_bytes: field::u64(bytes, AT_PROFILES_BYTES),
             profiles_checksum: field::u64(bytes, AT_PROFILES_CHECKSUM),
+            has_records: field::u64(bytes, AT_FEATURES) & FEATURE_RECORDS != 0,
         };
         let has_profiles = field::u64(bytes, AT_FEATURES) & FEATURE_PROFILES != 0;
         let reserved_are_zero = field::is_zero(&bytes[AT_RESERVED_32..AT_EXTENT_COUNT])
@@ -169,11 +174,9 @@ impl Superblock {
         bytes[AT_BLOCK_BYTES_LOG2] = log2;
         bytes[AT_CHECKSUM_KIND] = CHECKSUM_XXH3;
         field::put(&mut bytes, AT_MODE, &self.mode.to_le_bytes());
-        let features = if self.profiles_bytes > 0 {
-            FEATURE_PROFILES
-        } else {
-            0
-        };
+        let feature = |is_used: bool, feature: u64| if is_used { feature } else { 0 };
+        let features = feature(self.profiles_bytes > 0, FEATURE_PROFILES)
+            | feature(self.has_records, FEATURE_RECORDS);
         field::put(&mut bytes, AT_FEATURES, &features.to_le_bytes());
         field::put(
             &mut bytes,
@@ -299,6 +302,7 @@ mod tests {
             extents_checksum: 1,
             profiles_bytes: 100,
             profiles_checksum: 5,
+            has_records: true,
         }
     }
 
@@ -350,7 +354,7 @@ mod tests {
         assert!(matches!(error, Error::Unsupported(_)), "{error}");
 
         let mut bytes = sample().encode();
-        bytes[AT_FEATURES] |= 2;
+        bytes[AT_FEATURES] |= 4;
         let sum = checksum(&bytes[..AT_CHECKSUM]);
         field::put(&mut bytes, AT_CHECKSUM, &sum.to_le_bytes());
         let error = Superblock::parse(&bytes).unwrap_err();

@@ -8,6 +8,7 @@ mod bits;
 mod constant;
 mod field;
 mod interleave;
+pub mod record;
 mod register;
 mod split;
 #[cfg(test)]

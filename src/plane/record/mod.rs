@@ -1,0 +1,19 @@
+//! Records: groups of quantized weights with their scales, as llama.cpp keeps them.
+//!
+//! A record is taken apart into streams of fields that mean the same: levels put together from their low and
+//! high bits, scales of six bits, floats. Each stream of a block is a plane of its own. Every bit of a record
+//! is in exactly one field, so any bytes of the right length come back.
+//!
+//! Files, each importing only those before it: `layout` has the types that records are described by, `columns`
+//! the records whose fields are whole bytes, `packed` those that put them together from bits, `layouts` all
+//! of them.
+
+mod columns;
+mod layout;
+mod layouts;
+mod packed;
+#[cfg(test)]
+mod tests;
+
+pub use layout::{Meaning, Stream};
+pub use layouts::RecordLayout;

@@ -1,0 +1,387 @@
+//! Records whose fields are put together from bits in several places.
+
+use super::layout::Meaning::{Bytes, Levels, Scales};
+use super::layout::{Record, Stream, bytes, half, run, run_mut};
+
+/// 32 levels of 5 bits: four bits of two levels in a byte, and 32 highest bits.
+pub(super) struct Q5_0;
+
+impl Record for Q5_0 {
+    const BYTES: usize = 22;
+    const STREAMS: &'static [Stream] = &[half("scale", 1), bytes("levels", 32, Levels)];
+
+    fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
+        run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[..2]);
+        take_five_bits(
+            run(&record[2..6], 0),
+            run(&record[6..], 0),
+            run_mut(&mut planes[1], i),
+        );
+    }
+
+    fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
+        record[..2].copy_from_slice(run::<2>(planes[0], i));
+        let (high, low) = record[2..].split_at_mut(4);
+        put_five_bits(run(planes[1], i), run_mut(high, 0), run_mut(low, 0));
+    }
+}
+
+/// The same with a minimum.
+pub(super) struct Q5_1;
+
+impl Record for Q5_1 {
+    const BYTES: usize = 24;
+    const STREAMS: &'static [Stream] = &[
+        half("scale", 1),
+        half("minimum", 1),
+        bytes("levels", 32, Levels),
+    ];
+
+    fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
+        run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[..2]);
+        run_mut::<2>(&mut planes[1], i).copy_from_slice(&record[2..4]);
+        take_five_bits(
+            run(&record[4..8], 0),
+            run(&record[8..], 0),
+            run_mut(&mut planes[2], i),
+        );
+    }
+
+    fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
+        record[..2].copy_from_slice(run::<2>(planes[0], i));
+        record[2..4].copy_from_slice(run::<2>(planes[1], i));
+        let (high, low) = record[4..].split_at_mut(4);
+        put_five_bits(run(planes[2], i), run_mut(high, 0), run_mut(low, 0));
+    }
+}
+
+fn take_five_bits(high: &[u8; 4], low: &[u8; 16], levels: &mut [u8; 32]) {
+    let high = u32::from_le_bytes(*high);
+    for (j, &low) in low.iter().enumerate() {
+        levels[j] = low & 15 | bit(high, j) << 4;
+        levels[j + 16] = low >> 4 | bit(high, j + 16) << 4;
+    }
+}
+
+fn put_five_bits(levels: &[u8; 32], high: &mut [u8; 4], low: &mut [u8; 16]) {
+    let mut bits = 0u32;
+    for (j, level) in levels.iter().enumerate() {
+        bits |= u32::from(level >> 4 & 1) << j;
+    }
+    *high = bits.to_le_bytes();
+    for (j, low) in low.iter_mut().enumerate() {
+        *low = levels[j] & 15 | levels[j + 16] << 4;
+    }
+}
+
+fn bit(bits: u32, number: usize) -> u8 {
+    let [lowest, ..] = (bits >> number & 1).to_le_bytes();
+    lowest
+}
+
+/// 256 levels of 3 bits, two of them 16 apart in a byte of their stream; 16 scales of 6 bits.
+pub(super) struct Q3K;
+
+impl Record for Q3K {
+    const BYTES: usize = 110;
+    const STREAMS: &'static [Stream] = &[
+        bytes("levels", 128, Levels),
+        bytes("scales", 16, Scales),
+        half("scale of scales", 1),
+    ];
+
+    fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
+        let (high, low): (&[u8; 32], &[u8; 64]) = (run(record, 0), run(&record[32..], 0));
+        let levels: &mut [u8; 128] = run_mut(&mut planes[0], i);
+        for group in 0..8 {
+            let (low, shift) = (&low[group / 4 * 32..], group % 4 * 2);
+            let level = |l: usize| low[l] >> shift & 3 | (high[l] >> group & 1) << 2;
+            for l in 0..16 {
+                levels[group * 16 + l] = level(l) | level(l + 16) << 3;
+            }
+        }
+        let (packed, scales): (&[u8; 12], &mut [u8; 16]) =
+            (run(&record[96..], 0), run_mut(&mut planes[1], i));
+        for (j, scale) in scales.iter_mut().enumerate() {
+            let low = packed[j % 8] >> (j / 8 * 4) & 15;
+            *scale = low | (packed[8 + j % 4] >> (j / 4 * 2) & 3) << 4;
+        }
+        run_mut::<2>(&mut planes[2], i).copy_from_slice(&record[108..]);
+    }
+
+    fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
+        let levels: &[u8; 128] = run(planes[0], i);
+        let scales: &[u8; 16] = run(planes[1], i);
+        record[..108].fill(0);
+        for group in 0..8 {
+            let shift = group % 4 * 2;
+            for l in 0..32 {
+                let level = levels[group * 16 + l % 16] >> (l / 16 * 3) & 7;
+                record[l] |= (level >> 2) << group;
+                record[32 + group / 4 * 32 + l] |= (level & 3) << shift;
+            }
+        }
+        for (j, scale) in scales.iter().enumerate() {
+            record[96 + j % 8] |= (scale & 15) << (j / 8 * 4);
+            record[104 + j % 4] |= (scale >> 4 & 3) << (j / 4 * 2);
+        }
+        record[108..].copy_from_slice(run::<2>(planes[2], i));
+    }
+}
+
+/// 256 levels of 4 bits, two in a byte; 8 scales and 8 minima of 6 bits.
+pub(super) struct Q4K;
+
+impl Record for Q4K {
+    const BYTES: usize = 144;
+    const STREAMS: &'static [Stream] = &[
+        half("scale of scales", 1),
+        half("scale of minima", 1),
+        bytes("scales", 8, Scales),
+        bytes("minima", 8, Scales),
+        bytes("levels", 128, Levels),
+    ];
+
+    fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
+        take_scales(record, i, planes);
+        run_mut::<128>(&mut planes[4], i).copy_from_slice(&record[16..]);
+    }
+
+    fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
+        put_scales(planes, i, record);
+        record[16..].copy_from_slice(run::<128>(planes[4], i));
+    }
+}
+
+/// 256 levels of 5 bits; 8 scales and 8 minima of 6 bits.
+pub(super) struct Q5K;
+
+impl Record for Q5K {
+    const BYTES: usize = 176;
+    const STREAMS: &'static [Stream] = &[
+        half("scale of scales", 1),
+        half("scale of minima", 1),
+        bytes("scales", 8, Scales),
+        bytes("minima", 8, Scales),
+        bytes("levels", 256, Levels),
+    ];
+
+    fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
+        take_scales(record, i, planes);
+        let (high, low): (&[u8; 32], &[u8; 128]) = (run(&record[16..], 0), run(&record[48..], 0));
+        let levels: &mut [u8; 256] = run_mut(&mut planes[4], i);
+        for pair in 0..4 {
+            for l in 0..32 {
+                let (low, high) = (low[pair * 32 + l], high[l] >> (pair * 2));
+                levels[pair * 64 + l] = low & 15 | (high & 1) << 4;
+                levels[pair * 64 + 32 + l] = low >> 4 | (high >> 1 & 1) << 4;
+            }
+        }
+    }
+
+    fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
+        put_scales(planes, i, record);
+        let levels: &[u8; 256] = run(planes[4], i);
+        let (high, low) = record[16..].split_at_mut(32);
+        let (high, low): (&mut [u8; 32], &mut [u8; 128]) = (run_mut(high, 0), run_mut(low, 0));
+        for (l, high) in high.iter_mut().enumerate() {
+            *high = 0;
+            for group in 0..8 {
+                *high |= (levels[group * 32 + l] >> 4 & 1) << group;
+            }
+        }
+        for pair in 0..4 {
+            for l in 0..32 {
+                let [a, b] = [0, 32].map(|half| levels[pair * 64 + half + l] & 15);
+                low[pair * 32 + l] = a | b << 4;
+            }
+        }
+    }
+}
+
+/// Floats, scales and minima of Q4_K and Q5_K: 12 bytes have 16 numbers of 6 bits.
+fn take_scales(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
+    run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[..2]);
+    run_mut::<2>(&mut planes[1], i).copy_from_slice(&record[2..4]);
+    let packed: &[u8; 12] = run(&record[4..], 0);
+    let mut scales = [[0; 8]; 2];
+    for (which, scales) in scales.iter_mut().enumerate() {
+        for j in 0..4 {
+            scales[j] = packed[which * 4 + j] & 63;
+            let low = packed[8 + j] >> (which * 4) & 15;
+            scales[j + 4] = low | packed[which * 4 + j] >> 6 << 4;
+        }
+    }
+    *run_mut(&mut planes[2], i) = scales[0];
+    *run_mut(&mut planes[3], i) = scales[1];
+}
+
+fn put_scales(planes: &[&[u8]], i: usize, record: &mut [u8]) {
+    record[..2].copy_from_slice(run::<2>(planes[0], i));
+    record[2..4].copy_from_slice(run::<2>(planes[1], i));
+    let scales: [&[u8; 8]; 2] = [run(planes[2], i), run(planes[3], i)];
+    let packed: &mut [u8; 12] = run_mut(&mut record[4..], 0);
+    for j in 0..4 {
+        for (which, scales) in scales.iter().enumerate() {
+            packed[which * 4 + j] = scales[j] & 63 | scales[j + 4] >> 4 << 6;
+        }
+        packed[8 + j] = scales[0][j + 4] & 15 | scales[1][j + 4] << 4;
+    }
+}
+
+/// 256 levels of 6 bits, 16 signed scales.
+pub(super) struct Q6K;
+
+impl Record for Q6K {
+    const BYTES: usize = 210;
+    const STREAMS: &'static [Stream] = &[
+        bytes("levels", 256, Levels),
+        bytes("scales", 16, Scales),
+        half("scale of scales", 1),
+    ];
+
+    fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
+        let levels: &mut [u8; 256] = run_mut(&mut planes[0], i);
+        for half in 0..2 {
+            let low: &[u8; 64] = run(record, half);
+            let high: &[u8; 32] = run(&record[128..], half);
+            let levels: &mut [u8; 128] = run_mut(levels, half);
+            for l in 0..32 {
+                levels[l] = low[l] & 15 | (high[l] & 3) << 4;
+                levels[l + 32] = low[l + 32] & 15 | (high[l] >> 2 & 3) << 4;
+                levels[l + 64] = low[l] >> 4 | (high[l] >> 4 & 3) << 4;
+                levels[l + 96] = low[l + 32] >> 4 | (high[l] >> 6) << 4;
+            }
+        }
+        run_mut::<16>(&mut planes[1], i).copy_from_slice(&record[192..208]);
+        run_mut::<2>(&mut planes[2], i).copy_from_slice(&record[208..]);
+    }
+
+    fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
+        let levels: &[u8; 256] = run(planes[0], i);
+        let (low, rest) = record.split_at_mut(128);
+        let (high, rest) = rest.split_at_mut(64);
+        for half in 0..2 {
+            let levels: &[u8; 128] = run(levels, half);
+            let low: &mut [u8; 64] = run_mut(low, half);
+            let high: &mut [u8; 32] = run_mut(high, half);
+            for l in 0..32 {
+                let [a, b, c, d] = [0, 32, 64, 96].map(|group| levels[group + l]);
+                low[l] = a & 15 | c << 4;
+                low[l + 32] = b & 15 | d << 4;
+                high[l] = a >> 4 & 3 | (b >> 4 & 3) << 2 | (c >> 4 & 3) << 4 | d >> 4 << 6;
+            }
+        }
+        rest[..16].copy_from_slice(run::<16>(planes[1], i));
+        rest[16..].copy_from_slice(run::<2>(planes[2], i));
+    }
+}
+
+/// 256 levels of 4 bits, two in a byte; 8 scales of 6 bits.
+pub(super) struct Iq4Xs;
+
+impl Record for Iq4Xs {
+    const BYTES: usize = 136;
+    const STREAMS: &'static [Stream] = &[
+        half("scale of scales", 1),
+        bytes("scales", 8, Scales),
+        bytes("levels", 128, Levels),
+    ];
+
+    fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
+        run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[..2]);
+        let high = u32::from(u16::from_le_bytes(*run(&record[2..], 0)));
+        let low: &[u8; 4] = run(&record[4..], 0);
+        let scales: &mut [u8; 8] = run_mut(&mut planes[1], i);
+        for (j, scale) in scales.iter_mut().enumerate() {
+            let [high, ..] = (high >> (j * 2) & 3).to_le_bytes();
+            *scale = low[j / 2] >> (j % 2 * 4) & 15 | high << 4;
+        }
+        run_mut::<128>(&mut planes[2], i).copy_from_slice(&record[8..]);
+    }
+
+    fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
+        record[..2].copy_from_slice(run::<2>(planes[0], i));
+        let scales: &[u8; 8] = run(planes[1], i);
+        let mut high = 0u16;
+        for (j, scale) in scales.iter().enumerate() {
+            high |= u16::from(scale >> 4 & 3) << (j * 2);
+        }
+        record[2..4].copy_from_slice(&high.to_le_bytes());
+        for (packed, pair) in record[4..8].iter_mut().zip(scales.as_chunks::<2>().0) {
+            *packed = pair[0] & 15 | pair[1] << 4;
+        }
+        record[8..].copy_from_slice(run::<128>(planes[2], i));
+    }
+}
+
+/// 256 weights by groups of 32: four indices into a grid, then four times seven signs and a scale of four bits.
+pub(super) struct Iq2Xxs;
+
+impl Record for Iq2Xxs {
+    const BYTES: usize = 66;
+    const STREAMS: &'static [Stream] = &[
+        half("scale", 1),
+        bytes("grid", 32, Bytes),
+        bytes("signs", 32, Bytes),
+        bytes("scales", 8, Scales),
+    ];
+
+    fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
+        run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[..2]);
+        for (group, bytes) in record[2..].as_chunks::<8>().0.iter().enumerate() {
+            let (grid, signs): (&[u8; 4], &[u8; 4]) = (run(bytes, 0), run(bytes, 1));
+            *run_mut(&mut planes[1], i * 8 + group) = *grid;
+            let bits = u32::from_le_bytes(*signs);
+            let signs: &mut [u8; 4] = run_mut(&mut planes[2], i * 8 + group);
+            for (j, signs) in signs.iter_mut().enumerate() {
+                [*signs, ..] = (bits >> (j * 7) & 127).to_le_bytes();
+            }
+            [planes[3][i * 8 + group], ..] = (bits >> 28).to_le_bytes();
+        }
+    }
+
+    fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
+        record[..2].copy_from_slice(run::<2>(planes[0], i));
+        for (group, bytes) in record[2..].as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            bytes[..4].copy_from_slice(run::<4>(planes[1], i * 8 + group));
+            let signs: &[u8; 4] = run(planes[2], i * 8 + group);
+            let mut bits = u32::from(planes[3][i * 8 + group]) << 28;
+            for (j, signs) in signs.iter().enumerate() {
+                bits |= u32::from(signs & 127) << (j * 7);
+            }
+            bytes[4..].copy_from_slice(&bits.to_le_bytes());
+        }
+    }
+}
+
+/// 256 weights: 32 indices of nine bits into a grid with seven signs each, and scales.
+pub(super) struct Iq2Xs;
+
+impl Record for Iq2Xs {
+    const BYTES: usize = 74;
+    const STREAMS: &'static [Stream] = &[
+        half("scale", 1),
+        bytes("grid", 32, Bytes),
+        bytes("signs", 32, Bytes),
+        bytes("scales", 8, Scales),
+    ];
+
+    fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
+        run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[..2]);
+        for (j, pair) in record[2..66].as_chunks::<2>().0.iter().enumerate() {
+            planes[1][i * 32 + j] = pair[0];
+            planes[2][i * 32 + j] = pair[1];
+        }
+        run_mut::<8>(&mut planes[3], i).copy_from_slice(&record[66..]);
+    }
+
+    fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
+        record[..2].copy_from_slice(run::<2>(planes[0], i));
+        let (grid, signs): (&[u8; 32], &[u8; 32]) = (run(planes[1], i), run(planes[2], i));
+        for (j, pair) in record[2..66].as_chunks_mut::<2>().0.iter_mut().enumerate() {
+            *pair = [grid[j], signs[j]];
+        }
+        record[66..].copy_from_slice(run::<8>(planes[3], i));
+    }
+}

@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn dtypes_are_stored_as_what_their_bytes_are() {
-        for &element in ElementType::ALL {
+        for &element in ElementType::ALL.iter().filter(|e| !e.is_record()) {
             assert_eq!(element_of(element.name()), element);
         }
         for (dtype, element) in [

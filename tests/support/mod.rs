@@ -11,6 +11,7 @@
     reason = "test code"
 )]
 
+pub mod gguf;
 mod watchdog;
 
 use std::fs;

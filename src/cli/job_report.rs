@@ -187,6 +187,7 @@ pub(super) fn write_inspection_json(
             })
             .collect(),
         tensors: TensorsJson(&found.tensors),
+        unread: found.unread.as_deref(),
     };
     serde_json::to_writer(out, &object)
 }
@@ -203,6 +204,7 @@ struct InspectionJson<'a> {
     blocks: u64,
     planes: Vec<Value>,
     tensors: TensorsJson<'a>,
+    unread: Option<&'a str>,
 }
 
 struct TensorsJson<'a>(&'a [TensorTotal]);
@@ -250,6 +252,9 @@ pub(super) fn inspection_text(path: &Path, found: &Inspection) -> String {
     if !found.tensors.is_empty() {
         lines.push(String::new());
         lines.extend(tensors_table(&found.tensors));
+    }
+    if let Some(why) = &found.unread {
+        lines.push(format!("\nmodel: {why}: packed as bytes"));
     }
     lines.join("\n")
 }

@@ -51,6 +51,7 @@ struct Dtype {
     counts: Counts<f64>,
     wide: Values,
     tensors: usize,
+    parameters: u64,
     bytes: u64,
     sampled: u64,
 }
@@ -113,7 +114,7 @@ impl Gathered {
     }
 
     fn merge(&mut self, file: usize, tensor: &Tensor, worker: &Worker) {
-        let element = tensor.element;
+        let element = counted_as(tensor.element);
         let bytes = tensor.range.end - tensor.range.start;
         let elements = bytes / u64::from(element.bytes());
         let sampled = u64::from(worker.counts.elements);
@@ -144,7 +145,7 @@ impl Gathered {
     }
 
     fn dtype(&mut self, tensor: &Tensor) -> &mut Dtype {
-        let element = tensor.element;
+        let element = counted_as(tensor.element);
         self.dtypes
             .entry(tensor.dtype.clone())
             .or_insert_with(|| Dtype {
@@ -152,6 +153,7 @@ impl Gathered {
                 counts: Counts::new(element),
                 wide: Values::default(),
                 tensors: 0,
+                parameters: 0,
                 bytes: 0,
                 sampled: 0,
             })
@@ -193,10 +195,27 @@ impl Gathered {
     }
 }
 
+/// What a tensor's bytes are counted as: in records of several fields, each byte is on its own.
+const fn counted_as(element: ElementType) -> ElementType {
+    if element.is_record() {
+        ElementType::Bytes
+    } else {
+        element
+    }
+}
+
 impl Dtype {
     fn add(&mut self, tensor: &Tensor) {
+        let bytes = tensor.range.end - tensor.range.start;
         self.tensors += 1;
-        self.bytes += tensor.range.end - tensor.range.start;
+        self.bytes += bytes;
+        self.parameters += if tensor.element.is_record() {
+            // Of those in a file that is cut off, not more than there can be.
+            let elements = tensor.shape.iter().copied().fold(1, u64::saturating_mul);
+            elements.min(bytes.saturating_mul(8))
+        } else {
+            bytes / u64::from(tensor.element.bytes())
+        };
     }
 
     fn finish(self, name: String) -> DtypeFacts {
@@ -226,7 +245,7 @@ impl Dtype {
         DtypeFacts {
             dtype: name,
             tensors: self.tensors,
-            parameters: self.bytes / u64::from(self.element.bytes()),
+            parameters: self.parameters,
             bytes: self.bytes,
             statistics: statistics(self.element, &self.counts, &self.wide, self.sampled),
             frequent: frequent.collect(),
@@ -238,7 +257,7 @@ impl Dtype {
 impl Worker {
     /// Counts about `wanted` bytes of a tensor.
     fn count(&mut self, source: &SourceFile, tensor: &Tensor, wanted: u64) -> Result<()> {
-        let element = tensor.element;
+        let element = counted_as(tensor.element);
         self.counts = Counts::new(element);
         self.wide = Values::default();
         for range in pieces(&tensor.range, wanted) {

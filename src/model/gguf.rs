@@ -447,14 +447,14 @@ mod tests {
         for (version, alignment) in [(2, 32), (3, 32), (3, 8), (3, 40), (3, 1), (3, 1 << 21)] {
             let mut file = GgufWriter::new();
             (file.version, file.alignment) = (version, alignment);
-            file.entry("general.alignment", u32_value(alignment as u32));
+            file.entry("general.alignment", u32_value(alignment));
             file.tensor("a", 14, &[3, 512], &[1; 6 * 210]);
             file.tensor("b", 1, &[7], &[2; 14]);
             let (header, data) = file.finish();
             let found = model(&[&header[..], &data].concat());
             let start = header.len() as u64;
             assert_eq!((found.format.name(), found.end), ("GGUF", start));
-            let b = start + 1260u64.next_multiple_of(alignment);
+            let b = start + 1260u64.next_multiple_of(alignment.into());
             assert_eq!(found.data_end, b + 14);
             let [one, other] = &found.tensors[..] else {
                 panic!("{found:?}")
@@ -568,7 +568,7 @@ mod tests {
         let nested =
             |depth| (1..depth).fold(array_value(0, &[]), |value, _| array_value(9, &[value]));
         assert!(why(|file| file.entry("a", nested(MAX_ARRAY_DEPTH + 1))).contains("too deeply"));
-        assert!(why(|file| file.entry("a", nested(50_000))).contains("too deeply"));
+        assert!(why(|file| file.entry("a", nested(1000))).contains("too deeply"));
         let name = "n".repeat(MAX_NAME_BYTES + 1);
         assert!(why(|file| file.tensor_at(&name, 0, &[], 0)).contains("too long"));
         let shape = [1; MAX_DIMENSIONS + 1];
@@ -747,13 +747,13 @@ mod tests {
             }
             if let Some(alignment) = alignment {
                 file.alignment = alignment;
-                file.entry("general.alignment", u32_value(alignment as u32));
+                file.entry("general.alignment", u32_value(alignment));
             }
             let tensors: Vec<_> = tensors.into_iter().map(|(name, kind, mut shape)| {
                 let known = GgmlType::of(kind).unwrap();
                 shape.push(2 * known.block_elements);
                 let len = known.tensor_bytes(&shape).unwrap();
-                file.tensor(&name, kind, &shape, &vec![1; len as usize]);
+                file.tensor(&name, kind, &shape, &vec![1; usize::try_from(len).unwrap()]);
                 (name, known, shape, len)
             }).collect();
             let (header, data) = file.finish();
@@ -769,7 +769,7 @@ mod tests {
                 prop_assert_eq!((&found.name, &found.dtype[..]), (name, known.name));
                 prop_assert_eq!((found.element, &found.shape), (known.element, shape));
                 prop_assert_eq!(&found.range, &(at..at + len));
-                at += len.next_multiple_of(file.alignment);
+                at += len.next_multiple_of(file.alignment.into());
             }
         }
 

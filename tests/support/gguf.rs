@@ -52,7 +52,7 @@ pub fn every_value() -> Vec<Value> {
 /// A file that is being written.
 pub struct GgufWriter {
     pub version: u32,
-    pub alignment: u64,
+    pub alignment: u32,
     entries: Vec<Vec<u8>>,
     tensors: Vec<Vec<u8>>,
     data: Vec<u8>,
@@ -79,7 +79,7 @@ impl GgufWriter {
     pub fn tensor(&mut self, name: &str, kind: u32, shape: &[u64], bytes: &[u8]) {
         self.tensor_at(name, kind, shape, self.data.len() as u64);
         self.data.extend(bytes);
-        let len = padded(self.data.len() as u64, self.alignment);
+        let len = padded(self.data.len(), self.alignment);
         self.data.resize(len, 0);
     }
 
@@ -100,7 +100,7 @@ impl GgufWriter {
         header.extend((self.tensors.len() as u64).to_le_bytes());
         header.extend((self.entries.len() as u64).to_le_bytes());
         header.extend(self.entries.iter().chain(&self.tensors).flatten());
-        let len = padded(header.len() as u64, self.alignment);
+        let len = padded(header.len(), self.alignment);
         header.resize(len, 0);
         (header, self.data.clone())
     }
@@ -125,6 +125,6 @@ fn sized(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u64).to_le_bytes(), bytes].concat()
 }
 
-fn padded(len: u64, alignment: u64) -> usize {
-    len.next_multiple_of(alignment) as usize
+fn padded(len: usize, alignment: u32) -> usize {
+    len.next_multiple_of(alignment as usize)
 }

@@ -160,7 +160,7 @@ pub fn weights(element: ElementType, count: usize, columns: usize, kind: u8, see
                 0 => 0,
                 1 => u64::MAX,
                 2 => 1,
-                3 => 1 << (8 * width - 1),
+                3 => 1 << (8 * width.min(8) - 1),
                 4 => float_bits(element, gaussian * 1e-9, noise),
                 5 => float_bits(element, gaussian * 1e4, noise),
                 6 => float_bits(element, f64::INFINITY, noise),
@@ -169,17 +169,18 @@ pub fn weights(element: ElementType, count: usize, columns: usize, kind: u8, see
         } else {
             bits
         };
-        bytes.extend_from_slice(&bits.to_le_bytes()[..width]);
+        // Records repeat what fits into eight bytes.
+        bytes.extend(bits.to_le_bytes().iter().cycle().take(width));
     }
     bytes
 }
 
 /// A number as an element: rounded to zero, with noise in the bits below those of an `f32`.
 fn float_bits(element: ElementType, value: f64, noise: u64) -> u64 {
-    let width = element.bytes() * 8;
     let Some(exponent_bits) = element.exponent_bits() else {
         return (value * 1000.0) as i64 as u64;
     };
+    let width = element.bytes() * 8;
     let bits = value.to_bits();
     if exponent_bits == 11 {
         return bits ^ noise & 0x1FFF_FFFF;

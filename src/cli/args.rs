@@ -208,6 +208,9 @@ pub(super) struct MountArgs {
     /// other than root, user_allow_other must be set in /etc/fuse.conf)
     #[arg(long)]
     pub(super) allow_other: bool,
+    /// Have all inode numbers fit 32 bits, for 32-bit programs without large-file support
+    #[arg(long)]
+    pub(super) inode32: bool,
     /// Seconds that names may be remembered before SRC is looked at again
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     pub(super) ttl: f64,

@@ -76,11 +76,11 @@ impl Place {
         }
     }
 
-    /// What keeps anybody from reaching it who does not come by the names of the mount.
+    /// What keeps anybody from it who has reached the root, and comes by no directory of the mount.
     pub(super) fn hindrances(&self, source: &Source) -> Vec<Rights> {
         match self {
             Self::Inside(path) => source.hindrances_inside(path),
-            Self::Outside(path) => source.hindrances_above(path),
+            Self::Outside(path) => source.hindrances_outside(path),
         }
     }
 

@@ -152,39 +152,55 @@ impl Source {
     /// What keeps anybody from reaching the root: directories above it that not everybody may search.
     pub(in crate::fs) fn hindrances(&self) -> Vec<Rights> {
         let mut hindrances: Vec<_> = hindrance_of_mount(&self.root).into_iter().collect();
-        let here = format!("/proc/self/fd/{}", self.root.as_raw_fd());
-        match std::fs::read_link(here) {
-            // It was moved: others are above it now.
-            Ok(path) if path != self.path => hindrances.extend(self.hindrances_above(&path)),
-            _ => {
+        match self.moved_to() {
+            None => {
                 for directory in &self.above {
                     add_hindrances(directory.try_clone(), &mut hindrances);
                 }
             }
+            Some(path) => self.add_hindrances_above(&path, |_| true, &mut hindrances),
         }
         hindrances
     }
 
-    /// What keeps anybody from reaching what is at a canonical path outside.
-    pub(in crate::fs) fn hindrances_above(&self, path: &Path) -> Vec<Rights> {
+    /// What keeps anybody who has reached the root from what is at a canonical path outside.
+    pub(in crate::fs) fn hindrances_outside(&self, path: &Path) -> Vec<Rights> {
         let mut hindrances = Vec::new();
-        for directory in path.ancestors().skip(1) {
-            if self.is_in_mount(directory) {
-                hindrances.push(Rights::of_nobody());
-            } else {
-                add_hindrances(open_path(directory), &mut hindrances);
-            }
-        }
+        let moved = self.moved_to().is_some();
+        let not_passed = |directory: &Path| moved || !self.path.starts_with(directory);
+        self.add_hindrances_above(path, not_passed, &mut hindrances);
         hindrances
     }
 
-    /// What keeps anybody from reaching what is at a path of the source, from the top.
+    /// What keeps anybody who has reached the root from what is at a path of the source.
     pub(in crate::fs) fn hindrances_inside(&self, relative: &Path) -> Vec<Rights> {
-        let mut hindrances = self.hindrances();
-        for directory in relative.ancestors().skip(1) {
+        let mut hindrances = Vec::new();
+        for directory in relative.ancestors().skip(1).filter(|path| !is_root(path)) {
             add_hindrances(self.open_to_ask(directory), &mut hindrances);
         }
         hindrances
+    }
+
+    fn add_hindrances_above(
+        &self,
+        path: &Path,
+        counts: impl Fn(&Path) -> bool,
+        hindrances: &mut Vec<Rights>,
+    ) {
+        for directory in path.ancestors().skip(1).filter(|path| counts(path)) {
+            if self.is_in_mount(directory) {
+                hindrances.push(Rights::of_nobody());
+            } else {
+                add_hindrances(open_path(directory), hindrances);
+            }
+        }
+    }
+
+    /// Where the root is now, if it was moved: others are above it then.
+    fn moved_to(&self) -> Option<PathBuf> {
+        let here = format!("/proc/self/fd/{}", self.root.as_raw_fd());
+        let here = std::fs::read_link(here).ok()?;
+        (here != self.path).then_some(here)
     }
 
     /// What keeps anybody from entering the mount that something of the source lies on.

@@ -294,6 +294,22 @@ fn compare(
     wrong
 }
 
+/// Where one caller may not do in a mount what that caller may in the source, or more.
+fn differences(caller: Caller, mount: &Path, source: &Path, asked: &Asked) -> String {
+    let below = |root: &Path, pick: fn(&(String, String)) -> &String| -> Vec<_> {
+        asked.names.iter().map(|one| root.join(pick(one))).collect()
+    };
+    let allowed = answers(caller, &below(source, |one| &one.0));
+    let shown = answers(caller, &below(mount, |one| &one.1));
+    let mut wrong = String::new();
+    for (at, name) in asked.names.iter().enumerate() {
+        if allowed[at] != shown[at] {
+            writeln!(wrong, "own mount {} {}", shown[at], name.1).unwrap();
+        }
+    }
+    wrong
+}
+
 /// True in the mount namespace that this test makes for itself, where others' mounts may be used by all.
 /// Outside of it, runs the test there.
 fn in_namespace(test: &str) -> bool {
@@ -377,14 +393,21 @@ fn others_may_do_in_a_mount_of_a_user_what_they_and_the_user_may_in_the_source()
         if !answers(alice, std::slice::from_ref(&source))[0] {
             continue;
         }
-        let mut command = Command::new("setpriv");
-        command.args([&format!("--reuid={ALICE}"), &format!("--regid={ALICE}")]);
-        command.arg(format!("--groups={MODELS},{GUESTS}"));
-        command.arg(&program).args(["mount", "--allow-other"]);
-        command.arg(&source).arg(&place.mountpoint);
-        let mount = Mount::spawn(command, &place.mountpoint, LIMIT);
-        let wrong = compare(&mount.mountpoint, &source, &asked, exact, Some(alice));
-        mount.stop();
+        let mount = |options: &[&str]| {
+            let mut command = Command::new("setpriv");
+            command.args([&format!("--reuid={ALICE}"), &format!("--regid={ALICE}")]);
+            command.arg(format!("--groups={MODELS},{GUESTS}"));
+            command.arg(&program).arg("mount").args(options);
+            command.arg(&source).arg(&place.mountpoint);
+            Mount::spawn(command, &place.mountpoint, LIMIT)
+        };
+        let of_all = mount(&["--allow-other"]);
+        let mut wrong = compare(&of_all.mountpoint, &source, &asked, exact, Some(alice));
+        of_all.stop();
+        // In a mount of her own she may what she may in the source, also where no list could say so.
+        let own = mount(&[]);
+        wrong += &differences(alice, &own.mountpoint, &source, &asked);
+        own.stop();
         assert!(
             wrong.is_empty(),
             "{above_rights:?} {source_rights:?}:\n{wrong}"

@@ -27,7 +27,7 @@ pub struct MountOptions {
     pub threads: NonZeroUsize,
     /// How far the kernel reads ahead of a sequential reader; only root can change it.
     pub readahead_bytes: u64,
-    /// Let other users read, as far as the permissions of the source allow.
+    /// Let other users do what they may do in the source.
     pub allow_other: bool,
     /// Have all inode numbers fit 32 bits, for programs that know no others.
     pub inode32: bool,

@@ -63,7 +63,7 @@ impl ModelTree {
         own: impl FnOnce() -> std::io::Result<Rights>,
     ) -> Attr {
         let lists_are_asked_for = self.lists_are_asked_for.load(Ordering::Relaxed);
-        if above.is_empty() && lists_are_asked_for {
+        if above.is_empty() && (lists_are_asked_for || !self.source.is_for_all_users()) {
             return attr;
         }
         // Should the list not be told, nobody but the owner is known to be let in.

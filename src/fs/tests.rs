@@ -62,6 +62,13 @@ impl Place {
         Tree(ModelTree::new(source, 16 * 4096, NonZeroUsize::MIN).unwrap())
     }
 
+    /// That of a mount at `mnt`, for all users or not.
+    fn tree_for_all(&self, for_all: bool) -> Tree {
+        let mut source = Source::open(&self.path("src")).unwrap();
+        source.set_mountpoint(&self.path("mnt"), for_all).unwrap();
+        Tree(ModelTree::new(source, 16 * 4096, NonZeroUsize::MIN).unwrap())
+    }
+
     fn tree(&self) -> Tree {
         self.tree_of("src")
     }
@@ -758,7 +765,8 @@ fn without_access_lists_the_mode_says_no_more_than_the_list() {
         )
         .unwrap();
     }
-    let tree = place.tree();
+    fs::create_dir(place.path("mnt")).unwrap();
+    let tree = place.tree_for_all(true);
     for path in ["f", "m"] {
         let attr = tree.find(path).unwrap();
         assert_eq!(attr.mode, 0o644);
@@ -771,6 +779,10 @@ fn without_access_lists_the_mode_says_no_more_than_the_list() {
         assert_eq!(attr.mode, 0o600);
         assert_eq!(tree.0.attr(attr.inode).unwrap().mode, 0o600);
     }
+    // Who has the mount for himself loses nothing.
+    let tree = place.tree_for_all(false);
+    tree.0.show_no_access_lists();
+    assert_eq!(tree.find("m").unwrap().mode, 0o644);
 }
 
 /// The root of a source below a directory that only its owner may enter.
@@ -785,9 +797,7 @@ fn directories_above_count_for_others_alone() {
     set("", 0o700);
     set("src", 0o755);
     for (for_all, mode) in [(false, 0o755), (true, 0o700)] {
-        let mut source = Source::open(&place.path("src")).unwrap();
-        source.set_mountpoint(&place.path("mnt"), for_all).unwrap();
-        let tree = ModelTree::new(source, 16 * 4096, NonZeroUsize::MIN).unwrap();
-        assert_eq!(tree.attr(ROOT_INODE).unwrap().mode, mode);
+        let tree = place.tree_for_all(for_all);
+        assert_eq!(tree.0.attr(ROOT_INODE).unwrap().mode, mode);
     }
 }

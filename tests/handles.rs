@@ -1,4 +1,9 @@
 //! Files by handle, as NFS servers know them: longer than the kernel remembers them, and than a mount lives.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
 
 mod support;
 

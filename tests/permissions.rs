@@ -1,5 +1,10 @@
 //! What others may do in a mount that they may use: as much as in its source, and never more. Asked of the
 //! kernel, for many callers, in mounts of root and of an ordinary user.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
 
 mod support;
 

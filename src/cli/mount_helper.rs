@@ -310,7 +310,7 @@ mod tests {
             "weightfs",
             "-o",
             given,
-            "-oro,ttl=5",
+            "-oro,ttl=5,inode32",
         ]);
         let expected = Request {
             source: "/a b".into(),
@@ -320,6 +320,7 @@ mod tests {
                 "--allow-other".into(),
                 "--metrics=[::1]:9200".into(),
                 "--ttl=5".into(),
+                "--inode32".into(),
             ],
             no_exec: true,
             fake: true,

@@ -267,7 +267,8 @@ impl ModelTree {
             _ => Vec::new(),
         };
         for list in [ACCESS_LIST, DEFAULT_ACCESS_LIST] {
-            if self.access_list(&what, list)?.is_some() {
+            // What is open may have lost its place, and has its other attributes still.
+            if matches!(self.access_list(&what, list), Ok(Some(_))) {
                 names.push(list);
             }
         }

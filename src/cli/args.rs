@@ -206,10 +206,13 @@ pub(super) struct MountArgs {
     /// about to jump
     #[arg(long, value_enum, default_value_t)]
     pub(super) push: Push,
-    /// Let other users read, as far as owner and permissions of the source files allow (for users
-    /// other than root, user_allow_other must be set in /etc/fuse.conf)
+    /// Let other users read, as far as permissions and access lists of the source, and of the directories
+    /// above it, allow (for users other than root, user_allow_other must be set in /etc/fuse.conf)
     #[arg(long)]
     pub(super) allow_other: bool,
+    /// Have all inode numbers fit 32 bits, for 32-bit programs without large-file support
+    #[arg(long)]
+    pub(super) inode32: bool,
     /// Seconds that names may be remembered before SRC is looked at again
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     pub(super) ttl: f64,

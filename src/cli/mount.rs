@@ -68,6 +68,7 @@ pub(super) fn null_mount(args: &NullMountArgs) -> Result<Outcome> {
 fn options(args: &MountArgs) -> MountOptions {
     let mut options = MountOptions {
         allow_other: args.allow_other,
+        inode32: args.inode32,
         ttl: Duration::from_secs_f64(args.ttl),
         no_exec: args.process.no_exec,
         ..args.serving.options()

@@ -21,7 +21,7 @@ const NAME: &str = "mount.weightfs";
 const USAGE: &str = "\
 usage: mount.weightfs SRC DIR [-sfnv] [-o OPTION,...]
 options: cache_size=SIZE, threads=N, readahead=SIZE, push=WHEN, ttl=SECONDS, metrics=ADDR:PORT (as
-         those of weightfs mount), allow_other, noexec, logfile=PATH, and what mount(8) knows";
+         those of weightfs mount), allow_other, inode32, noexec, logfile=PATH, and what mount(8) knows";
 /// mount(8)'s exit status for wrong arguments.
 const WRONG_USAGE: u8 = 1;
 /// mount(8)'s exit status for a mount that failed.
@@ -204,6 +204,7 @@ impl Request {
                 return Err(wrong(format!("option {name} needs a value: {name}=...")));
             }
             ("allow_other", None) => self.set("--allow-other", ""),
+            ("inode32", None) => self.set("--inode32", ""),
             ("noexec", None) => self.no_exec = true,
             ("exec", None) => self.no_exec = false,
             ("remount", _) => {
@@ -309,7 +310,7 @@ mod tests {
             "weightfs",
             "-o",
             given,
-            "-oro,ttl=5",
+            "-oro,ttl=5,inode32",
         ]);
         let expected = Request {
             source: "/a b".into(),
@@ -319,6 +320,7 @@ mod tests {
                 "--allow-other".into(),
                 "--metrics=[::1]:9200".into(),
                 "--ttl=5".into(),
+                "--inode32".into(),
             ],
             no_exec: true,
             fake: true,

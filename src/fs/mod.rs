@@ -4,10 +4,12 @@
 //! Nothing of the source is kept but what is open: each look goes to the source, so that what
 //! changes there is seen. Knows nothing of FUSE.
 
+mod access;
 mod archives;
 mod attr;
 mod errno;
 mod facts;
+mod in_vain;
 mod inode;
 mod links;
 mod model_tree;
@@ -15,6 +17,8 @@ mod nodes;
 mod open_archive;
 mod open_files;
 mod place;
+mod rights;
+mod search;
 mod source;
 mod statistics;
 mod successors;

@@ -2,10 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -13,17 +13,18 @@ use super::archives::Archives;
 use super::attr::Attr;
 use super::errno::{errno, stale};
 use super::facts::{Facts, Identity, Kind};
-use super::inode::{Inode, ROOT_INODE, inode_number};
+use super::in_vain::InVain;
+use super::inode::{Inode, Numbers, ROOT_INODE};
 use super::nodes::{Node, Nodes, What};
 use super::open_files::{Handle, OpenFile, OpenFiles, Opened};
-use super::place::Place;
-use super::source::{Source, local};
+use super::place::{ArchivePlace, Place};
+use super::source::Source;
 use super::statistics::MountStats;
 use super::view::{Shown, look, names};
 use super::xattr::{self, STATS_XATTR};
 use crate::error::{Error, Result};
 use crate::file::{ReadShared, VirtualFile};
-use crate::os::{memory_bytes, read_full_at};
+use crate::os::{ACCESS_LIST, DEFAULT_ACCESS_LIST, memory_bytes, read_full_at};
 use crate::sync::lock;
 
 /// An entry of a directory.
@@ -43,7 +44,11 @@ pub struct ModelTree {
     pub(super) source: Source,
     pub(super) shared: Arc<ReadShared>,
     pub(super) archives: Archives,
-    nodes: Mutex<Nodes>,
+    pub(super) nodes: Mutex<Nodes>,
+    /// What a search by number has seen of late; locked while one goes on.
+    pub(super) searched_in_vain: Mutex<Option<InVain>>,
+    /// True if the kernel asks for access lists and decides by them.
+    pub(super) lists_are_asked_for: AtomicBool,
     opened: OpenFiles,
     since: Instant,
 }
@@ -62,10 +67,18 @@ impl ModelTree {
             nodes: Mutex::new(Nodes::new(Attr::plain(ROOT_INODE, Kind::Directory, &facts))),
             source,
             shared: Arc::new(ReadShared::new(cache_bytes, threads)?),
-            archives: Archives::new(),
+            searched_in_vain: Mutex::default(),
+            lists_are_asked_for: AtomicBool::new(true),
+            archives: Archives::new(Numbers::default()),
             opened: OpenFiles::new(),
             since: Instant::now(),
         })
+    }
+
+    /// Has all inode numbers fit 32 bits, for programs of old that know no others. To be said before anything
+    /// is looked up.
+    pub fn number_in_32_bits(&mut self) {
+        self.archives = Archives::new(Numbers::narrow());
     }
 
     /// The source.
@@ -73,17 +86,24 @@ impl ModelTree {
         &self.source
     }
 
-    /// Looks up a name; the caller must `forget` each success once.
+    /// Looks up a name; the caller must `forget` each success once. `.` is the inode itself, also if it was
+    /// forgotten, and `..` the directory that it is in.
     ///
     /// # Errors
     /// `Io` with ENOENT if nothing is shown under it; `Corrupt` or `Unsupported` if the archive
     /// cannot be opened.
     pub fn lookup(&self, parent: Inode, name: &OsStr) -> Result<Attr> {
+        if name == "." {
+            return self.find_again(parent);
+        }
         let directory = self.directory(parent)?;
+        if name == ".." {
+            return self.find_parent(&directory);
+        }
         let shown = look(&self.source, &directory, name)
             .map_err(|e| Error::io(format!("{}", directory.join(name).display()), e))?;
         let (attr, what) = self.describe(shown)?;
-        lock(&self.nodes).found(attr, what);
+        lock(&self.nodes).found(attr, what, directory.join(name));
         Ok(attr)
     }
 
@@ -98,29 +118,37 @@ impl ModelTree {
     /// `Io` with ESTALE if it is gone or is something else now.
     pub fn attr(&self, inode: Inode) -> Result<Attr> {
         let Node { attr, what, .. } = self.node(inode)?;
-        let current = |kind, facts: io::Result<Facts>| {
-            let facts = facts.map_err(|e| Error::io(format!("inode {inode}"), e))?;
-            if inode != ROOT_INODE && inode_number(facts.identity.file, &[]) != inode {
+        let current = |kind, place: &Place| {
+            let facts = place
+                .facts(&self.source)
+                .map_err(|e| Error::io(format!("inode {inode}"), e))?;
+            if inode != ROOT_INODE && self.number(&facts, &[]) != inode {
                 return Err(stale(inode));
             }
-            Ok(Attr::plain(inode, kind, &facts))
+            Ok(self.permitted(Attr::plain(inode, kind, &facts), place, false, &facts))
         };
         match what {
-            What::Directory(path) => current(Kind::Directory, self.source.facts(&path)),
+            What::Directory(path) => current(Kind::Directory, &Place::Inside(path)),
             // The kernel asks in this way for open files too, which need not have their name any more.
-            What::File(place) => current(Kind::File, place.facts(&self.source)).or_else(|gone| {
+            What::File(place) => current(Kind::File, &place).or_else(|gone| {
                 let file = self.opened.file_of(inode).ok_or(gone)?;
-                open_file_attr(inode, &file)
+                self.open_file_attr(inode, &file, &place)
             }),
             // A generation does not change: what may is the owner and the permissions, as long as
             // the archive is still there.
-            What::Archive(place) => Ok(place
-                .facts(&self.source)
-                .map_err(|e| Error::io("archive", e))
-                .and_then(|facts| self.archives.attr(&self.source, &place, &facts))
-                .ok()
-                .filter(|now| now.inode == inode)
-                .unwrap_or(attr)),
+            What::Archive(at) => {
+                let now = |facts: Facts| {
+                    let attr = self.archives.attr(&self.source, &at, &facts).ok()?;
+                    (attr.inode == inode)
+                        .then(|| self.permitted(attr, &at.place, at.by_link, &facts))
+                };
+                Ok(at
+                    .place
+                    .facts(&self.source)
+                    .ok()
+                    .and_then(now)
+                    .unwrap_or(attr))
+            }
             What::Link(_) => Ok(attr),
         }
     }
@@ -132,7 +160,7 @@ impl ModelTree {
     pub fn open_attr(&self, inode: Inode, handle: Handle) -> Result<Attr> {
         match self.opened.get(handle)? {
             Opened::Archive(_) => self.attr(inode),
-            Opened::File(file, _) => open_file_attr(inode, &file),
+            Opened::File(file, place, _) => self.open_file_attr(inode, &file, &place),
         }
     }
 
@@ -159,7 +187,7 @@ impl ModelTree {
         let entry = |name: OsString| {
             let shown = look(&self.source, &directory, &name).ok()?;
             let damaged = match &shown {
-                Shown::Archive { facts, .. } => inode_number(facts.identity.file, b"damaged"),
+                Shown::Archive { facts, .. } => self.number(facts, b"damaged"),
                 _ => 0,
             };
             let (kind, inode) = self
@@ -176,7 +204,7 @@ impl ModelTree {
     /// `Io` with ESTALE if it is not there any more as it was looked up.
     pub fn open(&self, inode: Inode) -> Result<OpenFile> {
         let (opened, keep_cache) = match self.node(inode)?.what {
-            What::Archive(place) => (Opened::Archive(self.open_archive(inode, &place)?), true),
+            What::Archive(at) => (Opened::Archive(self.open_archive(inode, &at)?), true),
             What::File(place) => {
                 let (file, identity) = self.open_plain(inode, &place)?;
                 let mut nodes = lock(&self.nodes);
@@ -184,7 +212,7 @@ impl ModelTree {
                     .get_mut(inode)
                     .and_then(|node| node.opened.replace(identity));
                 (
-                    Opened::File(Arc::new(file), inode),
+                    Opened::File(Arc::new(file), place, inode),
                     before == Some(identity),
                 )
             }
@@ -215,7 +243,7 @@ impl ModelTree {
         };
         let read = match self.opened.get(handle)? {
             Opened::Archive(file) => file.read(offset, len, direct, reply),
-            Opened::File(file, _) => self.shared.with_buffer(len, |buffer| {
+            Opened::File(file, ..) => self.shared.with_buffer(len, |buffer| {
                 let read = read_full_at(&file, buffer, offset)
                     .map_err(|e| Error::io("cannot read a file of the source", e))?;
                 Ok(reply(&buffer[..read]))
@@ -232,11 +260,19 @@ impl ModelTree {
     /// # Errors
     /// `Io` with ESTALE if it is gone.
     pub fn xattr_names(&self, inode: Inode) -> Result<Vec<&'static str>> {
-        Ok(match self.node(inode)?.what {
+        let Node { what, .. } = self.node(inode)?;
+        let mut names = match what {
             What::Archive(_) => xattr::OF_ARCHIVES.to_vec(),
             _ if inode == ROOT_INODE => vec![STATS_XATTR],
             _ => Vec::new(),
-        })
+        };
+        for list in [ACCESS_LIST, DEFAULT_ACCESS_LIST] {
+            // What is open may have lost its place, and has its other attributes still.
+            if matches!(self.access_list(&what, list), Ok(Some(_))) {
+                names.push(list);
+            }
+        }
+        Ok(names)
     }
 
     /// The value of an extended attribute.
@@ -246,10 +282,14 @@ impl ModelTree {
     pub fn xattr(&self, inode: Inode, name: &OsStr) -> Result<Vec<u8>> {
         let missing = || errno("no such attribute", libc::ENODATA);
         match self.node(inode)?.what {
-            What::Archive(place) if xattr::OF_ARCHIVES.iter().any(|known| name == *known) => {
-                let archive = self.open_archive(inode, &place)?;
+            what if name == ACCESS_LIST || name == DEFAULT_ACCESS_LIST => {
+                let name = name.to_str().unwrap_or_default();
+                self.access_list(&what, name)?.ok_or_else(missing)
+            }
+            What::Archive(at) if xattr::OF_ARCHIVES.iter().any(|known| name == *known) => {
+                let archive = self.open_archive(inode, &at)?;
                 // Where it is now: who has it open may know it by another name.
-                let path = place.full_path(&self.source);
+                let path = at.place.full_path(&self.source);
                 xattr::of_archive(archive.archive(), &path, name).ok_or_else(missing)
             }
             _ if inode == ROOT_INODE && name == STATS_XATTR => {
@@ -309,22 +349,30 @@ impl ModelTree {
 
     /// Attributes and place of what a look found.
     pub(super) fn describe(&self, shown: Shown) -> Result<(Attr, What)> {
-        let plain = |kind, facts: &Facts| {
-            let inode = inode_number(facts.identity.file, &[]);
-            Attr::plain(inode, kind, facts)
+        let plain = |kind, place: &Place, facts: &Facts| {
+            let attr = Attr::plain(self.number(facts, &[]), kind, facts);
+            self.permitted(attr, place, false, facts)
         };
         Ok(match shown {
             Shown::Directory { path, facts } => {
-                (plain(Kind::Directory, &facts), What::Directory(path))
+                let place = Place::Inside(path);
+                let attr = plain(Kind::Directory, &place, &facts);
+                (attr, What::Directory(place.into_path()))
             }
-            Shown::File { place, facts } => (plain(Kind::File, &facts), What::File(place)),
-            Shown::Archive { place, facts } => {
-                let attr = self.archives.attr(&self.source, &place, &facts)?;
-                (attr, What::Archive(place))
+            Shown::File { place, facts } => (plain(Kind::File, &place, &facts), What::File(place)),
+            Shown::Archive {
+                place,
+                facts,
+                by_link,
+            } => {
+                let at = self.come_by(place, by_link, &facts);
+                let attr = self.archives.attr(&self.source, &at, &facts)?;
+                let attr = self.permitted(attr, &at.place, by_link, &facts);
+                (attr, What::Archive(at))
             }
             Shown::Link { target, facts } => {
                 // Hard links to one symbolic link may lead to other places.
-                let inode = inode_number(facts.identity.file, target.as_os_str().as_bytes());
+                let inode = self.number(&facts, target.as_os_str().as_bytes());
                 let mut attr = Attr::plain(inode, Kind::Link, &facts);
                 attr.size = target.as_os_str().len() as u64;
                 (attr, What::Link(target))
@@ -332,22 +380,30 @@ impl ModelTree {
         })
     }
 
-    pub(super) fn open_archive(&self, inode: Inode, place: &Place) -> Result<Arc<VirtualFile>> {
-        self.archives.open(&self.source, place, inode, &self.shared)
+    pub(super) fn open_archive(&self, inode: Inode, at: &ArchivePlace) -> Result<Arc<VirtualFile>> {
+        self.archives.open(&self.source, at, inode, &self.shared)
     }
 
     fn open_plain(&self, inode: Inode, place: &Place) -> Result<(File, Identity)> {
         let cannot = |e| Error::io(format!("cannot open {}", place.path().display()), e);
         let file = place.open_file(&self.source).map_err(cannot)?;
-        let facts = local::facts_of(&file).map_err(cannot)?;
-        if !facts.is_file() || inode_number(facts.identity.file, &[]) != inode {
+        let facts = place.facts_of(&self.source, &file).map_err(cannot)?;
+        if !facts.is_file() || self.number(&facts, &[]) != inode {
             return Err(stale(inode));
         }
         Ok((file, facts.identity))
     }
-}
 
-fn open_file_attr(inode: Inode, file: &File) -> Result<Attr> {
-    let facts = local::facts_of(file).map_err(|e| Error::io("open file", e))?;
-    Ok(Attr::plain(inode, Kind::File, &facts))
+    /// The attributes of a file that was open at a place, and need not be there any more.
+    fn open_file_attr(&self, inode: Inode, file: &File, place: &Place) -> Result<Attr> {
+        let facts = place
+            .facts_of(&self.source, file)
+            .map_err(|e| Error::io("open file", e))?;
+        let attr = Attr::plain(inode, Kind::File, &facts);
+        Ok(self.permitted_open(attr, file, place, &facts))
+    }
+
+    fn number(&self, facts: &Facts, generation: &[u8]) -> Inode {
+        self.archives.numbers().of(facts.number, generation)
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::errno::errno;
 use super::inode::Inode;
+use super::place::Place;
 use crate::error::Result;
 use crate::file::VirtualFile;
 
@@ -27,8 +28,8 @@ pub struct OpenFile {
 pub(super) enum Opened {
     /// The file an archive stands for.
     Archive(Arc<VirtualFile>),
-    /// A file as it is, with its inode.
-    File(Arc<File>, Inode),
+    /// A file as it is, with its place and its inode.
+    File(Arc<File>, Place, Inode),
 }
 
 /// All of them.
@@ -72,7 +73,7 @@ impl OpenFiles {
             .unwrap_or_else(PoisonError::into_inner)
             .values()
             .find_map(|opened| match opened {
-                Opened::File(file, known) if *known == inode => Some(Arc::clone(file)),
+                Opened::File(file, _, known) if *known == inode => Some(Arc::clone(file)),
                 _ => None,
             })
     }

@@ -30,8 +30,12 @@ pub(super) enum Shown {
     Directory { path: PathBuf, facts: Facts },
     /// A file as it is.
     File { place: Place, facts: Facts },
-    /// The file that the archive at this place stands for.
-    Archive { place: Place, facts: Facts },
+    /// The file that the archive at this place stands for, found there or `by_link`.
+    Archive {
+        place: Place,
+        facts: Facts,
+        by_link: bool,
+    },
     /// A link with this target.
     Link { target: PathBuf, facts: Facts },
 }
@@ -65,7 +69,11 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
         .ok_or_else(not_found)?;
     if facts.is_file() {
         let place = Place::Inside(path);
-        return Ok(Shown::Archive { place, facts });
+        return Ok(Shown::Archive {
+            place,
+            facts,
+            by_link: false,
+        });
     }
     if facts.is_link() && leads_to_archive(source, directory, &path) {
         return as_it_is(source, directory, path, facts);
@@ -112,6 +120,7 @@ fn link(source: &Source, directory: &Path, path: &Path, facts: Facts) -> io::Res
             return Ok(Shown::Archive {
                 place: archive.place,
                 facts: archive.facts,
+                by_link: true,
             });
         }
         (Some(inside), _) if !leads_above => inside,

@@ -49,7 +49,10 @@ pub fn mount(
     clear_mountpoint(mountpoint)?;
     let mut source = Source::open(source)?;
     source.set_mountpoint(mountpoint, options.allow_other)?;
-    let tree = ModelTree::new(source, options.cache_bytes, options.threads)?;
+    let mut tree = ModelTree::new(source, options.cache_bytes, options.threads)?;
+    if options.inode32 {
+        tree.number_in_32_bits();
+    }
     let tree = Arc::new(tree);
     let progress = Arc::new(Progress::default());
     let server = Server::new(Arc::clone(&tree), options.ttl, Arc::clone(&progress));

@@ -27,8 +27,10 @@ pub struct MountOptions {
     pub threads: NonZeroUsize,
     /// How far the kernel reads ahead of a sequential reader; only root can change it.
     pub readahead_bytes: u64,
-    /// Let other users read, as far as the permissions of the source allow.
+    /// Let other users do what they may do in the source.
     pub allow_other: bool,
+    /// Have all inode numbers fit 32 bits, for programs that know no others.
+    pub inode32: bool,
     /// How long the kernel may believe names and attributes before it asks again.
     pub ttl: Duration,
     /// Let nobody run programs from the mount.
@@ -46,6 +48,7 @@ impl Default for MountOptions {
             // Beyond this, reads get no faster and the first byte of a file comes later.
             readahead_bytes: 4 << 20,
             allow_other: false,
+            inode32: false,
             ttl: Duration::from_secs(1),
             no_exec: false,
             source_name: "weightfs".into(),

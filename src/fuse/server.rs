@@ -108,6 +108,12 @@ impl Server {
 impl Filesystem for Server {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
         set_up(config);
+        // Then the kernel asks for access lists, and decides by them.
+        if config.add_capabilities(InitFlags::FUSE_POSIX_ACL).is_err() {
+            self.tree.show_no_access_lists();
+        }
+        // Then it asks for inodes by number that it has forgotten and somebody else has not (NFS).
+        let _ = config.add_capabilities(InitFlags::FUSE_EXPORT_SUPPORT);
         Ok(())
     }
 

@@ -1,7 +1,10 @@
-//! What the system says and does: memory, page cache, positional file I/O, paths, processes.
+//! What the system says and does: memory, page cache, positional file I/O, paths, access
+//! lists, processes.
 //!
 //! Knows nothing of archives.
 
+mod access_list;
+mod fuse_mount;
 mod memory;
 mod page_cache;
 mod paths;
@@ -11,6 +14,8 @@ mod process;
 mod write_back;
 mod writers;
 
+pub use access_list::{ACCESS_LIST, DEFAULT_ACCESS_LIST, access_list};
+pub use fuse_mount::{Entrance, entrance};
 pub use memory::{keep_allocations_apart, memory_bytes, memory_bytes_of, page_bytes};
 pub use page_cache::cached_bytes;
 pub use paths::leads_out;

@@ -11,6 +11,7 @@
     reason = "test code"
 )]
 
+pub mod ordinary_user;
 mod watchdog;
 
 use std::fs;

@@ -6,21 +6,27 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
 
-use super::local::facts_of;
+use super::devices::Devices;
+use super::local::{add_hindrances, facts, hindrance_of_mount, open_path};
 use crate::error::{Error, Result};
 use crate::format::original_name;
 use crate::fs::facts::Facts;
+use crate::fs::rights::Rights;
 
 /// What a mount shows.
 #[derive(Debug)]
 pub struct Source {
-    root: OwnedFd,
+    root: File,
+    /// The directories above it, open since before mounting: later, a mount may lie over them.
+    above: Vec<File>,
+    devices: Devices,
     /// Canonical path of the root.
     path: PathBuf,
     /// Canonical path of the mount point, which must never be walked into.
@@ -55,11 +61,13 @@ impl Source {
                 }
             }
         };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root =
-            rustix::fs::open(&directory, flags, Mode::empty()).map_err(|e| cannot(e.into()))?;
+        let root = open_path(&directory).map_err(cannot)?;
+        let device = root.metadata().map_err(cannot)?.dev();
+        let above: io::Result<_> = directory.ancestors().skip(1).map(open_path).collect();
         Ok(Self {
             root,
+            above: above.map_err(cannot)?,
+            devices: Devices::new(device),
             path: directory,
             mountpoint: None,
             only,
@@ -111,9 +119,96 @@ impl Source {
 
     /// What is known of what is at a path, links not followed.
     pub(in crate::fs) fn facts(&self, relative: &Path) -> io::Result<Facts> {
-        facts_of(&File::from(
-            self.open_at(relative, OFlags::PATH | OFlags::NOFOLLOW)?,
-        ))
+        self.facts_of(&self.open_to_ask(relative)?, relative)
+    }
+
+    /// What is known of what is open, and was found at a path.
+    pub(in crate::fs) fn facts_of(&self, file: &File, relative: &Path) -> io::Result<Facts> {
+        let meta = file.metadata()?;
+        let is_on = |directory: &Path| is_on(meta.dev(), self.open_to_ask(directory));
+        let device = self.devices.number(meta.dev(), relative, is_on);
+        Ok(facts(&meta, device))
+    }
+
+    /// What is known of what is at a canonical path outside, links not followed.
+    pub(in crate::fs) fn facts_outside(&self, path: &Path) -> io::Result<Facts> {
+        self.facts_of_outside(&open_path(path)?, path)
+    }
+
+    /// What is known of what is open, and was found at a canonical path outside.
+    pub(in crate::fs) fn facts_of_outside(&self, file: &File, path: &Path) -> io::Result<Facts> {
+        let meta = file.metadata()?;
+        let is_on = |directory: &Path| is_on(meta.dev(), open_path(directory));
+        let device = self.devices.number(meta.dev(), path, is_on);
+        Ok(facts(&meta, device))
+    }
+
+    /// Opens what is at a path, links not followed, only to ask about it.
+    pub(in crate::fs) fn open_to_ask(&self, relative: &Path) -> io::Result<File> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        self.open_at(relative, flags).map(File::from)
+    }
+
+    /// What keeps anybody from reaching the root: directories above it that not everybody may search.
+    pub(in crate::fs) fn hindrances(&self) -> Vec<Rights> {
+        let mut hindrances: Vec<_> = hindrance_of_mount(&self.root).into_iter().collect();
+        match self.moved_to() {
+            None => {
+                for directory in &self.above {
+                    add_hindrances(directory.try_clone(), &mut hindrances);
+                }
+            }
+            Some(path) => self.add_hindrances_above(&path, |_| true, &mut hindrances),
+        }
+        hindrances
+    }
+
+    /// What keeps anybody who has reached the root from what is at a canonical path outside.
+    pub(in crate::fs) fn hindrances_outside(&self, path: &Path) -> Vec<Rights> {
+        let mut hindrances = Vec::new();
+        let moved = self.moved_to().is_some();
+        let not_passed = |directory: &Path| moved || !self.path.starts_with(directory);
+        self.add_hindrances_above(path, not_passed, &mut hindrances);
+        hindrances
+    }
+
+    /// What keeps anybody who has reached the root from what is at a path of the source.
+    pub(in crate::fs) fn hindrances_inside(&self, relative: &Path) -> Vec<Rights> {
+        let mut hindrances = Vec::new();
+        for directory in relative.ancestors().skip(1).filter(|path| !is_root(path)) {
+            add_hindrances(self.open_to_ask(directory), &mut hindrances);
+        }
+        hindrances
+    }
+
+    fn add_hindrances_above(
+        &self,
+        path: &Path,
+        counts: impl Fn(&Path) -> bool,
+        hindrances: &mut Vec<Rights>,
+    ) {
+        for directory in path.ancestors().skip(1).filter(|path| counts(path)) {
+            if self.is_in_mount(directory) {
+                hindrances.push(Rights::of_nobody());
+            } else {
+                add_hindrances(open_path(directory), hindrances);
+            }
+        }
+    }
+
+    /// Where the root is now, if it was moved: others are above it then.
+    fn moved_to(&self) -> Option<PathBuf> {
+        let here = format!("/proc/self/fd/{}", self.root.as_raw_fd());
+        let here = std::fs::read_link(here).ok()?;
+        (here != self.path).then_some(here)
+    }
+
+    /// What keeps anybody from entering the mount that something of the source lies on.
+    pub(in crate::fs) fn hindrance_of_mount(&self, relative: &Path) -> Option<Rights> {
+        match self.open_to_ask(relative) {
+            Ok(file) => hindrance_of_mount(&file),
+            Err(_) => Some(Rights::of_nobody()),
+        }
     }
 
     /// Opens a regular file for reading.
@@ -182,6 +277,11 @@ impl Source {
             other => other?,
         })
     }
+}
+
+fn is_on(device: u64, directory: io::Result<File>) -> bool {
+    let meta = directory.and_then(|directory| directory.metadata());
+    meta.is_ok_and(|meta| meta.is_dir() && meta.dev() == device)
 }
 
 fn is_root(relative: &Path) -> bool {

@@ -1,12 +1,11 @@
 //! The commands: arguments into jobs, jobs into reports.
 
-use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
-use super::job_report;
-use crate::console::{Outcome, Stop, print, print_as, watched};
+use super::{in_mount, job_report};
+use crate::console::{Outcome, Stop, print_as, print_json, print_lines, watched};
 use crate::error::{Error, Result};
 use crate::job::{self, Monitor, PackOptions, Replacement, Totals, UnpackOptions, VerifyOptions};
 use crate::sync::cores;
@@ -21,6 +20,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
     };
     let start = Instant::now();
     if args.replace {
+        in_mount::refuse_source(&args.src)?;
         return replace(
             (&args.src, args.dry_run, args.json),
             "packing",
@@ -28,6 +28,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
             |files, monitor| job::replace_by_archives(files, &options, monitor),
         );
     }
+    in_mount::refuse_destination(args.dst.as_deref().unwrap_or(&args.src))?;
     let (to, totals) = watched("packing", &Stop::on_signals()?, |monitor| {
         job::pack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
@@ -41,6 +42,7 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
     };
     let start = Instant::now();
     if args.replace {
+        in_mount::refuse_source(&args.src)?;
         return replace(
             (&args.src, args.dry_run, args.json),
             "unpacking",
@@ -48,15 +50,21 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
             |archives, monitor| job::replace_by_originals(archives, &options, monitor),
         );
     }
+    in_mount::refuse_destination(args.dst.as_deref().unwrap_or(&args.src))?;
+    let src = in_mount::to_unpack(&args.src)?;
     let (to, totals) = watched("unpacking", &Stop::on_signals()?, |monitor| {
-        job::unpack(&args.src, args.dst.as_deref(), &options, monitor)
+        job::unpack(&src, args.dst.as_deref(), &options, monitor)
     })?;
     print_totals(&to, &totals, start, args.json)
 }
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     let start = Instant::now();
-    let paths = job::archives_in(&args.paths)?;
+    let given = args
+        .paths
+        .iter()
+        .map(|path| in_mount::archives_behind(path));
+    let paths = job::archives_in(&given.collect::<Result<Vec<_>>>()?)?;
     let options = VerifyOptions {
         threads: args.threads.unwrap_or_else(cores),
         deep: args.deep,
@@ -68,7 +76,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     print_as(
         args.json,
         || job_report::verified_json(&found, time),
-        || job_report::verified_text(&found, time),
+        || job_report::verified_lines(&found, time),
     )?;
     let problems = || found.iter().flat_map(|archive| &archive.problems);
     let is_damage = |e: &Error| matches!(e, Error::Corrupt(_) | Error::NotThisFormat(_));
@@ -87,15 +95,17 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
 
 pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
     let start = Instant::now();
-    let found = job::inspect(&args.path)?;
-    if args.json {
-        let mut out = BufWriter::new(io::stdout().lock());
-        job_report::write_inspection_json(&mut out, &args.path, &found, start.elapsed())
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out).and_then(|()| out.flush()))
-            .map_err(|e| Error::io("cannot write to stdout", e))?;
+    let path = if args.path.is_dir() {
+        args.path.clone()
     } else {
-        print(&job_report::inspection_text(&args.path, &found))?;
+        in_mount::archives_behind(&args.path)?
+    };
+    let found = job::inspect(&path)?;
+    if args.json {
+        let object = job_report::inspection_json(&path, &found, start.elapsed());
+        print_json(&object)?;
+    } else {
+        print_lines(job_report::inspection_lines(&path, &found))?;
     }
     Ok(Outcome::Done)
 }
@@ -105,7 +115,7 @@ fn print_totals(to: &Path, totals: &Totals, start: Instant, as_json: bool) -> Re
     print_as(
         as_json,
         || job_report::totals_json(to, totals, time),
-        || job_report::totals_text(to, totals, time),
+        || job_report::totals_lines(to, totals, time),
     )?;
     Ok(Outcome::Done)
 }
@@ -127,7 +137,7 @@ fn replace(
     print_as(
         as_json,
         || job_report::plan_json(&planned),
-        || job_report::plan_text(&planned),
+        || job_report::plan_lines(&planned),
     )?;
     Ok(Outcome::Done)
 }

@@ -1,6 +1,5 @@
 //! What commands print: one JSON object, or a few lines for people.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use crate::console::size::{self, ratio, show_speed};
 use crate::console::text_table::{TextTable, left, right};
 use crate::error::Error;
 use crate::job::{Inspection, PlaneTotal, Replacement, TensorTotal, Totals, Verification};
+use crate::printable::printable_name;
 
 pub(super) fn totals_json(to: &Path, totals: &Totals, time: Duration) -> Value {
     json!({
@@ -24,10 +24,10 @@ pub(super) fn totals_json(to: &Path, totals: &Totals, time: Duration) -> Value {
     })
 }
 
-pub(super) fn totals_text(to: &Path, totals: &Totals, time: Duration) -> String {
+pub(super) fn totals_lines(to: &Path, totals: &Totals, time: Duration) -> Vec<String> {
     let mut text = format!(
         "{}: original {}, stored {}, ratio {:.4}, {:.1} s ({})",
-        to.display(),
+        printable_name(to),
         size::show(totals.original_bytes),
         size::show(totals.stored_bytes),
         ratio(totals.original_bytes, totals.stored_bytes),
@@ -40,7 +40,7 @@ pub(super) fn totals_text(to: &Path, totals: &Totals, time: Duration) -> String 
             totals.archives, totals.copied
         );
     }
-    text
+    vec![text]
 }
 
 /// What `--replace --dry-run` tells.
@@ -56,18 +56,19 @@ pub(super) fn plan_json(replacements: &[Replacement]) -> Value {
     })
 }
 
-pub(super) fn plan_text(replacements: &[Replacement]) -> String {
-    let mut text = String::new();
+pub(super) fn plan_lines(replacements: &[Replacement]) -> Vec<String> {
+    let mut lines = Vec::new();
     for Replacement { from, to, bytes } in replacements {
-        text += &format!(
-            "{} ({}) would be replaced by {}\n",
-            from.display(),
+        lines.push(format!(
+            "{} ({}) would be replaced by {}",
+            printable_name(from),
             size::show(*bytes),
-            to.display()
-        );
+            printable_name(to)
+        ));
     }
     let sum = replacements.iter().map(|one| one.bytes).sum();
-    text + &format!("{} files, {}", replacements.len(), size::show(sum))
+    lines.push(format!("{} files, {}", replacements.len(), size::show(sum)));
+    lines
 }
 
 pub(super) fn verified_json(found: &[Verification], time: Duration) -> Value {
@@ -105,17 +106,20 @@ fn problem_json(problem: &Error) -> Value {
     })
 }
 
-pub(super) fn verified_text(found: &[Verification], time: Duration) -> String {
+pub(super) fn verified_lines(found: &[Verification], time: Duration) -> Vec<String> {
     let mut lines = Vec::new();
     for archive in found {
         if archive.problem_count == 0 {
-            lines.push(format!("{}: ok", archive.path.display()));
+            lines.push(format!("{}: ok", printable_name(&archive.path)));
             continue;
         }
         lines.extend(archive.problems.iter().map(ToString::to_string));
         let more = archive.problem_count - archive.problems.len() as u64;
         if more > 0 {
-            lines.push(format!("{}: {more} more problems", archive.path.display()));
+            lines.push(format!(
+                "{}: {more} more problems",
+                printable_name(&archive.path)
+            ));
         }
     }
     let bytes = found.iter().map(|v| v.original_bytes).sum();
@@ -127,18 +131,17 @@ pub(super) fn verified_text(found: &[Verification], time: Duration) -> String {
         time.as_secs_f64(),
         show_speed(bytes, time),
     ));
-    lines.join("\n")
+    lines
 }
 
-/// Writes the object piece by piece: a header may name a million tensors.
-pub(super) fn write_inspection_json(
-    out: impl Write,
+/// Serialized piece by piece: a header may name a million tensors.
+pub(super) fn inspection_json<'a>(
     path: &Path,
-    found: &Inspection,
+    found: &'a Inspection,
     time: Duration,
-) -> serde_json::Result<()> {
+) -> impl Serialize + 'a {
     let superblock = &found.superblock;
-    let object = InspectionJson {
+    InspectionJson {
         path: path.display().to_string(),
         original_bytes: superblock.original_bytes,
         stored_bytes: superblock.archive_bytes,
@@ -161,8 +164,7 @@ pub(super) fn write_inspection_json(
             })
             .collect(),
         tensors: TensorsJson(&found.tensors),
-    };
-    serde_json::to_writer(out, &object)
+    }
 }
 
 #[derive(Serialize)]
@@ -202,12 +204,12 @@ struct TensorJson<'a> {
     stored_bytes: u64,
 }
 
-pub(super) fn inspection_text(path: &Path, found: &Inspection) -> String {
+pub(super) fn inspection_lines(path: &Path, found: &Inspection) -> Vec<String> {
     let superblock = &found.superblock;
     let mut lines = vec![
         format!(
             "{}: original {}, stored {}, ratio {:.4}",
-            path.display(),
+            printable_name(path),
             size::show(superblock.original_bytes),
             size::show(superblock.archive_bytes),
             ratio(superblock.original_bytes, superblock.archive_bytes),
@@ -225,7 +227,7 @@ pub(super) fn inspection_text(path: &Path, found: &Inspection) -> String {
         lines.push(String::new());
         lines.extend(tensors_table(&found.tensors));
     }
-    lines.join("\n")
+    lines
 }
 
 fn planes_table(planes: &[PlaneTotal]) -> Vec<String> {

@@ -11,6 +11,7 @@ use crate::daemon::{Background, MetricsServer, Service, guard, log_to_stderr, me
 use crate::error::Result;
 use crate::fuse::{self, MountOptions};
 use crate::os::keep_allocations_apart;
+use crate::printable::printable_name;
 
 pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     let background = if args.process.background {
@@ -26,7 +27,11 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     allow_all_files();
     let service = Service {
         mountpoint: &args.mountpoint,
-        status: format!("{} on {}", args.src.display(), args.mountpoint.display()),
+        status: format!(
+            "{} on {}",
+            printable_name(&args.src),
+            printable_name(&args.mountpoint)
+        ),
         background,
         metrics: args
             .metrics
@@ -57,7 +62,7 @@ pub(super) fn null_mount(args: &NullMountArgs) -> Result<Outcome> {
     };
     let service = Service {
         mountpoint: &args.mountpoint,
-        status: format!("nothing on {}", args.mountpoint.display()),
+        status: format!("nothing on {}", printable_name(&args.mountpoint)),
         background: Background::not_wanted(),
         metrics: None,
     };

@@ -1,6 +1,6 @@
 //! The program: which command is meant, and how it ends.
 
-use std::io::Write;
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -9,8 +9,27 @@ use super::args::{Args, Command};
 use super::{analyze, commands, demo, mount, mount_helper, stats};
 #[cfg(feature = "comparison")]
 use crate::bench::{codecs as bench, mounts as bench_mount};
-use crate::console::{Outcome, is_broken_pipe};
+use crate::console::{Outcome, is_broken_pipe, say};
 use crate::daemon::{ask, guard};
+use crate::printable::printable;
+
+/// Says what is wrong with the arguments, or helps, and ends.
+fn refuse(error: &clap::Error) -> ! {
+    let hostile: Vec<_> = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .filter(|argument| matches!(printable(argument), Cow::Owned(_)))
+        .collect();
+    if hostile.is_empty() {
+        error.exit();
+    }
+    // A shell may have made an argument of the name of a file.
+    let mut text = error.to_string();
+    for argument in &hostile {
+        text = text.replace(argument, &printable(argument));
+    }
+    text.trim_end().lines().for_each(say);
+    std::process::exit(error.exit_code())
+}
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
@@ -18,7 +37,11 @@ pub fn run() -> ExitCode {
     if mount_helper::is_called_as(given.next().as_deref()) {
         return mount_helper::run(given);
     }
-    let args = Args::parse();
+    let given: Vec<_> = given.collect();
+    if mount_helper::is_meant_by(&given) {
+        return mount_helper::run(given.into_iter());
+    }
+    let args = Args::try_parse().unwrap_or_else(|error| refuse(&error));
     let outcome = match &args.command {
         Command::Pack(args) => commands::pack(args),
         Command::Unpack(args) => commands::unpack(args),
@@ -47,8 +70,7 @@ pub fn run() -> ExitCode {
         Ok(Outcome::DamageFound) => ExitCode::from(1),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Not eprintln!, which panics where nobody reads stderr any more.
-            let _ = writeln!(std::io::stderr(), "weightfs: {error}");
+            say(&format!("weightfs: {error}"));
             ExitCode::from(2)
         }
     }

@@ -83,7 +83,7 @@ impl OutputFile {
             )));
         }
         let temporary = temporary_file(parent(path))
-            .map_err(|e| Error::io(format!("cannot write {}", path.display()), e))?;
+            .map_err(|e| Error::io(format!("cannot write {}", path.display()), plain(e)))?;
         Ok(Self {
             temporary,
             path: path.to_path_buf(),
@@ -126,7 +126,7 @@ impl OutputFile {
         persisted
             .map_err(|e| e.error)
             .and_then(|_| sync_directory(parent(&self.path)))
-            .map_err(|e| Error::io(format!("cannot write {}", self.path.display()), e))
+            .map_err(|e| cannot_publish(&self.path, e))
     }
 }
 
@@ -166,7 +166,8 @@ impl OutputDir {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 // A link that leads nowhere is something as well.
                 refuse_existing(path, false)?;
-                State::New(temporary_name().tempdir_in(parent(path)).map_err(cannot)?)
+                let temporary = temporary_name().tempdir_in(parent(path));
+                State::New(temporary.map_err(|e| cannot(plain(e)))?)
             }
             Err(e) => return Err(cannot(e)),
         };
@@ -199,8 +200,7 @@ impl OutputDir {
     /// Gives the directory its name, where it has not got it yet. What is in it is durable already.
     pub(super) fn publish(mut self) -> Result<()> {
         if let State::New(temporary) = std::mem::replace(&mut self.state, State::Kept) {
-            fs::rename(temporary.path(), &self.path)
-                .map_err(|e| Error::io(format!("cannot write {}", self.path.display()), e))?;
+            fs::rename(temporary.path(), &self.path).map_err(|e| cannot_publish(&self.path, e))?;
             // It has its final name now; there is nothing left to remove.
             let _ = temporary.keep();
         }
@@ -221,6 +221,20 @@ impl Drop for OutputDir {
     }
 }
 
+/// The destination was free when the job began; what has it now may be of another run of the same job.
+fn cannot_publish(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
+            Error::Environment(format!(
+                "{} was made by somebody else meanwhile, such as another run of the same command; \
+                 that one is kept",
+                path.display()
+            ))
+        }
+        _ => Error::io(format!("cannot write {}", path.display()), error),
+    }
+}
+
 fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     if !force && path.symlink_metadata().is_ok() {
         return Err(Error::InvalidInput(format!(
@@ -237,6 +251,15 @@ pub(super) fn temporary_name() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".").suffix(TEMPORARY_SUFFIX);
     builder
+}
+
+/// What the system answered, without the temporary name, which tells the user nothing.
+fn plain(error: io::Error) -> io::Error {
+    let answer = error.get_ref().and_then(|with_path| with_path.source());
+    let code = answer
+        .and_then(|answer| answer.downcast_ref::<io::Error>())
+        .and_then(io::Error::raw_os_error);
+    code.map_or(error, io::Error::from_raw_os_error)
 }
 
 fn parent(path: &Path) -> &Path {

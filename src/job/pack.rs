@@ -80,8 +80,7 @@ pub fn pack(
     }
     let to = to.map_or_else(|| archive_path(from), Path::to_path_buf);
     remove_abandoned(&to);
-    // Each byte is encoded, then compared.
-    (monitor.begin)(2 * SourceFile::open(from)?.stamp.size);
+    (monitor.begin)(SourceFile::open(from)?.stamp.size);
     let totals = pack_file(from, &to, options, monitor)?;
     Ok((to, totals))
 }
@@ -246,7 +245,8 @@ fn encode(
                 .append(&worker.stored, encoded.decoded_checksum)
                 .map_err(|e| e.at(output.path()))?;
             written.add(entry, encoded.fidelity)?;
-            (monitor.progress)(worker.bytes.len() as u64);
+            // Half of the work; the other one is done when it was read back and compared.
+            (monitor.progress)(worker.bytes.len() as u64 / 2);
             Ok(())
         },
     )?;
@@ -286,7 +286,7 @@ fn decide(entry: WalkEntry) -> Result<Step> {
             to: archive_path(&entry.relative),
             from: entry.from,
             action: Action::Convert,
-            work: 2 * source.stamp.size,
+            work: source.stamp.size,
         })
     } else {
         Step::keep(entry)

@@ -64,7 +64,8 @@ pub fn replace_by_archives(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
-    run(files, monitor, |file| {
+    let work = |file: &Replacement| Ok(file.bytes);
+    run(files, monitor, work, |file| {
         let source = SourceFile::open(&file.from)?;
         let totals = if is_there(&file.to)? {
             let reader = ArchiveReader::open(&file.to)?;
@@ -100,7 +101,11 @@ pub fn replace_by_originals(
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
-    run(archives, monitor, |archive| {
+    let work = |archive: &Replacement| {
+        let reader = ArchiveReader::open(&archive.from)?;
+        Ok(reader.superblock().original_bytes)
+    };
+    run(archives, monitor, work, |archive| {
         let file = SourceFile::open(&archive.from)?;
         let reader = ArchiveReader::from_file(&file.file, &archive.from)?;
         let totals = if is_there(&archive.to)? {
@@ -177,9 +182,12 @@ fn find(
 fn run(
     replacements: &[Replacement],
     monitor: &Monitor<'_>,
+    work: impl Fn(&Replacement) -> Result<u64>,
     mut replace: impl FnMut(&Replacement) -> Result<Totals>,
 ) -> Result<Totals> {
-    (monitor.begin)(replacements.iter().map(|one| 2 * one.bytes).sum());
+    // One that cannot be opened is told when its turn comes.
+    let bytes = |one| work(one).unwrap_or(0);
+    (monitor.begin)(replacements.iter().map(bytes).sum());
     let directories: BTreeSet<_> = replacements.iter().map(|one| one.to.parent()).collect();
     for directory in directories.into_iter().flatten() {
         remove_abandoned(&directory.join("any"));

@@ -84,6 +84,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "in_mount",
             "job_report",
             "process_args",
             "args",
@@ -398,6 +399,15 @@ pub const ORDER: &[(&str, &[&str])] = &[
 
 /// Two ways to use archives, which do not know of each other: jobs on files, and mounts.
 pub const WINGS: [&[&str]; 2] = [&["job"], &["file", "fs", "fuse", "daemon"]];
+
+/// Files that write to stdout or stderr themselves.
+pub const EXITS: &[&str] = &[
+    "console/print.rs",
+    "daemon/logging.rs",
+    // Two words between processes: the mount answers, the guard stands by.
+    "daemon/service.rs",
+    "fuse/guard.rs",
+];
 
 /// Crates that only some rooms or files know.
 pub const CRATES: &[(&str, &[&str])] = &[

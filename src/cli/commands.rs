@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
 use super::{in_mount, job_report};
-use crate::console::{Outcome, Stop, print_as, print_json, print_lines, watched};
+use crate::console::{Outcome, Stop, print, print_as, print_json, print_lines, watched};
 use crate::error::{Error, Result};
 use crate::job::{self, Monitor, PackOptions, Replacement, Totals, UnpackOptions, VerifyOptions};
+use crate::printable::printable_name;
 use crate::sync::cores;
 
 pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
@@ -95,11 +96,13 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
 
 pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
     let start = Instant::now();
-    let path = if args.path.is_dir() {
-        args.path.clone()
-    } else {
-        in_mount::archives_behind(&args.path)?
-    };
+    if args.path.is_dir() {
+        return Err(Error::InvalidInput(format!(
+            "{} is a directory; name an archive in it",
+            printable_name(&args.path)
+        )));
+    }
+    let path = in_mount::archives_behind(&args.path)?;
     let found = job::inspect(&path)?;
     if args.json {
         let object = job_report::inspection_json(&path, &found, start.elapsed());
@@ -130,6 +133,11 @@ fn replace(
     let start = Instant::now();
     let stop = Stop::on_signals()?;
     let planned = watched("looking", &stop, plan)?;
+    if planned.is_empty() && !as_json {
+        let path = printable_name(src);
+        print(&format!("{path}: there is nothing to replace"))?;
+        return Ok(Outcome::Done);
+    }
     if !dry_run {
         let totals = watched(what, &stop, |monitor| run(&planned, monitor))?;
         return print_totals(src, &totals, start, as_json);

@@ -1,9 +1,11 @@
 //! The program: which command is meant, and how it ends.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use super::args::{Args, Command};
 use super::{analyze, commands, demo, mount, mount_helper, stats};
@@ -11,11 +13,25 @@ use super::{analyze, commands, demo, mount, mount_helper, stats};
 use crate::bench::{codecs as bench, mounts as bench_mount};
 use crate::console::{Outcome, is_broken_pipe, say};
 use crate::daemon::{ask, guard};
-use crate::printable::printable;
+use crate::printable::{printable, printable_name};
 
 /// Says what is wrong with the arguments, or helps, and ends.
 fn refuse(error: &clap::Error) -> ! {
-    let hostile: Vec<_> = std::env::args_os()
+    let given: Vec<_> = std::env::args_os().skip(1).collect();
+    // As one mounts with many other programs.
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let [source, mountpoint] = &given[..]
+        && Path::new(source).exists()
+    {
+        say(&format!(
+            "weightfs: '{}' is no command; to mount it: weightfs mount {0} {}",
+            printable_name(source),
+            printable_name(mountpoint)
+        ));
+        std::process::exit(error.exit_code());
+    }
+    let hostile: Vec<_> = given
+        .iter()
         .map(|argument| argument.to_string_lossy().into_owned())
         .filter(|argument| matches!(printable(argument), Cow::Owned(_)))
         .collect();

@@ -78,9 +78,25 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
                  their readers finish",
                 mountpoint.display()
             ))
+        } else if let Some(option) = of_another_user(mountpoint) {
+            Error::Environment(format!(
+                "{} was mounted by another user ({option}); only that user and root can unmount it",
+                mountpoint.display()
+            ))
         } else {
             error
         }
+    })
+}
+
+/// The option that names the user who mounted, if that is another.
+fn of_another_user(mountpoint: &Path) -> Option<String> {
+    let own = rustix::process::geteuid().as_raw().to_string();
+    let options = mounted_with(mountpoint).ok()??;
+    options.into_iter().find(|option| {
+        option
+            .strip_prefix("user_id=")
+            .is_some_and(|user| user != own)
     })
 }
 

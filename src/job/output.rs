@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -20,7 +20,15 @@ const TEMPORARY_SUFFIX: &str = ".wfz-tmp";
 /// An unfinished file is locked by who writes it, so that one that nobody finishes can be told.
 fn temporary_file(directory: &Path) -> io::Result<NamedTempFile> {
     loop {
-        let temporary = temporary_name().tempfile_in(directory)?;
+        // Opened here, for the system's own answer: that of `tempfile_in` names the temporary file.
+        let temporary = temporary_name().make_in(directory, |path| {
+            File::options()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+        })?;
         // Only a wish: some network file systems have no locks.
         let _ = flock(
             temporary.as_file(),
@@ -82,8 +90,7 @@ impl OutputFile {
                 path.display()
             )));
         }
-        let temporary = temporary_file(parent(path))
-            .map_err(|e| Error::io(format!("cannot write {}", path.display()), plain(e)))?;
+        let temporary = temporary_file(parent(path)).map_err(|e| cannot_begin(path, e))?;
         Ok(Self {
             temporary,
             path: path.to_path_buf(),
@@ -167,7 +174,7 @@ impl OutputDir {
                 // A link that leads nowhere is something as well.
                 refuse_existing(path, false)?;
                 let temporary = temporary_name().tempdir_in(parent(path));
-                State::New(temporary.map_err(|e| cannot(plain(e)))?)
+                State::New(temporary.map_err(|e| cannot_begin(path, plain(e)))?)
             }
             Err(e) => return Err(cannot(e)),
         };
@@ -253,13 +260,27 @@ pub(super) fn temporary_name() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// What the system answered, without the temporary name, which tells the user nothing.
+/// Mostly it is the directory that does not fit.
+fn cannot_begin(path: &Path, error: io::Error) -> Error {
+    let directory = parent(path);
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "does not exist; make it first",
+        io::ErrorKind::NotADirectory => "is not a directory",
+        _ => return Error::io(format!("cannot write {}", path.display()), error),
+    };
+    Error::InvalidInput(format!(
+        "cannot write {}: the directory {} {why}",
+        path.display(),
+        directory.display()
+    ))
+}
+
+/// Without the temporary name that `tempfile` adds, which tells the user nothing.
 fn plain(error: io::Error) -> io::Error {
-    let answer = error.get_ref().and_then(|with_path| with_path.source());
-    let code = answer
-        .and_then(|answer| answer.downcast_ref::<io::Error>())
-        .and_then(io::Error::raw_os_error);
-    code.map_or(error, io::Error::from_raw_os_error)
+    match error.kind() {
+        kind if error.get_ref().is_some() => kind.into(),
+        _ => error,
+    }
 }
 
 fn parent(path: &Path) -> &Path {

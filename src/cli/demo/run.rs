@@ -46,6 +46,12 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
         job::pack(&model, Some(&destination), &options, monitor)
     })?;
     let pack_time = start.elapsed();
+    if totals.archives == 0 {
+        return Err(Error::InvalidInput(format!(
+            "there is no model in {}",
+            model.display()
+        )));
+    }
 
     let files = Files::of(&model, &packed, &mountpoint)?;
     say("reading through the mount, and the original beside it ...");

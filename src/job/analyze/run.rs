@@ -76,7 +76,7 @@ fn sources(path: &Path) -> Result<Vec<SourceFile>> {
     };
     if paths.is_empty() {
         return Err(Error::InvalidInput(format!(
-            "{}: no .safetensors file in this directory",
+            "{}: no .safetensors file in this directory (archives are analyzed where they are mounted)",
             path.display()
         )));
     }

@@ -1,6 +1,5 @@
 //! The program: which command is meant, and how it ends.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,7 +12,7 @@ use super::{analyze, commands, demo, mount, mount_helper, stats};
 use crate::bench::{codecs as bench, mounts as bench_mount};
 use crate::console::{Outcome, is_broken_pipe, say};
 use crate::daemon::{ask, guard};
-use crate::printable::{printable, printable_name};
+use crate::printable::printable_name;
 
 /// Says what is wrong with the arguments, or helps, and ends.
 fn refuse(error: &clap::Error) -> ! {
@@ -30,21 +29,16 @@ fn refuse(error: &clap::Error) -> ! {
         ));
         std::process::exit(error.exit_code());
     }
-    let hostile: Vec<_> = given
-        .iter()
-        .map(|argument| argument.to_string_lossy().into_owned())
-        .filter(|argument| matches!(printable(argument), Cow::Owned(_)))
-        .collect();
-    if hostile.is_empty() {
-        error.exit();
+    // A shell may have made an argument of the name of a file: what is wrong with it is wrong with its
+    // printable form.
+    let printable = std::env::args_os().map(|argument| printable_name(&argument));
+    match Args::try_parse_from(printable) {
+        Err(error) => error.exit(),
+        Ok(_) => {
+            say("weightfs: the arguments are not UTF-8");
+            std::process::exit(error.exit_code())
+        }
     }
-    // A shell may have made an argument of the name of a file.
-    let mut text = error.to_string();
-    for argument in &hostile {
-        text = text.replace(argument, &printable(argument));
-    }
-    text.trim_end().lines().for_each(say);
-    std::process::exit(error.exit_code())
 }
 
 /// Runs the program with the arguments of the process.

@@ -269,7 +269,7 @@ fn cannot_begin(path: &Path, error: io::Error) -> Error {
         _ => return Error::io(format!("cannot write {}", path.display()), error),
     };
     Error::InvalidInput(format!(
-        "cannot write {}: the directory {} {why}",
+        "cannot write {}: {} {why}",
         path.display(),
         directory.display()
     ))

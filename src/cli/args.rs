@@ -14,7 +14,7 @@ use crate::bench::codecs::{BenchArgs, BenchOneArgs};
 #[cfg(feature = "comparison")]
 use crate::bench::mounts::{BenchMountArgs, NullMountArgs, ReadStripeArgs};
 use crate::codec::{self, Method};
-use crate::console::serving::{ServingArgs, seconds};
+use crate::console::serving::{ServingArgs, seconds, threads};
 use crate::console::size;
 use crate::daemon::parse_address;
 use crate::fuse;
@@ -80,7 +80,7 @@ pub(super) struct PackArgs {
     #[arg(long, value_enum, default_value_t)]
     pub(super) codec: Method,
     /// Threads that encode; as many read back and compare meanwhile [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<NonZeroUsize>,
     /// Bytes of the file in a block, the unit of random access: a power of two from 4K to 4M
     /// [default: 256K; 512K at the levels fast and max; 1M for general codecs]
@@ -114,7 +114,7 @@ pub(super) struct UnpackArgs {
     #[arg(short = 'o', long = "output", value_name = "DST")]
     pub(super) dst: Option<PathBuf>,
     /// Threads that decode [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<NonZeroUsize>,
     /// Replace a destination that exists
     #[arg(long)]
@@ -143,7 +143,7 @@ pub(super) struct VerifyArgs {
     #[arg(long)]
     pub(super) deep: bool,
     /// Threads that decode [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<NonZeroUsize>,
     /// Print one JSON object instead of text
     #[arg(long)]
@@ -177,7 +177,7 @@ pub(super) struct AnalyzeArgs {
     #[arg(long, value_name = "REPORT.html")]
     pub(super) html: Option<PathBuf>,
     /// Threads that count and encode [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<NonZeroUsize>,
     /// Print one JSON object instead of text
     #[arg(long)]

@@ -34,6 +34,12 @@ impl ServingArgs {
     }
 }
 
+/// How many threads a job may have.
+pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| format!("'{text}' is not a number of threads, 1 or more"))
+}
+
 /// How many threads may answer a mount.
 pub(crate) fn mount_threads(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()

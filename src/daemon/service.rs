@@ -16,6 +16,7 @@ use super::watchdog::watch;
 use crate::error::{Error, Result};
 use crate::fuse::{Mounted, Unmount, Unmounter};
 use crate::os::ending_signals;
+use crate::printable::printable_name;
 use crate::sync::lock;
 
 /// What is served, and for whom.
@@ -89,8 +90,8 @@ impl Service<'_> {
             tracing::info!("metrics: {url}");
         }
         let mut stdout = std::io::stdout().lock();
-        let said =
-            writeln!(stdout, "{READY}{}", self.mountpoint.display()).and_then(|()| stdout.flush());
+        let said = writeln!(stdout, "{READY}{}", printable_name(self.mountpoint))
+            .and_then(|()| stdout.flush());
         match said {
             // Whoever asked for it was told to stop, and would take it for not mounted.
             Err(error) if self.background.is_wanted() => {

@@ -32,7 +32,7 @@ pub use model_tree::{DirEntry, ModelTree};
 pub use open_files::{Handle, OpenFile};
 pub use source::Source;
 pub use statistics::MountStats;
-pub use xattr::STATS_XATTR;
+pub use xattr::{ARCHIVE_XATTR, SOURCE_XATTR, STATS_XATTR};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::num::NonZeroUsize;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ use super::place::{ArchivePlace, Place};
 use super::source::Source;
 use super::statistics::MountStats;
 use super::view::{Shown, look, names};
-use super::xattr::{self, STATS_XATTR};
+use super::xattr::{self, SOURCE_XATTR, STATS_XATTR};
 use crate::error::{Error, Result};
 use crate::file::{ReadShared, VirtualFile};
 use crate::os::{ACCESS_LIST, DEFAULT_ACCESS_LIST, memory_bytes, read_full_at};
@@ -291,6 +291,14 @@ impl ModelTree {
                 // Where it is now: who has it open may know it by another name.
                 let path = at.place.full_path(&self.source);
                 xattr::of_archive(archive.archive(), &path, name).ok_or_else(missing)
+            }
+            What::Directory(path) if name == SOURCE_XATTR => {
+                let shown = if inode == ROOT_INODE {
+                    self.source.mounted_path()
+                } else {
+                    self.source.path().join(path)
+                };
+                Ok(shown.into_os_string().into_vec())
             }
             _ if inode == ROOT_INODE && name == STATS_XATTR => {
                 serde_json::to_vec(&self.stats()).map_err(|_| missing())

@@ -23,6 +23,9 @@ use super::source::Source;
 use crate::format::{archive_name, original_name};
 use crate::os::leads_out;
 
+/// Longest name that Linux file systems take.
+const MAX_NAME_BYTES: usize = 255;
+
 /// What is shown under a name.
 #[derive(Debug)]
 pub(super) enum Shown {
@@ -45,10 +48,17 @@ pub(super) enum Shown {
 /// # Errors
 /// `NotFound` if nothing is shown under that name; else what the system answered.
 pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Result<Shown> {
+    if name.len() > MAX_NAME_BYTES {
+        return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+    }
     let path = directory.join(name);
-    if source.shows(directory, name)
-        && let Some(facts) = existing(source.facts(&path))?
-    {
+    let found = match source.shows(directory, name).then(|| source.facts(&path)) {
+        Some(Ok(facts)) => Some(facts),
+        // Also for one that is too long: the name of its archive would be longer still.
+        Some(Err(e)) if e.raw_os_error() != Some(libc::ENOENT) => return Err(e),
+        _ => None,
+    };
+    if let Some(facts) = found {
         let alone = original_name(name)
             .is_some_and(|original| source.facts(&directory.join(original)).is_err());
         let is_archive =

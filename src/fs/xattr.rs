@@ -12,9 +12,16 @@ use crate::format::CodecId;
 /// On the root: `MountStats` as one JSON object.
 pub const STATS_XATTR: &str = "user.weightfs.stats";
 
+/// On each directory: the path of the directory of the source that it shows; on the root, of what was
+/// mounted. Listed nowhere.
+pub const SOURCE_XATTR: &str = "user.weightfs.source";
+
+/// On each file that is an archive: its path.
+pub const ARCHIVE_XATTR: &str = "user.weightfs.archive";
+
 /// On each file that is an archive.
 pub(super) const OF_ARCHIVES: [&str; 4] = [
-    "user.weightfs.archive",
+    ARCHIVE_XATTR,
     "user.weightfs.codec",
     "user.weightfs.original_sha256",
     "user.weightfs.ratio",

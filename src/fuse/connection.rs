@@ -118,7 +118,7 @@ fn mount_by_helper(mountpoint: &Path, wanted: &MountOptions) -> Result<OwnedFd> 
             if message.trim().is_empty() {
                 e.to_string()
             } else {
-                message.trim().to_owned()
+                message.trim().replace('\n', "; ")
             }
         ))
     })

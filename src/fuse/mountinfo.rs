@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ pub(super) struct MountLine {
     mountpoint: PathBuf,
     /// Type of the file system.
     kind: String,
+    /// Options of the mount and of the file system.
+    pub(super) options: Vec<String>,
 }
 
 impl MountLine {
@@ -35,24 +38,55 @@ impl MountLine {
 /// # Errors
 /// `Io` if `/proc` cannot be read.
 pub(super) fn mount_at(mountpoint: &Path) -> Result<Option<MountLine>> {
+    Ok(all()?
+        .into_iter()
+        .rfind(|line| line.mountpoint == mountpoint))
+}
+
+/// True for a path in a mount of ours, wherever that is mounted; false for one that is not there.
+///
+/// # Errors
+/// `Io` if `/proc` cannot be read.
+pub fn is_in_mount(path: &Path) -> Result<bool> {
+    let Ok(meta) = path.metadata() else {
+        return Ok(false);
+    };
+    let device = format!(
+        "{}:{}",
+        rustix::fs::major(meta.dev()),
+        rustix::fs::minor(meta.dev())
+    );
+    Ok(all()?
+        .iter()
+        .any(|line| line.device == device && line.is_ours()))
+}
+
+fn all() -> Result<Vec<MountLine>> {
     let text = std::fs::read("/proc/self/mountinfo")
         .map_err(|e| Error::io("cannot read /proc/self/mountinfo", e))?;
     Ok(text
         .split(|&byte| byte == b'\n')
         .filter_map(parse)
-        .rfind(|line| line.mountpoint == mountpoint))
+        .collect())
 }
 
 fn parse(line: &[u8]) -> Option<MountLine> {
     let mut fields = line.split(|&byte| byte == b' ');
     let device = fields.nth(2)?;
     let mountpoint = fields.nth(1)?;
-    let kind = fields.skip_while(|&field| field != b"-").nth(1)?;
+    let of_mount = fields.next()?;
+    let mut behind = fields.skip_while(|&field| field != b"-");
+    let kind = behind.nth(1)?;
     let text = |field| String::from_utf8_lossy(field).into_owned();
+    let of_both = [Some(of_mount), behind.nth(1)].into_iter().flatten();
     Some(MountLine {
         device: text(device),
         mountpoint: unescape(mountpoint).into(),
         kind: text(kind),
+        options: of_both
+            .flat_map(|list| list.split(|&byte| byte == b','))
+            .map(text)
+            .collect(),
     })
 }
 
@@ -117,6 +151,7 @@ mod tests {
         assert_eq!(line.device, "98:0");
         assert_eq!(line.mountpoint, Path::new("/mnt/a b\\"));
         assert!(line.is_ours());
+        assert_eq!(line.options, ["rw", "noatime", "ro"]);
         let bare = parse(b"36 35 98:0 / /mnt rw - ext4 /dev/x rw").unwrap();
         assert_eq!(bare.mountpoint, Path::new("/mnt"));
         assert!(!bare.is_ours());

@@ -82,8 +82,7 @@ pub fn pack(
     let to = to.map_or_else(|| archive_path(from), Path::to_path_buf);
     remove_abandoned(&to);
     let source = SourceFile::open(from)?;
-    // Each byte is encoded, then compared.
-    (monitor.begin)(2 * source.stamp.size);
+    (monitor.begin)(source.stamp.size);
     warn_of_fault(&source, from, monitor)?;
     Ok(Conversion {
         totals: pack_file(from, &to, options, monitor)?,
@@ -279,7 +278,8 @@ fn encode(
                 .append(&worker.stored, encoded.decoded_checksum)
                 .map_err(|e| e.at(output.path()))?;
             written.add(entry, encoded.fidelity)?;
-            (monitor.progress)(worker.bytes.len() as u64);
+            // Half of the work; the other one is done when it was read back and compared.
+            (monitor.progress)(worker.bytes.len() as u64 / 2);
             Ok(())
         },
     )?;
@@ -341,7 +341,7 @@ fn decide(entry: WalkEntry, monitor: &Monitor<'_>) -> Result<Step> {
         relative: entry.relative,
         from: entry.from,
         action: Action::Convert,
-        work: 2 * source.stamp.size,
+        work: source.stamp.size,
     })
 }
 
@@ -369,7 +369,7 @@ fn pack_or_keep(
         });
     }
     let plain = to.path(&step.relative);
-    let copied = copy_file(&step.from, &plain, options.force, monitor)?;
+    let copied = copy_file(&step.from, &plain, options.force, &monitor.counted())?;
     Ok(Made {
         to: step.relative.clone(),
         totals: Totals {

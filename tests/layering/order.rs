@@ -7,8 +7,27 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            "error", "sync", "os", "simd", "plane", "format", "storage", "codec", "block", "model",
-            "archive", "job", "file", "fs", "fuse", "api", "daemon", "console", "bench", "cli",
+            "printable",
+            "error",
+            "sync",
+            "os",
+            "simd",
+            "plane",
+            "format",
+            "storage",
+            "codec",
+            "block",
+            "model",
+            "archive",
+            "job",
+            "file",
+            "fs",
+            "fuse",
+            "api",
+            "daemon",
+            "console",
+            "bench",
+            "cli",
             "main",
         ],
     ),
@@ -65,6 +84,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "in_mount",
             "job_report",
             "process_args",
             "args",
@@ -389,6 +409,15 @@ pub const ORDER: &[(&str, &[&str])] = &[
 
 /// Two ways to use archives, which do not know of each other: jobs on files, and mounts.
 pub const WINGS: [&[&str]; 2] = [&["job"], &["file", "fs", "fuse", "daemon"]];
+
+/// Files that write to stdout or stderr themselves.
+pub const EXITS: &[&str] = &[
+    "console/print.rs",
+    "daemon/logging.rs",
+    // Two words between processes: the mount answers, the guard stands by.
+    "daemon/service.rs",
+    "fuse/guard.rs",
+];
 
 /// Crates that only some rooms or files know.
 pub const CRATES: &[(&str, &[&str])] = &[

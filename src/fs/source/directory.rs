@@ -109,6 +109,14 @@ impl Source {
         &self.path
     }
 
+    /// Canonical path of what is mounted: the root, or the one archive.
+    pub(in crate::fs) fn mounted_path(&self) -> PathBuf {
+        match &self.only {
+            Some(only) => self.path.join(only),
+            None => self.path.clone(),
+        }
+    }
+
     /// True for a canonical path that leads into the mount, also where the source lies below the mount
     /// point. A source that is mounted over itself is reached by its handle, and never by such a path.
     pub(in crate::fs) fn is_in_mount(&self, path: &Path) -> bool {

@@ -13,11 +13,27 @@ use super::place::Place;
 pub(super) struct Node {
     pub(super) attr: Attr,
     pub(super) what: What,
+    /// The path of the source under whose name it was found last.
+    pub(super) name: PathBuf,
+    /// The file of the source that it was found to be, and in which state.
+    pub(super) identity: Option<Identity>,
     /// A plain file's state when it was opened last: while it is the same, what the kernel has
     /// cached of it is right.
     pub(super) opened: Option<Identity>,
     /// How often the kernel was told of it and did not forget it yet.
     lookups: u64,
+}
+
+impl Node {
+    /// Where the file of the source is that it was found to be. The root is always there, and a link
+    /// is nothing but its target.
+    pub(super) fn place(&self) -> Option<Place> {
+        match &self.what {
+            What::Directory(path) => Some(Place::Inside(path.clone())),
+            What::File(place) | What::Archive(place) => Some(place.clone()),
+            What::Link(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -39,6 +55,8 @@ impl Nodes {
         let node = Node {
             attr: root,
             what: What::Directory(PathBuf::new()),
+            name: PathBuf::new(),
+            identity: None,
             opened: None,
             lookups: 1,
         };
@@ -56,10 +74,12 @@ impl Nodes {
     }
 
     /// Remembers what a look found, once more.
-    pub(super) fn found(&mut self, attr: Attr, what: What) {
+    pub(super) fn found(&mut self, attr: Attr, what: What, name: PathBuf, identity: Identity) {
         let node = self.table.entry(attr.inode).or_insert(Node {
             attr,
             what: What::Directory(PathBuf::new()),
+            name: PathBuf::new(),
+            identity: None,
             opened: None,
             lookups: 0,
         });
@@ -67,6 +87,8 @@ impl Nodes {
         node.attr = attr;
         // It may have been moved since.
         node.what = what;
+        node.name = name;
+        node.identity = Some(identity);
     }
 
     /// Takes back `count` finds.

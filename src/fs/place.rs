@@ -41,6 +41,14 @@ impl Place {
         }
     }
 
+    /// A handle of it, links not followed, that reads nothing and opens nothing.
+    pub(super) fn handle(&self, source: &Source) -> io::Result<File> {
+        match self {
+            Self::Inside(path) => source.handle(path),
+            Self::Outside(path) => local::handle(path),
+        }
+    }
+
     /// Opens a regular file for reading.
     pub(super) fn open_file(&self, source: &Source) -> io::Result<File> {
         match self {

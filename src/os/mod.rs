@@ -8,6 +8,7 @@ mod paths;
 mod positional;
 mod pressure;
 mod process;
+mod walk;
 mod write_back;
 
 pub use memory::{keep_allocations_apart, memory_bytes, memory_bytes_of, page_bytes};
@@ -16,4 +17,5 @@ pub use paths::leads_out;
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};
 pub use pressure::available_bytes;
 pub use process::first_line;
+pub use walk::{Walked, walk};
 pub use write_back::{drop_cached, start_write_back};

@@ -269,11 +269,14 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "open_archive",
             "archives",
             "statistics",
+            "lately",
             "model_tree",
             "successors",
+            "replaced",
+            "xattrs",
         ],
     ),
-    ("fs/source", &["local", "directory"]),
+    ("fs/source", &["local", "directory", "attributes"]),
     (
         "fuse",
         &[
@@ -281,6 +284,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "abort",
             "progress",
             "server",
+            "source_watch",
             "guard",
             "options",
             "connection",
@@ -350,6 +354,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "pressure",
             "write_back",
             "process",
+            "walk",
         ],
     ),
     (

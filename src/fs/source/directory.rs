@@ -23,6 +23,8 @@ pub struct Source {
     root: OwnedFd,
     /// Canonical path of the root.
     path: PathBuf,
+    /// Path by which whoever mounts knows the root.
+    known_as: PathBuf,
     /// Canonical path of the mount point, which must never be walked into.
     mountpoint: Option<PathBuf>,
     /// The only name of the root that is shown, for a source that is one archive.
@@ -40,12 +42,13 @@ impl Source {
         let cannot = |e| Error::io(format!("cannot open {}", path.display()), e);
         let canonical = path.canonicalize().map_err(cannot)?;
         let meta = canonical.metadata().map_err(cannot)?;
-        let (directory, only) = if meta.is_dir() {
-            (canonical, None)
+        let (directory, only, known_as) = if meta.is_dir() {
+            (canonical, None, std::path::absolute(path).map_err(cannot)?)
         } else {
             match (canonical.parent(), canonical.file_name()) {
                 (Some(parent), Some(name)) if original_name(name).is_some() => {
-                    (parent.to_path_buf(), Some(name.to_os_string()))
+                    let parent = parent.to_path_buf();
+                    (parent.clone(), Some(name.to_os_string()), parent)
                 }
                 _ => {
                     return Err(Error::InvalidInput(format!(
@@ -61,6 +64,7 @@ impl Source {
         Ok(Self {
             root,
             path: directory,
+            known_as,
             mountpoint: None,
             only,
             for_all_users: false,
@@ -109,11 +113,29 @@ impl Source {
             .is_some_and(|mountpoint| path.starts_with(mountpoint))
     }
 
+    /// Path by which whoever mounts knows the root, from `/` on, links in it included.
+    pub fn known_as(&self) -> &Path {
+        &self.known_as
+    }
+
+    /// True if a handle is one of the root, by whatever path it was reached.
+    ///
+    /// # Errors
+    /// What the system answered.
+    pub fn is_root(&self, handle: &File) -> io::Result<bool> {
+        let root = self.facts(Path::new(""))?;
+        Ok(facts_of(handle)?.identity.file == root.identity.file)
+    }
+
     /// What is known of what is at a path, links not followed.
     pub(in crate::fs) fn facts(&self, relative: &Path) -> io::Result<Facts> {
-        facts_of(&File::from(
-            self.open_at(relative, OFlags::PATH | OFlags::NOFOLLOW)?,
-        ))
+        facts_of(&self.handle(relative)?)
+    }
+
+    /// A handle of what is at a path, links not followed, that reads nothing and opens nothing.
+    pub(in crate::fs) fn handle(&self, relative: &Path) -> io::Result<File> {
+        self.open_at(relative, OFlags::PATH | OFlags::NOFOLLOW)
+            .map(File::from)
     }
 
     /// Opens a regular file for reading.

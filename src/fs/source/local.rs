@@ -18,6 +18,13 @@ pub(in crate::fs) fn facts_of(file: &File) -> io::Result<Facts> {
     Ok(facts(&file.metadata()?))
 }
 
+/// A handle of what is at a path, links not followed, that reads nothing and opens nothing.
+pub(in crate::fs) fn handle(path: &Path) -> io::Result<File> {
+    // Read access is not asked for with O_PATH, though the standard library wants it said.
+    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+    File::options().read(true).custom_flags(flags).open(path)
+}
+
 /// Opens a file for reading, unless the path is a link.
 pub(in crate::fs) fn open_file(path: &Path) -> io::Result<File> {
     File::options()

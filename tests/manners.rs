@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags};
-use support::{Dir, Mount, Place, Watched, is_mounted, model, noise, ok, run, weightfs};
+use support::{Dir, Mount, Place, Watched, is_mounted, model, ok, run, weightfs};
 use weightfs::job::{
     archives_to_make, originals_to_make, replace_by_archives, replace_by_originals,
 };

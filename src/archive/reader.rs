@@ -89,6 +89,11 @@ impl ArchiveReader {
         &self.path
     }
 
+    /// The file it is read from, if it is one.
+    pub fn file(&self) -> Option<&File> {
+        self.storage.file()
+    }
+
     /// What the archive says of itself and of the original file.
     pub const fn superblock(&self) -> &Superblock {
         &self.superblock

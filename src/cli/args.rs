@@ -240,8 +240,8 @@ pub(super) struct UmountArgs {
 
 /// Tell what a mount has done so far: bytes and sizes of reads, cache, decoding, memory
 ///
-/// Each file that is an archive tells of itself by extended attributes:
-/// getfattr -d MOUNTPOINT/FILE
+/// Each file that is an archive tells of itself by extended attributes, which are read by name:
+/// getfattr -n user.weightfs.ratio MOUNTPOINT/FILE (and .original_sha256, .codec, .archive)
 #[derive(Debug, Parser)]
 pub(super) struct StatsArgs {
     /// Where it is mounted

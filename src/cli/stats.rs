@@ -87,5 +87,8 @@ fn as_lines(found: &Value) -> Vec<String> {
         ahead("wasted_bytes"),
         ahead("skipped_bytes"),
     );
+    if found["source_changed"].as_bool() == Some(true) {
+        text.push_str("\nsource              is something else now; mount again to see that");
+    }
     text.lines().map(str::to_owned).collect()
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 use lru::LruCache;
 
 use super::attr::Attr;
-use super::errno::stale;
+use super::errno::{errno, stale};
 use super::facts::{Facts, Identity};
 use super::inode::{Inode, Numbers};
 use super::open_archive::open_archive;
@@ -48,7 +48,7 @@ impl Archives {
     /// The attributes of the file that an archive stands for.
     ///
     /// # Errors
-    /// As `open_archive`.
+    /// ESTALE if the archive is not the one any more that the facts are of; else as `open_archive`.
     pub(super) fn attr(&self, source: &Source, at: &ArchivePlace, facts: &Facts) -> Result<Attr> {
         let known = lock(&self.superblocks).get(&facts.identity).copied();
         let superblock = match known {
@@ -57,6 +57,10 @@ impl Archives {
                 let (reader, now) = open_archive(source, &at.place)?;
                 let superblock = *reader.superblock();
                 lock(&self.superblocks).put(now.identity, superblock);
+                if now.identity != facts.identity {
+                    // The size of one and the owner of another would be those of neither.
+                    return Err(errno("the archive was replaced", libc::ESTALE));
+                }
                 superblock
             }
         };

@@ -19,6 +19,8 @@ const FORGOTTEN_KEPT: NonZeroUsize = NonZeroUsize::new(16 << 10).expect("not zer
 pub(super) struct Node {
     pub(super) attr: Attr,
     pub(super) what: What,
+    /// The file of the source that it was found to be, and in which state.
+    pub(super) identity: Option<Identity>,
     /// A plain file's state when it was opened last: while it is the same, what the kernel has
     /// cached of it is right.
     pub(super) opened: Option<Identity>,
@@ -26,6 +28,19 @@ pub(super) struct Node {
     pub(super) path: PathBuf,
     /// How often the kernel was told of it and did not forget it yet.
     lookups: u64,
+}
+
+impl Node {
+    /// Where the file of the source is that it was found to be. The root is always there, and a link
+    /// is nothing but its target.
+    pub(super) fn place(&self) -> Option<Place> {
+        match &self.what {
+            What::Directory(path) => Some(Place::Inside(path.clone())),
+            What::File(place) => Some(place.clone()),
+            What::Archive(at) => Some(at.place.clone()),
+            What::Link(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +64,7 @@ impl Nodes {
         let node = Node {
             attr: root,
             what: What::Directory(PathBuf::new()),
+            identity: None,
             opened: None,
             path: PathBuf::new(),
             lookups: 1,
@@ -68,10 +84,17 @@ impl Nodes {
     }
 
     /// Remembers what a look found, once more.
-    pub(super) fn found(&mut self, attr: Attr, what: What, path: PathBuf) {
+    pub(super) fn found(
+        &mut self,
+        attr: Attr,
+        what: What,
+        path: PathBuf,
+        identity: Option<Identity>,
+    ) {
         let node = self.table.entry(attr.inode).or_insert(Node {
             attr,
             what: What::Directory(PathBuf::new()),
+            identity: None,
             opened: None,
             path: PathBuf::new(),
             lookups: 0,
@@ -82,6 +105,7 @@ impl Nodes {
         node.what = what;
         if attr.inode != ROOT_INODE {
             node.path = path;
+            node.identity = identity;
         }
     }
 

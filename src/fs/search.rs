@@ -14,7 +14,7 @@ use super::in_vain::InVain;
 use super::inode::{Inode, ROOT_INODE};
 use super::model_tree::ModelTree;
 use super::nodes::What;
-use super::view::{look, names};
+use super::view::names;
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
@@ -45,15 +45,16 @@ impl ModelTree {
     /// Looks up the directory that a directory of the source is in; of the root, that is the root.
     pub(super) fn find_parent(&self, directory: &Path) -> Result<Attr> {
         let parent = directory.parent().unwrap_or(directory);
-        let Some((above, name)) = parent.parent().zip(parent.file_name()) else {
+        if parent.file_name().is_none() {
             let attr = self.attr(ROOT_INODE)?;
-            lock(&self.nodes).found(attr, What::Directory(PathBuf::new()), PathBuf::new());
+            lock(&self.nodes).found(attr, What::Directory(PathBuf::new()), PathBuf::new(), None);
             return Ok(attr);
-        };
-        let shown = look(&self.source, above, name)
+        }
+        let (facts, described) = self
+            .look_closely(parent)
             .map_err(|e| Error::io(parent.display().to_string(), e))?;
-        let (attr, what) = self.describe(shown)?;
-        lock(&self.nodes).found(attr, what, parent.to_path_buf());
+        let (attr, what) = described?;
+        lock(&self.nodes).found(attr, what, parent.to_path_buf(), Some(facts.identity));
         Ok(attr)
     }
 
@@ -63,12 +64,13 @@ impl ModelTree {
     }
 
     fn look_at(&self, inode: Inode, path: PathBuf) -> Option<Attr> {
-        let shown = look(&self.source, path.parent()?, path.file_name()?).ok()?;
-        let (attr, what) = self.describe(shown).ok()?;
+        path.file_name()?;
+        let (facts, described) = self.look_closely(&path).ok()?;
+        let (attr, what) = described.ok()?;
         if attr.inode != inode {
             return None;
         }
-        lock(&self.nodes).found(attr, what, path);
+        lock(&self.nodes).found(attr, what, path, Some(facts.identity));
         Some(attr)
     }
 
@@ -79,11 +81,10 @@ impl ModelTree {
         while let Some(directory) = directories.pop() {
             // What cannot be read is not found.
             for name in names(&self.source, &directory).unwrap_or_default() {
-                let shown = look(&self.source, &directory, &name);
-                let Some((attr, _)) = shown.ok().and_then(|shown| self.describe(shown).ok()) else {
+                let path = directory.join(&name);
+                let Ok((_, Ok((attr, _)))) = self.look_closely(&path) else {
                     continue;
                 };
-                let path = directory.join(&name);
                 if attr.inode == inode {
                     return (Some(path), all_noted);
                 }

@@ -7,7 +7,6 @@ use super::inode::Inode;
 use super::model_tree::ModelTree;
 use super::nodes::What;
 use super::place::{ArchivePlace, Place};
-use super::view::look;
 use crate::file::{PageCache, VirtualFile};
 
 impl ModelTree {
@@ -37,8 +36,8 @@ impl ModelTree {
             return None;
         };
         let next = next_part(Path::new(path.file_stem()?))?;
-        let shown = look(&self.source, path.parent()?, next.as_ref()).ok()?;
-        let (attr, what) = self.describe(shown).ok()?;
+        let (_, described) = self.look_closely(&path.with_file_name(next)).ok()?;
+        let (attr, what) = described.ok()?;
         let What::Archive(place) = what else {
             return None;
         };

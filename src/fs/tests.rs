@@ -481,6 +481,95 @@ fn a_replaced_archive_is_another_inode_and_open_files_keep_the_old_one() {
     assert_eq!(tree.0.open(first.inode).unwrap_err().errno(), libc::ESTALE);
 }
 
+/// Once, the kernel looks again; what it finds then is there for it, whatever becomes of the name.
+#[test]
+fn what_was_found_while_names_change_can_be_asked_for() {
+    let place = Place::new();
+    for name in ["m", "f"] {
+        let put = |bytes| {
+            if name == "m" {
+                return place.pack("src/m.wfz", bytes);
+            }
+            place.write("temporary", bytes);
+            fs::rename(place.path("temporary"), place.path("src/f")).unwrap();
+        };
+        put(b"first".as_slice());
+        let tree = place.tree();
+        let first = tree.find(name).unwrap().inode;
+        put(b"the second");
+        let error = tree.read_inode(first).unwrap_err();
+        assert_eq!(error.errno(), libc::ESTALE, "{name}: {error}");
+        let second = tree.find(name).unwrap();
+        put(b"third");
+        assert_eq!(tree.0.attr(second.inode).unwrap().size, 10, "{name}");
+        assert_eq!(tree.0.xattr_names(second.inode).unwrap().len(), 0);
+        assert_eq!(tree.read_inode(second.inode).unwrap(), b"the second");
+        assert_eq!(tree.read(name), b"third");
+    }
+}
+
+/// A file and its archive take each other's place: one is gone, and the name is not.
+#[test]
+fn whatever_is_asked_of_the_other_form_of_a_name_has_the_kernel_look_again() {
+    let place = Place::new();
+    for (packed, gone) in [(true, "src/m"), (false, "src/m.wfz")] {
+        place.write("src/m", b"bytes");
+        place.pack("src/m.wfz", b"bytes");
+        fs::remove_file(place.path(if packed { "src/m.wfz" } else { "src/m" })).unwrap();
+        let tree = place.tree();
+        let inode = tree.find("m").unwrap().inode;
+        if packed {
+            place.pack("src/m.wfz", b"bytes");
+        } else {
+            place.write("src/m", b"bytes");
+        }
+        fs::remove_file(place.path(gone)).unwrap();
+        let stale = |error: crate::error::Error| {
+            assert_eq!(error.errno(), libc::ESTALE, "{gone} is gone: {error}");
+        };
+        stale(tree.0.open(inode).unwrap_err());
+        stale(tree.0.xattr_names(inode).unwrap_err());
+        stale(tree.0.xattr(inode, "user.x".as_ref()).unwrap_err());
+        // A generation is what it is, also when it is gone.
+        match tree.0.attr(inode) {
+            Ok(attr) => assert!(!packed && attr.size == 5),
+            Err(error) => stale(error),
+        }
+        assert_eq!(tree.read("m"), b"bytes");
+    }
+}
+
+#[test]
+fn a_link_out_to_a_file_is_looked_at_again_once_that_is_an_archive() {
+    let place = Place::new();
+    place.write("out/x", b"bytes");
+    place.link("src/l", "../out/x");
+    let tree = place.tree();
+    let link = tree.find("l").unwrap();
+    assert_eq!(
+        tree.0.read_link(link.inode).unwrap(),
+        place.path("src/../out/x")
+    );
+    place.pack("out/x.wfz", b"bytes");
+    fs::remove_file(place.path("out/x")).unwrap();
+    let error = tree.0.read_link(link.inode).unwrap_err();
+    assert_eq!(error.errno(), libc::ESTALE, "{error}");
+    assert_eq!(tree.read("l"), b"bytes");
+}
+
+#[test]
+fn a_file_that_grows_all_the_time_can_be_opened() {
+    let place = Place::new();
+    place.write("src/log", b"1");
+    let tree = place.tree();
+    let inode = tree.find("log").unwrap().inode;
+    place.write("src/log", b"12");
+    assert_eq!(tree.0.open(inode).unwrap_err().errno(), libc::ESTALE);
+    assert_eq!(tree.find("log").unwrap().size, 2);
+    place.write("src/log", b"123");
+    assert_eq!(tree.read_inode(inode).unwrap(), b"123");
+}
+
 #[test]
 fn inode_numbers_are_the_same_in_another_mount() {
     let place = Place::new();
@@ -504,6 +593,9 @@ fn a_plain_file_that_was_written_to_drops_what_the_kernel_has_cached() {
     assert!(!keep());
     assert!(keep());
     place.write("src/f", b"other");
+    // The kernel believes in the former length, and looks again.
+    assert_eq!(tree.0.open(inode).unwrap_err().errno(), libc::ESTALE);
+    assert_eq!(tree.find("f").unwrap().size, 5);
     assert!(!keep());
     assert_eq!(tree.0.attr(inode).unwrap().size, 5);
 }

@@ -10,6 +10,7 @@ mod options;
 mod progress;
 mod readahead;
 mod server;
+mod source_watch;
 mod unmount;
 
 pub use abort::{AbortControl, abort};

@@ -14,6 +14,7 @@ use super::options::{MountOptions, Push};
 use super::progress::Progress;
 use super::readahead::{readahead, set_readahead};
 use super::server::Server;
+use super::source_watch::watch;
 use super::unmount::{Unmounter, clear_mountpoint};
 use crate::error::{Error, Result};
 use crate::file::PageCache;
@@ -56,7 +57,9 @@ pub fn mount(
     let tree = Arc::new(tree);
     let progress = Arc::new(Progress::default());
     let server = Server::new(Arc::clone(&tree), options.ttl, Arc::clone(&progress));
-    Ok((serve(server, progress, mountpoint, options)?, tree))
+    let mounted = serve(server, progress, mountpoint, options)?;
+    watch(&tree, mounted.device())?;
+    Ok((mounted, tree))
 }
 
 /// Has a server answer on a mount point that is free.

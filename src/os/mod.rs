@@ -11,6 +11,7 @@ mod paths;
 mod positional;
 mod pressure;
 mod process;
+mod walk;
 mod write_back;
 mod writers;
 
@@ -22,5 +23,6 @@ pub use paths::leads_out;
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};
 pub use pressure::available_bytes;
 pub use process::{ending_signals, first_line};
+pub use walk::{Walked, walk};
 pub use write_back::{drop_cached, start_write_back};
 pub use writers::{Lease, is_open_for_writing};

@@ -35,6 +35,10 @@ impl PositionalFile {
 }
 
 impl Storage for PositionalFile {
+    fn file(&self) -> Option<&File> {
+        Some(&self.file)
+    }
+
     fn len(&self) -> u64 {
         self.len
     }

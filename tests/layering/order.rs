@@ -291,13 +291,19 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "archives",
             "statistics",
             "in_vain",
+            "lately",
             "model_tree",
             "access",
             "search",
             "successors",
+            "replaced",
+            "xattrs",
         ],
     ),
-    ("fs/source", &["devices", "local", "directory"]),
+    (
+        "fs/source",
+        &["devices", "local", "directory", "attributes"],
+    ),
     (
         "fuse",
         &[
@@ -305,6 +311,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "abort",
             "progress",
             "server",
+            "source_watch",
             "guard",
             "options",
             "connection",
@@ -380,6 +387,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "writers",
             "access_list",
             "fuse_mount",
+            "walk",
         ],
     ),
     (

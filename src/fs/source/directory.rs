@@ -29,6 +29,8 @@ pub struct Source {
     devices: Devices,
     /// Canonical path of the root.
     path: PathBuf,
+    /// Path by which whoever mounts knows the root.
+    known_as: PathBuf,
     /// Canonical path of the mount point, which must never be walked into.
     mountpoint: Option<PathBuf>,
     /// The only name of the root that is shown, for a source that is one archive.
@@ -46,12 +48,13 @@ impl Source {
         let cannot = |e| Error::io(format!("cannot open {}", path.display()), e);
         let canonical = path.canonicalize().map_err(cannot)?;
         let meta = canonical.metadata().map_err(cannot)?;
-        let (directory, only) = if meta.is_dir() {
-            (canonical, None)
+        let (directory, only, known_as) = if meta.is_dir() {
+            (canonical, None, std::path::absolute(path).map_err(cannot)?)
         } else {
             match (canonical.parent(), canonical.file_name()) {
                 (Some(parent), Some(name)) if original_name(name).is_some() => {
-                    (parent.to_path_buf(), Some(name.to_os_string()))
+                    let parent = parent.to_path_buf();
+                    (parent.clone(), Some(name.to_os_string()), parent)
                 }
                 _ => {
                     return Err(Error::InvalidInput(format!(
@@ -69,6 +72,7 @@ impl Source {
             above: above.map_err(cannot)?,
             devices: Devices::new(device),
             path: directory,
+            known_as,
             mountpoint: None,
             only,
             for_all_users: false,
@@ -123,6 +127,20 @@ impl Source {
         self.mountpoint
             .as_deref()
             .is_some_and(|mountpoint| path.starts_with(mountpoint))
+    }
+
+    /// Path by which whoever mounts knows the root, from `/` on, links in it included.
+    pub fn known_as(&self) -> &Path {
+        &self.known_as
+    }
+
+    /// True if a handle is one of the root, by whatever path it was reached.
+    ///
+    /// # Errors
+    /// What the system answered.
+    pub fn is_root(&self, handle: &File) -> io::Result<bool> {
+        let root = self.facts(Path::new(""))?;
+        Ok(self.facts_of(handle, Path::new(""))?.identity.file == root.identity.file)
     }
 
     /// What is known of what is at a path, links not followed.

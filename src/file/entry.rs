@@ -74,7 +74,7 @@ impl Entry {
                 let block = self.block(first, &span, &mut context.decoder, For::Reader)?;
                 return Ok(reply(&block[skip..skip + len]));
             }
-            let (decoder, buffer) = context.with_len(len);
+            let (decoder, buffer) = context.with_len(len)?;
             self.fill(offset, buffer, decoder, For::Reader)?;
             Ok(reply(buffer))
         })
@@ -201,6 +201,7 @@ impl Entry {
         buffer: &mut [u8],
         whom: For,
     ) -> Result<()> {
+        self.decoding.heed_memory();
         let _busy = matches!(whom, For::Reader).then(|| self.decoding.demand.begin());
         self.archive.decode_block(number, decoder, buffer)
     }

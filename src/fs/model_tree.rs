@@ -61,7 +61,7 @@ impl ModelTree {
         Ok(Self {
             nodes: Mutex::new(Nodes::new(Attr::plain(ROOT_INODE, Kind::Directory, &facts))),
             source,
-            shared: Arc::new(ReadShared::new(cache_bytes, threads)?),
+            shared: Arc::new(ReadShared::new(cache_bytes, threads)),
             archives: Archives::new(),
             opened: OpenFiles::new(),
             since: Instant::now(),

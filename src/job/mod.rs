@@ -18,6 +18,7 @@ mod archives;
 mod attributes;
 mod blocks;
 mod directory_plan;
+mod fitting;
 mod inspect;
 mod monitor;
 mod output;

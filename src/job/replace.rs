@@ -64,6 +64,7 @@ pub fn replace_by_archives(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
+    let options = &options.fitting(monitor)?;
     run(files, monitor, |file| {
         let source = SourceFile::open(&file.from)?;
         let totals = if is_there(&file.to)? {
@@ -100,6 +101,7 @@ pub fn replace_by_originals(
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
+    let options = &options.fitting(monitor)?;
     run(archives, monitor, |archive| {
         let file = SourceFile::open(&archive.from)?;
         let reader = ArchiveReader::from_file(&file.file, &archive.from)?;

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::blocks::{BlockWorker, for_each_block};
+use super::fitting::{decoding_bytes, fitting_threads};
 use super::inspect::tensors_of;
 use super::monitor::Monitor;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
+use crate::format::DEFAULT_BLOCK_BYTES;
 use crate::model::Tensor;
 
 /// Most problems of one archive that are kept; the rest are only counted.
@@ -50,6 +52,11 @@ pub fn verify(
     options: &VerifyOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Vec<Verification>> {
+    let bytes_each = decoding_bytes(2 * DEFAULT_BLOCK_BYTES);
+    let options = &VerifyOptions {
+        threads: fitting_threads(options.threads, bytes_each, monitor)?,
+        ..*options
+    };
     // Opened one at a time: there may be more than the system lets be mapped at once.
     let bytes = |path: &PathBuf| Some(ArchiveReader::open(path).ok()?.superblock().original_bytes);
     (monitor.begin)(paths.iter().filter_map(bytes).sum());

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Instant;
 
 use super::reader::{Buffer, PIECE_BYTES, Reader, stripe};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::os::startable_threads;
 
 /// With read(), from start to end.
 pub(super) fn read(reader: &Reader<'_>) -> Result<f64> {
@@ -55,6 +56,13 @@ pub(super) fn threads(reader: &Reader<'_>, count: u64, share: bool) -> Result<f6
         .map(|_| File::open(reader.path))
         .collect::<io::Result<Vec<_>>>()
         .map_err(|e| reader.cannot(e))?;
+    // Those that were started would wait for the others for ever.
+    let startable = startable_threads(own.len(), 2 * PIECE_BYTES);
+    if startable < own.len() {
+        return Err(Error::Environment(format!(
+            "only {startable} threads can be started here, and {count} are to read"
+        )));
+    }
     let ready = Barrier::new(own.len());
     let times = thread::scope(|scope| {
         let threads: Vec<_> = (0..)

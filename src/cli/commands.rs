@@ -71,8 +71,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
         || job_report::verified_text(&found, time),
     )?;
     let problems = || found.iter().flat_map(|archive| &archive.problems);
-    let is_damage = |e: &Error| matches!(e, Error::Corrupt(_) | Error::NotThisFormat(_));
-    if let Some(other) = problems().find(|problem| !is_damage(problem)) {
+    if let Some(other) = problems().find(|problem| !job::is_damage(problem)) {
         // Not damage, but not verified either; it was listed with the rest.
         return Err(Error::InvalidInput(format!(
             "not everything could be verified: {other}"

@@ -27,7 +27,7 @@ impl Memory {
     pub fn new() -> Self {
         let may_have = memory_limit().map_or(u64::MAX, |limit| limit.bytes);
         Self {
-            system: AvailableMemory::new(),
+            system: AvailableMemory::of_this_process(),
             last: Mutex::new(None),
             short_bytes: (may_have / FREE_PART).min(ENOUGH_FREE_BYTES),
         }

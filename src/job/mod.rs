@@ -46,4 +46,4 @@ pub use replace::{
 };
 pub use totals::Totals;
 pub use unpack::{UnpackOptions, unpack, unpack_file};
-pub use verify::{Verification, VerifyOptions, verify};
+pub use verify::{Verification, VerifyOptions, is_damage, verify};

@@ -43,6 +43,18 @@ pub struct Verification {
     pub problems: Vec<Error>,
 }
 
+impl Verification {
+    /// True if it was found not to hold what it was made of; what could not be read may be whole.
+    pub fn is_damaged(&self) -> bool {
+        self.problems.iter().any(is_damage)
+    }
+}
+
+/// True of a problem with what an archive holds, and not with reading it.
+pub const fn is_damage(problem: &Error) -> bool {
+    matches!(problem, Error::Corrupt(_) | Error::NotThisFormat(_))
+}
+
 /// Verifies archives one after the other. One that cannot be opened is a problem of that one.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ pub struct AvailableMemory(Vec<Group>);
 
 impl AvailableMemory {
     /// Finds out whom to ask.
-    pub fn new() -> Self {
+    pub fn of_this_process() -> Self {
         Self(groups(Path::new("/")))
     }
 
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn the_system_tells() {
-        assert!(AvailableMemory::new().bytes().unwrap() > 1 << 20);
+        assert!(AvailableMemory::of_this_process().bytes().unwrap() > 1 << 20);
         let text = "MemTotal:  100 kB\nMemAvailable:    12 kB\n";
         assert_eq!(kib_field(text, "MemAvailable:"), Some(12 << 10));
         assert_eq!(kib_field("MemAvailable: x kB", "MemAvailable:"), None);

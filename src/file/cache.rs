@@ -304,6 +304,8 @@ impl State {
             };
             if let Some(buffer) = Arc::into_inner(evicted)
                 && self.spare.len() < self.max_spare
+                // They are not counted, and must be little beside what is.
+                && self.max_spare * buffer.capacity() <= budget_bytes / 4
             {
                 self.spare.push(buffer);
             }

@@ -10,8 +10,9 @@ use crate::sync::cores;
 
 /// A larger cache makes no usual reader faster.
 const ENOUGH_CACHE_BYTES: usize = 256 << 20;
-/// Of what the process may have, this part is for the cache and as much for the threads; the rest is for
-/// the program, the processes beside it and the page cache that archives are read through.
+/// Of what the process may have, this part is for the cache, and half as much for what threads have in hand;
+/// the rest is for long blocks, the program, the processes beside it and the page cache that archives are
+/// read through.
 const MEMORY_PART: usize = 4;
 
 /// When to push decoded bytes into the kernel's page cache ahead of readers that go on and on.
@@ -31,7 +32,7 @@ pub enum Push {
 pub struct MountOptions {
     /// Budget of decoded blocks; by default 256 MiB, or a quarter of what the process may have.
     pub cache_bytes: usize,
-    /// Threads that answer the kernel; by default two a core, or as many as fit into a quarter of what the
+    /// Threads that answer the kernel; by default two a core, or as many as fit into an eighth of what the
     /// process may have.
     pub threads: NonZeroUsize,
     /// How far the kernel reads ahead of a sequential reader; only root can change it.
@@ -51,7 +52,7 @@ impl Default for MountOptions {
         let part = part_of(memory_limit());
         // More than one a core, so that those that wait for the disk keep nobody from decoding.
         let threads = cores().saturating_mul(NonZeroUsize::MIN.saturating_add(1));
-        let fitting = NonZeroUsize::new(part / THREAD_BYTES).unwrap_or(NonZeroUsize::MIN);
+        let fitting = NonZeroUsize::new(part / 2 / THREAD_BYTES).unwrap_or(NonZeroUsize::MIN);
         Self {
             cache_bytes: ENOUGH_CACHE_BYTES.min(part),
             threads: threads.min(fitting),

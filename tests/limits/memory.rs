@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::group::Group;
-use crate::support::{Mount, Place, model};
+use crate::support::{Mount, Place, model, ok};
 
 const LIMIT: Duration = Duration::from_secs(600);
 const PROGRAM: &str = env!("CARGO_BIN_EXE_weightfs");
@@ -26,9 +26,23 @@ struct Many {
 
 impl Many {
     fn new() -> Self {
+        Self::packed(&[])
+    }
+
+    fn packed(options: &[&str]) -> Self {
         let place = Place::new();
         let original = model(5, MODEL_MIB);
-        let first = place.pack("0", &original);
+        let file = place.root.path().join("original");
+        fs::write(&file, &original).unwrap();
+        let first = place.source.join("0.wfz");
+        let mut arguments = vec![
+            "pack",
+            file.to_str().unwrap(),
+            "-o",
+            first.to_str().unwrap(),
+        ];
+        arguments.extend(options);
+        ok(arguments);
         for number in 1..ARCHIVES {
             fs::copy(&first, place.source.join(format!("{number}.wfz"))).unwrap();
         }
@@ -108,17 +122,20 @@ fn metric(address: &str, name: &str) -> u64 {
 }
 
 fn serves_in(mib: u64, options: &[&str]) {
+    serves_well(&Many::new(), mib, options);
+}
+
+fn serves_well(many: &Many, mib: u64, options: &[&str]) {
     let group = Group::of_memory(mib << 20);
-    let many = Many::new();
     let (mount, address, said) = many.mount(&group, options);
     assert_eq!(said.len(), 1, "nothing to warn of: {said:?}");
     std::thread::scope(|scope| {
         for reader in 0..16 {
-            let (many, mount) = (&many, &mount);
+            let mount = &mount;
             scope.spawn(move || many.read_anywhere(mount, reader, 120));
         }
         for reader in 0..2 {
-            let (many, mount) = (&many, &mount);
+            let mount = &mount;
             scope
                 .spawn(move || (0..4).for_each(|number| many.read_all(mount, 2 * number + reader)));
         }
@@ -135,6 +152,15 @@ fn serves_in(mib: u64, options: &[&str]) {
 #[test]
 fn a_mount_serves_in_64_mib() {
     serves_in(64, &[]);
+}
+
+#[test]
+fn a_mount_serves_long_blocks_in_64_mib_with_8_threads() {
+    serves_well(
+        &Many::packed(&["--block-size", "4M"]),
+        64,
+        &["--threads", "8"],
+    );
 }
 
 #[test]

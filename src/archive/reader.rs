@@ -57,7 +57,7 @@ impl ArchiveReader {
     /// As `open`.
     pub fn from_file(file: &File, path: &Path) -> Result<Self> {
         let storage = storage::open(file)
-            .map_err(|e| Error::io(format!("cannot map {}", path.display()), e))?;
+            .map_err(|e| Error::io(format!("cannot read {}", path.display()), e))?;
         Self::from_storage(storage, path)
     }
 

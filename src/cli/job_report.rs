@@ -153,9 +153,17 @@ pub(super) fn verified_lines(found: &[Verification], time: Duration) -> Vec<Stri
         }
     }
     let bytes = found.iter().map(|v| v.original_bytes).sum();
-    let damaged = found.iter().filter(|v| v.problem_count > 0).count();
+    let damaged = found.iter().filter(|v| v.is_damaged()).count();
+    let not_verified = found
+        .iter()
+        .filter(|v| v.problem_count > 0 && !v.is_damaged())
+        .count();
+    let not_verified = match not_verified {
+        0 => String::new(),
+        count => format!(", {count} not verified"),
+    };
     lines.push(format!(
-        "{} archives, {damaged} damaged; {} decoded in {:.1} s ({})",
+        "{} archives, {damaged} damaged{not_verified}; {} decoded in {:.1} s ({})",
         found.len(),
         size::show(bytes),
         time.as_secs_f64(),

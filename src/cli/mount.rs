@@ -10,8 +10,11 @@ use crate::daemon::process::{allow_all_files, end_with_parent};
 use crate::daemon::{Background, MetricsServer, Service, guard, log_to_stderr, metrics};
 use crate::error::{Error, Result};
 use crate::fuse::{self, MountOptions};
-use crate::os::keep_allocations_apart;
+use crate::os::{keep_allocations_apart, memory_limit, use_one_heap};
 use crate::printable::printable_name;
+
+/// With less memory, what heaps leave unused would count.
+const ENOUGH_FOR_HEAPS_BYTES: u64 = 1 << 30;
 
 pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     let background = if args.process.background {
@@ -24,6 +27,9 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     }
     log_to_stderr()?;
     keep_allocations_apart();
+    if memory_limit().is_some_and(|limit| limit.bytes < ENOUGH_FOR_HEAPS_BYTES) {
+        use_one_heap();
+    }
     allow_all_files();
     look_at_mountpoint(args)?;
     let service = Service {
@@ -39,8 +45,12 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
             .map(|address| MetricsServer::listen(address, metrics::CONTENT_TYPE))
             .transpose()?,
     };
+    let options = options(args);
+    if let Some(warning) = options.memory_warning() {
+        tracing::warn!("{warning}");
+    }
     service.run(|metrics| {
-        let (mounted, tree) = fuse::mount(&args.src, &args.mountpoint, &options(args))?;
+        let (mounted, tree) = fuse::mount(&args.src, &args.mountpoint, &options)?;
         let push = args.push.into();
         mounted.read_ahead(&tree, push, guard::start(&mounted, push));
         if let Some(metrics) = metrics {

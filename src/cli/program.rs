@@ -12,6 +12,8 @@ use super::{analyze, commands, demo, mount, mount_helper, stats};
 use crate::bench::{codecs as bench, mounts as bench_mount};
 use crate::console::{Outcome, is_broken_pipe, say};
 use crate::daemon::{ask, guard};
+use crate::error::{Error, Result};
+use crate::os::{own_limit, use_one_heap};
 use crate::printable::printable_name;
 
 /// Says what is wrong with the arguments, or helps, and ends.
@@ -52,7 +54,21 @@ pub fn run() -> ExitCode {
         return mount_helper::run(given.into_iter());
     }
     let args = Args::try_parse().unwrap_or_else(|error| refuse(&error));
-    let outcome = match &args.command {
+    let outcome = check_memory().and_then(|()| run_command(&args.command));
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::DamageFound) => ExitCode::from(1),
+        Ok(Outcome::SomeFailed) => ExitCode::from(2),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("weightfs: {error}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run_command(command: &Command) -> Result<Outcome> {
+    match command {
         Command::Pack(args) => commands::pack(args),
         Command::Unpack(args) => commands::unpack(args),
         Command::Verify(args) => commands::verify(args),
@@ -74,15 +90,26 @@ pub fn run() -> ExitCode {
         Command::NullMount(args) => mount::null_mount(args),
         #[cfg(feature = "comparison")]
         Command::ReadStripe(args) => bench_mount::read_stripe(args),
-    };
-    match outcome {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::DamageFound) => ExitCode::from(1),
-        Ok(Outcome::SomeFailed) => ExitCode::from(2),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("weightfs: {error}"));
-            ExitCode::from(2)
-        }
     }
+}
+
+/// What the smallest of jobs needs, with room to spare: memory that is refused in its midst would end the program there.
+const ENOUGH_BYTES: u64 = 64 << 20;
+
+/// # Errors
+/// `Environment` if the limits of this process leave too little memory.
+fn check_memory() -> Result<()> {
+    let Some(limit) = own_limit() else {
+        return Ok(());
+    };
+    use_one_heap();
+    if limit.bytes >= ENOUGH_BYTES {
+        return Ok(());
+    }
+    Err(Error::Environment(format!(
+        "{} is {} MiB, and at least {} MiB are needed; raise the limit",
+        limit.by,
+        limit.bytes >> 20,
+        ENOUGH_BYTES >> 20
+    )))
 }

@@ -10,6 +10,7 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format;
 
 use crate::error::{Error, Result};
+use crate::os::start_thread;
 use crate::printable::Printable;
 
 /// Names what is logged, in the syntax of the tracing libraries, e.g. `weightfs=debug`.
@@ -24,18 +25,19 @@ const MAX_MESSAGES_WAITING: usize = 1000;
 /// reader of the mount waiting.
 ///
 /// # Errors
-/// `InvalidInput` if the variable asks for something that cannot be understood.
+/// `InvalidInput` if the variable asks for something that cannot be understood, `Environment` if no thread
+/// can be started.
 pub(crate) fn log_to_stderr() -> Result<()> {
     let wanted = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| DEFAULT_LOG.into());
     let filter = EnvFilter::try_new(&wanted)
         .map_err(|e| Error::InvalidInput(format!("{LOG_VARIABLE}={wanted}: {e}")))?;
     let (send, receive) = std::sync::mpsc::sync_channel::<Vec<u8>>(MAX_MESSAGES_WAITING);
-    std::thread::spawn(move || {
+    start_thread("log", move || {
         for message in receive {
             // There is nowhere to say that it cannot be said.
             let _ = io::stderr().write_all(&message);
         }
-    });
+    })?;
     // Whoever set a subscriber before wants to keep it.
     let _ = tracing_subscriber::fmt()
         .fmt_fields(format::debug_fn(write_field).delimited(" "))

@@ -15,7 +15,7 @@ use super::supervisor::supervisor;
 use super::watchdog::watch;
 use crate::error::{Error, Result};
 use crate::fuse::{Mounted, Unmount, Unmounter};
-use crate::os::ending_signals;
+use crate::os::{ending_signals, start_thread};
 use crate::printable::printable_name;
 use crate::sync::lock;
 
@@ -51,8 +51,11 @@ impl Service<'_> {
         let told_to_end = Arc::clone(&ending);
         let metrics = self.metrics.take();
         let metrics_url = metrics.as_ref().map(|metrics| metrics.url().to_owned());
-        std::thread::spawn(move || unmount_on(signals, &on_signals, &told_to_end, metrics));
-        if let Err(error) = self.announce(&mounted, metrics_url.as_deref(), &ending) {
+        let ready = start_thread("signals", move || {
+            unmount_on(signals, &on_signals, &told_to_end, metrics);
+        })
+        .and_then(|_| self.announce(&mounted, metrics_url.as_deref(), &ending));
+        if let Err(error) = ready {
             // Nobody would know of it.
             let _ = unmounter.unmount();
             if !*lock(&ending) {
@@ -84,7 +87,7 @@ impl Service<'_> {
             }
             supervisor.ready(&self.status);
         }
-        watch(supervisor, Arc::clone(mounted.progress()));
+        watch(supervisor, Arc::clone(mounted.progress()))?;
         self.background.let_go()?;
         if let Some(url) = metrics_url {
             tracing::info!("metrics: {url}");

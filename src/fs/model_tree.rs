@@ -69,7 +69,7 @@ impl ModelTree {
         Ok(Self {
             nodes: Mutex::new(Nodes::new(Attr::plain(ROOT_INODE, Kind::Directory, &facts))),
             source,
-            shared: Arc::new(ReadShared::new(cache_bytes, threads)?),
+            shared: Arc::new(ReadShared::new(cache_bytes, threads)),
             searched_in_vain: Mutex::default(),
             lists_are_asked_for: AtomicBool::new(true),
             archives: Archives::new(Numbers::default()),

@@ -154,8 +154,13 @@ impl OutputFile {
             self.temporary.persist_noclobber(&self.path)
         };
         persisted
-            .map_err(|e| e.error)
-            .and_then(|_| sync_directory(parent(&self.path)))
+            .map(drop)
+            .or_else(|error| match error.error.raw_os_error() {
+                // A filter of system calls that does not know the one which replaces nothing (renameat2).
+                Some(libc::EPERM) if !self.force => fs::hard_link(error.file.path(), &self.path),
+                _ => Err(error.error),
+            })
+            .and_then(|()| sync_directory(parent(&self.path)))
             .map_err(|e| cannot_publish(&self.path, e))
     }
 }

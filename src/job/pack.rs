@@ -8,6 +8,7 @@ use super::archives::{archive_path, can_be_archived, is_archive_name};
 use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Step, copy_file};
+use super::fitting::fitting_threads;
 use super::monitor::Monitor;
 use super::output::{OutputFile, refuse_source, remove_abandoned};
 use super::pipeline;
@@ -23,6 +24,7 @@ use crate::codec::{Level, Method};
 use crate::error::{Error, Result};
 use crate::format::{ElementType, Geometry, Superblock};
 use crate::model::{extents, names};
+use crate::os::in_scope;
 use crate::sync::cores;
 
 /// How to pack.
@@ -45,6 +47,27 @@ impl PackOptions {
     pub(super) fn block_bytes(&self) -> u32 {
         self.block_bytes
             .unwrap_or_else(|| self.method.default_block_bytes(self.level))
+    }
+
+    /// The same, with as many threads as there is memory for.
+    ///
+    /// # Errors
+    /// `Environment` if there is none for a single one.
+    pub(super) fn fitting(&self, monitor: &Monitor<'_>) -> Result<Self> {
+        let threads = fitting_threads(self.threads, self.thread_bytes(), monitor)?;
+        Ok(Self { threads, ..*self })
+    }
+
+    /// What encoding and comparing hold for each thread: buffers of a block's length and what the coders
+    /// keep. Measured on weights: 7 times the length of a block, 20 times at the level `max`, 9 times with
+    /// general compressors.
+    fn thread_bytes(&self) -> u64 {
+        let blocks = match (self.method, self.level) {
+            (Method::Weights, Level::Max) => 21,
+            (Method::Weights, _) => 8,
+            _ => 10,
+        };
+        blocks * u64::from(self.block_bytes()) + (512 << 10)
     }
 
     fn encoder(&self, survey: &Survey) -> Result<BlockEncoder> {
@@ -75,6 +98,7 @@ pub fn pack(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
+    let options = &options.fitting(monitor)?;
     if from.is_dir() {
         let to = directory_plan::destination(from, to)?;
         return pack_directory(from, to, options, monitor);
@@ -193,11 +217,11 @@ fn write(
     let mut writer = ArchiveWriter::new(output.file(), geometry, &survey.profiles)?;
     let (written, unread) = read_back::channel(output);
     let (encoded, compared) = thread::scope(|scope| {
-        let comparing = scope.spawn(|| {
-            let profiles = &survey.profiles;
-            let threads = options.threads;
+        let profiles = &survey.profiles;
+        let threads = options.threads;
+        let comparing = in_scope(scope, move || {
             read_back::compare(unread, source, output, geometry, profiles, threads, monitor)
-        });
+        })?;
         let encoded = encode(
             source,
             output,
@@ -210,8 +234,8 @@ fn write(
         let compared = comparing
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        (encoded, compared)
-    });
+        Ok::<_, Error>((encoded, compared))
+    })?;
     // Should comparing have failed, encoding ended for want of somebody to compare.
     let compared = compared?;
     encoded?;

@@ -91,6 +91,7 @@ pub fn replace_by_archives(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
+    let options = &options.fitting(monitor)?;
     let work = |file: &Replacement| Ok(file.bytes);
     run(found, monitor, work, |file| {
         let (from, to) = &file.names[0];
@@ -152,6 +153,7 @@ pub fn replace_by_originals(
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
+    let options = &options.fitting(monitor)?;
     let work = |file: &Replacement| {
         let reader = ArchiveReader::open(&file.names[0].0)?;
         Ok(reader.superblock().original_bytes)

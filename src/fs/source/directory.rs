@@ -6,12 +6,13 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
 use super::devices::Devices;
 use super::local::{add_hindrances, facts, hindrance_of_mount, open_path};
@@ -296,12 +297,31 @@ impl Source {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let opened = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve);
         Ok(match opened {
-            // Before Linux 5.6, and in some sandboxes.
-            Err(rustix::io::Errno::NOSYS) => {
-                rustix::fs::openat(&self.root, path, flags, Mode::empty())?
-            }
+            // Before Linux 5.6, and in containers whose filter of system calls does not know it.
+            Err(Errno::NOSYS | Errno::PERM) => self.walk_to(path, flags)?,
             other => other?,
         })
+    }
+
+    /// As `open_at` without its system call: from directory to directory, none of which is a link.
+    fn walk_to(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut directory: Option<OwnedFd> = None;
+        let mut parts = path.components().peekable();
+        while let Some(part) = parts.next() {
+            let name = match part {
+                Component::Normal(name) => name,
+                Component::CurDir => OsStr::new("."),
+                _ => return Err(Errno::XDEV),
+            };
+            let flags = match parts.peek() {
+                Some(_) => step,
+                None => flags | OFlags::NOFOLLOW,
+            };
+            let at = directory.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
+            directory = Some(rustix::fs::openat(at, name, flags, Mode::empty())?);
+        }
+        directory.ok_or(Errno::NOENT)
     }
 }
 
@@ -312,4 +332,54 @@ fn is_on(device: u64, directory: io::Result<File>) -> bool {
 
 fn is_root(relative: &Path) -> bool {
     relative.as_os_str().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// Where the system lacks the call, nothing else is reached than with it.
+    #[test]
+    fn walking_reaches_what_one_call_reaches_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("source/a/b")).unwrap();
+        fs::write(at("source/a/b/file"), b"1").unwrap();
+        fs::write(at("outside"), b"2").unwrap();
+        symlink("a", at("source/inside")).unwrap();
+        symlink("../outside", at("source/link")).unwrap();
+        symlink("../..", at("source/a/out")).unwrap();
+        let source = Source::open(&at("source")).unwrap();
+        let file = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let look = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let list = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        for path in [
+            "a/b/file",
+            "a/b",
+            ".",
+            "link",
+            "inside",
+            "inside/b/file",
+            "a/out/outside",
+            "../outside",
+            "a/../../outside",
+            "/etc/passwd",
+            "missing/file",
+            "a/b/file/x",
+        ] {
+            for flags in [file, look, list] {
+                let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+                let at_once =
+                    rustix::fs::openat2(&source.root, path, flags, Mode::empty(), resolve);
+                let walked = source.walk_to(Path::new(path), flags);
+                let inode = |opened: rustix::io::Result<OwnedFd>| {
+                    opened.ok().map(|fd| rustix::fs::fstat(fd).unwrap().st_ino)
+                };
+                assert_eq!(inode(walked), inode(at_once), "{path} {flags:?}");
+            }
+        }
+    }
 }

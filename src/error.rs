@@ -11,14 +11,16 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::printable::{Printable, printable_name};
+
 /// The result of every fallible operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything that can go wrong.
+/// Everything that can go wrong. What is shown of it is one line of printable text, whatever names and
+/// answers it is made of.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused an operation.
-    #[error("{context}: {source}")]
     Io {
         /// What was being done; names the file, or `at` does.
         context: String,
@@ -26,24 +28,18 @@ pub enum Error {
         source: io::Error,
     },
     /// An archive does not hold what it held when it was written.
-    #[error("{0}")]
     Corrupt(Box<Damage>),
     /// A file is not what it was read as, such as an archive, or a model of some format. It may well be
     /// whole, and something else.
-    #[error("{0}")]
     NotThisFormat(Box<Remark>),
     /// An archive asks for something this version does not know.
-    #[error("{0}")]
     Unsupported(Box<Remark>),
     /// The request itself cannot be carried out.
-    #[error("{0}")]
     InvalidInput(String),
     /// Something around the program must change first: a missing package or kernel module, a file that
     /// somebody else uses or writes to.
-    #[error("{0}")]
     Environment(String),
     /// The user asked to stop (SIGINT, SIGTERM or SIGHUP).
-    #[error("interrupted; nothing half-written was left behind")]
     Interrupted,
 }
 
@@ -80,8 +76,11 @@ impl Error {
     pub fn at(mut self, path: &Path) -> Self {
         match &mut self {
             Self::Io { context, .. } => {
-                let name = path.display().to_string();
-                if !context.contains(&name) {
+                let name = printable_name(path);
+                let is_named = [&name, &path.display().to_string()]
+                    .iter()
+                    .any(|name| context.contains(*name));
+                if !is_named {
                     *context = format!("{name}: {context}");
                 }
             }
@@ -141,6 +140,23 @@ impl Error {
     }
 }
 
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+
+        let mut line = Printable(f);
+        match self {
+            Self::Io { context, source } => write!(line, "{context}: {source}"),
+            Self::Corrupt(damage) => write!(line, "{damage}"),
+            Self::NotThisFormat(remark) | Self::Unsupported(remark) => write!(line, "{remark}"),
+            Self::InvalidInput(what) | Self::Environment(what) => line.write_str(what),
+            Self::Interrupted => {
+                line.write_str("interrupted; nothing half-written was left behind")
+            }
+        }
+    }
+}
+
 /// What is to be said of a file.
 #[derive(Debug, Clone)]
 pub struct Remark {
@@ -162,7 +178,7 @@ impl Remark {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            write!(f, "{}: ", file.display())?;
+            write!(f, "{}: ", printable_name(file))?;
         }
         f.write_str(&self.what)
     }
@@ -184,7 +200,7 @@ pub struct Damage {
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
-            write!(f, "{}: ", file.display())?;
+            write!(f, "{}: ", printable_name(file))?;
         }
         if let Some((block, range)) = &self.block {
             write!(f, "block {block} (bytes {}..{}", range.start, range.end)?;
@@ -196,5 +212,35 @@ impl fmt::Display for Damage {
             write!(f, "): ")?;
         }
         write!(f, "damaged: {}", self.what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_an_error_is_made_of_it_is_one_printable_line() {
+        let hostile = "a\u{1b}[31m\nweightfs: b\u{202e}";
+        let path = Path::new(hostile);
+        for error in [
+            Error::io(hostile, io::Error::other(hostile)),
+            Error::io("cannot read", io::Error::other("x")).at(path),
+            Error::corrupt(hostile)
+                .at_block(1, 2..3)
+                .in_tensors(hostile, 1)
+                .at(path),
+            Error::not_this_format(hostile).at(path),
+            Error::unsupported(hostile).at(path),
+            Error::InvalidInput(hostile.into()),
+            Error::Environment(hostile.into()),
+        ] {
+            let text = error.to_string();
+            assert!(text.chars().all(crate::printable::is_printable), "{text:?}");
+            assert!(
+                text.contains("a\\x1b[31m\\nweightfs: b\\u{202e}"),
+                "{text:?}"
+            );
+        }
     }
 }

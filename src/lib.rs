@@ -78,6 +78,8 @@ pub mod os;
 #[doc(hidden)]
 pub mod plane;
 #[doc(hidden)]
+pub mod printable;
+#[doc(hidden)]
 pub mod simd;
 #[doc(hidden)]
 pub mod storage;

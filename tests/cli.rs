@@ -470,7 +470,7 @@ fn what_cannot_be_done_is_said_and_nothing_is_left_behind() {
         ),
         (&["unpack", &archive], "--force"),
         (&["inspect", &file], "not a weightfs archive"),
-        (&["inspect", &dir.path("in")], "not a regular file"),
+        (&["inspect", &dir.path("in")], "is a directory"),
         (&["verify", &dir.path("in/d")], "no .wfz archive"),
         (&["verify", &dir.path("in/gone")], "in/gone"),
         (

@@ -57,7 +57,7 @@ impl ArchiveReader {
     /// As `open`.
     pub fn from_file(file: &File, path: &Path) -> Result<Self> {
         let storage = storage::open(file)
-            .map_err(|e| Error::io(format!("cannot map {}", path.display()), e))?;
+            .map_err(|e| Error::io(format!("cannot read {}", path.display()), e))?;
         Self::from_storage(storage, path)
     }
 
@@ -87,6 +87,11 @@ impl ArchiveReader {
     /// The archive's name.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file it is read from, if it is one.
+    pub fn file(&self) -> Option<&File> {
+        self.storage.file()
     }
 
     /// What the archive says of itself and of the original file.

@@ -34,6 +34,11 @@ impl BlockDecoder {
         })
     }
 
+    /// Gives back the buffer for planes, which is as long as the longest block so far.
+    pub fn give_back(&mut self) {
+        self.scratch = Vec::new();
+    }
+
     /// Decodes a stored block into `decoded`, whose length is that of the block, and compares its
     /// checksum. `profiles` are those of the archive. `stored` may change while it is read: nothing but the result depends on it.
     ///

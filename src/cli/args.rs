@@ -14,7 +14,7 @@ use crate::bench::codecs::{BenchArgs, BenchOneArgs};
 #[cfg(feature = "comparison")]
 use crate::bench::mounts::{BenchMountArgs, NullMountArgs, ReadStripeArgs};
 use crate::codec::{self, Method};
-use crate::console::serving::{ServingArgs, seconds};
+use crate::console::serving::{ServingArgs, seconds, threads};
 use crate::console::size;
 use crate::daemon::parse_address;
 use crate::fuse;
@@ -80,7 +80,7 @@ pub(super) struct PackArgs {
     #[arg(long, value_enum, default_value_t)]
     pub(super) codec: Method,
     /// Threads that encode; as many read back and compare meanwhile [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<NonZeroUsize>,
     /// Bytes of the file in a block, the unit of random access: a power of two from 4K to 4M
     /// [default: 256K; 512K at the levels fast and max; 1M for general codecs]
@@ -114,7 +114,7 @@ pub(super) struct UnpackArgs {
     #[arg(short = 'o', long = "output", value_name = "DST")]
     pub(super) dst: Option<PathBuf>,
     /// Threads that decode [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<NonZeroUsize>,
     /// Replace a destination that exists
     #[arg(long)]
@@ -143,7 +143,7 @@ pub(super) struct VerifyArgs {
     #[arg(long)]
     pub(super) deep: bool,
     /// Threads that decode [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<NonZeroUsize>,
     /// Print one JSON object instead of text
     #[arg(long)]
@@ -177,7 +177,7 @@ pub(super) struct AnalyzeArgs {
     #[arg(long, value_name = "REPORT.html")]
     pub(super) html: Option<PathBuf>,
     /// Threads that count and encode [default: one a core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<NonZeroUsize>,
     /// Print one JSON object instead of text
     #[arg(long)]
@@ -206,10 +206,13 @@ pub(super) struct MountArgs {
     /// about to jump
     #[arg(long, value_enum, default_value_t)]
     pub(super) push: Push,
-    /// Let other users read, as far as owner and permissions of the source files allow (for users
-    /// other than root, user_allow_other must be set in /etc/fuse.conf)
+    /// Let other users read, as far as permissions and access lists of the source, and of the directories
+    /// above it, allow (for users other than root, user_allow_other must be set in /etc/fuse.conf)
     #[arg(long)]
     pub(super) allow_other: bool,
+    /// Have all inode numbers fit 32 bits, for 32-bit programs without large-file support
+    #[arg(long)]
+    pub(super) inode32: bool,
     /// Seconds that names may be remembered before SRC is looked at again
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     pub(super) ttl: f64,
@@ -237,8 +240,8 @@ pub(super) struct UmountArgs {
 
 /// Tell what a mount has done so far: bytes and sizes of reads, cache, decoding, memory
 ///
-/// Each file that is an archive tells of itself by extended attributes:
-/// getfattr -d MOUNTPOINT/FILE
+/// Each file that is an archive tells of itself by extended attributes, which are read by name:
+/// getfattr -n user.weightfs.ratio MOUNTPOINT/FILE (and .original_sha256, .codec, .archive)
 #[derive(Debug, Parser)]
 pub(super) struct StatsArgs {
     /// Where it is mounted

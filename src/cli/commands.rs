@@ -1,15 +1,15 @@
 //! The commands: arguments into jobs, jobs into reports.
 
-use std::io::{self, BufWriter, Write};
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
-use super::job_report;
-use crate::console::{Outcome, Stop, print, print_as, watched};
+use super::{in_mount, job_report};
+use crate::console::{Outcome, Stop, print, print_as, print_json, print_lines, say, watched};
 use crate::error::{Error, Result};
 use crate::job::{
     self, Conversion, Monitor, PackOptions, Replacements, UnpackOptions, VerifyOptions,
 };
+use crate::printable::printable_name;
 use crate::sync::cores;
 
 pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
@@ -22,6 +22,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
     };
     let start = Instant::now();
     if args.replace {
+        in_mount::refuse_source(&args.src)?;
         return replace(
             (args.dry_run, args.json),
             "packing",
@@ -29,6 +30,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
             |files, monitor| job::replace_by_archives(files, &options, monitor),
         );
     }
+    in_mount::refuse_destination(args.dst.as_deref().unwrap_or(&args.src))?;
     let done = watched("packing", &Stop::on_signals()?, |monitor| {
         job::pack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
@@ -42,6 +44,7 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
     };
     let start = Instant::now();
     if args.replace {
+        in_mount::refuse_source(&args.src)?;
         return replace(
             (args.dry_run, args.json),
             "unpacking",
@@ -49,15 +52,21 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
             |archives, monitor| job::replace_by_originals(archives, &options, monitor),
         );
     }
+    in_mount::refuse_destination(args.dst.as_deref().unwrap_or(&args.src))?;
+    let src = in_mount::to_unpack(&args.src)?;
     let done = watched("unpacking", &Stop::on_signals()?, |monitor| {
-        job::unpack(&args.src, args.dst.as_deref(), &options, monitor)
+        job::unpack(&src, args.dst.as_deref(), &options, monitor)
     })?;
     report(&done, start, args.json)
 }
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     let start = Instant::now();
-    let found = job::archives_in(&args.paths)?;
+    let given = args
+        .paths
+        .iter()
+        .map(|path| in_mount::archives_behind(path));
+    let found = job::archives_in(&given.collect::<Result<Vec<_>>>()?)?;
     let options = VerifyOptions {
         threads: args.threads.unwrap_or_else(cores),
         deep: args.deep,
@@ -69,7 +78,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     print_as(
         args.json,
         || job_report::verified_json(&verified, &found.failures, time),
-        || job_report::verified_text(&verified, time),
+        || job_report::verified_lines(&verified, time),
     )?;
     tell_failures(&found.failures);
     let problems = || verified.iter().flat_map(|archive| &archive.problems);
@@ -90,15 +99,19 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
 
 pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
     let start = Instant::now();
-    let found = job::inspect(&args.path)?;
+    if args.path.is_dir() {
+        return Err(Error::InvalidInput(format!(
+            "{} is a directory; name an archive in it",
+            printable_name(&args.path)
+        )));
+    }
+    let path = in_mount::archives_behind(&args.path)?;
+    let found = job::inspect(&path)?;
     if args.json {
-        let mut out = BufWriter::new(io::stdout().lock());
-        job_report::write_inspection_json(&mut out, &args.path, &found, start.elapsed())
-            .map_err(io::Error::from)
-            .and_then(|()| writeln!(out).and_then(|()| out.flush()))
-            .map_err(|e| Error::io("cannot write to stdout", e))?;
+        let object = job_report::inspection_json(&path, &found, start.elapsed());
+        print_json(&object)?;
     } else {
-        print(&job_report::inspection_text(&args.path, &found))?;
+        print_lines(job_report::inspection_lines(&path, &found))?;
     }
     Ok(Outcome::Done)
 }
@@ -109,24 +122,21 @@ fn report(done: &Conversion, start: Instant, as_json: bool) -> Result<Outcome> {
     print_as(
         as_json,
         || job_report::conversion_json(done, time),
-        || job_report::conversion_text(done, time),
+        || job_report::conversion_lines(done, time),
     )?;
     tell_failures(&done.failures);
     Ok(Outcome::after(&done.failures))
 }
 
 fn tell_failures(failures: &[Error]) {
-    let mut stderr = io::stderr().lock();
     for failure in failures {
-        // Whoever closed stderr does not want to know.
-        let _ = writeln!(stderr, "weightfs: {failure}");
+        say(&format!("weightfs: {failure}"));
     }
     if failures.len() > 1 {
-        let _ = writeln!(
-            stderr,
+        say(&format!(
             "weightfs: {} failed; the rest is done",
             failures.len()
-        );
+        ));
     }
 }
 
@@ -140,6 +150,11 @@ fn replace(
     let start = Instant::now();
     let stop = Stop::on_signals()?;
     let planned = watched("looking", &stop, plan)?;
+    if planned.files.is_empty() && planned.failures.is_empty() && !as_json {
+        let path = printable_name(&planned.path);
+        print(&format!("{path}: there is nothing to replace"))?;
+        return Ok(Outcome::Done);
+    }
     if !dry_run {
         let done = watched(what, &stop, |monitor| run(planned, monitor))?;
         return report(&done, start, as_json);
@@ -147,7 +162,7 @@ fn replace(
     print_as(
         as_json,
         || job_report::plan_json(&planned),
-        || job_report::plan_text(&planned),
+        || job_report::plan_lines(&planned),
     )?;
     tell_failures(&planned.failures);
     Ok(Outcome::after(&planned.failures))

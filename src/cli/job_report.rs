@@ -1,6 +1,5 @@
 //! What commands print: one JSON object, or a few lines for people.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::error::Error;
 use crate::job::{
     Conversion, Inspection, PlaneTotal, Replacement, Replacements, TensorTotal, Verification,
 };
+use crate::printable::printable_name;
 
 pub(super) fn conversion_json(done: &Conversion, time: Duration) -> Value {
     let totals = &done.totals;
@@ -34,11 +34,11 @@ fn failures_json(failures: &[Error]) -> Vec<String> {
     failures.iter().map(ToString::to_string).collect()
 }
 
-pub(super) fn conversion_text(done: &Conversion, time: Duration) -> String {
+pub(super) fn conversion_lines(done: &Conversion, time: Duration) -> Vec<String> {
     let totals = &done.totals;
     let mut text = format!(
         "{}: original {}, stored {}, ratio {:.4}, {:.1} s ({})",
-        done.path.display(),
+        printable_name(&done.path),
         size::show(totals.original_bytes),
         size::show(totals.stored_bytes),
         ratio(totals.original_bytes, totals.stored_bytes),
@@ -60,7 +60,7 @@ pub(super) fn conversion_text(done: &Conversion, time: Duration) -> String {
     if totals.linked > 0 {
         text += &format!(", {} more names of these", totals.linked);
     }
-    text
+    vec![text]
 }
 
 /// What `--replace --dry-run` tells.
@@ -78,21 +78,26 @@ pub(super) fn plan_json(planned: &Replacements) -> Value {
     })
 }
 
-pub(super) fn plan_text(planned: &Replacements) -> String {
-    let mut text = String::new();
+pub(super) fn plan_lines(planned: &Replacements) -> Vec<String> {
+    let mut lines = Vec::new();
     for Replacement { names, bytes } in &planned.files {
         let mut what = size::show(*bytes);
         for (from, to) in names {
-            text += &format!(
-                "{} ({what}) would be replaced by {}\n",
-                from.display(),
-                to.display()
-            );
+            lines.push(format!(
+                "{} ({what}) would be replaced by {}",
+                printable_name(from),
+                printable_name(to)
+            ));
             what = "the same file".into();
         }
     }
     let sum = planned.files.iter().map(|one| one.bytes).sum();
-    text + &format!("{} files, {}", planned.files.len(), size::show(sum))
+    lines.push(format!(
+        "{} files, {}",
+        planned.files.len(),
+        size::show(sum)
+    ));
+    lines
 }
 
 pub(super) fn verified_json(found: &[Verification], failures: &[Error], time: Duration) -> Value {
@@ -131,40 +136,50 @@ fn problem_json(problem: &Error) -> Value {
     })
 }
 
-pub(super) fn verified_text(found: &[Verification], time: Duration) -> String {
+pub(super) fn verified_lines(found: &[Verification], time: Duration) -> Vec<String> {
     let mut lines = Vec::new();
     for archive in found {
         if archive.problem_count == 0 {
-            lines.push(format!("{}: ok", archive.path.display()));
+            lines.push(format!("{}: ok", printable_name(&archive.path)));
             continue;
         }
         lines.extend(archive.problems.iter().map(ToString::to_string));
         let more = archive.problem_count - archive.problems.len() as u64;
         if more > 0 {
-            lines.push(format!("{}: {more} more problems", archive.path.display()));
+            lines.push(format!(
+                "{}: {more} more problems",
+                printable_name(&archive.path)
+            ));
         }
     }
     let bytes = found.iter().map(|v| v.original_bytes).sum();
-    let damaged = found.iter().filter(|v| v.problem_count > 0).count();
+    let damaged = found.iter().filter(|v| v.is_damaged()).count();
+    let not_verified = found
+        .iter()
+        .filter(|v| v.problem_count > 0 && !v.is_damaged())
+        .count();
+    let not_verified = match not_verified {
+        0 => String::new(),
+        count => format!(", {count} not verified"),
+    };
     lines.push(format!(
-        "{} archives, {damaged} damaged; {} decoded in {:.1} s ({})",
+        "{} archives, {damaged} damaged{not_verified}; {} decoded in {:.1} s ({})",
         found.len(),
         size::show(bytes),
         time.as_secs_f64(),
         show_speed(bytes, time),
     ));
-    lines.join("\n")
+    lines
 }
 
-/// Writes the object piece by piece: a header may name a million tensors.
-pub(super) fn write_inspection_json(
-    out: impl Write,
+/// Serialized piece by piece: a header may name a million tensors.
+pub(super) fn inspection_json<'a>(
     path: &Path,
-    found: &Inspection,
+    found: &'a Inspection,
     time: Duration,
-) -> serde_json::Result<()> {
+) -> impl Serialize + 'a {
     let superblock = &found.superblock;
-    let object = InspectionJson {
+    InspectionJson {
         path: path.display().to_string(),
         original_bytes: superblock.original_bytes,
         stored_bytes: superblock.archive_bytes,
@@ -188,8 +203,7 @@ pub(super) fn write_inspection_json(
             .collect(),
         tensors: TensorsJson(&found.tensors),
         unread: found.unread.as_deref(),
-    };
-    serde_json::to_writer(out, &object)
+    }
 }
 
 #[derive(Serialize)]
@@ -230,12 +244,12 @@ struct TensorJson<'a> {
     stored_bytes: u64,
 }
 
-pub(super) fn inspection_text(path: &Path, found: &Inspection) -> String {
+pub(super) fn inspection_lines(path: &Path, found: &Inspection) -> Vec<String> {
     let superblock = &found.superblock;
     let mut lines = vec![
         format!(
             "{}: original {}, stored {}, ratio {:.4}",
-            path.display(),
+            printable_name(path),
             size::show(superblock.original_bytes),
             size::show(superblock.archive_bytes),
             ratio(superblock.original_bytes, superblock.archive_bytes),
@@ -254,9 +268,10 @@ pub(super) fn inspection_text(path: &Path, found: &Inspection) -> String {
         lines.extend(tensors_table(&found.tensors));
     }
     if let Some(why) = &found.unread {
-        lines.push(format!("\nmodel: {why}: packed as bytes"));
+        lines.push(String::new());
+        lines.push(format!("model: {why}: packed as bytes"));
     }
-    lines.join("\n")
+    lines
 }
 
 fn planes_table(planes: &[PlaneTotal]) -> Vec<String> {

@@ -6,6 +6,7 @@ mod analyze;
 mod args;
 mod commands;
 mod demo;
+mod in_mount;
 mod job_report;
 mod mount;
 mod mount_helper;

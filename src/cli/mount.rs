@@ -8,9 +8,13 @@ use crate::bench::mounts::{NullMountArgs, mount_null};
 use crate::console::Outcome;
 use crate::daemon::process::{allow_all_files, end_with_parent};
 use crate::daemon::{Background, MetricsServer, Service, guard, log_to_stderr, metrics};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fuse::{self, MountOptions};
-use crate::os::keep_allocations_apart;
+use crate::os::{keep_allocations_apart, memory_limit, use_one_heap};
+use crate::printable::printable_name;
+
+/// With less memory, what heaps leave unused would count.
+const ENOUGH_FOR_HEAPS_BYTES: u64 = 1 << 30;
 
 pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     let background = if args.process.background {
@@ -23,18 +27,30 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     }
     log_to_stderr()?;
     keep_allocations_apart();
+    if memory_limit().is_some_and(|limit| limit.bytes < ENOUGH_FOR_HEAPS_BYTES) {
+        use_one_heap();
+    }
     allow_all_files();
+    look_at_mountpoint(args)?;
     let service = Service {
         mountpoint: &args.mountpoint,
-        status: format!("{} on {}", args.src.display(), args.mountpoint.display()),
+        status: format!(
+            "{} on {}",
+            printable_name(&args.src),
+            printable_name(&args.mountpoint)
+        ),
         background,
         metrics: args
             .metrics
             .map(|address| MetricsServer::listen(address, metrics::CONTENT_TYPE))
             .transpose()?,
     };
+    let options = options(args);
+    if let Some(warning) = options.memory_warning() {
+        tracing::warn!("{warning}");
+    }
     service.run(|metrics| {
-        let (mounted, tree) = fuse::mount(&args.src, &args.mountpoint, &options(args))?;
+        let (mounted, tree) = fuse::mount(&args.src, &args.mountpoint, &options)?;
         let push = args.push.into();
         mounted.read_ahead(&tree, push, guard::start(&mounted, push));
         if let Some(metrics) = metrics {
@@ -57,7 +73,7 @@ pub(super) fn null_mount(args: &NullMountArgs) -> Result<Outcome> {
     };
     let service = Service {
         mountpoint: &args.mountpoint,
-        status: format!("nothing on {}", args.mountpoint.display()),
+        status: format!("nothing on {}", printable_name(&args.mountpoint)),
         background: Background::not_wanted(),
         metrics: None,
     };
@@ -65,9 +81,43 @@ pub(super) fn null_mount(args: &NullMountArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Says what a mount point lacks, and what a mount hides. One that does not answer is left to what
+/// recovers it.
+///
+/// # Errors
+/// `InvalidInput` if it is no directory.
+fn look_at_mountpoint(args: &MountArgs) -> Result<()> {
+    let path = &args.mountpoint;
+    let refuse = |why: &str| {
+        let path = printable_name(path);
+        Err(Error::InvalidInput(format!("mount point {path} {why}")))
+    };
+    match path.metadata() {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return refuse("does not exist; make the directory first");
+        }
+        Ok(meta) if !meta.is_dir() => return refuse("is not a directory"),
+        Err(_) => return Ok(()),
+        Ok(_) => {}
+    }
+    let is_source = || match (path.canonicalize(), args.src.canonicalize()) {
+        (Ok(path), Ok(source)) => path == source,
+        _ => true,
+    };
+    let has_files = || std::fs::read_dir(path).is_ok_and(|mut files| files.next().is_some());
+    if !fuse::is_mounted(path)? && !is_source() && has_files() {
+        tracing::warn!(
+            "{} is not empty; what is in it is hidden as long as the mount is there",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
 fn options(args: &MountArgs) -> MountOptions {
     let mut options = MountOptions {
         allow_other: args.allow_other,
+        inode32: args.inode32,
         ttl: Duration::from_secs_f64(args.ttl),
         no_exec: args.process.no_exec,
         ..args.serving.options()
@@ -85,6 +135,12 @@ pub(super) fn umount(args: &UmountArgs) -> Result<Outcome> {
             fuse::unmount(&args.mountpoint, true)?;
         }
     } else {
+        if let Err(e) = args.mountpoint.symlink_metadata()
+            && e.kind() == std::io::ErrorKind::NotFound
+        {
+            let path = printable_name(&args.mountpoint);
+            return Err(Error::InvalidInput(format!("{path} does not exist")));
+        }
         fuse::unmount(&args.mountpoint, args.lazy)?;
     }
     Ok(Outcome::Done)

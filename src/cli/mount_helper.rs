@@ -1,27 +1,30 @@
-//! `mount.weightfs`: what mount(8) runs for lines of fstab, and systemd for units of type mount.
+//! `mount.weightfs`: what mount(8) runs for lines of fstab, and systemd for units of type mount; and what
+//! mount.fuse3 makes of the type `fuse.weightfs`, as which the table of mounts names ours.
 //!
 //! Turns mount(8)'s arguments into those of `weightfs mount`, starts that in the background, and
 //! ends when the mount answers. What an option means is known there alone; what none of the two
 //! knows is refused, so that a misspelt option never goes unnoticed.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::args::Args;
-use crate::console::print;
+use crate::console::{print, print_lines, say};
 use crate::daemon::{MountCommand, MountProcess, Stay};
 use crate::error::{Error, Result};
+use crate::fuse;
+use crate::printable::printable_name;
 
 /// The name that mount(8) looks for; a link to the program.
 const NAME: &str = "mount.weightfs";
 const USAGE: &str = "\
 usage: mount.weightfs SRC DIR [-sfnv] [-o OPTION,...]
 options: cache_size=SIZE, threads=N, readahead=SIZE, push=WHEN, ttl=SECONDS, metrics=ADDR:PORT (as
-         those of weightfs mount), allow_other, noexec, logfile=PATH, and what mount(8) knows";
+         those of weightfs mount), allow_other, inode32, noexec, logfile=PATH, and what mount(8) knows";
+const SEE_HELP: &str = "; mount.weightfs --help tells what there is";
 /// mount(8)'s exit status for wrong arguments.
 const WRONG_USAGE: u8 = 1;
 /// mount(8)'s exit status for a mount that failed.
@@ -75,16 +78,29 @@ pub(super) fn is_called_as(program: Option<&OsStr>) -> bool {
     program.is_some_and(|program| Path::new(program).file_name() == Some(OsStr::new(NAME)))
 }
 
+/// True for the arguments by which mount.fuse3 has a file system of the type `fuse.weightfs` mounted:
+/// `SRC DIR -o OPTIONS`. mount(8) makes paths of them that start with a slash; a mount that is there has
+/// its source by the name that the table of mounts tells.
+pub(super) fn is_meant_by(arguments: &[OsString]) -> bool {
+    let [source, mountpoint, dash_o, _] = arguments else {
+        return false;
+    };
+    let is_command = source
+        .to_str()
+        .is_some_and(|name| Args::command().find_subcommand(name).is_some());
+    dash_o == "-o" && Path::new(mountpoint).is_absolute() && !is_command
+}
+
 /// Runs the helper with the arguments behind its name.
 pub(super) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let complain = |status: u8, error: &Error| {
-        let _ = writeln!(std::io::stderr(), "{NAME}: {error}");
+        say(&format!("{NAME}: {error}"));
         ExitCode::from(status)
     };
     let request = match Request::parse(arguments) {
         Ok(Some(request)) => request,
         Ok(None) => {
-            let _ = print(USAGE);
+            let _ = print_lines(USAGE.lines());
             return ExitCode::SUCCESS;
         }
         Err(error) => return complain(WRONG_USAGE, &error),
@@ -104,6 +120,8 @@ struct Request {
     /// Arguments of `weightfs mount` that the options ask for.
     options: Vec<String>,
     no_exec: bool,
+    /// Change a mount that is there: all options that it is to have.
+    remount: Option<Vec<String>>,
     /// Do everything but mount.
     fake: bool,
     verbose: bool,
@@ -146,20 +164,30 @@ impl Request {
                         }
                         break;
                     }
-                    _ => return Err(wrong(format!("unknown argument -{letter}\n{USAGE}"))),
+                    _ => return Err(wrong(format!("unknown argument -{letter}{SEE_HELP}"))),
                 }
             }
         }
         let [source, mountpoint] = <[PathBuf; 2]>::try_from(paths)
-            .map_err(|_| wrong(format!("a source and a directory are needed\n{USAGE}")))?;
+            .map_err(|_| wrong(format!("a source and a directory are needed{SEE_HELP}")))?;
         (request.source, request.mountpoint) = (source, mountpoint);
+        let mut options = Vec::new();
         for list in lists {
             let list = list
                 .to_str()
                 .ok_or_else(|| wrong(format!("{} is not UTF-8", list.display())))?;
-            for option in list.split(',').filter(|option| !option.is_empty()) {
-                request.option(option, sloppy)?;
-            }
+            options.extend(
+                list.split(',')
+                    .filter(|option| !option.is_empty())
+                    .map(str::to_owned),
+            );
+        }
+        if options.iter().any(|option| option == "remount") {
+            request.remount = Some(options);
+            return Ok(Some(request));
+        }
+        for option in &options {
+            request.option(option, sloppy)?;
         }
         request.check_values()?;
         Ok(Some(request))
@@ -204,18 +232,14 @@ impl Request {
                 return Err(wrong(format!("option {name} needs a value: {name}=...")));
             }
             ("allow_other", None) => self.set("--allow-other", ""),
+            ("inode32", None) => self.set("--inode32", ""),
             ("noexec", None) => self.no_exec = true,
             ("exec", None) => self.no_exec = false,
-            ("remount", _) => {
-                return Err(wrong(
-                    "a mount cannot be changed; unmount it and mount again",
-                ));
-            }
             ("comment" | "user", Some(_)) => {}
             (name, _) if name.starts_with("x-") || name.starts_with("X-") => {}
             (name, None) if WITHOUT_EFFECT.contains(&name) => {}
             _ if sloppy => {}
-            _ => return Err(wrong(format!("unknown option '{option}'\n{USAGE}"))),
+            _ => return Err(wrong(format!("unknown option '{option}'{SEE_HELP}"))),
         }
         Ok(())
     }
@@ -226,8 +250,39 @@ impl Request {
         self.options.push(format!("{option}{value}"));
     }
 
+    /// Does nothing for options that the mount has, as `ro`, which tools ask for at a shutdown.
+    fn remount(&self, wanted: &[String]) -> Result<()> {
+        let mountpoint = printable_name(&self.mountpoint);
+        let has = fuse::mounted_with(&self.mountpoint)?
+            .ok_or_else(|| wrong(format!("{mountpoint} is not a weightfs mount")))?;
+        let is_so = |option: &str| match option {
+            "rw" => false,
+            "noexec" => has.iter().any(|has| has == option),
+            "exec" => !has.iter().any(|has| has == "noexec"),
+            "remount" => true,
+            option => {
+                has.iter().any(|has| has == option)
+                    || WITHOUT_EFFECT.contains(&option)
+                    || ["x-", "X-", "comment="]
+                        .iter()
+                        .any(|start| option.starts_with(start))
+            }
+        };
+        match wanted.iter().find(|option| !is_so(option)) {
+            None => Ok(()),
+            Some(other) => Err(Error::InvalidInput(format!(
+                "{mountpoint} cannot be mounted again with '{other}': a weightfs mount is only read, \
+                 and its options stay as they are; unmount it (umount {mountpoint}) and mount it anew"
+            ))),
+        }
+    }
+
     /// Returns when the mount answers; false if it does not, and the daemon said why.
     fn mount(&self) -> Result<bool> {
+        if let Some(wanted) = &self.remount {
+            self.remount(wanted)?;
+            return Ok(true);
+        }
         // The daemon works in the root directory, to keep no other one busy.
         let of = |path: &Path, e| Error::io(format!("cannot use {}", path.display()), e);
         let source = self
@@ -309,7 +364,7 @@ mod tests {
             "weightfs",
             "-o",
             given,
-            "-oro,ttl=5",
+            "-oro,ttl=5,inode32",
         ]);
         let expected = Request {
             source: "/a b".into(),
@@ -319,8 +374,10 @@ mod tests {
                 "--allow-other".into(),
                 "--metrics=[::1]:9200".into(),
                 "--ttl=5".into(),
+                "--inode32".into(),
             ],
             no_exec: true,
+            remount: None,
             fake: true,
             verbose: true,
         };
@@ -363,7 +420,6 @@ mod tests {
             (&["a", "b", "-o", "metrics=lo:1"], "'lo:1'"),
             (&["a", "b", "-o", "threads=0"], "--threads"),
             (&["a", "b", "-o", "cache_size=lots"], "'lots'"),
-            (&["a", "b", "-o", "remount,ro"], "mount again"),
         ] {
             let error = parse(arguments).unwrap_err().to_string();
             assert!(error.contains(named), "{arguments:?}: {error}");
@@ -381,5 +437,28 @@ mod tests {
             assert_eq!(is_called_as(Some(program.as_ref())), expected, "{program}");
         }
         assert!(!is_called_as(None));
+    }
+
+    #[test]
+    fn a_mount_that_is_there_is_told_by_its_options() {
+        let request = parse(&["weightfs", "/mnt", "-o", "ro,user_id=0,remount"]);
+        let options = request.unwrap().unwrap().remount.unwrap();
+        assert_eq!(options, ["ro", "user_id=0", "remount"]);
+    }
+
+    #[test]
+    fn the_arguments_of_mount_fuse_are_told_from_commands() {
+        for (arguments, expected) in [
+            (&["/src", "/mnt", "-o", "rw,dev,suid"][..], true),
+            (&["weightfs", "/mnt", "-o", "remount,ro"], true),
+            (&["pack", "/src", "-o", "/dst"], false),
+            (&["unmount", "/src", "-o", "/dst"], false),
+            (&["/src", "/mnt"], false),
+            (&["mount", "/src", "/mnt"], false),
+            (&["pakc", "file", "-o", "dst"], false),
+        ] {
+            let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+            assert_eq!(is_meant_by(&arguments), expected, "{arguments:?}");
+        }
     }
 }

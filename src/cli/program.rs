@@ -1,16 +1,47 @@
 //! The program: which command is meant, and how it ends.
 
-use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 
 use super::args::{Args, Command};
 use super::{analyze, commands, demo, mount, mount_helper, stats};
 #[cfg(feature = "comparison")]
 use crate::bench::{codecs as bench, mounts as bench_mount};
-use crate::console::{Outcome, is_broken_pipe};
+use crate::console::{Outcome, is_broken_pipe, say};
 use crate::daemon::{ask, guard};
+use crate::error::{Error, Result};
+use crate::os::{own_limit, use_one_heap};
+use crate::printable::printable_name;
+
+/// Says what is wrong with the arguments, or helps, and ends.
+fn refuse(error: &clap::Error) -> ! {
+    let given: Vec<_> = std::env::args_os().skip(1).collect();
+    // As one mounts with many other programs.
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let [source, mountpoint] = &given[..]
+        && Path::new(source).exists()
+    {
+        say(&format!(
+            "weightfs: '{}' is no command; to mount it: weightfs mount {0} {}",
+            printable_name(source),
+            printable_name(mountpoint)
+        ));
+        std::process::exit(error.exit_code());
+    }
+    // A shell may have made an argument of the name of a file: what is wrong with it is wrong with its
+    // printable form.
+    let printable = std::env::args_os().map(|argument| printable_name(&argument));
+    match Args::try_parse_from(printable) {
+        Err(error) => error.exit(),
+        Ok(_) => {
+            say("weightfs: the arguments are not UTF-8");
+            std::process::exit(error.exit_code())
+        }
+    }
+}
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
@@ -18,8 +49,26 @@ pub fn run() -> ExitCode {
     if mount_helper::is_called_as(given.next().as_deref()) {
         return mount_helper::run(given);
     }
-    let args = Args::parse();
-    let outcome = match &args.command {
+    let given: Vec<_> = given.collect();
+    if mount_helper::is_meant_by(&given) {
+        return mount_helper::run(given.into_iter());
+    }
+    let args = Args::try_parse().unwrap_or_else(|error| refuse(&error));
+    let outcome = check_memory().and_then(|()| run_command(&args.command));
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::DamageFound) => ExitCode::from(1),
+        Ok(Outcome::SomeFailed) => ExitCode::from(2),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("weightfs: {error}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run_command(command: &Command) -> Result<Outcome> {
+    match command {
         Command::Pack(args) => commands::pack(args),
         Command::Unpack(args) => commands::unpack(args),
         Command::Verify(args) => commands::verify(args),
@@ -41,16 +90,26 @@ pub fn run() -> ExitCode {
         Command::NullMount(args) => mount::null_mount(args),
         #[cfg(feature = "comparison")]
         Command::ReadStripe(args) => bench_mount::read_stripe(args),
-    };
-    match outcome {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::DamageFound) => ExitCode::from(1),
-        Ok(Outcome::SomeFailed) => ExitCode::from(2),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Not eprintln!, which panics where nobody reads stderr any more.
-            let _ = writeln!(std::io::stderr(), "weightfs: {error}");
-            ExitCode::from(2)
-        }
     }
+}
+
+/// What the smallest of jobs needs, with room to spare: memory that is refused in its midst would end the program there.
+const ENOUGH_BYTES: u64 = 64 << 20;
+
+/// # Errors
+/// `Environment` if the limits of this process leave too little memory.
+fn check_memory() -> Result<()> {
+    let Some(limit) = own_limit() else {
+        return Ok(());
+    };
+    use_one_heap();
+    if limit.bytes >= ENOUGH_BYTES {
+        return Ok(());
+    }
+    Err(Error::Environment(format!(
+        "{} is {} MiB, and at least {} MiB are needed; raise the limit",
+        limit.by,
+        limit.bytes >> 20,
+        ENOUGH_BYTES >> 20
+    )))
 }

@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 1 << 16;
 
 pub(super) fn stats(args: &StatsArgs) -> Result<Outcome> {
     let found = ask(&args.mountpoint)?;
-    print_as(args.json, || found.clone(), || as_text(&found))?;
+    print_as(args.json, || found.clone(), || as_lines(&found))?;
     Ok(Outcome::Done)
 }
 
@@ -43,7 +43,7 @@ fn ask(mountpoint: &Path) -> Result<Value> {
     })
 }
 
-fn as_text(found: &Value) -> String {
+fn as_lines(found: &Value) -> Vec<String> {
     let number = |value: &Value| value.as_u64().unwrap_or(0);
     let (reads, cache) = (&found["reads"], &found["cache"]);
     let by_size = |i: usize| number(&reads["by_size"][i]);
@@ -87,5 +87,8 @@ fn as_text(found: &Value) -> String {
         ahead("wasted_bytes"),
         ahead("skipped_bytes"),
     );
-    text
+    if found["source_changed"].as_bool() == Some(true) {
+        text.push_str("\nsource              is something else now; mount again to see that");
+    }
+    text.lines().map(str::to_owned).collect()
 }

@@ -11,6 +11,6 @@ mod stop;
 pub(crate) mod text_table;
 
 pub(crate) use outcome::Outcome;
-pub(crate) use print::{is_broken_pipe, print, print_as};
+pub(crate) use print::{is_broken_pipe, print, print_as, print_json, print_lines, say};
 pub(crate) use progress::watched;
 pub(crate) use stop::Stop;

@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Stop;
+use super::{Stop, say};
 use crate::error::Result;
 use crate::job::Monitor;
 
@@ -33,7 +33,7 @@ pub(crate) fn watched<T>(
         cancel: stop.flag(),
         begin: &|bytes| bar.set_length(bytes),
         progress: &|bytes| bar.inc(bytes),
-        warn: &|text| bar.suspend(|| eprintln!("weightfs: warning: {text}")),
+        warn: &|text| bar.suspend(|| say(&format!("weightfs: warning: {text}"))),
     });
     bar.finish_and_clear();
     result

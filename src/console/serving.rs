@@ -9,9 +9,10 @@ use crate::fuse::MountOptions;
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServingArgs {
     /// Memory for all that is decoded: blocks that are kept for further reads, and those in hand
-    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::parse_usize)]
-    cache_size: usize,
-    /// Threads that answer reads, 1 to 256 [default: two a core]
+    /// [default: 256M, or a quarter of what the process may have, whichever is less]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse_usize)]
+    cache_size: Option<usize>,
+    /// Threads that answer reads, 1 to 256 [default: two a core, fewer where memory is limited]
     #[arg(long, value_name = "N", value_parser = mount_threads)]
     threads: Option<NonZeroUsize>,
     /// How far the kernel reads ahead of a sequential reader (only root can change it; other users
@@ -23,15 +24,23 @@ pub(crate) struct ServingArgs {
 impl ServingArgs {
     pub(crate) fn options(&self) -> MountOptions {
         let mut options = MountOptions {
-            cache_bytes: self.cache_size,
             readahead_bytes: self.readahead,
             ..MountOptions::default()
         };
+        if let Some(cache_bytes) = self.cache_size {
+            options.cache_bytes = cache_bytes;
+        }
         if let Some(threads) = self.threads {
             options.threads = threads;
         }
         options
     }
+}
+
+/// How many threads a job may have.
+pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| format!("'{text}' is not a number of threads, 1 or more"))
 }
 
 /// How many threads may answer a mount.

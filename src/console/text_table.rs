@@ -1,6 +1,9 @@
 //! Tables of text: cells padded to the width of their column.
 //!
-//! A cell that is longer than its column is wide is printed whole, and moves the rest of its row.
+//! A cell that is longer than its column is wide is printed whole, and moves the rest of its row. Cells
+//! are made printable here already, for their width.
+
+use crate::printable::printable;
 
 /// A column: how wide, on which side its cells stand, and how far from the column before.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +67,7 @@ impl TextTable {
                 is_right,
                 gap,
             } = *column;
-            let cell = cell.as_ref();
+            let cell = printable(cell.as_ref());
             line += &if is_right {
                 format!("{:gap$}{cell:>width$}", "")
             } else {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::process::{own_program, wait_until};
+use super::process::{cannot_start, own_program, wait_until};
 use crate::error::{Error, Result};
 
 /// A mount that takes longer to answer is given up.
@@ -21,7 +21,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// `Environment` if it got none, `Io` if it could not be started.
 pub(crate) fn wait_for_answer(mountpoint: &Path) -> Result<()> {
-    let cannot = |e| Error::io("cannot check that the mount answers", e);
+    let cannot = |e| cannot_start("cannot check that the mount answers", e);
     let limit = Instant::now() + ANSWER_LIMIT;
     let (mut child, status) = loop {
         let mut child = own_program()

@@ -7,7 +7,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use super::process::{is_child_of, own_program};
+use super::process::{cannot_start, is_child_of, own_program};
 use crate::error::{Error, Result};
 use crate::fuse::{Guard, Mounted, Push, stand_by};
 
@@ -23,7 +23,7 @@ pub(crate) fn start(mounted: &Mounted, push: Push) -> Option<Guard> {
 }
 
 fn beside(device: &str) -> Result<Guard> {
-    let cannot = |e| Error::io("cannot start the process that stands by", e);
+    let cannot = |e| cannot_start("cannot start the process that stands by", e);
     let child = own_program()
         .map_err(cannot)?
         .args(["guard", device, "--parent"])

@@ -1,11 +1,17 @@
 //! Where messages go: to stderr, without waiting for whoever reads that.
 
+use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::SyncSender;
 
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format;
 
 use crate::error::{Error, Result};
+use crate::os::start_thread;
+use crate::printable::Printable;
 
 /// Names what is logged, in the syntax of the tracing libraries, e.g. `weightfs=debug`.
 const LOG_VARIABLE: &str = "WEIGHTFS_LOG";
@@ -19,20 +25,22 @@ const MAX_MESSAGES_WAITING: usize = 1000;
 /// reader of the mount waiting.
 ///
 /// # Errors
-/// `InvalidInput` if the variable asks for something that cannot be understood.
+/// `InvalidInput` if the variable asks for something that cannot be understood, `Environment` if no thread
+/// can be started.
 pub(crate) fn log_to_stderr() -> Result<()> {
     let wanted = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| DEFAULT_LOG.into());
     let filter = EnvFilter::try_new(&wanted)
         .map_err(|e| Error::InvalidInput(format!("{LOG_VARIABLE}={wanted}: {e}")))?;
     let (send, receive) = std::sync::mpsc::sync_channel::<Vec<u8>>(MAX_MESSAGES_WAITING);
-    std::thread::spawn(move || {
+    start_thread("log", move || {
         for message in receive {
             // There is nowhere to say that it cannot be said.
             let _ = io::stderr().write_all(&message);
         }
-    });
+    })?;
     // Whoever set a subscriber before wants to keep it.
     let _ = tracing_subscriber::fmt()
+        .fmt_fields(format::debug_fn(write_field).delimited(" "))
         .with_env_filter(filter)
         .with_writer(move || LogWriter(send.clone()))
         .with_ansi(io::stderr().is_terminal())
@@ -40,6 +48,15 @@ pub(crate) fn log_to_stderr() -> Result<()> {
         .log_internal_errors(false)
         .try_init();
     Ok(())
+}
+
+/// Writes what a message says, or a value it has besides: printable, whatever names stand in it. What
+/// the library puts around them may have colours.
+fn write_field(out: &mut format::Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    if field.name() != "message" {
+        write!(out, "{field}=")?;
+    }
+    fmt::Write::write_fmt(&mut Printable(out), format_args!("{value:?}"))
 }
 
 /// Takes one message, and never waits.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use httparse::{EMPTY_HEADER, Status};
 
 use crate::error::{Error, Result};
+use crate::os::start_thread;
 
 /// What is served, and nothing else is.
 const PATH: &str = "/metrics";
@@ -68,14 +69,11 @@ impl MetricsServer {
         let closing = Arc::new(AtomicBool::new(false));
         let (tell, told) = channel::<Page>();
         let (clients, closed) = (Arc::clone(&listener), Arc::clone(&closing));
-        std::thread::Builder::new()
-            .name("metrics".into())
-            .spawn(move || {
-                if let Ok(page) = told.recv() {
-                    serve(&clients, &closed, content_type, &page);
-                }
-            })
-            .map_err(|e| Error::io("cannot start a thread", e))?;
+        start_thread("metrics", move || {
+            if let Ok(page) = told.recv() {
+                serve(&clients, &closed, content_type, &page);
+            }
+        })?;
         Ok(Self {
             url,
             listener,

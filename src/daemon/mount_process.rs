@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::process::{own_program, wait_until};
-use crate::error::{Error, Result};
+use super::process::{cannot_start, own_program, wait_until};
+use crate::error::Result;
 use crate::fuse;
 use crate::os::first_line;
 
@@ -73,7 +73,7 @@ impl MountProcess {
     /// # Errors
     /// `Io` if it cannot be started.
     pub(crate) fn start(mount: &MountCommand, stay: Stay, messages: Stdio) -> Result<Self> {
-        let cannot = |e| Error::io(format!("cannot start weightfs {}", mount.name), e);
+        let cannot = |e| cannot_start(&format!("cannot start weightfs {}", mount.name), e);
         let mut command = own_program().map_err(cannot)?;
         let mut arguments = mount.arguments();
         match stay {

@@ -12,6 +12,7 @@ use rustix::process::{
 };
 
 use crate::error::{Error, Result};
+use crate::os::limits_hint;
 
 /// Variables that are meant for the process that a supervisor started, and for no other.
 const SUPERVISOR_VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
@@ -29,6 +30,14 @@ pub(crate) fn own_program() -> std::io::Result<Command> {
         command.env_remove(variable);
     }
     Ok(command)
+}
+
+/// The error for a process that could not be started, with what to do about it.
+pub(crate) fn cannot_start(what: &str, error: std::io::Error) -> Error {
+    match limits_hint(&error) {
+        "" => Error::io(what, error),
+        hint => Error::Environment(format!("{what}: {error}{hint}")),
+    }
 }
 
 /// Has the system send SIGTERM to this process once the one that started it ends. To the system, that

@@ -15,7 +15,8 @@ use super::supervisor::supervisor;
 use super::watchdog::watch;
 use crate::error::{Error, Result};
 use crate::fuse::{Mounted, Unmount, Unmounter};
-use crate::os::ending_signals;
+use crate::os::{ending_signals, start_thread};
+use crate::printable::printable_name;
 use crate::sync::lock;
 
 /// What is served, and for whom.
@@ -50,8 +51,11 @@ impl Service<'_> {
         let told_to_end = Arc::clone(&ending);
         let metrics = self.metrics.take();
         let metrics_url = metrics.as_ref().map(|metrics| metrics.url().to_owned());
-        std::thread::spawn(move || unmount_on(signals, &on_signals, &told_to_end, metrics));
-        if let Err(error) = self.announce(&mounted, metrics_url.as_deref(), &ending) {
+        let ready = start_thread("signals", move || {
+            unmount_on(signals, &on_signals, &told_to_end, metrics);
+        })
+        .and_then(|_| self.announce(&mounted, metrics_url.as_deref(), &ending));
+        if let Err(error) = ready {
             // Nobody would know of it.
             let _ = unmounter.unmount();
             if !*lock(&ending) {
@@ -83,14 +87,14 @@ impl Service<'_> {
             }
             supervisor.ready(&self.status);
         }
-        watch(supervisor, Arc::clone(mounted.progress()));
+        watch(supervisor, Arc::clone(mounted.progress()))?;
         self.background.let_go()?;
         if let Some(url) = metrics_url {
             tracing::info!("metrics: {url}");
         }
         let mut stdout = std::io::stdout().lock();
-        let said =
-            writeln!(stdout, "{READY}{}", self.mountpoint.display()).and_then(|()| stdout.flush());
+        let said = writeln!(stdout, "{READY}{}", printable_name(self.mountpoint))
+            .and_then(|()| stdout.flush());
         match said {
             // Whoever asked for it was told to stop, and would take it for not mounted.
             Err(error) if self.background.is_wanted() => {

@@ -11,6 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use crate::printable::printable;
+
 /// Whoever started the program.
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -52,7 +54,8 @@ impl Supervisor {
 
     /// The mount answers.
     pub(super) fn ready(&self, status: &str) {
-        self.send(&format!("READY=1\nSTATUS={status}"));
+        // A line of a message is a field.
+        self.send(&format!("READY=1\nSTATUS={}", printable(status)));
     }
 
     /// Unmounting has begun.

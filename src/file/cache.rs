@@ -6,14 +6,15 @@
 //! several, each with its lock and its part of the budget, so that readers seldom meet.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use lru::LruCache;
 
 use super::stats::CacheStats;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::os::zeroed;
 use crate::sync::lock;
 
 /// Names a block of a generation of an archive.
@@ -44,6 +45,8 @@ const ENTRY_BYTES: usize = 200;
 pub struct BlockCache {
     shards: Vec<Mutex<State>>,
     shard_bytes: usize,
+    /// What each may hold while memory is short; at most `shard_bytes`.
+    held_bytes: AtomicUsize,
     hits: AtomicU64,
     waits: AtomicU64,
     decodes: AtomicU64,
@@ -97,6 +100,7 @@ impl BlockCache {
         Self {
             shards: std::iter::repeat_with(shard).take(count).collect(),
             shard_bytes: budget_bytes / count,
+            held_bytes: AtomicUsize::new(budget_bytes / count),
             hits: AtomicU64::new(0),
             waits: AtomicU64::new(0),
             decodes: AtomicU64::new(0),
@@ -141,7 +145,7 @@ impl BlockCache {
                 spare
             }
             // Zeroed by the system, page by page as it is written to.
-            None => vec![0; len],
+            None => zeroed(len).map_err(|e| Error::io("cannot keep a decoded block", e))?,
         };
         decode(&mut buffer)?;
         Ok(landing.with(buffer))
@@ -209,6 +213,29 @@ impl BlockCache {
         self.shards.iter().map(|shard| lock(shard).bytes).sum()
     }
 
+    /// Gives back at once what it holds beyond so many bytes, and holds no more from now on.
+    pub fn hold_at_most(&self, bytes: usize) {
+        let bytes = (bytes / self.shards.len()).min(self.shard_bytes);
+        self.held_bytes.store(bytes, Ordering::Relaxed);
+        for shard in &self.shards {
+            let evicted = {
+                let mut state = lock(shard);
+                let mut evicted = Vec::new();
+                while state.bytes > bytes
+                    && let Some(block) = state.evict()
+                {
+                    evicted.push(block);
+                }
+                if !evicted.is_empty() {
+                    state.spare.clear();
+                }
+                evicted
+            };
+            // Not under the lock: the system takes each apart.
+            drop(evicted);
+        }
+    }
+
     /// The part of the cache that a block belongs to.
     fn shard(&self, key: BlockKey) -> &Mutex<State> {
         // Fibonacci hashing, so that equal distances meet all parts.
@@ -257,7 +284,8 @@ impl Drop for LandOnDrop<'_> {
             let mut state = lock(self.cache.shard(self.key));
             state.flights.remove(&self.key);
             if let Some(block) = &block {
-                state.keep(self.key, block, self.cache.shard_bytes);
+                let budget_bytes = self.cache.held_bytes.load(Ordering::Relaxed);
+                state.keep(self.key, block, budget_bytes);
             }
         }
         self.flight
@@ -271,18 +299,26 @@ impl State {
             return;
         };
         while self.bytes > room {
-            let Some((_, evicted)) = self.blocks.pop_lru() else {
+            let Some(evicted) = self.evict() else {
                 break;
             };
-            self.bytes -= cost(&evicted);
             if let Some(buffer) = Arc::into_inner(evicted)
                 && self.spare.len() < self.max_spare
+                // They are not counted, and must be little beside what is.
+                && self.max_spare * buffer.capacity() <= budget_bytes / 4
             {
                 self.spare.push(buffer);
             }
         }
         self.bytes += cost(block);
         self.blocks.put(key, Arc::clone(block));
+    }
+
+    /// The block that was not used for the longest time.
+    fn evict(&mut self) -> Option<Block> {
+        let (_, evicted) = self.blocks.pop_lru()?;
+        self.bytes -= cost(&evicted);
+        Some(evicted)
     }
 }
 
@@ -336,6 +372,26 @@ mod tests {
             })
             .unwrap();
         decoded
+    }
+
+    #[test]
+    fn what_memory_does_not_allow_is_given_back_and_can_be_had_again() {
+        let cache = BlockCache::new(3 * (100 + ENTRY_BYTES));
+        for block in 0..3 {
+            load(&cache, block, 100);
+        }
+        cache.hold_at_most(2 * (100 + ENTRY_BYTES));
+        assert_eq!(cache.cached_bytes(), 2 * (100 + ENTRY_BYTES));
+        assert!(!load(&cache, 2, 100) && load(&cache, 0, 100));
+        assert_eq!(cache.cached_bytes(), 2 * (100 + ENTRY_BYTES));
+        cache.hold_at_most(0);
+        assert!(load(&cache, 2, 100) && load(&cache, 2, 100), "none is kept");
+        assert_eq!(cache.cached_bytes(), 0);
+        cache.hold_at_most(usize::MAX);
+        for block in 0..5 {
+            load(&cache, block, 100);
+        }
+        assert_eq!(cache.cached_bytes(), 3 * (100 + ENTRY_BYTES));
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::cache::BlockCache;
+use super::memory::Memory;
 use crate::block::BlockDecoder;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::os::zeroed;
 use crate::sync::Pool;
 
 /// What all files of a mount decode with.
@@ -14,6 +16,7 @@ pub(super) struct Decoding {
     pub contexts: Pool<ReadContext>,
     /// Blocks that are being decoded for readers who wait for them.
     pub demand: Demand,
+    pub memory: Memory,
 }
 
 impl Decoding {
@@ -23,6 +26,14 @@ impl Decoding {
             cache: BlockCache::new(cache_bytes),
             contexts: Pool::new(threads),
             demand: Demand::default(),
+            memory: Memory::new(),
+        }
+    }
+
+    /// Lets the cache hold no more than memory allows, if that was not looked at lately.
+    pub fn heed_memory(&self) {
+        if let Some(bytes) = self.memory.may_keep(self.cache.cached_bytes()) {
+            self.cache.hold_at_most(bytes);
         }
     }
 }
@@ -42,11 +53,15 @@ impl ReadContext {
     }
 
     /// The decoder, and a buffer of this length that holds anything.
-    pub fn with_len(&mut self, len: usize) -> (&mut BlockDecoder, &mut [u8]) {
+    ///
+    /// # Errors
+    /// `Io` for want of memory.
+    pub fn with_len(&mut self, len: usize) -> Result<(&mut BlockDecoder, &mut [u8])> {
         if self.buffer.len() < len {
-            self.buffer.resize(len, 0);
+            self.buffer = Vec::new();
+            self.buffer = zeroed(len).map_err(|e| Error::io("cannot answer a read", e))?;
         }
-        (&mut self.decoder, &mut self.buffer[..len])
+        Ok((&mut self.decoder, &mut self.buffer[..len]))
     }
 }
 

@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 use crate::format::BlockSpan;
 use crate::model::ReadAt;
 
+/// While so many threads find room for a block, each keeps what it decodes with.
+const MANY_THREADS: usize = 16;
+
 /// The file an archive stands for. All methods may be called from many threads at once.
 pub struct Entry {
     archive: ArchiveReader,
@@ -74,7 +77,7 @@ impl Entry {
                 let block = self.block(first, &span, &mut context.decoder, For::Reader)?;
                 return Ok(reply(&block[skip..skip + len]));
             }
-            let (decoder, buffer) = context.with_len(len);
+            let (decoder, buffer) = context.with_len(len)?;
             self.fill(offset, buffer, decoder, For::Reader)?;
             Ok(reply(buffer))
         })
@@ -201,8 +204,17 @@ impl Entry {
         buffer: &mut [u8],
         whom: For,
     ) -> Result<()> {
+        self.decoding.heed_memory();
         let _busy = matches!(whom, For::Reader).then(|| self.decoding.demand.begin());
-        self.archive.decode_block(number, decoder, buffer)
+        let room = &self.decoding.memory.room;
+        // The block, and its planes beside it.
+        let bytes = 2 * buffer.len();
+        let _part = room.take(bytes);
+        let decoded = self.archive.decode_block(number, decoder, buffer);
+        if !room.has_plenty(bytes, MANY_THREADS) {
+            decoder.give_back();
+        }
+        decoded
     }
 }
 

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, Weak};
 use lru::LruCache;
 
 use super::attr::Attr;
-use super::errno::stale;
+use super::errno::{errno, stale};
 use super::facts::{Facts, Identity};
-use super::inode::{Inode, inode_number};
+use super::inode::{Inode, Numbers};
 use super::open_archive::open_archive;
-use super::place::Place;
+use super::place::ArchivePlace;
 use super::source::Source;
 use crate::error::Result;
 use crate::file::{ReadShared, VirtualFile};
@@ -23,6 +23,7 @@ const SUPERBLOCKS_KEPT: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero"
 
 /// All of them. No lock is held while an archive is opened.
 pub(super) struct Archives {
+    numbers: Numbers,
     superblocks: Mutex<LruCache<Identity, Superblock>>,
     open: Mutex<HashMap<Inode, Weak<VirtualFile>>>,
     /// The file that is expected to be opened next.
@@ -30,30 +31,40 @@ pub(super) struct Archives {
 }
 
 impl Archives {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(numbers: Numbers) -> Self {
         Self {
+            numbers,
             superblocks: Mutex::new(LruCache::new(SUPERBLOCKS_KEPT)),
             open: Mutex::default(),
             expected: Mutex::default(),
         }
     }
 
+    /// The number of an inode that is no archive's, or none that can be opened.
+    pub(super) const fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
     /// The attributes of the file that an archive stands for.
     ///
     /// # Errors
-    /// As `open_archive`.
-    pub(super) fn attr(&self, source: &Source, place: &Place, facts: &Facts) -> Result<Attr> {
+    /// ESTALE if the archive is not the one any more that the facts are of; else as `open_archive`.
+    pub(super) fn attr(&self, source: &Source, at: &ArchivePlace, facts: &Facts) -> Result<Attr> {
         let known = lock(&self.superblocks).get(&facts.identity).copied();
         let superblock = match known {
             Some(superblock) => superblock,
             None => {
-                let (reader, now) = open_archive(source, place)?;
+                let (reader, now) = open_archive(source, &at.place)?;
                 let superblock = *reader.superblock();
                 lock(&self.superblocks).put(now.identity, superblock);
+                if now.identity != facts.identity {
+                    // The size of one and the owner of another would be those of neither.
+                    return Err(errno("the archive was replaced", libc::ESTALE));
+                }
                 superblock
             }
         };
-        let inode = generation(facts, &superblock);
+        let inode = self.generation(at, facts, &superblock);
         Ok(Attr::archived(inode, &superblock, facts))
     }
 
@@ -64,7 +75,7 @@ impl Archives {
     pub(super) fn open(
         &self,
         source: &Source,
-        place: &Place,
+        at: &ArchivePlace,
         inode: Inode,
         shared: &Arc<ReadShared>,
     ) -> Result<Arc<VirtualFile>> {
@@ -72,8 +83,8 @@ impl Archives {
         if let Some(file) = known {
             return Ok(file);
         }
-        let (reader, facts) = open_archive(source, place)?;
-        if generation(&facts, reader.superblock()) != inode {
+        let (reader, facts) = open_archive(source, &at.place)?;
+        if self.generation(at, &facts, reader.superblock()) != inode {
             // The kernel looks again.
             return Err(stale(inode));
         }
@@ -112,13 +123,15 @@ impl Archives {
         }
     }
 
+    /// The inode of the file an archive stands for, which names the archive's generation.
+    fn generation(&self, at: &ArchivePlace, facts: &Facts, superblock: &Superblock) -> Inode {
+        let mut generation = superblock.encode().to_vec();
+        generation.extend_from_slice(&at.way);
+        self.numbers.of(facts.number, &generation)
+    }
+
     #[cfg(test)]
     pub(super) fn open_count(&self) -> usize {
         lock(&self.open).len()
     }
-}
-
-/// The inode of the file an archive stands for, which names the archive's generation.
-fn generation(facts: &Facts, superblock: &Superblock) -> Inode {
-    inode_number(facts.identity.file, &superblock.encode())
 }

@@ -39,6 +39,8 @@ pub(super) struct Facts {
     pub(super) gid: u32,
     /// Which file it is, in which state.
     pub(super) identity: Identity,
+    /// Which file it is, in every mount of the source.
+    pub(super) number: FileNumber,
 }
 
 impl Facts {
@@ -52,6 +54,23 @@ impl Facts {
 
     pub(super) fn is_link(&self) -> bool {
         self.kind == Some(Kind::Link)
+    }
+}
+
+/// Tells a file from every other one of a source, now and when it is mounted again. Bytes to make a number
+/// of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct FileNumber {
+    /// The same for all that lie on one device; 0 for the source's own.
+    pub(super) device: u64,
+    /// Its number there.
+    pub(super) file: u64,
+}
+
+impl FileNumber {
+    /// True if it lies on another device than the source.
+    pub(super) const fn is_elsewhere(self) -> bool {
+        self.device != 0
     }
 }
 

@@ -4,22 +4,29 @@
 //! Nothing of the source is kept but what is open: each look goes to the source, so that what
 //! changes there is seen. Knows nothing of FUSE.
 
+mod access;
 mod archives;
 mod attr;
 mod errno;
 mod facts;
+mod in_vain;
 mod inode;
+mod lately;
 mod links;
 mod model_tree;
 mod nodes;
 mod open_archive;
 mod open_files;
 mod place;
+mod replaced;
+mod rights;
+mod search;
 mod source;
 mod statistics;
 mod successors;
 mod view;
 mod xattr;
+mod xattrs;
 
 pub use attr::Attr;
 pub use facts::Kind;
@@ -28,7 +35,7 @@ pub use model_tree::{DirEntry, ModelTree};
 pub use open_files::{Handle, OpenFile};
 pub use source::Source;
 pub use statistics::MountStats;
-pub use xattr::STATS_XATTR;
+pub use xattr::{ARCHIVE_XATTR, SOURCE_XATTR, STATS_XATTR};
 
 #[cfg(test)]
 mod tests;

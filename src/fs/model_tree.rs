@@ -6,21 +6,23 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::archives::Archives;
 use super::attr::Attr;
 use super::errno::{errno, stale};
-use super::facts::{Facts, Identity, Kind};
-use super::inode::{Inode, ROOT_INODE, inode_number};
+use super::facts::{Facts, Kind};
+use super::in_vain::InVain;
+use super::inode::{Inode, Numbers, ROOT_INODE};
+use super::lately::{Found, Lately};
 use super::nodes::{Node, Nodes, What};
 use super::open_files::{Handle, OpenFile, OpenFiles, Opened};
-use super::place::Place;
-use super::source::{Source, local};
+use super::place::{ArchivePlace, Place};
+use super::source::Source;
 use super::statistics::MountStats;
-use super::view::{Shown, look, names};
-use super::xattr::{self, STATS_XATTR};
+use super::view::{MAX_LOOKS, Shown, names};
 use crate::error::{Error, Result};
 use crate::file::{ReadShared, VirtualFile};
 use crate::os::{memory_bytes, read_full_at};
@@ -43,9 +45,15 @@ pub struct ModelTree {
     pub(super) source: Source,
     pub(super) shared: Arc<ReadShared>,
     pub(super) archives: Archives,
-    nodes: Mutex<Nodes>,
-    opened: OpenFiles,
+    pub(super) nodes: Mutex<Nodes>,
+    /// What a search by number has seen of late; locked while one goes on.
+    pub(super) searched_in_vain: Mutex<Option<InVain>>,
+    /// True if the kernel asks for access lists and decides by them.
+    pub(super) lists_are_asked_for: AtomicBool,
+    pub(super) opened: OpenFiles,
+    pub(super) lately: Lately,
     since: Instant,
+    source_changed: AtomicBool,
 }
 
 impl ModelTree {
@@ -61,11 +69,21 @@ impl ModelTree {
         Ok(Self {
             nodes: Mutex::new(Nodes::new(Attr::plain(ROOT_INODE, Kind::Directory, &facts))),
             source,
-            shared: Arc::new(ReadShared::new(cache_bytes, threads)?),
-            archives: Archives::new(),
+            shared: Arc::new(ReadShared::new(cache_bytes, threads)),
+            searched_in_vain: Mutex::default(),
+            lists_are_asked_for: AtomicBool::new(true),
+            archives: Archives::new(Numbers::default()),
             opened: OpenFiles::new(),
+            lately: Lately::new(),
             since: Instant::now(),
+            source_changed: AtomicBool::new(false),
         })
+    }
+
+    /// Has all inode numbers fit 32 bits, for programs of old that know no others. To be said before anything
+    /// is looked up.
+    pub fn number_in_32_bits(&mut self) {
+        self.archives = Archives::new(Numbers::narrow());
     }
 
     /// The source.
@@ -73,18 +91,32 @@ impl ModelTree {
         &self.source
     }
 
-    /// Looks up a name; the caller must `forget` each success once.
+    /// Looks up a name; the caller must `forget` each success once. `.` is the inode itself, also if it was
+    /// forgotten, and `..` the directory that it is in.
     ///
     /// # Errors
     /// `Io` with ENOENT if nothing is shown under it; `Corrupt` or `Unsupported` if the archive
     /// cannot be opened.
     pub fn lookup(&self, parent: Inode, name: &OsStr) -> Result<Attr> {
+        if name == "." {
+            return self.find_again(parent);
+        }
         let directory = self.directory(parent)?;
-        let shown = look(&self.source, &directory, name)
-            .map_err(|e| Error::io(format!("{}", directory.join(name).display()), e))?;
-        let (attr, what) = self.describe(shown)?;
-        lock(&self.nodes).found(attr, what);
-        Ok(attr)
+        if name == ".." {
+            return self.find_parent(&directory);
+        }
+        let path = directory.join(name);
+        for _ in 0..MAX_LOOKS {
+            let (facts, described) = self
+                .look_closely(&path)
+                .map_err(|e| Error::io(format!("{}", path.display()), e))?;
+            let (attr, what) = described?;
+            if self.keep_for_questions(attr.inode, &what, &facts) {
+                lock(&self.nodes).found(attr, what, path, Some(facts.identity));
+                return Ok(attr);
+            }
+        }
+        Err(errno("the name changes all the time", libc::ESTALE))
     }
 
     /// Takes back `count` successes of `lookup`.
@@ -97,32 +129,41 @@ impl ModelTree {
     /// # Errors
     /// `Io` with ESTALE if it is gone or is something else now.
     pub fn attr(&self, inode: Inode) -> Result<Attr> {
-        let Node { attr, what, .. } = self.node(inode)?;
-        let current = |kind, facts: io::Result<Facts>| {
-            let facts = facts.map_err(|e| Error::io(format!("inode {inode}"), e))?;
-            if inode != ROOT_INODE && inode_number(facts.identity.file, &[]) != inode {
+        let node = self.node(inode)?;
+        let current = |kind, place: &Place| {
+            let facts = place
+                .facts(&self.source)
+                .map_err(|e| Error::io(format!("inode {inode}"), e))?;
+            if inode != ROOT_INODE && self.number(&facts, &[]) != inode {
                 return Err(stale(inode));
             }
-            Ok(Attr::plain(inode, kind, &facts))
+            let now = Attr::plain(inode, kind, &facts);
+            let now = self.permitted(now, place, false, &facts);
+            self.told(inode, |attr| *attr = now);
+            Ok(now)
         };
-        match what {
-            What::Directory(path) => current(Kind::Directory, self.source.facts(&path)),
+        match &node.what {
+            What::Directory(path) => current(Kind::Directory, &Place::Inside(path.clone())),
             // The kernel asks in this way for open files too, which need not have their name any more.
-            What::File(place) => current(Kind::File, place.facts(&self.source)).or_else(|gone| {
-                let file = self.opened.file_of(inode).ok_or(gone)?;
-                open_file_attr(inode, &file)
+            What::File(place) => current(Kind::File, place).or_else(|gone| {
+                let opened = self.kept_open(inode).ok_or(gone)?;
+                let file = opened.file().ok_or_else(|| stale(inode))?;
+                self.open_file_attr(inode, file, place)
             }),
             // A generation does not change: what may is the owner and the permissions, as long as
             // the archive is still there.
-            What::Archive(place) => Ok(place
-                .facts(&self.source)
-                .map_err(|e| Error::io("archive", e))
-                .and_then(|facts| self.archives.attr(&self.source, &place, &facts))
-                .ok()
-                .filter(|now| now.inode == inode)
-                .unwrap_or(attr)),
-            What::Link(_) => Ok(attr),
+            What::Archive(at) => {
+                let now = |facts: Facts| {
+                    let attr = self.archives.attr(&self.source, at, &facts).ok()?;
+                    (attr.inode == inode)
+                        .then(|| self.permitted(attr, &at.place, at.by_link, &facts))
+                };
+                let facts = at.place.facts(&self.source).ok();
+                Ok(facts.and_then(now).unwrap_or(node.attr))
+            }
+            What::Link(_) => Ok(node.attr),
         }
+        .map_err(|error| self.stale_if_replaced(inode, &node, error))
     }
 
     /// The attributes of an open file.
@@ -132,19 +173,33 @@ impl ModelTree {
     pub fn open_attr(&self, inode: Inode, handle: Handle) -> Result<Attr> {
         match self.opened.get(handle)? {
             Opened::Archive(_) => self.attr(inode),
-            Opened::File(file, _) => open_file_attr(inode, &file),
+            Opened::File(file, place, _) => self.open_file_attr(inode, &file, &place),
         }
     }
 
     /// The target of a link.
     ///
     /// # Errors
-    /// `InvalidInput` if it is no link.
+    /// `InvalidInput` if it is no link, `Io` with ESTALE if its name is that of something else now.
     pub fn read_link(&self, inode: Inode) -> Result<PathBuf> {
-        match self.node(inode)?.what {
-            What::Link(target) => Ok(target),
-            _ => Err(Error::InvalidInput(format!("inode {inode} is no link"))),
+        let node = self.node(inode)?;
+        let What::Link(target) = node.what else {
+            return Err(Error::InvalidInput(format!("inode {inode} is no link")));
+        };
+        if self.lately.get(inode).is_some() {
+            return Ok(target);
         }
+        // One that led out to a file is that file once it is an archive.
+        let now = match self.look_closely(&node.path) {
+            Ok((_, described)) => described.map(|(attr, _)| attr.inode).ok(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(_) => Some(inode),
+        };
+        if now == Some(inode) {
+            return Ok(target);
+        }
+        self.lately.name_changed();
+        Err(stale(inode))
     }
 
     /// What a directory shows, sorted by name, without `.` and `..`. An archive that cannot be
@@ -153,18 +208,16 @@ impl ModelTree {
     /// # Errors
     /// `Io` if the directory cannot be read.
     pub fn read_directory(&self, inode: Inode) -> Result<Vec<DirEntry>> {
+        let node = self.node(inode)?;
         let directory = self.directory(inode)?;
         let names = names(&self.source, &directory)
-            .map_err(|e| Error::io(format!("{}", directory.display()), e))?;
+            .map_err(|e| Error::io(format!("{}", directory.display()), e))
+            .map_err(|error| self.stale_if_replaced(inode, &node, error))?;
         let entry = |name: OsString| {
-            let shown = look(&self.source, &directory, &name).ok()?;
-            let damaged = match &shown {
-                Shown::Archive { facts, .. } => inode_number(facts.identity.file, b"damaged"),
-                _ => 0,
-            };
-            let (kind, inode) = self
-                .describe(shown)
-                .map_or((Kind::File, damaged), |(attr, _)| (attr.kind, attr.inode));
+            let (facts, described) = self.look_closely(&directory.join(&name)).ok()?;
+            let damaged = self.number(&facts, b"damaged");
+            let (kind, inode) =
+                described.map_or((Kind::File, damaged), |(attr, _)| (attr.kind, attr.inode));
             Some(DirEntry { name, kind, inode })
         };
         Ok(names.into_iter().filter_map(entry).collect())
@@ -175,21 +228,33 @@ impl ModelTree {
     /// # Errors
     /// `Io` with ESTALE if it is not there any more as it was looked up.
     pub fn open(&self, inode: Inode) -> Result<OpenFile> {
-        let (opened, keep_cache) = match self.node(inode)?.what {
-            What::Archive(place) => (Opened::Archive(self.open_archive(inode, &place)?), true),
-            What::File(place) => {
-                let (file, identity) = self.open_plain(inode, &place)?;
+        let node = self.node(inode)?;
+        let opened = match &node.what {
+            What::Archive(at) => self.open_archive(inode, at).map(Opened::Archive),
+            What::File(place) => self
+                .open_plain(inode, place)
+                .and_then(|file| self.as_the_kernel_knows_it(file, &node))
+                .map(|file| Opened::File(Arc::new(file), place.clone(), inode)),
+            What::Directory(_) => return Err(errno("open", libc::EISDIR)),
+            What::Link(_) => return Err(errno("open", libc::ELOOP)),
+        };
+        let opened = opened.or_else(|error| match self.lately.get(inode) {
+            Some(Found::File(opened)) => Ok(opened),
+            _ => Err(self.stale_if_replaced(inode, &node, error)),
+        })?;
+        let keep_cache = match &opened {
+            Opened::Archive(_) => true,
+            Opened::File(file, place, _) => {
+                let facts = place
+                    .facts_of(&self.source, file)
+                    .map_err(|e| Error::io("open file", e))?;
+                let identity = facts.identity;
                 let mut nodes = lock(&self.nodes);
                 let before = nodes
                     .get_mut(inode)
                     .and_then(|node| node.opened.replace(identity));
-                (
-                    Opened::File(Arc::new(file), inode),
-                    before == Some(identity),
-                )
+                before == Some(identity)
             }
-            What::Directory(_) => return Err(errno("open", libc::EISDIR)),
-            What::Link(_) => return Err(errno("open", libc::ELOOP)),
         };
         let handle = self.opened.insert(opened);
         Ok(OpenFile { handle, keep_cache })
@@ -215,7 +280,7 @@ impl ModelTree {
         };
         let read = match self.opened.get(handle)? {
             Opened::Archive(file) => file.read(offset, len, direct, reply),
-            Opened::File(file, _) => self.shared.with_buffer(len, |buffer| {
+            Opened::File(file, ..) => self.shared.with_buffer(len, |buffer| {
                 let read = read_full_at(&file, buffer, offset)
                     .map_err(|e| Error::io("cannot read a file of the source", e))?;
                 Ok(reply(&buffer[..read]))
@@ -227,53 +292,31 @@ impl ModelTree {
         read
     }
 
-    /// The names of the extended attributes of an inode.
-    ///
-    /// # Errors
-    /// `Io` with ESTALE if it is gone.
-    pub fn xattr_names(&self, inode: Inode) -> Result<Vec<&'static str>> {
-        Ok(match self.node(inode)?.what {
-            What::Archive(_) => xattr::OF_ARCHIVES.to_vec(),
-            _ if inode == ROOT_INODE => vec![STATS_XATTR],
-            _ => Vec::new(),
-        })
-    }
-
-    /// The value of an extended attribute.
-    ///
-    /// # Errors
-    /// `Io` with ENODATA if there is none of that name, or as `open`.
-    pub fn xattr(&self, inode: Inode, name: &OsStr) -> Result<Vec<u8>> {
-        let missing = || errno("no such attribute", libc::ENODATA);
-        match self.node(inode)?.what {
-            What::Archive(place) if xattr::OF_ARCHIVES.iter().any(|known| name == *known) => {
-                let archive = self.open_archive(inode, &place)?;
-                // Where it is now: who has it open may know it by another name.
-                let path = place.full_path(&self.source);
-                xattr::of_archive(archive.archive(), &path, name).ok_or_else(missing)
-            }
-            _ if inode == ROOT_INODE && name == STATS_XATTR => {
-                serde_json::to_vec(&self.stats()).map_err(|_| missing())
-            }
-            _ => Err(missing()),
-        }
-    }
-
     /// What the mount has done so far.
     pub fn stats(&self) -> MountStats {
         MountStats {
             seconds: self.since.elapsed().as_secs_f64(),
             memory_bytes: memory_bytes("RssAnon").ok(),
             open_files: self.opened.count(),
+            source_changed: self.source_changed.load(Ordering::Relaxed),
             reads: self.shared.read_stats(),
             cache: self.shared.cache_stats(),
             prefetch: self.shared.prefetch_stats(),
         }
     }
 
+    /// Notes whether SRC names something else now than what is shown.
+    pub fn set_source_changed(&self, changed: bool) {
+        self.source_changed.store(changed, Ordering::Relaxed);
+    }
+
     /// Closes an open file.
     pub fn release(&self, handle: Handle) {
-        if let Some(Opened::Archive(file)) = self.opened.remove(handle) {
+        self.close(self.opened.remove(handle));
+    }
+
+    pub(super) fn close(&self, opened: Option<Opened>) {
+        if let Some(Opened::Archive(file)) = opened {
             self.archives.close(file);
         }
     }
@@ -300,6 +343,13 @@ impl ModelTree {
             .ok_or_else(|| stale(inode))
     }
 
+    /// Notes what the kernel knows of an inode from now on.
+    pub(super) fn told(&self, inode: Inode, change: impl FnOnce(&mut Attr)) {
+        if let Some(node) = lock(&self.nodes).get_mut(inode) {
+            change(&mut node.attr);
+        }
+    }
+
     fn directory(&self, inode: Inode) -> Result<PathBuf> {
         match self.node(inode)?.what {
             What::Directory(path) => Ok(path),
@@ -309,22 +359,30 @@ impl ModelTree {
 
     /// Attributes and place of what a look found.
     pub(super) fn describe(&self, shown: Shown) -> Result<(Attr, What)> {
-        let plain = |kind, facts: &Facts| {
-            let inode = inode_number(facts.identity.file, &[]);
-            Attr::plain(inode, kind, facts)
+        let plain = |kind, place: &Place, facts: &Facts| {
+            let attr = Attr::plain(self.number(facts, &[]), kind, facts);
+            self.permitted(attr, place, false, facts)
         };
         Ok(match shown {
             Shown::Directory { path, facts } => {
-                (plain(Kind::Directory, &facts), What::Directory(path))
+                let place = Place::Inside(path);
+                let attr = plain(Kind::Directory, &place, &facts);
+                (attr, What::Directory(place.into_path()))
             }
-            Shown::File { place, facts } => (plain(Kind::File, &facts), What::File(place)),
-            Shown::Archive { place, facts } => {
-                let attr = self.archives.attr(&self.source, &place, &facts)?;
-                (attr, What::Archive(place))
+            Shown::File { place, facts } => (plain(Kind::File, &place, &facts), What::File(place)),
+            Shown::Archive {
+                place,
+                facts,
+                by_link,
+            } => {
+                let at = self.come_by(place, by_link, &facts);
+                let attr = self.archives.attr(&self.source, &at, &facts)?;
+                let attr = self.permitted(attr, &at.place, by_link, &facts);
+                (attr, What::Archive(at))
             }
             Shown::Link { target, facts } => {
                 // Hard links to one symbolic link may lead to other places.
-                let inode = inode_number(facts.identity.file, target.as_os_str().as_bytes());
+                let inode = self.number(&facts, target.as_os_str().as_bytes());
                 let mut attr = Attr::plain(inode, Kind::Link, &facts);
                 attr.size = target.as_os_str().len() as u64;
                 (attr, What::Link(target))
@@ -332,22 +390,30 @@ impl ModelTree {
         })
     }
 
-    pub(super) fn open_archive(&self, inode: Inode, place: &Place) -> Result<Arc<VirtualFile>> {
-        self.archives.open(&self.source, place, inode, &self.shared)
+    pub(super) fn open_archive(&self, inode: Inode, at: &ArchivePlace) -> Result<Arc<VirtualFile>> {
+        self.archives.open(&self.source, at, inode, &self.shared)
     }
 
-    fn open_plain(&self, inode: Inode, place: &Place) -> Result<(File, Identity)> {
+    pub(super) fn open_plain(&self, inode: Inode, place: &Place) -> Result<File> {
         let cannot = |e| Error::io(format!("cannot open {}", place.path().display()), e);
         let file = place.open_file(&self.source).map_err(cannot)?;
-        let facts = local::facts_of(&file).map_err(cannot)?;
-        if !facts.is_file() || inode_number(facts.identity.file, &[]) != inode {
+        let facts = place.facts_of(&self.source, &file).map_err(cannot)?;
+        if !facts.is_file() || self.number(&facts, &[]) != inode {
             return Err(stale(inode));
         }
-        Ok((file, facts.identity))
+        Ok(file)
     }
-}
 
-fn open_file_attr(inode: Inode, file: &File) -> Result<Attr> {
-    let facts = local::facts_of(file).map_err(|e| Error::io("open file", e))?;
-    Ok(Attr::plain(inode, Kind::File, &facts))
+    /// The attributes of a file that was open at a place, and need not be there any more.
+    fn open_file_attr(&self, inode: Inode, file: &File, place: &Place) -> Result<Attr> {
+        let facts = place
+            .facts_of(&self.source, file)
+            .map_err(|e| Error::io("open file", e))?;
+        let attr = Attr::plain(inode, Kind::File, &facts);
+        Ok(self.permitted_open(attr, file, place, &facts))
+    }
+
+    fn number(&self, facts: &Facts, generation: &[u8]) -> Inode {
+        self.archives.numbers().of(facts.number, generation)
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::place::Place;
-use super::source::{Source, local};
+use super::source::Source;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 
@@ -15,7 +15,7 @@ pub(super) fn open_archive(source: &Source, place: &Place) -> Result<(ArchiveRea
     let path = place.full_path(source);
     let open = || {
         let file = place.open_file(source)?;
-        let facts = local::facts_of(&file)?;
+        let facts = place.facts_of(source, &file)?;
         Ok((file, facts))
     };
     let (file, facts) =

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::errno::errno;
 use super::inode::Inode;
+use super::place::Place;
 use crate::error::Result;
 use crate::file::VirtualFile;
 
@@ -27,8 +28,25 @@ pub struct OpenFile {
 pub(super) enum Opened {
     /// The file an archive stands for.
     Archive(Arc<VirtualFile>),
-    /// A file as it is, with its inode.
-    File(Arc<File>, Inode),
+    /// A file as it is, with its place and its inode.
+    File(Arc<File>, Place, Inode),
+}
+
+impl Opened {
+    /// The file of the source that is open for it.
+    pub(super) fn file(&self) -> Option<&File> {
+        match self {
+            Self::Archive(file) => file.archive().file(),
+            Self::File(file, ..) => Some(file),
+        }
+    }
+
+    fn inode(&self) -> Inode {
+        match self {
+            Self::Archive(file) => file.generation(),
+            Self::File(.., inode) => *inode,
+        }
+    }
 }
 
 /// All of them.
@@ -65,16 +83,14 @@ impl OpenFiles {
             .ok_or_else(|| errno("no such open file", libc::EBADF))
     }
 
-    /// A file as it is that is open, by its inode.
-    pub(super) fn file_of(&self, inode: Inode) -> Option<Arc<File>> {
+    /// What is open of an inode.
+    pub(super) fn of(&self, inode: Inode) -> Option<Opened> {
         self.table
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .values()
-            .find_map(|opened| match opened {
-                Opened::File(file, known) if *known == inode => Some(Arc::clone(file)),
-                _ => None,
-            })
+            .find(|opened| opened.inode() == inode)
+            .cloned()
     }
 
     pub(super) fn remove(&self, handle: Handle) -> Option<Opened> {

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::facts::Facts;
+use super::rights::Rights;
 use super::source::{Source, local};
 
 /// Where something is.
@@ -17,9 +18,27 @@ pub(super) enum Place {
     Outside(PathBuf),
 }
 
+/// Where an archive is, and how the mount came by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ArchivePlace {
+    pub(super) place: Place,
+    /// It is shown in the place of a link that leads to it, so that the directories above it are no
+    /// directories of the mount.
+    pub(super) by_link: bool,
+    /// What tells its inode from that of the same archive shown elsewhere, since the kernel knows one set of
+    /// permissions for each. Empty if the directories above it hinder nobody.
+    pub(super) way: Vec<u8>,
+}
+
 impl Place {
     /// Its path: relative to the root, or canonical.
     pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Inside(path) | Self::Outside(path) => path,
+        }
+    }
+
+    pub(super) fn into_path(self) -> PathBuf {
         match self {
             Self::Inside(path) | Self::Outside(path) => path,
         }
@@ -37,7 +56,31 @@ impl Place {
     pub(super) fn facts(&self, source: &Source) -> io::Result<Facts> {
         match self {
             Self::Inside(path) => source.facts(path),
-            Self::Outside(path) => local::facts_at(path),
+            Self::Outside(path) => source.facts_outside(path),
+        }
+    }
+
+    /// What is known of what is open, and was found here.
+    pub(super) fn facts_of(&self, source: &Source, file: &File) -> io::Result<Facts> {
+        match self {
+            Self::Inside(path) => source.facts_of(file, path),
+            Self::Outside(path) => source.facts_of_outside(file, path),
+        }
+    }
+
+    /// Opens it only to ask about it, links not followed.
+    pub(super) fn open_to_ask(&self, source: &Source) -> io::Result<File> {
+        match self {
+            Self::Inside(path) => source.open_to_ask(path),
+            Self::Outside(path) => local::open_path(path),
+        }
+    }
+
+    /// What keeps anybody from it who has reached the root, and comes by no directory of the mount.
+    pub(super) fn hindrances(&self, source: &Source) -> Vec<Rights> {
+        match self {
+            Self::Inside(path) => source.hindrances_inside(path),
+            Self::Outside(path) => source.hindrances_outside(path),
         }
     }
 

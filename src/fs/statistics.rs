@@ -13,6 +13,8 @@ pub struct MountStats {
     pub open_files: usize,
     /// Memory of the process that is its own, if the system tells.
     pub memory_bytes: Option<u64>,
+    /// True if SRC names something else now than what is shown, or nothing.
+    pub source_changed: bool,
     /// What was read.
     pub reads: ReadStats,
     /// What the cache of decoded blocks has done.

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::inode::Inode;
 use super::model_tree::ModelTree;
 use super::nodes::What;
-use super::place::Place;
-use super::view::look;
+use super::place::{ArchivePlace, Place};
 use crate::file::{PageCache, VirtualFile};
 
 impl ModelTree {
@@ -29,12 +28,16 @@ impl ModelTree {
     /// The next file of the model that an archive is a part of, and whether the kernel knows of it, so that
     /// something can be pushed into its page cache.
     fn successor(&self, inode: Inode) -> Option<(Arc<VirtualFile>, bool)> {
-        let What::Archive(Place::Inside(path)) = self.node(inode).ok()?.what else {
+        let What::Archive(ArchivePlace {
+            place: Place::Inside(path),
+            ..
+        }) = self.node(inode).ok()?.what
+        else {
             return None;
         };
         let next = next_part(Path::new(path.file_stem()?))?;
-        let shown = look(&self.source, path.parent()?, next.as_ref()).ok()?;
-        let (attr, what) = self.describe(shown).ok()?;
+        let (_, described) = self.look_closely(&path.with_file_name(next)).ok()?;
+        let (attr, what) = described.ok()?;
         let What::Archive(place) = what else {
             return None;
         };

@@ -62,6 +62,13 @@ impl Place {
         Tree(ModelTree::new(source, 16 * 4096, NonZeroUsize::MIN).unwrap())
     }
 
+    /// That of a mount at `mnt`, for all users or not.
+    fn tree_for_all(&self, for_all: bool) -> Tree {
+        let mut source = Source::open(&self.path("src")).unwrap();
+        source.set_mountpoint(&self.path("mnt"), for_all).unwrap();
+        Tree(ModelTree::new(source, 16 * 4096, NonZeroUsize::MIN).unwrap())
+    }
+
     fn tree(&self) -> Tree {
         self.tree_of("src")
     }
@@ -474,6 +481,95 @@ fn a_replaced_archive_is_another_inode_and_open_files_keep_the_old_one() {
     assert_eq!(tree.0.open(first.inode).unwrap_err().errno(), libc::ESTALE);
 }
 
+/// Once, the kernel looks again; what it finds then is there for it, whatever becomes of the name.
+#[test]
+fn what_was_found_while_names_change_can_be_asked_for() {
+    let place = Place::new();
+    for name in ["m", "f"] {
+        let put = |bytes| {
+            if name == "m" {
+                return place.pack("src/m.wfz", bytes);
+            }
+            place.write("temporary", bytes);
+            fs::rename(place.path("temporary"), place.path("src/f")).unwrap();
+        };
+        put(b"first".as_slice());
+        let tree = place.tree();
+        let first = tree.find(name).unwrap().inode;
+        put(b"the second");
+        let error = tree.read_inode(first).unwrap_err();
+        assert_eq!(error.errno(), libc::ESTALE, "{name}: {error}");
+        let second = tree.find(name).unwrap();
+        put(b"third");
+        assert_eq!(tree.0.attr(second.inode).unwrap().size, 10, "{name}");
+        assert_eq!(tree.0.xattr_names(second.inode).unwrap().len(), 0);
+        assert_eq!(tree.read_inode(second.inode).unwrap(), b"the second");
+        assert_eq!(tree.read(name), b"third");
+    }
+}
+
+/// A file and its archive take each other's place: one is gone, and the name is not.
+#[test]
+fn whatever_is_asked_of_the_other_form_of_a_name_has_the_kernel_look_again() {
+    let place = Place::new();
+    for (packed, gone) in [(true, "src/m"), (false, "src/m.wfz")] {
+        place.write("src/m", b"bytes");
+        place.pack("src/m.wfz", b"bytes");
+        fs::remove_file(place.path(if packed { "src/m.wfz" } else { "src/m" })).unwrap();
+        let tree = place.tree();
+        let inode = tree.find("m").unwrap().inode;
+        if packed {
+            place.pack("src/m.wfz", b"bytes");
+        } else {
+            place.write("src/m", b"bytes");
+        }
+        fs::remove_file(place.path(gone)).unwrap();
+        let stale = |error: crate::error::Error| {
+            assert_eq!(error.errno(), libc::ESTALE, "{gone} is gone: {error}");
+        };
+        stale(tree.0.open(inode).unwrap_err());
+        stale(tree.0.xattr_names(inode).unwrap_err());
+        stale(tree.0.xattr(inode, "user.x".as_ref()).unwrap_err());
+        // A generation is what it is, also when it is gone.
+        match tree.0.attr(inode) {
+            Ok(attr) => assert!(!packed && attr.size == 5),
+            Err(error) => stale(error),
+        }
+        assert_eq!(tree.read("m"), b"bytes");
+    }
+}
+
+#[test]
+fn a_link_out_to_a_file_is_looked_at_again_once_that_is_an_archive() {
+    let place = Place::new();
+    place.write("out/x", b"bytes");
+    place.link("src/l", "../out/x");
+    let tree = place.tree();
+    let link = tree.find("l").unwrap();
+    assert_eq!(
+        tree.0.read_link(link.inode).unwrap(),
+        place.path("src/../out/x")
+    );
+    place.pack("out/x.wfz", b"bytes");
+    fs::remove_file(place.path("out/x")).unwrap();
+    let error = tree.0.read_link(link.inode).unwrap_err();
+    assert_eq!(error.errno(), libc::ESTALE, "{error}");
+    assert_eq!(tree.read("l"), b"bytes");
+}
+
+#[test]
+fn a_file_that_grows_all_the_time_can_be_opened() {
+    let place = Place::new();
+    place.write("src/log", b"1");
+    let tree = place.tree();
+    let inode = tree.find("log").unwrap().inode;
+    place.write("src/log", b"12");
+    assert_eq!(tree.0.open(inode).unwrap_err().errno(), libc::ESTALE);
+    assert_eq!(tree.find("log").unwrap().size, 2);
+    place.write("src/log", b"123");
+    assert_eq!(tree.read_inode(inode).unwrap(), b"123");
+}
+
 #[test]
 fn inode_numbers_are_the_same_in_another_mount() {
     let place = Place::new();
@@ -497,6 +593,9 @@ fn a_plain_file_that_was_written_to_drops_what_the_kernel_has_cached() {
     assert!(!keep());
     assert!(keep());
     place.write("src/f", b"other");
+    // The kernel believes in the former length, and looks again.
+    assert_eq!(tree.0.open(inode).unwrap_err().errno(), libc::ESTALE);
+    assert_eq!(tree.find("f").unwrap().size, 5);
     assert!(!keep());
     assert_eq!(tree.0.attr(inode).unwrap().size, 5);
 }
@@ -655,4 +754,144 @@ fn names_need_not_be_utf8() {
     let entries = tree.0.read_directory(ROOT_INODE).unwrap();
     assert_eq!(entries[0].name, name);
     assert_eq!(tree.0.lookup(ROOT_INODE, name).unwrap().size, 1);
+}
+
+#[test]
+fn what_was_forgotten_is_found_again_by_its_number_as_long_as_it_exists() {
+    let place = Place::new();
+    place.pack("src/d/e/m.wfz", b"model");
+    place.write("src/d/f", b"plain");
+    place.link("src/d/to-m", "e/m.wfz");
+    place.pack("out/o.wfz", b"outside");
+    place.link("src/o.wfz", place.path("out/o.wfz"));
+    let paths = ["d", "d/e", "d/e/m", "d/f", "d/to-m", "o"];
+    let tree = place.tree();
+    let inodes = paths.map(|path| tree.find(path).unwrap().inode);
+    let again = |tree: &Tree, inode| tree.0.lookup(inode, OsStr::new("."));
+    for (path, inode) in paths.iter().zip(inodes) {
+        assert_eq!(again(&tree, inode).unwrap().inode, inode, "{path} is known");
+        tree.0.forget(inode, 100);
+    }
+    assert_eq!(tree.0.known_inodes(), 1);
+    // In this mount, and in one that never told anybody of it.
+    for tree in [tree, place.tree()] {
+        for (path, inode) in paths.iter().zip(inodes) {
+            let attr = again(&tree, inode).unwrap_or_else(|e| panic!("{path}: {e}"));
+            assert_eq!(attr.inode, inode, "{path}");
+        }
+        assert_eq!(tree.read_inode(inodes[2]).unwrap(), b"model");
+        let up = |inode| tree.0.lookup(inode, OsStr::new("..")).unwrap().inode;
+        assert_eq!(up(inodes[1]), inodes[0]);
+        assert_eq!(up(inodes[0]), ROOT_INODE);
+        assert_eq!(up(ROOT_INODE), ROOT_INODE);
+        assert_eq!(again(&tree, ROOT_INODE).unwrap().inode, ROOT_INODE);
+    }
+}
+
+#[test]
+fn what_is_looked_for_by_its_number_may_have_moved_or_be_gone() {
+    let place = Place::new();
+    place.pack("src/m.wfz", b"model");
+    place.write("src/f", b"plain");
+    let tree = place.tree();
+    let inodes = ["m", "f"].map(|path| tree.find(path).unwrap().inode);
+    for inode in inodes {
+        tree.0.forget(inode, 1);
+    }
+    place.write("src/d/other", b"x");
+    fs::rename(place.path("src/m.wfz"), place.path("src/d/n.wfz")).unwrap();
+    fs::remove_file(place.path("src/f")).unwrap();
+    let again = |inode| tree.0.lookup(inode, OsStr::new("."));
+    assert_eq!(again(inodes[0]).unwrap().inode, inodes[0]);
+    for gone in [inodes[1], 4711] {
+        for _ in 0..3 {
+            assert_eq!(again(gone).unwrap_err().errno(), libc::ESTALE);
+        }
+    }
+    assert_eq!(tree.read_inode(inodes[0]).unwrap(), b"model");
+}
+
+#[test]
+fn copies_of_one_archive_have_numbers_of_their_own() {
+    let place = Place::new();
+    place.pack("src/a.wfz", b"model");
+    fs::copy(place.path("src/a.wfz"), place.path("src/b.wfz")).unwrap();
+    let mut narrow = place.tree();
+    narrow.0.number_in_32_bits();
+    for tree in [place.tree(), narrow] {
+        let [a, b] = ["a", "b"].map(|name| tree.find(name).unwrap().inode);
+        assert_ne!(a, b);
+        assert_eq!(tree.names(""), ["a", "b"]);
+    }
+}
+
+/// What a kernel decides by that does not ask for access lists.
+#[test]
+fn without_access_lists_the_mode_says_no_more_than_the_list() {
+    let place = Place::new();
+    place.write("src/f", b"plain");
+    place.pack("src/m.wfz", b"model");
+    let entry = |tag: u16, bits: u16, id: u32| {
+        [
+            &tag.to_le_bytes()[..],
+            &bits.to_le_bytes(),
+            &id.to_le_bytes(),
+        ]
+        .concat()
+    };
+    let none = u32::MAX;
+    // Everybody may read but user 4711 and the owning group.
+    let list = [
+        2_u32.to_le_bytes().to_vec(),
+        entry(1, 6, none),
+        entry(2, 0, 4711),
+        entry(4, 0, none),
+        entry(0x10, 4, none),
+        entry(0x20, 4, none),
+    ]
+    .concat();
+    for name in ["src/f", "src/m.wfz"] {
+        rustix::fs::setxattr(
+            place.path(name),
+            crate::os::ACCESS_LIST,
+            &list,
+            rustix::fs::XattrFlags::empty(),
+        )
+        .unwrap();
+    }
+    fs::create_dir(place.path("mnt")).unwrap();
+    let tree = place.tree_for_all(true);
+    for path in ["f", "m"] {
+        let attr = tree.find(path).unwrap();
+        assert_eq!(attr.mode, 0o644);
+        let shown = tree.0.xattr(attr.inode, OsStr::new(crate::os::ACCESS_LIST));
+        assert_eq!(shown.unwrap(), list);
+    }
+    tree.0.show_no_access_lists();
+    for path in ["f", "m"] {
+        let attr = tree.find(path).unwrap();
+        assert_eq!(attr.mode, 0o600);
+        assert_eq!(tree.0.attr(attr.inode).unwrap().mode, 0o600);
+    }
+    // Who has the mount for himself loses nothing.
+    let tree = place.tree_for_all(false);
+    tree.0.show_no_access_lists();
+    assert_eq!(tree.find("m").unwrap().mode, 0o644);
+}
+
+/// The root of a source below a directory that only its owner may enter.
+#[test]
+fn directories_above_count_for_others_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    fs::create_dir(place.path("mnt")).unwrap();
+    let set = |path: &str, mode| {
+        fs::set_permissions(place.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set("", 0o700);
+    set("src", 0o755);
+    for (for_all, mode) in [(false, 0o755), (true, 0o700)] {
+        let tree = place.tree_for_all(for_all);
+        assert_eq!(tree.0.attr(ROOT_INODE).unwrap().mode, mode);
+    }
 }

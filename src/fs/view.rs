@@ -15,6 +15,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::facts::{Facts, Kind};
 use super::links::{Followed, Way, follow, inside_source};
@@ -23,6 +24,15 @@ use super::source::Source;
 use crate::format::{archive_name, original_name};
 use crate::os::leads_out;
 
+/// Longest name that Linux file systems take.
+const MAX_NAME_BYTES: usize = 255;
+/// So often is looked again at what changes meanwhile.
+pub(super) const MAX_LOOKS: usize = 16;
+/// So often is listed again what changes meanwhile.
+const MAX_LISTINGS: usize = 4;
+/// File systems keep the times of their files no better than to the tick of a clock.
+const TIMES_ARE_EXACT_TO: Duration = Duration::from_millis(20);
+
 /// What is shown under a name.
 #[derive(Debug)]
 pub(super) enum Shown {
@@ -30,28 +40,96 @@ pub(super) enum Shown {
     Directory { path: PathBuf, facts: Facts },
     /// A file as it is.
     File { place: Place, facts: Facts },
-    /// The file that the archive at this place stands for.
-    Archive { place: Place, facts: Facts },
+    /// The file that the archive at this place stands for, found there or `by_link`.
+    Archive {
+        place: Place,
+        facts: Facts,
+        by_link: bool,
+    },
     /// A link with this target.
     Link { target: PathBuf, facts: Facts },
 }
 
+impl Shown {
+    /// What is known of what is shown.
+    pub(super) fn facts(&self) -> &Facts {
+        match self {
+            Self::Directory { facts, .. }
+            | Self::File { facts, .. }
+            | Self::Archive { facts, .. }
+            | Self::Link { facts, .. } => facts,
+        }
+    }
+
+    /// Where the file is, if it is one.
+    pub(super) fn place(&self) -> Option<&Place> {
+        match self {
+            Self::File { place, .. } | Self::Archive { place, .. } => Some(place),
+            Self::Directory { .. } | Self::Link { .. } => None,
+        }
+    }
+}
+
 /// Looks up a name in a directory of the source.
+///
+/// While an archive takes the place of its file or the other way round, one of both is always there,
+/// but a look at one after the other can miss both. So nothing is there only if the directory did not
+/// change meanwhile.
 ///
 /// # Errors
 /// `NotFound` if nothing is shown under that name; else what the system answered.
 pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Result<Shown> {
+    if name.len() > MAX_NAME_BYTES {
+        return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+    }
+    let mut before = None;
+    for _ in 0..MAX_LOOKS {
+        match look_once(source, directory, name) {
+            Ok(Glance::Shown(shown)) => return Ok(shown),
+            Ok(Glance::Hidden) => break,
+            Ok(Glance::Nothing) => {}
+            // What was a link when it was looked at is gone, or none any more.
+            Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => {}
+            Err(e) => return Err(e),
+        }
+        match source.facts(directory) {
+            Ok(now) if before == Some(now.identity) && !is_fresh(&now) => break,
+            Ok(now) => before = Some(now.identity),
+            Err(_) => break,
+        }
+    }
+    Err(not_found())
+}
+
+/// True if something changed so lately that another change would leave the times as they are.
+fn is_fresh(directory: &Facts) -> bool {
+    let since = |time| SystemTime::now().duration_since(time).unwrap_or_default();
+    since(directory.mtime) < TIMES_ARE_EXACT_TO
+}
+
+/// What one look finds.
+enum Glance {
+    Shown(Shown),
+    /// Something that is not shown under this name: an archive, a FIFO.
+    Hidden,
+    Nothing,
+}
+
+fn look_once(source: &Source, directory: &Path, name: &OsStr) -> io::Result<Glance> {
     let path = directory.join(name);
-    if source.shows(directory, name)
-        && let Some(facts) = existing(source.facts(&path))?
-    {
+    let found = match source.shows(directory, name).then(|| source.facts(&path)) {
+        Some(Ok(facts)) => Some(facts),
+        // Also for one that is too long: the name of its archive would be longer still.
+        Some(Err(e)) if e.raw_os_error() != Some(libc::ENOENT) => return Err(e),
+        _ => None,
+    };
+    if let Some(facts) = found {
         let alone = original_name(name)
             .is_some_and(|original| source.facts(&directory.join(original)).is_err());
         let is_archive =
             || facts.is_file() || (facts.is_link() && leads_to_archive(source, directory, &path));
         if alone && is_archive() {
-            // It is shown without the suffix.
-            return Err(not_found());
+            return Ok(Glance::Hidden);
         }
         return as_it_is(source, directory, path, facts);
     }
@@ -61,21 +139,36 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
         .shows(directory, &archive)
         .then(|| existing(source.facts(&path)))
         .transpose()?
-        .flatten()
-        .ok_or_else(not_found)?;
+        .flatten();
+    let Some(facts) = facts else {
+        return Ok(Glance::Nothing);
+    };
     if facts.is_file() {
         let place = Place::Inside(path);
-        return Ok(Shown::Archive { place, facts });
+        return Ok(Glance::Shown(Shown::Archive {
+            place,
+            facts,
+            by_link: false,
+        }));
     }
     if facts.is_link() && leads_to_archive(source, directory, &path) {
         return as_it_is(source, directory, path, facts);
     }
-    Err(not_found())
+    Ok(Glance::Nothing)
 }
 
 /// The names that are shown in a directory; a look at some may find nothing.
 pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<OsString>> {
-    let mut names = source.names(directory)?;
+    let mut names = Vec::new();
+    // A listing may miss both forms of a name while one takes the other's place.
+    for _ in 0..MAX_LISTINGS {
+        let before = source.facts(directory)?;
+        names.extend(source.names(directory)?);
+        let now = source.facts(directory)?;
+        if now.identity == before.identity && !is_fresh(&now) {
+            break;
+        }
+    }
     let originals: Vec<_> = names
         .iter()
         .filter_map(|name| original_name(name))
@@ -87,16 +180,16 @@ pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<OsStrin
     Ok(names)
 }
 
-fn as_it_is(source: &Source, directory: &Path, path: PathBuf, facts: Facts) -> io::Result<Shown> {
-    match facts.kind {
-        Some(Kind::Directory) => Ok(Shown::Directory { path, facts }),
+fn as_it_is(source: &Source, directory: &Path, path: PathBuf, facts: Facts) -> io::Result<Glance> {
+    Ok(Glance::Shown(match facts.kind {
+        Some(Kind::Directory) => Shown::Directory { path, facts },
         Some(Kind::File) => {
             let place = Place::Inside(path);
-            Ok(Shown::File { place, facts })
+            Shown::File { place, facts }
         }
-        Some(Kind::Link) => link(source, directory, &path, facts),
-        None => Err(not_found()),
-    }
+        Some(Kind::Link) => link(source, directory, &path, facts)?,
+        None => return Ok(Glance::Hidden),
+    }))
 }
 
 fn link(source: &Source, directory: &Path, path: &Path, facts: Facts) -> io::Result<Shown> {
@@ -112,6 +205,7 @@ fn link(source: &Source, directory: &Path, path: &Path, facts: Facts) -> io::Res
             return Ok(Shown::Archive {
                 place: archive.place,
                 facts: archive.facts,
+                by_link: true,
             });
         }
         (Some(inside), _) if !leads_above => inside,

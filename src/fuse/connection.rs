@@ -16,12 +16,17 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use super::mountinfo::FILE_SYSTEM_TYPE;
 use super::options::MountOptions;
 use crate::error::{Error, Result};
+use crate::os::limits_hint;
 
 /// The part of the type behind the dot.
 const SUBTYPE: &str = "weightfs";
 /// The program that mounts for users who may not.
 const FUSERMOUNT: &str = "fusermount3";
 const DEVICE: &str = "/dev/fuse";
+/// What a container needs that mounts.
+const CONTAINER: &str = "--device /dev/fuse --cap-add SYS_ADMIN";
+/// The number of the capability to mount.
+const CAP_SYS_ADMIN: u32 = 21;
 
 /// Mounts on a canonical path and returns the connection.
 ///
@@ -31,7 +36,7 @@ pub(super) fn connect(mountpoint: &Path, wanted: &MountOptions) -> Result<OwnedF
     if !Path::new(DEVICE).exists() {
         return Err(Error::Environment(format!(
             "{DEVICE} is missing: load the kernel module (modprobe fuse), or start the container \
-             with --device {DEVICE} --cap-add SYS_ADMIN"
+             with {CONTAINER}"
         )));
     }
     if rustix::process::geteuid().is_root()
@@ -72,7 +77,7 @@ fn mount_directly(mountpoint: &Path, wanted: &MountOptions) -> Result<Option<Own
         options.as_c_str(),
     ) {
         Ok(()) => Ok(Some(device.into())),
-        Err(Errno::PERM) => Ok(None),
+        Err(Errno::PERM | Errno::NOSYS) => Ok(None),
         Err(Errno::NODEV) => Err(Error::Environment(
             "the kernel does not know FUSE: load its module (modprobe fuse)".into(),
         )),
@@ -104,7 +109,7 @@ fn mount_by_helper(mountpoint: &Path, wanted: &MountOptions) -> Result<OwnedFd> 
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(helper_missing)?;
+        .map_err(|e| helper_missing(e, &what_is_missing()))?;
     let connection = receive(&ours);
     let mut message = String::new();
     if let Some(mut stderr) = child.stderr.take() {
@@ -113,15 +118,52 @@ fn mount_by_helper(mountpoint: &Path, wanted: &MountOptions) -> Result<OwnedFd> 
     child.wait().map_err(cannot)?;
     connection.map_err(|e| {
         Error::Environment(format!(
-            "cannot mount on {}: {}",
+            "cannot mount on {}: {}{}",
             mountpoint.display(),
             if message.trim().is_empty() {
                 e.to_string()
             } else {
-                message.trim().to_owned()
-            }
+                message.trim().replace('\n', "; ")
+            },
+            what_is_missing()
         ))
     })
+}
+
+/// What keeps this process from mounting, and which setting lets it; empty for an ordinary user, whom the
+/// helper tells what is wrong.
+fn what_is_missing() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    what_lacks(&status, rustix::process::geteuid().is_root())
+}
+
+/// `status` is `/proc/self/status`.
+fn what_lacks(status: &str, is_root: bool) -> String {
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or("", str::trim)
+    };
+    let capabilities = u64::from_str_radix(field("CapEff:"), 16).unwrap_or(0);
+    let may_mount = capabilities >> CAP_SYS_ADMIN & 1 == 1;
+    if !is_root && field("NoNewPrivs:") == "1" {
+        format!(
+            "; no_new_privs is set, with which {FUSERMOUNT}, a setuid program, cannot mount: leave that \
+             setting out (NoNewPrivileges= of systemd, no-new-privileges of a container, \
+             allowPrivilegeEscalation of Kubernetes), or mount as root"
+        )
+    } else if is_root && !may_mount {
+        format!(
+            "; the capability SYS_ADMIN is missing: start the container with {CONTAINER} (and \
+             --security-opt apparmor=unconfined where AppArmor forbids to mount)"
+        )
+    } else if is_root {
+        format!(
+            "; something around this process forbids to mount or to open {DEVICE}: start the container \
+             with {CONTAINER}, and see its filter of system calls (seccomp), AppArmor or SELinux"
+        )
+    } else {
+        String::new()
+    }
 }
 
 fn receive(socket: &UnixStream) -> io::Result<OwnedFd> {
@@ -156,7 +198,7 @@ pub(super) fn disconnect(mountpoint: &Path, lazy: bool) -> Result<()> {
     };
     match rustix::mount::unmount(mountpoint, flags) {
         Ok(()) => return Ok(()),
-        Err(Errno::PERM) => {}
+        Err(Errno::PERM | Errno::NOSYS) => {}
         Err(e) => return Err(cannot(e.into())),
     }
     let mut command = Command::new(FUSERMOUNT);
@@ -168,7 +210,7 @@ pub(super) fn disconnect(mountpoint: &Path, lazy: bool) -> Result<()> {
         .arg("--")
         .arg(mountpoint)
         .output()
-        .map_err(helper_missing)?;
+        .map_err(|e| helper_missing(e, ""))?;
     if output.status.success() {
         return Ok(());
     }
@@ -185,13 +227,48 @@ pub(super) fn disconnect(mountpoint: &Path, lazy: bool) -> Result<()> {
     })
 }
 
-fn helper_missing(error: io::Error) -> Error {
+fn helper_missing(error: io::Error, lacking: &str) -> Error {
+    let hint = limits_hint(&error);
     if error.kind() == io::ErrorKind::NotFound {
         Error::Environment(format!(
-            "{FUSERMOUNT} is missing; it mounts for users other than root. Install the package \
-             fuse3 (Debian, Ubuntu: apt install fuse3; Fedora: dnf install fuse3)"
+            "{FUSERMOUNT} is missing; it mounts for who may not mount by himself. Install the package \
+             fuse3 (Debian, Ubuntu: apt install fuse3; Fedora: dnf install fuse3){lacking}"
         ))
-    } else {
+    } else if hint.is_empty() {
         Error::io(format!("cannot run {FUSERMOUNT}"), error)
+    } else {
+        Error::Environment(format!("cannot run {FUSERMOUNT}: {error}{hint}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_told_with_the_setting_that_gives_it() {
+        for (status, is_root, expected) in [
+            (
+                "CapEff:\t0000000000000000\nNoNewPrivs:\t1\n",
+                false,
+                "no_new_privs",
+            ),
+            (
+                "CapEff:\t00000000a80425fb\nNoNewPrivs:\t0\n",
+                true,
+                "--cap-add SYS_ADMIN",
+            ),
+            (
+                "CapEff:\t00000000a82425fb\nNoNewPrivs:\t1\n",
+                true,
+                "seccomp",
+            ),
+            ("CapEff:\t0000000000000000\nNoNewPrivs:\t0\n", false, ""),
+            ("", true, "--device /dev/fuse"),
+        ] {
+            let told = what_lacks(status, is_root);
+            assert!(told.contains(expected), "{status}: {told}");
+            assert_eq!(told.is_empty(), expected.is_empty(), "{status}: {told}");
+        }
     }
 }

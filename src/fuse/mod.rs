@@ -10,14 +10,16 @@ mod options;
 mod progress;
 mod readahead;
 mod server;
+mod source_watch;
 mod unmount;
 
 pub use abort::{AbortControl, abort};
 pub use guard::{Guard, stand_by};
 pub use mount::{Mounted, mount};
+pub use mountinfo::is_in_mount;
 pub use options::{MountOptions, Push};
 pub use progress::Progress;
-pub use unmount::{Unmount, Unmounter, is_mounted, unmount};
+pub use unmount::{Unmount, Unmounter, is_mounted, mounted_with, unmount};
 
 // For a server that is measured beside this one.
 #[cfg(all(feature = "cli", feature = "comparison"))]

@@ -14,13 +14,22 @@ use super::options::{MountOptions, Push};
 use super::progress::Progress;
 use super::readahead::{readahead, set_readahead};
 use super::server::Server;
+use super::source_watch::watch;
 use super::unmount::{Unmounter, clear_mountpoint};
 use crate::error::{Error, Result};
-use crate::file::PageCache;
+use crate::file::{PageCache, THREAD_BYTES};
 use crate::fs::{ModelTree, Source};
+use crate::os::{start_thread, startable_threads};
 
 /// A kernel that reads so far ahead keeps two threads busy.
 const ENOUGH_READAHEAD_BYTES: u64 = 1 << 20;
+
+/// Threads and processes of a mount beside those that answer: the one that waits for them, signals, metrics
+/// or the watchdog, and the process that asks for an answer.
+const OTHER_THREADS: usize = 4;
+/// Address space of a thread that answers: a request of the longest kind, which is never touched beyond its
+/// first page, and what it decodes.
+const ANSWERING_BYTES: usize = (16 << 20) + 2 * THREAD_BYTES;
 
 /// A live mount; it is not unmounted when this is dropped, but when `unmount` is called or somebody
 /// else unmounts it.
@@ -49,11 +58,16 @@ pub fn mount(
     clear_mountpoint(mountpoint)?;
     let mut source = Source::open(source)?;
     source.set_mountpoint(mountpoint, options.allow_other)?;
-    let tree = ModelTree::new(source, options.cache_bytes, options.threads)?;
+    let mut tree = ModelTree::new(source, options.cache_bytes, options.threads)?;
+    if options.inode32 {
+        tree.number_in_32_bits();
+    }
     let tree = Arc::new(tree);
     let progress = Arc::new(Progress::default());
     let server = Server::new(Arc::clone(&tree), options.ttl, Arc::clone(&progress));
-    Ok((serve(server, progress, mountpoint, options)?, tree))
+    let mounted = serve(server, progress, mountpoint, options)?;
+    watch(&tree, mounted.device())?;
+    Ok((mounted, tree))
 }
 
 /// Has a server answer on a mount point that is free.
@@ -72,17 +86,15 @@ pub(crate) fn serve(
     };
     let mut config = Config::default();
     config.acl = acl;
-    config.n_threads = Some(options.threads.get());
+    config.n_threads = Some(threads(options)?);
     let connection = connect(&mountpoint, options)?;
     let serve = || {
-        let session = Session::from_fd(server, connection, acl, config)?;
+        let session = Session::from_fd(server, connection, acl, config).map_err(cannot)?;
         let notifier = session.notifier();
-        let thread = std::thread::Builder::new()
-            .name("fuse".into())
-            .spawn(move || session.run())?;
+        let thread = start_thread("fuse", move || session.run())?;
         Ok((thread, notifier))
     };
-    let ready = serve().map_err(cannot).and_then(|(server, notifier)| {
+    let ready = serve().and_then(|(server, notifier)| {
         // Only now, so that nobody is asked before somebody answers.
         let line = mount_at(&mountpoint)?
             .ok_or_else(|| Error::Environment("it was unmounted at once".into()))?;
@@ -105,6 +117,26 @@ pub(crate) fn serve(
             Err(error)
         }
     }
+}
+
+/// How many threads can answer: those that are wanted, or as many as the system starts beside the few that
+/// the mount needs besides. One that fails later would end the mount.
+fn threads(options: &MountOptions) -> Result<usize> {
+    let wanted = options.threads.get();
+    let startable = startable_threads(wanted + OTHER_THREADS, ANSWERING_BYTES);
+    let threads = startable.saturating_sub(OTHER_THREADS).min(wanted);
+    if threads == 0 {
+        return Err(Error::Environment(format!(
+            "a mount needs {} threads and processes, and the system starts only {startable} here; raise \
+             the limit of processes (ulimit -u, TasksMax= of systemd, --pids-limit of a container) or of \
+             the address space (ulimit -v)",
+            1 + OTHER_THREADS
+        )));
+    }
+    if threads < wanted {
+        tracing::warn!("{threads} of {wanted} threads answer: the system starts no more here");
+    }
+    Ok(threads)
 }
 
 impl Mounted {

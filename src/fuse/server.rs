@@ -24,7 +24,7 @@ use lru::LruCache;
 use super::progress::Progress;
 use crate::error::Error;
 use crate::format::checksum;
-use crate::fs::{Attr, DirEntry, Kind, ModelTree};
+use crate::fs::{Attr, DirEntry, Kind, ModelTree, STATS_XATTR};
 use crate::sync::lock;
 
 /// READs in flight that are not waited for, which is what readahead is. With few, many readers at
@@ -34,6 +34,8 @@ const MAX_BACKGROUND: u16 = 128;
 const CONGESTION_THRESHOLD: u16 = 96;
 /// What `stat` advises as the size of a read; programs that read past the page cache align to it.
 const IO_BLOCK_BYTES: u32 = 4096;
+/// Room for the statistics, however many digits they get.
+const STATS_ROOM_BYTES: u32 = 4096;
 /// Messages that are not logged again while they are among so many last ones.
 const MESSAGES_KEPT: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
 
@@ -108,6 +110,12 @@ impl Server {
 impl Filesystem for Server {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
         set_up(config);
+        // Then the kernel asks for access lists, and decides by them.
+        if config.add_capabilities(InitFlags::FUSE_POSIX_ACL).is_err() {
+            self.tree.show_no_access_lists();
+        }
+        // Then it asks for inodes by number that it has forgotten and somebody else has not (NFS).
+        let _ = config.add_capabilities(InitFlags::FUSE_EXPORT_SUPPORT);
         Ok(())
     }
 
@@ -279,6 +287,11 @@ impl Filesystem for Server {
     fn getxattr(&self, _req: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         let _work = self.progress.begin();
         match self.tree.xattr(inode.0, name) {
+            // Whoever asks for the length comes back for as many bytes, and there may be more then.
+            Ok(value) if size == 0 && name == STATS_XATTR => reply.size(
+                STATS_ROOM_BYTES
+                    .max(u32::try_from(value.len()).map_or(u32::MAX, |len| len.saturating_mul(2))),
+            ),
             Ok(value) => answer_xattr(&value, size, reply),
             Err(error) => reply.error(self.errno("getxattr", &error)),
         }

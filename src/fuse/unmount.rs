@@ -78,9 +78,25 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
                  their readers finish",
                 mountpoint.display()
             ))
+        } else if let Some(option) = of_another_user(mountpoint) {
+            Error::Environment(format!(
+                "{} was mounted by another user ({option}); only that user and root can unmount it",
+                mountpoint.display()
+            ))
         } else {
             error
         }
+    })
+}
+
+/// The option that names the user who mounted, if that is another.
+fn of_another_user(mountpoint: &Path) -> Option<String> {
+    let own = rustix::process::geteuid().as_raw().to_string();
+    let options = mounted_with(mountpoint).ok()??;
+    options.into_iter().find(|option| {
+        option
+            .strip_prefix("user_id=")
+            .is_some_and(|user| user != own)
     })
 }
 
@@ -122,6 +138,15 @@ pub(crate) fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
 /// `Io` if the system does not tell.
 pub fn is_mounted(mountpoint: &Path) -> Result<bool> {
     is_ours(&canonical(mountpoint)?)
+}
+
+/// The options of what is mounted there, if it is ours.
+///
+/// # Errors
+/// `Io` if the system does not tell.
+pub fn mounted_with(mountpoint: &Path) -> Result<Option<Vec<String>>> {
+    let line = mount_at(&canonical(mountpoint)?)?.filter(|line| line.is_ours());
+    Ok(line.map(|line| line.options))
 }
 
 fn is_ours(mountpoint: &Path) -> Result<bool> {

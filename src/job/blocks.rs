@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use super::fitting::threads_for;
 use super::monitor::Monitor;
 use super::pipeline;
 use crate::archive::ArchiveReader;
@@ -34,6 +35,7 @@ pub(super) fn for_each_block<T: Default + Send>(
     mut hand_over: impl FnMut(&mut BlockWorker<T>) -> Result<()> + Send,
 ) -> Result<()> {
     let geometry = reader.geometry();
+    let threads = threads_for(threads, reader.superblock().block_bytes);
     let workers = (0..threads.get())
         .map(|_| {
             Ok(BlockWorker {

@@ -11,7 +11,7 @@
 //! - `attributes`, `output`, `pipeline`, `source_file`: threads, and files to read and to make;
 //! - `monitor`, `totals`, `conversion`: what goes in and out of every job;
 //! - `links`, `walk`, `archives`, `condition`: what there is in a directory, and what is wrong with it;
-//! - `blocks`, `read_back`, `survey`, `directory_plan`: the halves of jobs;
+//! - `read_back`, `survey`, `directory_plan`, `fitting`, `blocks`: the halves of jobs, and how much they may use;
 //! - `inspect`, `verify`, `unpack`, `pack`, `analyze`, `replace`: the jobs.
 
 mod analyze;
@@ -21,6 +21,7 @@ mod blocks;
 mod condition;
 mod conversion;
 mod directory_plan;
+mod fitting;
 mod inspect;
 mod links;
 mod monitor;

@@ -11,7 +11,7 @@ pub struct Monitor<'a> {
     /// Called once with the number of bytes that `progress` will add up to.
     pub begin: &'a (dyn Fn(u64) + Sync),
     /// Called with the number of bytes that were done since the last call, from any thread. Each
-    /// byte of the original counts once per pass over it.
+    /// byte of the original counts once: where a job goes over it more than once, by parts.
     pub progress: &'a (dyn Fn(u64) + Sync),
     /// Called with things the user should know that do not stop the job.
     pub warn: &'a (dyn Fn(&str) + Sync),
@@ -25,6 +25,14 @@ impl<'a> Monitor<'a> {
             begin: &|_| {},
             progress: &|_| {},
             warn: &|_| {},
+        }
+    }
+
+    /// The same for work that was counted already.
+    pub(super) const fn counted(&self) -> Self {
+        Self {
+            progress: &|_| {},
+            ..*self
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -27,7 +27,15 @@ pub(super) fn lock(unfinished: &File) -> io::Result<bool> {
 
 fn temporary_file(directory: &Path) -> io::Result<NamedTempFile> {
     loop {
-        let temporary = temporary_name().tempfile_in(directory)?;
+        // Opened here, for the system's own answer: that of `tempfile_in` names the temporary file.
+        let temporary = temporary_name().make_in(directory, |path| {
+            File::options()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+        })?;
         if lock(temporary.as_file())? {
             return Ok(temporary);
         }
@@ -105,8 +113,7 @@ impl OutputFile {
                 path.display()
             )));
         }
-        let temporary = temporary_file(parent(path))
-            .map_err(|e| Error::io(format!("cannot write {}", path.display()), e))?;
+        let temporary = temporary_file(parent(path)).map_err(|e| cannot_begin(path, e))?;
         Ok(Self {
             temporary,
             path: path.to_path_buf(),
@@ -147,9 +154,14 @@ impl OutputFile {
             self.temporary.persist_noclobber(&self.path)
         };
         persisted
-            .map_err(|e| e.error)
-            .and_then(|_| sync_directory(parent(&self.path)))
-            .map_err(|e| Error::io(format!("cannot write {}", self.path.display()), e))
+            .map(drop)
+            .or_else(|error| match error.error.raw_os_error() {
+                // A filter of system calls that does not know the one which replaces nothing (renameat2).
+                Some(libc::EPERM) if !self.force => fs::hard_link(error.file.path(), &self.path),
+                _ => Err(error.error),
+            })
+            .and_then(|()| sync_directory(parent(&self.path)))
+            .map_err(|e| cannot_publish(&self.path, e))
     }
 }
 
@@ -189,7 +201,8 @@ impl OutputDir {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 // A link that leads nowhere is something as well.
                 refuse_existing(path, false)?;
-                let (temporary, locked) = temporary_directory(parent(path)).map_err(cannot)?;
+                let temporary = temporary_directory(parent(path));
+                let (temporary, locked) = temporary.map_err(|e| cannot_begin(path, plain(e)))?;
                 State::New(temporary, locked)
             }
             Err(e) => return Err(cannot(e)),
@@ -223,8 +236,7 @@ impl OutputDir {
     /// Gives the directory its name, where it has not got it yet. What is in it is durable already.
     pub(super) fn publish(mut self) -> Result<()> {
         if let State::New(temporary, _locked) = std::mem::replace(&mut self.state, State::Kept) {
-            fs::rename(temporary.path(), &self.path)
-                .map_err(|e| Error::io(format!("cannot write {}", self.path.display()), e))?;
+            fs::rename(temporary.path(), &self.path).map_err(|e| cannot_publish(&self.path, e))?;
             // It has its final name now; there is nothing left to remove.
             let _ = temporary.keep();
         }
@@ -257,6 +269,20 @@ pub(super) fn refuse_source(from: &Path, to: &Path) -> Result<()> {
     }
 }
 
+/// The destination was free when the job began; what has it now may be of another run of the same job.
+fn cannot_publish(path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => {
+            Error::Environment(format!(
+                "{} was made by somebody else meanwhile, such as another run of the same command; \
+                 that one is kept",
+                path.display()
+            ))
+        }
+        _ => Error::io(format!("cannot write {}", path.display()), error),
+    }
+}
+
 fn refuse_existing(path: &Path, force: bool) -> Result<()> {
     if !force && path.symlink_metadata().is_ok() {
         return Err(Error::InvalidInput(format!(
@@ -273,6 +299,29 @@ pub(super) fn temporary_name() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".").suffix(TEMPORARY_SUFFIX);
     builder
+}
+
+/// Mostly it is the directory that does not fit.
+fn cannot_begin(path: &Path, error: io::Error) -> Error {
+    let directory = parent(path);
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "does not exist; make it first",
+        io::ErrorKind::NotADirectory => "is not a directory",
+        _ => return Error::io(format!("cannot write {}", path.display()), error),
+    };
+    Error::InvalidInput(format!(
+        "cannot write {}: {} {why}",
+        path.display(),
+        directory.display()
+    ))
+}
+
+/// Without the temporary name that `tempfile` adds, which tells the user nothing.
+fn plain(error: io::Error) -> io::Error {
+    match error.kind() {
+        kind if error.get_ref().is_some() => kind.into(),
+        _ => error,
+    }
 }
 
 /// The directory that holds a path.

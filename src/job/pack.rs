@@ -8,6 +8,7 @@ use super::archives::{archive_path, can_be_archived, is_archive_name};
 use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Step, copy_file};
+use super::fitting::fitting_threads;
 use super::monitor::Monitor;
 use super::output::{OutputFile, refuse_source, remove_abandoned};
 use super::pipeline;
@@ -23,6 +24,7 @@ use crate::codec::{Level, Method};
 use crate::error::{Error, Result};
 use crate::format::{ElementType, Geometry, Superblock};
 use crate::model::{extents, names};
+use crate::os::in_scope;
 use crate::sync::cores;
 
 /// How to pack.
@@ -45,6 +47,27 @@ impl PackOptions {
     pub(super) fn block_bytes(&self) -> u32 {
         self.block_bytes
             .unwrap_or_else(|| self.method.default_block_bytes(self.level))
+    }
+
+    /// The same, with as many threads as there is memory for.
+    ///
+    /// # Errors
+    /// `Environment` if there is none for a single one.
+    pub(super) fn fitting(&self, monitor: &Monitor<'_>) -> Result<Self> {
+        let threads = fitting_threads(self.threads, self.thread_bytes(), monitor)?;
+        Ok(Self { threads, ..*self })
+    }
+
+    /// What encoding and comparing hold for each thread: buffers of a block's length and what the coders
+    /// keep. Measured on weights: 7 times the length of a block, 20 times at the level `max`, 9 times with
+    /// general compressors.
+    fn thread_bytes(&self) -> u64 {
+        let blocks = match (self.method, self.level) {
+            (Method::Weights, Level::Max) => 21,
+            (Method::Weights, _) => 8,
+            _ => 10,
+        };
+        blocks * u64::from(self.block_bytes()) + (512 << 10)
     }
 
     fn encoder(&self, survey: &Survey) -> Result<BlockEncoder> {
@@ -75,6 +98,7 @@ pub fn pack(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
+    let options = &options.fitting(monitor)?;
     if from.is_dir() {
         let to = directory_plan::destination(from, to)?;
         return pack_directory(from, to, options, monitor);
@@ -82,8 +106,7 @@ pub fn pack(
     let to = to.map_or_else(|| archive_path(from), Path::to_path_buf);
     remove_abandoned(&to);
     let source = SourceFile::open(from)?;
-    // Each byte is encoded, then compared.
-    (monitor.begin)(2 * source.stamp.size);
+    (monitor.begin)(source.stamp.size);
     warn_of_fault(&source, from, monitor)?;
     Ok(Conversion {
         totals: pack_file(from, &to, options, monitor)?,
@@ -194,11 +217,11 @@ fn write(
     let mut writer = ArchiveWriter::new(output.file(), geometry, &survey.profiles)?;
     let (written, unread) = read_back::channel(output);
     let (encoded, compared) = thread::scope(|scope| {
-        let comparing = scope.spawn(|| {
-            let profiles = &survey.profiles;
-            let threads = options.threads;
+        let profiles = &survey.profiles;
+        let threads = options.threads;
+        let comparing = in_scope(scope, move || {
             read_back::compare(unread, source, output, geometry, profiles, threads, monitor)
-        });
+        })?;
         let encoded = encode(
             source,
             output,
@@ -211,8 +234,8 @@ fn write(
         let compared = comparing
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        (encoded, compared)
-    });
+        Ok::<_, Error>((encoded, compared))
+    })?;
     // Should comparing have failed, encoding ended for want of somebody to compare.
     let compared = compared?;
     encoded?;
@@ -279,7 +302,8 @@ fn encode(
                 .append(&worker.stored, encoded.decoded_checksum)
                 .map_err(|e| e.at(output.path()))?;
             written.add(entry, encoded.fidelity)?;
-            (monitor.progress)(worker.bytes.len() as u64);
+            // Half of the work; the other one is done when it was read back and compared.
+            (monitor.progress)(worker.bytes.len() as u64 / 2);
             Ok(())
         },
     )?;
@@ -341,7 +365,7 @@ fn decide(entry: WalkEntry, monitor: &Monitor<'_>) -> Result<Step> {
         relative: entry.relative,
         from: entry.from,
         action: Action::Convert,
-        work: 2 * source.stamp.size,
+        work: source.stamp.size,
     })
 }
 
@@ -369,7 +393,7 @@ fn pack_or_keep(
         });
     }
     let plain = to.path(&step.relative);
-    let copied = copy_file(&step.from, &plain, options.force, monitor)?;
+    let copied = copy_file(&step.from, &plain, options.force, &monitor.counted())?;
     Ok(Made {
         to: step.relative.clone(),
         totals: Totals {

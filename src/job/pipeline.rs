@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::os::in_scope;
 use crate::sync::lock;
 
-/// Runs all items through `take`, `work` and `hand_over` on one thread a worker.
+/// Runs all items through `take`, `work` and `hand_over` on one thread a worker, or as many as the system
+/// starts.
 ///
 /// `take` fills a worker with the next item and returns false when there is none left. `hand_over`
 /// sees the items in the order in which they were taken.
@@ -39,7 +41,10 @@ pub fn run<W: Send>(
         let own = workers.next();
         for mut worker in workers {
             let (line, work) = (&line, &work);
-            scope.spawn(move || line.worker(&mut worker, work));
+            // Those that could be started do it as well; memory bounds their number anyway.
+            if in_scope(scope, move || line.worker(&mut worker, work)).is_err() {
+                break;
+            }
         }
         if let Some(mut worker) = own {
             line.worker(&mut worker, &work);

@@ -218,7 +218,8 @@ pub(super) fn compare(
         |worker| {
             sha256.update(&worker.decoded);
             checked.add(&worker.entry);
-            (monitor.progress)(worker.decoded.len() as u64);
+            // What encoding has left of the block to count.
+            (monitor.progress)((worker.decoded.len() as u64).div_ceil(2));
             Ok(())
         },
     )?;

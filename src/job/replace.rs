@@ -91,7 +91,9 @@ pub fn replace_by_archives(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
-    run(found, monitor, |file| {
+    let options = &options.fitting(monitor)?;
+    let work = |file: &Replacement| Ok(file.bytes);
+    run(found, monitor, work, |file| {
         let (from, to) = &file.names[0];
         let source = SourceFile::open(from)?;
         if let Some(fault) = fault(&source, from)?
@@ -151,7 +153,12 @@ pub fn replace_by_originals(
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
-    run(found, monitor, |file| {
+    let options = &options.fitting(monitor)?;
+    let work = |file: &Replacement| {
+        let reader = ArchiveReader::open(&file.names[0].0)?;
+        Ok(reader.superblock().original_bytes)
+    };
+    run(found, monitor, work, |file| {
         let (from, to) = &file.names[0];
         let archive = SourceFile::open(from)?;
         let reader = ArchiveReader::from_file(&archive.file, from)?;
@@ -318,6 +325,7 @@ fn tell_of_other_names(name: &Path, meta: &Metadata, known: usize, monitor: &Mon
 fn run(
     found: Replacements,
     monitor: &Monitor<'_>,
+    work: impl Fn(&Replacement) -> Result<u64>,
     mut replace: impl FnMut(&Replacement) -> Result<Totals>,
 ) -> Result<Conversion> {
     let Replacements {
@@ -325,7 +333,8 @@ fn run(
         files,
         failures,
     } = found;
-    (monitor.begin)(files.iter().map(|one| 2 * one.bytes).sum());
+    // One that cannot be opened is told when its turn comes.
+    (monitor.begin)(files.iter().map(|one| work(one).unwrap_or(0)).sum());
     let names = || files.iter().flat_map(|one| &one.names);
     let directories: BTreeSet<_> = names().map(|(from, _)| parent(from)).collect();
     directories.into_iter().for_each(remove_abandoned_in);

@@ -9,6 +9,7 @@ use super::archives::{is_archive_name, open_named, original_path};
 use super::blocks::{BlockWorker, for_each_block};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Made, Step};
+use super::fitting::{decoding_bytes, fitting_threads};
 use super::links::follow;
 use super::monitor::Monitor;
 use super::output::{OutputFile, refuse_source, remove_abandoned};
@@ -16,7 +17,7 @@ use super::totals::Totals;
 use super::walk::{EntryKind, WalkEntry, walk};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::format::ARCHIVE_SUFFIX;
+use crate::format::{ARCHIVE_SUFFIX, DEFAULT_BLOCK_BYTES};
 use crate::os::write_all_at;
 use crate::sync::cores;
 
@@ -27,6 +28,18 @@ pub struct UnpackOptions {
     pub threads: NonZeroUsize,
     /// Replace a destination that exists.
     pub force: bool,
+}
+
+impl UnpackOptions {
+    /// The same, with as many threads as there is memory for.
+    ///
+    /// # Errors
+    /// `Environment` if there is none for a single one.
+    pub(super) fn fitting(&self, monitor: &Monitor<'_>) -> Result<Self> {
+        let bytes_each = decoding_bytes(2 * DEFAULT_BLOCK_BYTES);
+        let threads = fitting_threads(self.threads, bytes_each, monitor)?;
+        Ok(Self { threads, ..*self })
+    }
 }
 
 impl Default for UnpackOptions {
@@ -49,6 +62,7 @@ pub fn unpack(
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
+    let options = &options.fitting(monitor)?;
     if from.is_dir() {
         let to = directory_plan::destination(from, to)?;
         return unpack_directory(from, to, options, monitor);

@@ -9,12 +9,13 @@ use sha2::{Digest, Sha256};
 
 use super::archives::{is_archive_name, named_archive};
 use super::blocks::{BlockWorker, for_each_block};
+use super::fitting::{decoding_bytes, fitting_threads};
 use super::inspect::tensors_of;
 use super::monitor::Monitor;
 use super::walk::{EntryKind, walk};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::format::ARCHIVE_SUFFIX;
+use crate::format::{ARCHIVE_SUFFIX, DEFAULT_BLOCK_BYTES};
 use crate::model::Tensor;
 
 /// Most problems of one archive that are kept; the rest are only counted.
@@ -43,6 +44,13 @@ pub struct Verification {
     pub problem_count: u64,
     /// The first problems, tables first, then in file order.
     pub problems: Vec<Error>,
+}
+
+impl Verification {
+    /// True if it was found not to hold what it was made of; what could not be read may be whole.
+    pub fn is_damaged(&self) -> bool {
+        self.problems.iter().any(Error::is_damage)
+    }
 }
 
 /// The archives that a list of files and directories names, directories searched to the bottom.
@@ -97,6 +105,11 @@ pub fn verify(
     options: &VerifyOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Vec<Verification>> {
+    let bytes_each = decoding_bytes(2 * DEFAULT_BLOCK_BYTES);
+    let options = &VerifyOptions {
+        threads: fitting_threads(options.threads, bytes_each, monitor)?,
+        ..*options
+    };
     // Opened one at a time: there may be more than the system lets be mapped at once.
     let bytes = |path: &PathBuf| Some(ArchiveReader::open(path).ok()?.superblock().original_bytes);
     (monitor.begin)(paths.iter().filter_map(bytes).sum());

@@ -2,9 +2,10 @@
 
 #![expect(
     unsafe_code,
-    reason = "a setting of the allocator that no safe crate has"
+    reason = "settings and answers of the allocator that no safe crate has"
 )]
 
+use std::alloc::{Layout, alloc_zeroed};
 use std::fs;
 use std::io;
 
@@ -20,6 +21,39 @@ pub fn keep_allocations_apart() {
     // SAFETY: sets a number.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, APART_BYTES);
+    }
+}
+
+/// Has all threads allocate from one heap, for a process whose memory or address space is limited. Else
+/// there are up to eight heaps for each processor: what is free in one is of no use to another, and each
+/// takes 64 MiB of the address space.
+pub fn use_one_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a number.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// So many zeros, page by page as they are written to; an error where there is no memory for them, and not
+/// the end of the process.
+///
+/// # Errors
+/// `OutOfMemory`.
+pub fn zeroed(len: usize) -> io::Result<Vec<u8>> {
+    let none = || io::Error::from_raw_os_error(libc::ENOMEM);
+    if len == 0 {
+        return Ok(Vec::new());
+    }
+    let layout = Layout::array::<u8>(len).map_err(|_| none())?;
+    // SAFETY: the layout is not empty; what it gives is of the allocator and layout of a vector of so
+    // many bytes, all of them zero.
+    unsafe {
+        let start = alloc_zeroed(layout);
+        if start.is_null() {
+            return Err(none());
+        }
+        Ok(Vec::from_raw_parts(start, len, len))
     }
 }
 
@@ -64,6 +98,16 @@ fn bytes_in(status: &str, field: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_there_is_no_memory_for_is_an_error() {
+        assert_eq!(zeroed(5).unwrap(), [0; 5]);
+        assert!(zeroed(0).unwrap().is_empty());
+        for too_much in [isize::MAX as usize - 100, usize::MAX] {
+            let error = zeroed(too_much).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+        }
+    }
 
     #[test]
     fn fields_are_found_and_nothing_else_is_taken_for_one() {

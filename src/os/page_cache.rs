@@ -26,7 +26,11 @@ pub fn cached_bytes(file: &File) -> io::Result<u64> {
         let len = usize::try_from((file_bytes - at).min(PIECE_BYTES))
             .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         // SAFETY: nobody touches the map, so it does not matter what becomes of the file.
-        let map = unsafe { MmapOptions::new().offset(at).len(len).map(file)? };
+        let map = match unsafe { MmapOptions::new().offset(at).len(len).map(file) } {
+            // A file system that keeps no pages.
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(0),
+            map => map?,
+        };
         let mut pages = vec![0u8; len.div_ceil(page_bytes)];
         // SAFETY: asks of a live map of ours, with room for a byte a page.
         let asked = unsafe {

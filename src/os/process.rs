@@ -1,7 +1,24 @@
-//! What a process says to the one that started it, and which signals end it.
+//! What a process says to the one that started it, which signals end it, and what keeps one from starting.
 
 use std::io::{self, BufRead, BufReader};
 use std::process::Child;
+
+/// What to do about a system that starts no thread or process; empty for other errors.
+pub fn limits_hint(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => {
+            "; raise the limit of processes and threads (ulimit -u, pids.max of the control group, \
+             TasksMax= of systemd, --pids-limit of a container)"
+        }
+        Some(libc::ENOMEM) => "; raise the limit of memory (ulimit -v, ulimit -d)",
+        Some(libc::EPERM) => {
+            "; the container's filter of system calls (seccomp) refuses clone3 in a way that the C \
+             library does not understand: update the container's runtime, or start it with \
+             --security-opt seccomp=unconfined"
+        }
+        _ => "",
+    }
+}
 
 /// The first line that a process prints; empty if it ends without one.
 ///

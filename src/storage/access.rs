@@ -12,6 +12,7 @@
 //! there.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 
@@ -45,6 +46,11 @@ pub trait Storage: fmt::Debug + Send + Sync {
 
     /// Tells that all will be read once, from the start to the end.
     fn expect_sequential(&self) {}
+
+    /// The file that the bytes are of, for what is asked beside them.
+    fn file(&self) -> Option<&File> {
+        None
+    }
 
     /// What to know of it.
     fn hints(&self) -> Hints;

@@ -127,6 +127,10 @@ impl MappedFile {
 }
 
 impl Storage for MappedFile {
+    fn file(&self) -> Option<&File> {
+        self.map.as_ref().map(|registered| &registered.file)
+    }
+
     fn len(&self) -> u64 {
         self.as_slice().len() as u64
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 
 use super::access::{Hints, Storage, within};
-use crate::os::read_full_at;
+use crate::os::{read_full_at, zeroed};
 use crate::sync::{Pool, cores};
 
 /// Buffers that have become longer are not kept.
@@ -35,6 +35,10 @@ impl PositionalFile {
 }
 
 impl Storage for PositionalFile {
+    fn file(&self) -> Option<&File> {
+        Some(&self.file)
+    }
+
     fn len(&self) -> u64 {
         self.len
     }
@@ -76,7 +80,8 @@ pub(super) fn read_range<'a>(
     let len = usize::try_from(range.end - range.start)
         .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     if buffer.len() < len {
-        buffer.resize(len, 0);
+        *buffer = Vec::new();
+        *buffer = zeroed(len)?;
     }
     let bytes = &mut buffer[..len];
     if read_full_at(file, bytes, range.start)? < len {

@@ -307,7 +307,7 @@ fn faults_at_random_give_right_bytes_or_errors() {
 }
 
 fn file_of(storage: &Faulty, cache_bytes: usize) -> VirtualFile {
-    let shared = ReadShared::new(cache_bytes, 4.try_into().unwrap()).unwrap();
+    let shared = ReadShared::new(cache_bytes, 4.try_into().unwrap());
     VirtualFile::new(open(storage).unwrap(), 1, Arc::new(shared))
 }
 

@@ -17,7 +17,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use graph::Graph;
-use order::{ORDER, rooms};
+use order::{EXITS, ORDER, rooms};
 use rules::{against_the_order, between_wings, misplaced, strays};
 use sources::Sources;
 
@@ -85,6 +85,35 @@ fn crates_stay_in_their_rooms() {
     let wrong = strays(&house());
     report(
         "A crate is used outside of the rooms that CRATES gives it.",
+        &wrong,
+    );
+}
+
+#[test]
+fn text_leaves_only_where_it_is_made_printable() {
+    let src = home().join("src");
+    let mut wrong = Vec::new();
+    for file in house().files {
+        let text = fs::read_to_string(src.join(&file)).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in code.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let leaves = [
+                "print!(",
+                "println!(",
+                "io::stdout()",
+                "io::stderr()",
+                "dbg!(",
+            ]
+            .iter()
+            .any(|way| code.contains(way));
+            if leaves && !EXITS.contains(&file.as_str()) {
+                wrong.push(format!("src/{file}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    report(
+        "Text leaves by console::print and the log, which make it printable:",
         &wrong,
     );
 }

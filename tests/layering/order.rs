@@ -7,8 +7,27 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "",
         &[
-            "error", "sync", "os", "simd", "plane", "format", "storage", "codec", "block", "model",
-            "archive", "job", "file", "fs", "fuse", "api", "daemon", "console", "bench", "cli",
+            "printable",
+            "error",
+            "sync",
+            "os",
+            "simd",
+            "plane",
+            "format",
+            "storage",
+            "codec",
+            "block",
+            "model",
+            "archive",
+            "job",
+            "file",
+            "fs",
+            "fuse",
+            "api",
+            "daemon",
+            "console",
+            "bench",
+            "cli",
             "main",
         ],
     ),
@@ -65,6 +84,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "in_mount",
             "job_report",
             "process_args",
             "args",
@@ -215,6 +235,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
         &[
             "stats",
             "cache",
+            "memory",
             "decoding",
             "entry",
             "ahead",
@@ -257,23 +278,33 @@ pub const ORDER: &[(&str, &[&str])] = &[
         &[
             "xattr",
             "facts",
+            "rights",
             "source",
             "inode",
             "attr",
             "errno",
-            "open_files",
             "place",
+            "open_files",
             "links",
             "nodes",
             "view",
             "open_archive",
             "archives",
             "statistics",
+            "in_vain",
+            "lately",
             "model_tree",
+            "access",
+            "search",
             "successors",
+            "replaced",
+            "xattrs",
         ],
     ),
-    ("fs/source", &["local", "directory"]),
+    (
+        "fs/source",
+        &["devices", "local", "directory", "attributes"],
+    ),
     (
         "fuse",
         &[
@@ -281,6 +312,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "abort",
             "progress",
             "server",
+            "source_watch",
             "guard",
             "options",
             "connection",
@@ -297,7 +329,6 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "pipeline",
             "source_file",
             "monitor",
-            "blocks",
             "read_back",
             "survey",
             "totals",
@@ -306,12 +337,14 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "walk",
             "archives",
             "inspect",
-            "verify",
             "directory_plan",
-            "unpack",
+            "fitting",
             "condition",
             "pack",
             "analyze",
+            "blocks",
+            "verify",
+            "unpack",
             "replace",
         ],
     ),
@@ -351,10 +384,16 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "page_cache",
             "paths",
             "positional",
-            "pressure",
             "write_back",
             "process",
             "writers",
+            "access_list",
+            "fuse_mount",
+            "walk",
+            "control_group",
+            "pressure",
+            "memory_limit",
+            "threads",
         ],
     ),
     (
@@ -366,8 +405,10 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "register",
             "interleave",
             "split",
+            "record",
         ],
     ),
+    ("plane/record", &["layout", "columns", "packed", "layouts"]),
     ("simd", &["avx2", "avx512", "instruction_set", "prefetch"]),
     (
         "storage",
@@ -384,6 +425,15 @@ pub const ORDER: &[(&str, &[&str])] = &[
 
 /// Two ways to use archives, which do not know of each other: jobs on files, and mounts.
 pub const WINGS: [&[&str]; 2] = [&["job"], &["file", "fs", "fuse", "daemon"]];
+
+/// Files that write to stdout or stderr themselves.
+pub const EXITS: &[&str] = &[
+    "console/print.rs",
+    "daemon/logging.rs",
+    // Two words between processes: the mount answers, the guard stands by.
+    "daemon/service.rs",
+    "fuse/guard.rs",
+];
 
 /// Crates that only some rooms or files know.
 pub const CRATES: &[(&str, &[&str])] = &[

@@ -150,7 +150,9 @@ pub fn listing(source: &Source, directory: &Path) -> BTreeMap<OsString, Shown> {
 
 /// What is shown under a name.
 pub fn lookup(source: &Source, directory: &Path, name: &OsStr) -> Result<Shown, i32> {
-    // A name of more than 255 bytes is ENOENT too, not ENAMETOOLONG (issue 13, point 14).
+    if name.len() > 255 {
+        return Err(libc::ENAMETOOLONG);
+    }
     let mut listing = listing(source, directory);
     listing.remove(name).ok_or(libc::ENOENT)
 }

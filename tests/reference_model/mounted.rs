@@ -201,8 +201,7 @@ impl Mounted for InProcess {
 
     fn xattr_names(&mut self, path: &Path) -> Result<Vec<OsString>, i32> {
         let inode = self.find(path)?.inode;
-        let names = self.tree.xattr_names(inode).map_err(|e| e.errno())?;
-        Ok(names.into_iter().map(OsString::from).collect())
+        self.tree.xattr_names(inode).map_err(|e| e.errno())
     }
 
     fn xattr(&mut self, path: &Path, name: &str) -> Result<Vec<u8>, i32> {

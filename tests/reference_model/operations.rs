@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::expected::{self, Kind, Shown, Stat, listing, lookup};
 use super::kernel;
 use super::mounted::{Mounted, printed};
-use super::source::{Original, Picks, Source, name, with_suffix};
+use super::source::{NOTE, Original, Picks, Source, name, with_suffix};
 
 /// As many files are held open at once.
 const MAX_HELD: usize = 12;
@@ -320,16 +320,24 @@ impl<M: Mounted> Run<M> {
         self.trace.push(format!("xattrs of {path:?}"));
         let what = format!("xattrs of {path:?} ({shown:?})");
         let names = self.mounted.xattr_names(&path);
-        let values: Vec<(&str, Vec<u8>)> = match &shown {
+        // Those of the source are listed; ours are not, but can be read.
+        let (file, values) = match &shown {
             Err(e) => return same(&what, &names, &Err(*e)),
             Ok(Shown::Damaged) => return same(&what, &names, &Err(libc::EIO)),
-            Ok(Shown::Archive(path, _, original)) => values(path, original),
-            Ok(_) => Vec::new(),
+            Ok(Shown::Archive(path, _, original)) => (Some(path), values(path, original)),
+            Ok(Shown::AsIs(path)) => (Some(path), Vec::new()),
+            Ok(Shown::Link(..)) => (None, Vec::new()),
         };
+        let note = file.and_then(|file| note_of(file));
         let names = names.map_err(|e| format!("{what}: errno {e}"))?;
-        let shown: Vec<_> = names.iter().filter_map(|name| name.to_str()).collect();
-        let expected: Vec<_> = values.iter().map(|(name, _)| *name).collect();
-        same(&what, &shown, &expected)?;
+        let expected = note.iter().map(|_| OsString::from(NOTE)).collect();
+        same(&what, &names, &expected)?;
+        let read = self.mounted.xattr(&path, NOTE);
+        same(
+            &format!("{what}: {NOTE}"),
+            &read,
+            &note.ok_or(libc::ENODATA),
+        )?;
         for (name, value) in values {
             let read = self.mounted.xattr(&path, name);
             let read = read.map_err(|e| format!("{what}: {name}: errno {e}"))?;
@@ -348,10 +356,9 @@ impl<M: Mounted> Run<M> {
 
     fn xattrs_of_root(&mut self) -> Checked {
         self.trace.push("xattrs of the root".into());
-        // Listed although its length changes (issue 19, point 2).
         let name = "user.weightfs.stats";
         let names = self.mounted.xattr_names(Path::new(""));
-        same("xattrs of the root", &names, &Ok(vec![name.into()]))?;
+        same("xattrs of the root", &names, &Ok(Vec::new()))?;
         let read = self.mounted.xattr(Path::new(""), name);
         let read = read.map_err(|e| format!("{name}: errno {e}"))?;
         let stats: serde_json::Value =
@@ -553,19 +560,10 @@ impl<M: Mounted> Run<M> {
             return Ok(());
         };
         self.trace.push(format!("open inode {inode}"));
-        // Only ESTALE has the kernel look again (issue 19, point 3); what is at its place now may be
-        // nothing, a link, no file, no directory above, or a damaged archive.
-        let gone = [
-            libc::ESTALE,
-            libc::ENOENT,
-            libc::ELOOP,
-            libc::ENXIO,
-            libc::ENOTDIR,
-            libc::EIO,
-        ];
+        // Only ESTALE has the kernel look again.
         match self.mounted.read_inode(inode) {
             Some(Ok(bytes)) => same_bytes(&format!("inode {inode}"), &bytes, &original.bytes),
-            Some(Err(e)) if !gone.contains(&e) => Err(format!("open inode {inode}: errno {e}")),
+            Some(Err(e)) if e != libc::ESTALE => Err(format!("open inode {inode}: errno {e}")),
             _ => Ok(()),
         }
     }
@@ -580,6 +578,13 @@ impl<M: Mounted> Run<M> {
         kernel::check(&mountpoint, &path, &shown, &self.source, picks)
             .map_err(|e| format!("{path:?} ({shown:?}): {e}"))
     }
+}
+
+/// What a user has noted on a file of the source.
+fn note_of(path: &Path) -> Option<Vec<u8>> {
+    let mut buffer = [0; 4096];
+    let len = rustix::fs::lgetxattr(path, NOTE, &mut buffer[..]).ok()?;
+    Some(buffer[..len].to_vec())
 }
 
 /// The extended attributes of an archive; that of the codec is not known.

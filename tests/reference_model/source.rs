@@ -15,9 +15,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{XattrFlags, setxattr};
 use weightfs::job::{Monitor, PackOptions, pack_file};
 
 use super::support::{model, noise, safetensors, weights};
+
+/// An extended attribute that users set.
+pub const NOTE: &str = "user.note";
 
 /// From so many entries on, more is removed than made.
 const MANY_ENTRIES: usize = 60;
@@ -377,6 +381,15 @@ impl Source {
         }
         if rustix::process::geteuid().is_root() {
             done = done.and_then(|()| chown(&at, None, Some(picks.0[3] % 3)));
+        }
+        if meta.is_file() || meta.is_dir() {
+            let note = vec![b'n'; picks.of(3, 40)];
+            let set = setxattr(&at, NOTE, &note, XattrFlags::empty());
+            // One of ours that somebody has copied is not taken for ours.
+            let ours = setxattr(&at, "user.weightfs.none", b"x", XattrFlags::empty());
+            done = done
+                .and(set.map_err(Into::into))
+                .and(ours.map_err(Into::into));
         }
         (format!("attributes of {entry:?}"), done)
     }

@@ -12,6 +12,7 @@
 )]
 
 pub mod gguf;
+pub mod ordinary_user;
 mod watchdog;
 
 use std::fs;

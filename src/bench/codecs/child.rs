@@ -13,7 +13,7 @@ use super::args::{BenchOneArgs, BenchWork};
 use super::contender::Contender;
 use super::measured::{Measured, decode, encode};
 use crate::bench::process::{OwnProcess, text_of};
-use crate::console::{Outcome, Stop, print, watched};
+use crate::console::{Outcome, Stop, print_json, watched};
 use crate::daemon::process::{end_with_parent, own_program};
 use crate::error::{Error, Result};
 
@@ -113,8 +113,6 @@ pub(crate) fn bench_one(args: &BenchOneArgs) -> Result<Outcome> {
             (BenchWork::Decode, _) => decode(contender, &args.from, args.threads, monitor),
         }
     })?;
-    let line = serde_json::to_string(&measured)
-        .map_err(|e| Error::io("cannot write to stdout", e.into()))?;
-    print(&line)?;
+    print_json(&measured)?;
     Ok(Outcome::Done)
 }

@@ -1,7 +1,7 @@
 //! `bench`: all codecs on one file, so that people can choose.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::contender::Contender;
 use super::figures::{mark_front, sort_by_ratio};
 use super::original::Original;
 use super::plot;
-use crate::console::{Outcome, Stop, print, print_as, watched};
+use crate::console::{Outcome, Stop, print_as, print_lines, say, watched};
 use crate::error::{Error, Result};
 use crate::sync::cores;
 
@@ -40,7 +40,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
         results: &results,
     };
     if args.csv {
-        print(&report.csv())?;
+        print_lines(report.csv())?;
     } else {
         print_as(args.json, || report.json(), || report.table())?;
     }
@@ -55,10 +55,9 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
 fn usual(original_bytes: u64) -> Vec<Contender> {
     let usual = Contender::usual(original_bytes);
     if usual.len() < Contender::all().len() {
-        let _ = writeln!(
-            io::stderr(),
+        say(
             "weightfs: a large file: only what encodes at about 20 MB/s a core or faster is \
-             compared; --codecs all compares everything"
+             compared; --codecs all compares everything",
         );
     }
     usual

@@ -26,7 +26,7 @@ pub(crate) fn bench_mount(args: &BenchMountArgs) -> Result<Outcome> {
     } else {
         &args.workloads
     };
-    let watch = Watch::new(&stop, Duration::from_secs_f64(args.patience));
+    let watch = Watch::new(&stop, Duration::from_secs_f64(args.patience))?;
     let bar = bar("{bar:30} {pos}/{len} ETA {eta} {msg}", |style| style);
     let setup = Setup::new(args, &options, &watch)?;
     if let Some(raw) = &args.raw {

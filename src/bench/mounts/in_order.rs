@@ -3,12 +3,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::sync::Barrier;
+use std::sync::RwLock;
 use std::thread;
 use std::time::Instant;
 
 use super::reader::{Buffer, PIECE_BYTES, Reader, stripe};
 use crate::error::Result;
+use crate::os::in_scope;
 
 /// With read(), from start to end.
 pub(super) fn read(reader: &Reader<'_>) -> Result<f64> {
@@ -55,19 +56,21 @@ pub(super) fn threads(reader: &Reader<'_>, count: u64, share: bool) -> Result<f6
         .map(|_| File::open(reader.path))
         .collect::<io::Result<Vec<_>>>()
         .map_err(|e| reader.cannot(e))?;
-    let ready = Barrier::new(own.len());
+    // Held until all are there; those that wait go on as well if one cannot be started.
+    let gate = RwLock::new(());
+    let closed = gate.write();
     let times = thread::scope(|scope| {
-        let threads: Vec<_> = (0..)
+        let threads: Result<Vec<_>> = (0..)
             .zip(&own)
             .map(|(number, own)| {
                 let part = Reader {
                     file: if share { reader.file } else { own },
                     ..*reader
                 };
-                let ready = &ready;
-                scope.spawn(move || {
+                let gate = &gate;
+                in_scope(scope, move || {
                     let mut buffer = Buffer::new(PIECE_BYTES);
-                    ready.wait();
+                    drop(gate.read());
                     // Each by itself: who looks on may wake up long after the readers did.
                     let start = Instant::now();
                     part.read_range(stripe(reader.bytes, number, count), &mut buffer, || {})?;
@@ -75,8 +78,9 @@ pub(super) fn threads(reader: &Reader<'_>, count: u64, share: bool) -> Result<f6
                 })
             })
             .collect();
+        drop(closed);
         let panicked = || reader.cannot(io::Error::other("a thread panicked"));
-        threads
+        threads?
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err(panicked())))
             .collect::<Result<Vec<_>>>()

@@ -9,7 +9,7 @@ use crate::console::text_table::{TextTable, left, right};
 use crate::sync::cores;
 
 impl MountReport<'_> {
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self) -> Vec<String> {
         let setup = &self.rounds.setup;
         let stored = setup.stored_bytes().map_or(0.0, megabytes);
         let mut lines = vec![
@@ -42,7 +42,7 @@ impl MountReport<'_> {
             lines.push(format!("peak memory of the mount: {}", size::show(bytes)));
         }
         lines.extend(self.rounds.notes.iter().map(|note| format!("note: {note}")));
-        lines.join("\n")
+        lines
     }
 
     /// Names of the targets.

@@ -17,6 +17,7 @@ use crate::console::Stop;
 use crate::console::{Outcome, print};
 use crate::daemon::process::{end_with_parent, own_program};
 use crate::error::{Error, Result};
+use crate::os::in_scope;
 
 const OPEN: &str = "open";
 const GOES_ON: &str = "goes on";
@@ -40,8 +41,8 @@ pub(super) fn run(reader: &Reader<'_>, count: u64) -> Result<f64> {
     thread::scope(|scope| {
         let waiting: Vec<_> = readers
             .iter_mut()
-            .map(|stripe| scope.spawn(|| stripe.wait_for(DONE, reader)))
-            .collect();
+            .map(|stripe| in_scope(scope, || stripe.wait_for(DONE, reader)))
+            .collect::<Result<_>>()?;
         for one in waiting {
             let panicked = || reader.cannot(io::Error::other("a thread panicked"));
             one.join().unwrap_or_else(|_| Err(panicked()))?;
@@ -117,7 +118,7 @@ pub(crate) fn read_stripe(args: &ReadStripeArgs) -> Result<Outcome> {
         file: &file,
         bytes: file.metadata().map_err(cannot)?.len(),
         // Whoever waits for this process watches over it.
-        watch: &Watch::new(&stop, Duration::MAX),
+        watch: &Watch::new(&stop, Duration::MAX)?,
     };
     let mut buffer = Buffer::new(PIECE_BYTES);
     print(OPEN)?;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::console::Stop;
 use crate::error::{Error, Result};
 use crate::fuse;
+use crate::os::start_thread;
 use crate::sync::lock;
 
 /// How often to look.
@@ -38,7 +38,7 @@ struct Shared {
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(stop: &'a Stop, patience: Duration) -> Self {
+    pub(super) fn new(stop: &'a Stop, patience: Duration) -> Result<Self> {
         let shared = Arc::new(Shared {
             patience,
             beats: AtomicU64::new(0),
@@ -48,17 +48,17 @@ impl<'a> Watch<'a> {
         });
         let (end, ended) = channel::<()>();
         let looks_at = Arc::clone(&shared);
-        thread::spawn(move || {
+        start_thread("watch", move || {
             let mut last = (0, Instant::now());
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 looks_at.look(&mut last);
             }
-        });
-        Self {
+        })?;
+        Ok(Self {
             stop,
             shared,
             _end: end,
-        }
+        })
     }
 
     /// A piece was read.

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::html::html_page;
-use super::text::as_text;
+use super::text::as_lines;
 use super::words::advice;
 use crate::cli::args::AnalyzeArgs;
-use crate::console::{Outcome, Stop, print, watched};
+use crate::console::{Outcome, Stop, print_json, print_lines, watched};
 use crate::error::{Error, Result};
 use crate::job::{self, Analysis, AnalyzeOptions};
 use crate::sync::cores;
@@ -28,11 +28,11 @@ pub(crate) fn analyze(args: &AnalyzeArgs) -> Result<Outcome> {
         fs::write(path, html_page(&found))
             .map_err(|e| Error::io(format!("cannot write {}", path.display()), e))?;
     }
-    print(&if args.json {
-        as_json(&found, time)?.to_string()
+    if args.json {
+        print_json(&as_json(&found, time)?)?;
     } else {
-        as_text(&found, time)
-    })?;
+        print_lines(as_lines(&found, time))?;
+    }
     Ok(Outcome::Done)
 }
 

@@ -6,6 +6,7 @@ use super::plots::{bits_per_byte, entropy_by_layer, expected_ratios, histogram};
 use super::words::{advice, largest_tensors, percent, share, tensors_of};
 use crate::console::size;
 use crate::job::{Analysis, DtypeFacts, Frequent, Redundancy, Values};
+use crate::printable::{printable, printable_name};
 
 /// Tensors in the table at the end, by size.
 const LISTED_TENSORS: usize = 400;
@@ -19,7 +20,7 @@ svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#333}\
 
 pub(super) fn html_page(found: &Analysis) -> String {
     let title = match found.files.as_slice() {
-        [file] => file.path.display().to_string(),
+        [file] => printable_name(&file.path),
         files => format!("{} files", files.len()),
     };
     let page = html! {
@@ -55,7 +56,12 @@ pub(super) fn html_page(found: &Analysis) -> String {
             }
         }
     };
-    page.into_string()
+    // As text that is printed: what a file calls its tensors is to hide or turn nothing here either.
+    let page = page.into_string();
+    page.split('\n')
+        .map(printable)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// What each level is expected to give, beside the ceilings.
@@ -91,7 +97,7 @@ fn files(found: &Analysis) -> Markup {
                 (headings(&["file", "size", "header", "tensors"]))
                 @for file in &found.files {
                     tr {
-                        td.name { (file.path.display()) }
+                        td.name { (printable_name(&file.path)) }
                         td { (size::show(file.bytes)) }
                         td {
                             (file.header_bytes) " B ("
@@ -111,7 +117,7 @@ fn headings(names: &[&str]) -> Markup {
 
 fn of_dtype(dtype: &DtypeFacts) -> Markup {
     html! {
-        h2 { (dtype.dtype) ": " (size::show(dtype.bytes)) " in " (tensors_of(dtype)) }
+        h2 { (printable(&dtype.dtype)) ": " (size::show(dtype.bytes)) " in " (tensors_of(dtype)) }
         @for (place, shares) in dtype.histograms.iter().enumerate().rev() {
             @let name = byte_name(dtype, place);
             @if let Some(value) = shares.iter().position(|&share| share == 1.0) {
@@ -259,8 +265,8 @@ fn tensors(found: &Analysis) -> Markup {
                 (headings(&["name", "dtype", "shape", "size", "bits a byte", "byte ceiling"]))
                 @for tensor in largest.iter().take(LISTED_TENSORS) {
                     tr {
-                        td.name { (tensor.name) }
-                        td { (tensor.dtype) }
+                        td.name { (printable(&tensor.name)) }
+                        td { (printable(&tensor.dtype)) }
                         td { (format!("{:?}", tensor.shape)) }
                         td { (size::show(tensor.bytes)) }
                         td { (format!("{:.2}", bits_per_byte(tensor))) }

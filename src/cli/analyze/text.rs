@@ -1,50 +1,51 @@
 //! The report of `analyze` for terminals.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::words::{advice, largest_tensors, levels, percent, share, tensors_of};
 use crate::console::size;
 use crate::console::text_table::{TextTable, left, right};
 use crate::job::{Analysis, Ceiling, DtypeFacts, Entropies, Values};
+use crate::printable::printable_name;
 
 /// Largest tensors that are listed.
 const LISTED_TENSORS: usize = 8;
 
-pub(super) fn as_text(found: &Analysis, time: Duration) -> String {
-    let mut text = String::new();
-    // Writing to a String does not fail.
-    let _ = structure(&mut text, found);
+pub(super) fn as_lines(found: &Analysis, time: Duration) -> Vec<String> {
+    let mut lines = Vec::new();
+    structure(&mut lines, found);
     for dtype in &found.dtypes {
-        let _ = of_dtype(&mut text, dtype);
+        of_dtype(&mut lines, dtype);
     }
-    let _ = over_all(&mut text, found);
-    let _ = write!(
-        text,
-        "{}\n{} looked at in {:.1} s",
-        advice(found),
+    over_all(&mut lines, found);
+    lines.push(advice(found));
+    lines.push(format!(
+        "{} looked at in {:.1} s",
         size::show(found.sampled_bytes),
         time.as_secs_f64()
-    );
-    text
+    ));
+    lines
 }
 
-fn structure(text: &mut String, found: &Analysis) -> std::fmt::Result {
+fn structure(lines: &mut Vec<String>, found: &Analysis) {
     for file in &found.files {
-        writeln!(text, "{}: {}", file.path.display(), size::show(file.bytes))?;
+        lines.push(format!(
+            "{}: {}",
+            printable_name(&file.path),
+            size::show(file.bytes)
+        ));
         if file.header_bytes == 0 {
-            writeln!(text, "  not safetensors; taken as plain bytes")?;
+            lines.push("  not safetensors; taken as plain bytes".into());
         } else {
-            writeln!(
-                text,
+            lines.push(format!(
                 "  header {} bytes ({}), {} tensors",
                 file.header_bytes,
                 share(file.header_bytes as f64, file.bytes as f64),
                 file.tensors
-            )?;
+            ));
         }
     }
-    writeln!(text, "{} parameters; largest tensors:", found.parameters)?;
+    lines.push(format!("{} parameters; largest tensors:", found.parameters));
     let mut table = TextTable::new([right(11).after(2), left(8).after(2), left(0)]);
     for tensor in largest_tensors(found).iter().take(LISTED_TENSORS) {
         table.row([
@@ -53,28 +54,27 @@ fn structure(text: &mut String, found: &Analysis) -> std::fmt::Result {
             format!("{:?} {}", tensor.shape, tensor.name),
         ]);
     }
-    lines(text, table)
+    lines.extend(table.into_lines());
 }
 
-fn of_dtype(text: &mut String, dtype: &DtypeFacts) -> std::fmt::Result {
+fn of_dtype(lines: &mut Vec<String>, dtype: &DtypeFacts) {
     let statistics = &dtype.statistics;
-    writeln!(
-        text,
-        "\n{}: {} in {}, {} elements",
+    lines.push(String::new());
+    lines.push(format!(
+        "{}: {} in {}, {} elements",
         dtype.dtype,
         size::show(dtype.bytes),
         tensors_of(dtype),
         dtype.parameters
-    )?;
-    writeln!(text, "  entropy in bits")?;
-    lines(text, entropies(&statistics.entropy))?;
-    writeln!(
-        text,
+    ));
+    lines.push("  entropy in bits".into());
+    lines.extend(entropies(&statistics.entropy).into_lines());
+    lines.push(format!(
         "  ceiling of coding each byte {:.4}, whole values {:.4}",
         statistics.byte_marginal, statistics.joint
-    )?;
+    ));
     if let Some(frequent) = dtype.frequent.last() {
-        writeln!(text, "  most frequent highest bytes")?;
+        lines.push("  most frequent highest bytes".into());
         let mut table = TextTable::new([left(4).after(4), right(7), left(0).after(2)]);
         for value in frequent {
             table.row([
@@ -83,12 +83,11 @@ fn of_dtype(text: &mut String, dtype: &DtypeFacts) -> std::fmt::Result {
                 value.meaning.as_deref().unwrap_or(""),
             ]);
         }
-        lines(text, table)?;
+        lines.extend(table.into_lines());
     }
     if let Some(values) = &statistics.values {
-        of_values(text, values)?;
+        of_values(lines, values);
     }
-    Ok(())
 }
 
 fn entropies(entropy: &Entropies) -> TextTable {
@@ -122,67 +121,49 @@ fn entropies(entropy: &Entropies) -> TextTable {
     table
 }
 
-fn lines(text: &mut String, table: TextTable) -> std::fmt::Result {
-    for line in table.into_lines() {
-        writeln!(text, "{line}")?;
-    }
-    Ok(())
-}
-
-fn of_values(text: &mut String, values: &Values) -> std::fmt::Result {
+fn of_values(lines: &mut Vec<String>, values: &Values) {
     let of_all = |count| share(count, values.count);
-    writeln!(
-        text,
+    lines.push(format!(
         "  values from {:.4} to {:.4}, mean {:.2e}, deviation {:.4}",
         values.min, values.max, values.mean, values.deviation
-    )?;
-    writeln!(
-        text,
+    ));
+    lines.push(format!(
         "    zero {}, negative {}, below 0.1 {}, 0.1 to 1 {}, 1 and more {}",
         of_all(values.zeros),
         of_all(values.negative),
         of_all(values.below_tenth),
         of_all(values.below_one),
         of_all(values.one_and_more),
-    )?;
-    writeln!(
-        text,
+    ));
+    lines.push(format!(
         "    not a number {}, infinite {}, subnormal {}",
         of_all(values.nan),
         of_all(values.infinite),
         of_all(values.subnormal)
-    )
+    ));
 }
 
-fn over_all(text: &mut String, found: &Analysis) -> std::fmt::Result {
-    writeln!(text)?;
+fn over_all(lines: &mut Vec<String>, found: &Analysis) {
+    lines.push(String::new());
     let ceilings = [
         ("each byte on its own", found.byte_marginal),
         ("whole values", found.joint),
     ];
     for (what, ceiling) in ceilings {
         if let Some(Ceiling { mean, low, high }) = ceiling {
-            writeln!(
-                text,
-                "ceiling over all float tensors, {what}: {mean:.4} (95 % interval {low:.4} to {high:.4})"
-            )?;
+            lines.push(format!("ceiling over all float tensors, {what}: {mean:.4} (95 % interval {low:.4} to {high:.4})"));
         }
     }
     if let Some(redundancy) = &found.redundancy {
-        writeln!(
-            text,
-            "correlation of same tensors in neighbouring layers: median {:+.4} over {} pairs (5 to 95 %: {:+.4} to {:+.4})",
-            redundancy.median, redundancy.pairs, redundancy.percentile_5, redundancy.percentile_95
-        )?;
+        lines.push(format!("correlation of same tensors in neighbouring layers: median {:+.4} over {} pairs (5 to 95 %: {:+.4} to {:+.4})",
+            redundancy.median, redundancy.pairs, redundancy.percentile_5, redundancy.percentile_95));
     }
-    writeln!(text, "expected of packing:")?;
+    lines.push("expected of packing:".into());
     for (level, expected) in levels(found) {
-        writeln!(
-            text,
+        lines.push(format!(
             "  --level {level:<8} ratio {:.4}  {}",
             expected.ratio,
             size::show(expected.stored_bytes)
-        )?;
+        ));
     }
-    Ok(())
 }

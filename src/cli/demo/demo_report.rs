@@ -35,7 +35,7 @@ impl Measured {
         })
     }
 
-    pub(super) fn table(&self, totals: &Totals, pack_time: Duration, files: usize) -> String {
+    pub(super) fn table(&self, totals: &Totals, pack_time: Duration, files: usize) -> Vec<String> {
         let row = |what: &str, value: String| format!("{what:24}{value:>16}");
         let mut lines = vec![
             row("original", size::show(totals.original_bytes)),
@@ -66,6 +66,6 @@ impl Measured {
         lines.push(format!(
             "SHA-256 of {files} file(s) through the mount, by read() and by mmap: identical"
         ));
-        lines.join("\n")
+        lines
     }
 }

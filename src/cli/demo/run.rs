@@ -14,7 +14,7 @@ use super::files::Files;
 use super::reading::{Way, sha256, timed};
 use super::{mounted, sample_model};
 use crate::cli::args::DemoArgs;
-use crate::console::{Outcome, Stop, print, watched};
+use crate::console::{Outcome, Stop, print_as, say, watched};
 use crate::error::{Error, Result};
 use crate::job::{self, PackOptions};
 
@@ -49,20 +49,28 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
     if let Some(failure) = done.failures.into_iter().next() {
         return Err(failure);
     }
+    let totals = done.totals;
+    if totals.archives == 0 {
+        return Err(Error::InvalidInput(format!(
+            "there is no model in {}",
+            model.display()
+        )));
+    }
+
     let files = Files::of(&model, &packed, &mountpoint)?;
-    eprintln!("reading through the mount, and the original beside it ...");
+    say("reading through the mount, and the original beside it ...");
     let measured = measure(&files, &packed, &mountpoint, &stop)?;
-    print(&if args.json {
-        measured.json(&done.totals, pack_time).to_string()
-    } else {
-        measured.table(&done.totals, pack_time, files.raw.len())
-    })?;
+    print_as(
+        args.json,
+        || measured.json(&totals, pack_time),
+        || measured.table(&totals, pack_time, files.raw.len()),
+    )?;
     Ok(Outcome::Done)
 }
 
 /// A model for the occasion, in a directory.
 fn made_up(work: &Path) -> Result<PathBuf> {
-    eprintln!("making a model ...");
+    say("making a model ...");
     let model = work.join("model");
     fs::create_dir(&model)
         .and_then(|()| sample_model::write(&model))

@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use crate::printable::printable;
+
 /// Colours that colour-blind people tell apart (Okabe and Ito).
 pub(crate) const COLOURS: [&str; 8] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999",
@@ -66,17 +68,16 @@ pub(crate) fn coordinates(points: &[At]) -> String {
     text
 }
 
-/// Text as XML has it; what XML cannot say becomes a question mark.
+/// Printable text as XML has it.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in printable(text).chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&apos;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('?'),
             c => escaped.push(c),
         }
     }
@@ -91,7 +92,7 @@ mod tests {
     fn text_cannot_break_the_image() {
         assert_eq!(
             escaped("a<b>&\"c'\u{7}\n"),
-            "a&lt;b&gt;&amp;&quot;c&apos;??"
+            "a&lt;b&gt;&amp;&quot;c&apos;\\x07\\n"
         );
         let mut drawing = Drawing::default();
         drawing.text((1.0, 2.0), "fill=\"red\"", "</svg>");

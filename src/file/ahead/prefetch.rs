@@ -18,8 +18,8 @@ use super::readers::Readers;
 use super::streams::{Fetch, Findings};
 use super::wiring::Wiring;
 use super::worker::Worker;
-use crate::error::{Error, Result};
 use crate::file::entry::Entry;
+use crate::os::start_thread;
 use crate::sync::cores;
 
 /// Jobs that may wait.
@@ -30,6 +30,7 @@ const ENOUGH_THREADS: usize = 4;
 /// Threads that fetch.
 pub(in crate::file) struct Prefetcher {
     jobs: SyncSender<Job>,
+    threads: usize,
     wiring: Arc<Wiring>,
 }
 
@@ -41,28 +42,29 @@ pub(in crate::file) struct Target<'a> {
 }
 
 impl Prefetcher {
-    /// # Errors
-    /// `Io` if no thread can be started.
-    pub fn start() -> Result<Self> {
+    /// Starts them, or as many as the system lets be started; `None` if that is none.
+    pub fn start() -> Option<Self> {
         let (wanted, jobs) = sync_channel(ENOUGH_WAITING);
         let wiring = Arc::new(Wiring::default());
         let worker = Arc::new(Worker::new(jobs, Arc::clone(&wiring)));
-        for _ in 0..Self::threads() {
+        let start = |_| {
             let worker = Arc::clone(&worker);
-            std::thread::Builder::new()
-                .name("prefetch".into())
-                .spawn(move || worker.run())
-                .map_err(|e| Error::io("cannot start a thread", e))?;
-        }
-        Ok(Self {
+            start_thread("prefetch", move || worker.run())
+                .inspect_err(|error| tracing::warn!("fetching ahead with fewer threads: {error}"))
+                .ok()
+        };
+        let wanted_threads = cores().get().min(ENOUGH_THREADS);
+        let threads = (0..wanted_threads).map_while(start).count();
+        (threads > 0).then_some(Self {
             jobs: wanted,
+            threads,
             wiring,
         })
     }
 
     /// How many threads there are.
-    pub fn threads() -> usize {
-        cores().get().min(ENOUGH_THREADS)
+    pub const fn threads(&self) -> usize {
+        self.threads
     }
 
     /// What the threads are connected to.

@@ -20,13 +20,10 @@ use super::wiring::Wiring;
 use crate::error::Result;
 use crate::file::decoding::{For, ReadContext};
 use crate::file::entry::Entry;
-use crate::os::available_bytes;
 use crate::sync::{cores, lock};
 
 /// While less memory is to be had, nothing is fetched ahead.
 const ENOUGH_AVAILABLE_BYTES: u64 = 256 << 20;
-/// How long the answer to that is believed.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How long to let readers go first before looking again.
 const LET_READERS_GO: Duration = Duration::from_micros(100);
 /// Who is kept so long by readers gives up: the reader will be there first, or all wait for a disk.
@@ -37,8 +34,6 @@ pub(super) struct Worker {
     jobs: Mutex<Receiver<Job>>,
     /// Asked for once: the system reads files for it.
     cores: usize,
-    /// When it was last looked at, and whether there was enough.
-    memory: Mutex<Option<(Instant, bool)>>,
     wiring: Arc<Wiring>,
 }
 
@@ -47,7 +42,6 @@ impl Worker {
         Self {
             jobs: Mutex::new(jobs),
             cores: cores().get(),
-            memory: Mutex::new(None),
             wiring,
         }
     }
@@ -92,7 +86,7 @@ impl Worker {
         };
         match task {
             Task::Ask(ask) => {
-                if self.has_memory() {
+                if has_memory(entry) {
                     return entry.ask_for(&ask.range, ask.goes_on);
                 }
             }
@@ -129,19 +123,7 @@ impl Worker {
             }
             std::thread::sleep(LET_READERS_GO);
         }
-        self.has_memory()
-    }
-
-    fn has_memory(&self) -> bool {
-        let mut memory = lock(&self.memory);
-        match *memory {
-            Some((when, enough)) if when.elapsed() < LOOK_AGAIN => enough,
-            _ => {
-                let enough = available_bytes().is_none_or(|bytes| bytes >= ENOUGH_AVAILABLE_BYTES);
-                *memory = Some((Instant::now(), enough));
-                enough
-            }
-        }
+        has_memory(entry)
     }
 
     /// Decodes a range and stores what nobody is reading of it.
@@ -152,7 +134,7 @@ impl Worker {
         let len = usize::try_from(wanted.end - wanted.start)
             .expect("invariant: a piece is at most PIECE_BYTES");
         entry.decoding().contexts.with(ReadContext::new, |context| {
-            let (decoder, buffer) = context.with_len(len);
+            let (decoder, buffer) = context.with_len(len)?;
             entry.fill(wanted.start, buffer, decoder, For::Later)?;
             // Not in the head of the loop, where the lock would be held while storing: a READ that needs it
             // would wait for this thread, which waits for that READ.
@@ -171,4 +153,8 @@ impl Worker {
             Ok(())
         })
     }
+}
+
+fn has_memory(entry: &Entry) -> bool {
+    entry.decoding().memory.available_bytes() >= ENOUGH_AVAILABLE_BYTES
 }

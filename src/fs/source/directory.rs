@@ -6,23 +6,32 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 
-use super::local::facts_of;
+use super::devices::Devices;
+use super::local::{add_hindrances, facts, hindrance_of_mount, open_path};
 use crate::error::{Error, Result};
 use crate::format::original_name;
 use crate::fs::facts::Facts;
+use crate::fs::rights::Rights;
 
 /// What a mount shows.
 #[derive(Debug)]
 pub struct Source {
-    root: OwnedFd,
+    root: File,
+    /// The directories above it, open since before mounting: later, a mount may lie over them.
+    above: Vec<File>,
+    devices: Devices,
     /// Canonical path of the root.
     path: PathBuf,
+    /// Path by which whoever mounts knows the root.
+    known_as: PathBuf,
     /// Canonical path of the mount point, which must never be walked into.
     mountpoint: Option<PathBuf>,
     /// The only name of the root that is shown, for a source that is one archive.
@@ -40,12 +49,13 @@ impl Source {
         let cannot = |e| Error::io(format!("cannot open {}", path.display()), e);
         let canonical = path.canonicalize().map_err(cannot)?;
         let meta = canonical.metadata().map_err(cannot)?;
-        let (directory, only) = if meta.is_dir() {
-            (canonical, None)
+        let (directory, only, known_as) = if meta.is_dir() {
+            (canonical, None, std::path::absolute(path).map_err(cannot)?)
         } else {
             match (canonical.parent(), canonical.file_name()) {
                 (Some(parent), Some(name)) if original_name(name).is_some() => {
-                    (parent.to_path_buf(), Some(name.to_os_string()))
+                    let parent = parent.to_path_buf();
+                    (parent.clone(), Some(name.to_os_string()), parent)
                 }
                 _ => {
                     return Err(Error::InvalidInput(format!(
@@ -55,12 +65,15 @@ impl Source {
                 }
             }
         };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root =
-            rustix::fs::open(&directory, flags, Mode::empty()).map_err(|e| cannot(e.into()))?;
+        let root = open_path(&directory).map_err(cannot)?;
+        let device = root.metadata().map_err(cannot)?.dev();
+        let above: io::Result<_> = directory.ancestors().skip(1).map(open_path).collect();
         Ok(Self {
             root,
+            above: above.map_err(cannot)?,
+            devices: Devices::new(device),
             path: directory,
+            known_as,
             mountpoint: None,
             only,
             for_all_users: false,
@@ -101,6 +114,14 @@ impl Source {
         &self.path
     }
 
+    /// Canonical path of what is mounted: the root, or the one archive.
+    pub(in crate::fs) fn mounted_path(&self) -> PathBuf {
+        match &self.only {
+            Some(only) => self.path.join(only),
+            None => self.path.clone(),
+        }
+    }
+
     /// True for a canonical path that leads into the mount, also where the source lies below the mount
     /// point. A source that is mounted over itself is reached by its handle, and never by such a path.
     pub(in crate::fs) fn is_in_mount(&self, path: &Path) -> bool {
@@ -109,11 +130,112 @@ impl Source {
             .is_some_and(|mountpoint| path.starts_with(mountpoint))
     }
 
+    /// Path by which whoever mounts knows the root, from `/` on, links in it included.
+    pub fn known_as(&self) -> &Path {
+        &self.known_as
+    }
+
+    /// True if a handle is one of the root, by whatever path it was reached.
+    ///
+    /// # Errors
+    /// What the system answered.
+    pub fn is_root(&self, handle: &File) -> io::Result<bool> {
+        let root = self.facts(Path::new(""))?;
+        Ok(self.facts_of(handle, Path::new(""))?.identity.file == root.identity.file)
+    }
+
     /// What is known of what is at a path, links not followed.
     pub(in crate::fs) fn facts(&self, relative: &Path) -> io::Result<Facts> {
-        facts_of(&File::from(
-            self.open_at(relative, OFlags::PATH | OFlags::NOFOLLOW)?,
-        ))
+        self.facts_of(&self.open_to_ask(relative)?, relative)
+    }
+
+    /// What is known of what is open, and was found at a path.
+    pub(in crate::fs) fn facts_of(&self, file: &File, relative: &Path) -> io::Result<Facts> {
+        let meta = file.metadata()?;
+        let is_on = |directory: &Path| is_on(meta.dev(), self.open_to_ask(directory));
+        let device = self.devices.number(meta.dev(), relative, is_on);
+        Ok(facts(&meta, device))
+    }
+
+    /// What is known of what is at a canonical path outside, links not followed.
+    pub(in crate::fs) fn facts_outside(&self, path: &Path) -> io::Result<Facts> {
+        self.facts_of_outside(&open_path(path)?, path)
+    }
+
+    /// What is known of what is open, and was found at a canonical path outside.
+    pub(in crate::fs) fn facts_of_outside(&self, file: &File, path: &Path) -> io::Result<Facts> {
+        let meta = file.metadata()?;
+        let is_on = |directory: &Path| is_on(meta.dev(), open_path(directory));
+        let device = self.devices.number(meta.dev(), path, is_on);
+        Ok(facts(&meta, device))
+    }
+
+    /// Opens what is at a path, links not followed, only to ask about it.
+    pub(in crate::fs) fn open_to_ask(&self, relative: &Path) -> io::Result<File> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW;
+        self.open_at(relative, flags).map(File::from)
+    }
+
+    /// What keeps anybody from reaching the root: directories above it that not everybody may search.
+    pub(in crate::fs) fn hindrances(&self) -> Vec<Rights> {
+        let mut hindrances: Vec<_> = hindrance_of_mount(&self.root).into_iter().collect();
+        match self.moved_to() {
+            None => {
+                for directory in &self.above {
+                    add_hindrances(directory.try_clone(), &mut hindrances);
+                }
+            }
+            Some(path) => self.add_hindrances_above(&path, |_| true, &mut hindrances),
+        }
+        hindrances
+    }
+
+    /// What keeps anybody who has reached the root from what is at a canonical path outside.
+    pub(in crate::fs) fn hindrances_outside(&self, path: &Path) -> Vec<Rights> {
+        let mut hindrances = Vec::new();
+        let moved = self.moved_to().is_some();
+        let not_passed = |directory: &Path| moved || !self.path.starts_with(directory);
+        self.add_hindrances_above(path, not_passed, &mut hindrances);
+        hindrances
+    }
+
+    /// What keeps anybody who has reached the root from what is at a path of the source.
+    pub(in crate::fs) fn hindrances_inside(&self, relative: &Path) -> Vec<Rights> {
+        let mut hindrances = Vec::new();
+        for directory in relative.ancestors().skip(1).filter(|path| !is_root(path)) {
+            add_hindrances(self.open_to_ask(directory), &mut hindrances);
+        }
+        hindrances
+    }
+
+    fn add_hindrances_above(
+        &self,
+        path: &Path,
+        counts: impl Fn(&Path) -> bool,
+        hindrances: &mut Vec<Rights>,
+    ) {
+        for directory in path.ancestors().skip(1).filter(|path| counts(path)) {
+            if self.is_in_mount(directory) {
+                hindrances.push(Rights::of_nobody());
+            } else {
+                add_hindrances(open_path(directory), hindrances);
+            }
+        }
+    }
+
+    /// Where the root is now, if it was moved: others are above it then.
+    fn moved_to(&self) -> Option<PathBuf> {
+        let here = format!("/proc/self/fd/{}", self.root.as_raw_fd());
+        let here = std::fs::read_link(here).ok()?;
+        (here != self.path).then_some(here)
+    }
+
+    /// What keeps anybody from entering the mount that something of the source lies on.
+    pub(in crate::fs) fn hindrance_of_mount(&self, relative: &Path) -> Option<Rights> {
+        match self.open_to_ask(relative) {
+            Ok(file) => hindrance_of_mount(&file),
+            Err(_) => Some(Rights::of_nobody()),
+        }
     }
 
     /// Opens a regular file for reading.
@@ -175,15 +297,89 @@ impl Source {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let opened = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve);
         Ok(match opened {
-            // Before Linux 5.6, and in some sandboxes.
-            Err(rustix::io::Errno::NOSYS) => {
-                rustix::fs::openat(&self.root, path, flags, Mode::empty())?
-            }
+            // Before Linux 5.6, and in containers whose filter of system calls does not know it.
+            Err(Errno::NOSYS | Errno::PERM) => self.walk_to(path, flags)?,
             other => other?,
         })
     }
+
+    /// As `open_at` without its system call: from directory to directory, none of which is a link.
+    fn walk_to(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut directory: Option<OwnedFd> = None;
+        let mut parts = path.components().peekable();
+        while let Some(part) = parts.next() {
+            let name = match part {
+                Component::Normal(name) => name,
+                Component::CurDir => OsStr::new("."),
+                _ => return Err(Errno::XDEV),
+            };
+            let flags = match parts.peek() {
+                Some(_) => step,
+                None => flags | OFlags::NOFOLLOW,
+            };
+            let at = directory.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
+            directory = Some(rustix::fs::openat(at, name, flags, Mode::empty())?);
+        }
+        directory.ok_or(Errno::NOENT)
+    }
+}
+
+fn is_on(device: u64, directory: io::Result<File>) -> bool {
+    let meta = directory.and_then(|directory| directory.metadata());
+    meta.is_ok_and(|meta| meta.is_dir() && meta.dev() == device)
 }
 
 fn is_root(relative: &Path) -> bool {
     relative.as_os_str().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// Where the system lacks the call, nothing else is reached than with it.
+    #[test]
+    fn walking_reaches_what_one_call_reaches_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("source/a/b")).unwrap();
+        fs::write(at("source/a/b/file"), b"1").unwrap();
+        fs::write(at("outside"), b"2").unwrap();
+        symlink("a", at("source/inside")).unwrap();
+        symlink("../outside", at("source/link")).unwrap();
+        symlink("../..", at("source/a/out")).unwrap();
+        let source = Source::open(&at("source")).unwrap();
+        let file = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let look = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let list = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        for path in [
+            "a/b/file",
+            "a/b",
+            ".",
+            "link",
+            "inside",
+            "inside/b/file",
+            "a/out/outside",
+            "../outside",
+            "a/../../outside",
+            "/etc/passwd",
+            "missing/file",
+            "a/b/file/x",
+        ] {
+            for flags in [file, look, list] {
+                let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+                let at_once =
+                    rustix::fs::openat2(&source.root, path, flags, Mode::empty(), resolve);
+                let walked = source.walk_to(Path::new(path), flags);
+                let inode = |opened: rustix::io::Result<OwnedFd>| {
+                    opened.ok().map(|fd| rustix::fs::fstat(fd).unwrap().st_ino)
+                };
+                assert_eq!(inode(walked), inode(at_once), "{path} {flags:?}");
+            }
+        }
+    }
 }

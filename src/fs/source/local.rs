@@ -5,17 +5,45 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use crate::fs::facts::{Facts, Identity, Kind};
-use crate::os::{FileStamp, system_time};
+use crate::fs::facts::{Facts, FileNumber, Identity, Kind};
+use crate::fs::rights::Rights;
+use crate::os::{ACCESS_LIST, Entrance, FileStamp, access_list, entrance, system_time};
 
-/// What the system knows of a path, links not followed.
-pub(in crate::fs) fn facts_at(path: &Path) -> io::Result<Facts> {
-    Ok(facts(&path.symlink_metadata()?))
+/// Opens whatever is at a path, links not followed, only to ask about it.
+pub(in crate::fs) fn open_path(path: &Path) -> io::Result<File> {
+    File::options()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
+        .open(path)
 }
 
-/// What the system knows of an open file, now.
-pub(in crate::fs) fn facts_of(file: &File) -> io::Result<Facts> {
-    Ok(facts(&file.metadata()?))
+/// Who may do what with a file or directory that is open, at least as a path.
+pub(in crate::fs) fn rights_of(file: &File) -> io::Result<Rights> {
+    let meta = file.metadata()?;
+    let list = access_list(file, ACCESS_LIST)?;
+    let list = list.as_deref();
+    Ok(Rights::new(meta.uid(), meta.gid(), mode(&meta), list))
+}
+
+/// Adds what keeps anybody from reaching what is in a directory, or is not known to let them through.
+pub(super) fn add_hindrances(directory: io::Result<File>, hindrances: &mut Vec<Rights>) {
+    let Ok(directory) = directory else {
+        return hindrances.push(Rights::of_nobody());
+    };
+    match rights_of(&directory) {
+        Ok(rights) => hindrances.extend(rights.that_hinder()),
+        Err(_) => hindrances.push(Rights::of_nobody()),
+    }
+    hindrances.extend(hindrance_of_mount(&directory));
+}
+
+/// What keeps anybody from entering the mount that something lies on.
+pub(super) fn hindrance_of_mount(file: &File) -> Option<Rights> {
+    match entrance(file) {
+        Ok(Entrance::All) => None,
+        Ok(Entrance::Only(user)) => Some(Rights::of_one(user)),
+        Err(_) => Some(Rights::of_nobody()),
+    }
 }
 
 /// Opens a file for reading, unless the path is a link.
@@ -27,8 +55,13 @@ pub(in crate::fs) fn open_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn facts(meta: &Metadata) -> Facts {
+fn mode(meta: &Metadata) -> u16 {
     let [low, high, ..] = meta.mode().to_le_bytes();
+    u16::from_le_bytes([low, high]) & 0o7777
+}
+
+/// What the system knows of something on a device of this number (`FileNumber::device`).
+pub(super) fn facts(meta: &Metadata, device: u64) -> Facts {
     let kind = meta.file_type();
     Facts {
         kind: if kind.is_dir() {
@@ -42,11 +75,15 @@ fn facts(meta: &Metadata) -> Facts {
         blocks: meta.blocks(),
         mtime: time(meta.mtime(), meta.mtime_nsec()),
         ctime: time(meta.ctime(), meta.ctime_nsec()),
-        mode: u16::from_le_bytes([low, high]) & 0o7777,
+        mode: mode(meta),
         nlink: u32::try_from(meta.nlink()).unwrap_or(u32::MAX),
         uid: meta.uid(),
         gid: meta.gid(),
         identity: identity(&FileStamp::from_metadata(meta)),
+        number: FileNumber {
+            device,
+            file: meta.ino(),
+        },
     }
 }
 

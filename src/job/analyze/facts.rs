@@ -1,8 +1,8 @@
 //! Findings about files, dtypes and tensors.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::ceiling::Ceiling;
 use super::counts::Entropies;
@@ -48,6 +48,7 @@ pub struct ExpectedLevels {
 #[derive(Debug, Clone, Serialize)]
 pub struct FileFacts {
     /// Its name.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,
@@ -121,4 +122,9 @@ pub struct Statistics {
     pub joint: f64,
     /// Floats only.
     pub values: Option<Values>,
+}
+
+/// JSON has no bytes: those of a name that are no UTF-8 are lost, as everywhere in JSON.
+fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }

@@ -94,8 +94,7 @@ fn sources(path: &Path) -> Result<Vec<SourceFile>> {
         return Err(Error::InvalidInput(match archives {
             0 => format!("{directory}: no model in this directory"),
             _ => format!(
-                "{directory}: only archives, no model, in this directory; mount it, and analyze \
-                 what is shown there"
+                "{directory}: no model in this directory (archives are analyzed where they are mounted)"
             ),
         }));
     }

@@ -1,0 +1,172 @@
+//! How much memory is left, asked for now and then: for the cache, which gives back what it holds while
+//! there is little, and for what is fetched ahead, which had better not be then.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::os::{AvailableMemory, memory_limit};
+use crate::sync::lock;
+
+/// How long an answer is believed.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// Nobody needs more than this kept free.
+const ENOUGH_FREE_BYTES: u64 = 64 << 20;
+/// Of what the process may have, this part is kept free.
+const FREE_PART: u64 = 8;
+
+/// Of what the process may have, this part is for what is being decoded.
+const ROOM_PART: u64 = 8;
+
+/// What is known of it. All methods may be called from many threads at once.
+pub(super) struct Memory {
+    system: AvailableMemory,
+    /// When it was last looked at, and what there was.
+    last: Mutex<Option<(Instant, u64)>>,
+    /// With less, memory is short.
+    short_bytes: u64,
+    /// For what is being decoded.
+    pub room: Room,
+}
+
+impl Memory {
+    pub fn new() -> Self {
+        let may_have = memory_limit().map_or(u64::MAX, |limit| limit.bytes);
+        Self {
+            system: AvailableMemory::of_this_process(),
+            last: Mutex::new(None),
+            short_bytes: (may_have / FREE_PART).min(ENOUGH_FREE_BYTES),
+            room: Room::new(usize::try_from(may_have / ROOM_PART).unwrap_or(usize::MAX)),
+        }
+    }
+
+    /// What can be had, as it was lately.
+    pub fn available_bytes(&self) -> u64 {
+        let mut last = lock(&self.last);
+        match *last {
+            Some((when, bytes)) if when.elapsed() < LOOK_AGAIN => bytes,
+            _ => self.look(&mut last),
+        }
+    }
+
+    /// How many bytes may be kept by one who keeps `kept_bytes` now: half of them while memory is short,
+    /// else those and half of what is to be had. `None` if that was said lately, or somebody else is told
+    /// just now.
+    pub fn may_keep(&self, kept_bytes: usize) -> Option<usize> {
+        let mut last = self.last.try_lock().ok()?;
+        if last.is_some_and(|(when, _)| when.elapsed() < LOOK_AGAIN) {
+            return None;
+        }
+        let available = self.look(&mut last);
+        Some(may_keep(kept_bytes, available, self.short_bytes))
+    }
+
+    fn look(&self, last: &mut Option<(Instant, u64)>) -> u64 {
+        let bytes = self.system.bytes().unwrap_or(u64::MAX);
+        *last = Some((Instant::now(), bytes));
+        bytes
+    }
+}
+
+/// How much may be decoded at once: who comes when it is full waits for others to have decoded, and for nothing
+/// else. Blocks of usual length never fill it, but long ones do where memory is limited.
+pub(super) struct Room {
+    bytes: usize,
+    taken: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// A part of the room, until it is dropped.
+pub(super) struct Part<'a> {
+    room: &'a Room,
+    bytes: usize,
+}
+
+impl Room {
+    const fn new(bytes: usize) -> Self {
+        Self {
+            bytes,
+            taken: Mutex::new(0),
+            freed: Condvar::new(),
+        }
+    }
+
+    /// Waits until there is room. Who holds a part must not wait for anybody.
+    pub fn take(&self, bytes: usize) -> Part<'_> {
+        let mut taken = lock(&self.taken);
+        // What has no room at all goes alone.
+        while *taken > 0 && taken.saturating_add(bytes) > self.bytes {
+            taken = self
+                .freed
+                .wait(taken)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        *taken = taken.saturating_add(bytes);
+        Part { room: self, bytes }
+    }
+
+    /// True if there is room for so many times so much.
+    pub const fn has_plenty(&self, bytes: usize, times: usize) -> bool {
+        bytes.saturating_mul(times) <= self.bytes
+    }
+}
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        *lock(&self.room.taken) -= self.bytes;
+        self.room.freed.notify_all();
+    }
+}
+
+fn may_keep(kept_bytes: usize, available_bytes: u64, short_bytes: u64) -> usize {
+    match available_bytes.checked_sub(short_bytes) {
+        Some(free) => kept_bytes.saturating_add(usize::try_from(free / 2).unwrap_or(usize::MAX)),
+        None => kept_bytes / 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn no_more_is_taken_than_there_is_room_for_but_by_one_alone() {
+        let room = Room::new(100);
+        assert!(room.has_plenty(20, 5) && !room.has_plenty(20, 6));
+        let most = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for bytes in [30, 60, 70, 100, 150] {
+                let (room, most) = (&room, &most);
+                scope.spawn(move || {
+                    for _ in 0..200 {
+                        let part = room.take(bytes);
+                        most.fetch_max(*lock(&room.taken), Ordering::Relaxed);
+                        std::thread::yield_now();
+                        drop(part);
+                    }
+                });
+            }
+        });
+        assert_eq!((most.into_inner(), *lock(&room.taken)), (150, 0));
+    }
+
+    #[test]
+    fn what_is_kept_follows_what_is_left() {
+        for (kept, available, may) in [
+            (0, 100, 40),
+            (100, 100, 140),
+            (100, 20, 100),
+            (100, 19, 50),
+            (100, 0, 50),
+            (100, u64::MAX, usize::MAX / 2 + 90),
+        ] {
+            let is = may_keep(kept, available, 20);
+            assert!(is.abs_diff(may) <= 1, "{kept} {available}: {is}");
+        }
+        let memory = Memory::new();
+        assert!(memory.may_keep(1).is_some());
+        assert!(memory.may_keep(1).is_none(), "it was said");
+        assert!(memory.available_bytes() > 0);
+    }
+}

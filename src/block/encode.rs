@@ -162,7 +162,7 @@ impl BlockEncoder {
                 count: plane.len() / usize::from(stream.field_bytes),
             };
             let content = match stream.meaning {
-                Meaning::Half => Content::FloatTop { exponent_bits: 5 },
+                Meaning::Half => Content::Scale,
                 Meaning::Levels => Content::Levels,
                 Meaning::Scales | Meaning::Bytes => Content::Any,
             };

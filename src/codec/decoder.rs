@@ -1,6 +1,7 @@
 //! Decoding: which decoder gets a plane.
 
 use super::catalog;
+use super::dictionary;
 use super::general;
 use super::plain::{ZstdDecoder, decode_constant, decode_raw};
 use super::plane::Coded;
@@ -15,6 +16,8 @@ pub struct Decoder {
     ans: ans::Decoder,
     huffman: huffman::Decoder,
     scaled: scaled::Decoder,
+    values: dictionary::Values,
+    places: Vec<u8>,
     #[cfg(feature = "comparison")]
     deflate: general::DeflateDecoder,
     arithmetic: general::ArithmeticDecoder,
@@ -29,6 +32,8 @@ impl Decoder {
             ans: ans::Decoder::default(),
             huffman: huffman::Decoder::new(),
             scaled: scaled::Decoder::default(),
+            values: dictionary::Values::default(),
+            places: Vec::new(),
             #[cfg(feature = "comparison")]
             deflate: general::DeflateDecoder::new(),
             arithmetic: general::ArithmeticDecoder::new(),
@@ -76,7 +81,21 @@ impl Decoder {
             #[cfg(not(feature = "comparison"))]
             CodecId::Lz4 | CodecId::Deflate | CodecId::Lzma => Err(catalog::not_built(codec)),
             CodecId::Arithmetic => self.arithmetic.decode_into(coded, plane),
+            CodecId::Dictionary => self.decode_by_values(coded, plane),
             CodecId::RunLength => general::decode_run_length(coded, plane),
         }
+    }
+
+    /// A plane of which the places of the fields in a list of values are coded.
+    fn decode_by_values(&mut self, coded: &Coded<'_>, plane: &mut [u8]) -> Result<()> {
+        let places = self.values.take(coded)?;
+        let shape = places.coded.shape;
+        let mut decoded = std::mem::take(&mut self.places);
+        decoded.resize(plane_bytes(shape.count, shape.width), 0);
+        let filled = self
+            .decode_into(places.codec, &places.coded, &mut decoded)
+            .and_then(|()| self.values.fill(&decoded, plane));
+        self.places = decoded;
+        filled
     }
 }

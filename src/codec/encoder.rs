@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::dictionary;
 use super::general;
 use super::method::Method;
 use super::numbers::NumbersEncoder;
@@ -12,12 +13,16 @@ use super::trimmed;
 use crate::error::Result;
 use crate::format::CodecId;
 
+/// Bits of the exponent of a float of 16 bits.
+const HALF_EXPONENT_BITS: u8 = 5;
+
 /// Codes planes, with buffers that are used again.
 pub struct Encoder {
     numbers: NumbersEncoder,
     scaled: Option<scaled::Encoder>,
     matching: ZstdEncoder,
     bytes: Option<general::Encoder>,
+    dictionary: dictionary::Encoder,
     coded: Vec<u8>,
     candidate: Vec<u8>,
 }
@@ -35,6 +40,7 @@ impl Encoder {
             scaled: model.map(scaled::Encoder::new),
             matching: ZstdEncoder::new(Method::Weights.library_level(level))?,
             bytes: general::Encoder::new(method, level)?,
+            dictionary: dictionary::Encoder::default(),
             coded: Vec::new(),
             candidate: Vec::new(),
         })
@@ -71,6 +77,7 @@ impl Encoder {
             (Content::Mantissa, _) => {
                 trimmed::encode(plane, shape.width, &mut self.coded).then_some(CodecId::Trimmed)
             }
+            (Content::Scale, _) => self.encode_scales(plane, shape),
             (Content::Levels, _) => self
                 .numbers
                 .encode_levels(plane, shape.width, &mut self.coded),
@@ -107,6 +114,30 @@ impl Encoder {
                 std::mem::swap(&mut self.candidate, &mut self.coded);
                 return Some(CodecId::Scaled);
             }
+        }
+        codec
+    }
+
+    /// The better of floats coded as such, and of places in a list of all values.
+    fn encode_scales(&mut self, plane: &[u8], shape: PlaneShape) -> Option<CodecId> {
+        let numbers = &mut self.numbers;
+        let codec = numbers.encode(plane, shape.width, HALF_EXPONENT_BITS, &mut self.coded);
+        let Some(values) = dictionary::distinct(plane) else {
+            return codec;
+        };
+        let (places, bits) = self.dictionary.places(plane, &values);
+        let mut coded_places = Vec::new();
+        let of_places = numbers.encode_places(places, bits, values.len(), &mut coded_places);
+        let of_places = of_places.unwrap_or_else(|| {
+            coded_places.extend_from_slice(places);
+            CodecId::Raw
+        });
+        self.candidate.clear();
+        dictionary::put_values(&values, of_places, &mut self.candidate);
+        self.candidate.extend_from_slice(&coded_places);
+        if codec.is_none() || self.candidate.len() < self.coded.len() {
+            std::mem::swap(&mut self.candidate, &mut self.coded);
+            return Some(CodecId::Dictionary);
         }
         codec
     }

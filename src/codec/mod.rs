@@ -9,6 +9,7 @@
 mod ans;
 mod catalog;
 mod decoder;
+mod dictionary;
 mod encoder;
 mod general;
 mod huffman;
@@ -17,6 +18,7 @@ mod numbers;
 mod parts;
 mod plain;
 mod plane;
+mod rice;
 pub mod scaled;
 mod symbol;
 #[cfg(test)]

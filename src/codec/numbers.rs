@@ -94,6 +94,29 @@ impl NumbersEncoder {
         self.encode_planned(plane, &plan, out)
     }
 
+    /// Appends a plane of places in a list of so many, if coding each by its frequency makes it smaller.
+    pub fn encode_places(
+        &mut self,
+        plane: &[u8],
+        width: u8,
+        count: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<CodecId> {
+        // As few as leave no more symbols than there are ids, or some more.
+        let [bits, ..] = count.next_power_of_two().trailing_zeros().to_le_bytes();
+        let fewest = bits.saturating_sub(8);
+        let raw_bits: Vec<u8> = (fewest..=(fewest + 2).min(width - 1)).collect();
+        let plan = self.planner.choose(
+            plane,
+            Choices {
+                width,
+                rotate: 0,
+                raw_bits: &raw_bits,
+            },
+        )?;
+        self.encode_planned(plane, &plan, out)
+    }
+
     /// Appends a plane of bytes with a Huffman code for all of each byte, if that makes it smaller.
     pub fn encode_bytes(&mut self, plane: &[u8], out: &mut Vec<u8>) -> Option<CodecId> {
         let plan = self.planner.choose(

@@ -31,6 +31,8 @@ pub enum Content {
     },
     /// Lower bits of mantissas: noise, if all bits of the type are made use of.
     Mantissa,
+    /// Scales of quantized weights: floats of 16 bits, often of few different values.
+    Scale,
     /// Quantized weights: whole fields that follow a distribution, and nothing else.
     Levels,
     /// Anything: text, tables, whole values that repeat.

@@ -37,6 +37,8 @@ enum Kind {
     NarrowRows,
     /// Rows of the matrix of `MODEL`.
     Matrix,
+    /// Some values, far apart.
+    FewValues,
 }
 
 const fn weights(level: Level, content: Content, plane: Kind) -> Way {
@@ -88,6 +90,7 @@ fn ways(codec: CodecId, width: u8) -> Vec<Way> {
             }
             ways
         }
+        CodecId::Dictionary => vec![weights(Level::Default, Content::Scale, Kind::FewValues)],
         CodecId::Lz4 => vec![bytes(Method::Lz4, true, Kind::Runs)],
         CodecId::Deflate => vec![bytes(Method::Deflate, true, Kind::Runs)],
         CodecId::Lzma => vec![bytes(Method::Lzma, true, Kind::Runs)],
@@ -133,6 +136,10 @@ fn plane(kind: Kind, width: u8, fields: usize, seed: u64) -> Vec<u8> {
             }
             plane.truncate(len);
             plane
+        }
+        Kind::FewValues => {
+            let values: Vec<_> = (0..300).map(|_| random.u64(..)).collect();
+            words(Box::new(move |_| values[random.usize(..300)]))
         }
         Kind::Floats => words(Box::new(move |_| {
             let larger = u64::from(random.u8(..8) == 0);

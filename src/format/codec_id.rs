@@ -108,6 +108,8 @@ codecs! {
     Arithmetic = 10, "arithmetic", Widths::Any, "0.1.0", ALWAYS;
     /// Run lengths of bytes.
     RunLength = 11, "run-length", Widths::Any, "0.1.0", ALWAYS;
+    /// Places in a list of all values there are.
+    Dictionary = 12, "dictionary", PAIRS, "0.1.0", ALWAYS;
 }
 
 impl CodecId {

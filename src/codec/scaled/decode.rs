@@ -7,7 +7,6 @@ use super::layout::{HEADER_BYTES, NO_PROFILE, SEGMENT_BYTES, escaped_id, lowest_
 use super::mean::{BINS, NONE, SIGN};
 use super::mean_codes::{MeanCodes, NO_MEANS};
 use super::place::{Columns, Row, fill};
-use super::rice::{scale, take_rice};
 use super::segment::Segment;
 use super::stored_profile::{take_columns, take_tables};
 use crate::codec::ans::{
@@ -15,6 +14,7 @@ use crate::codec::ans::{
 };
 use crate::codec::parts::PartReader;
 use crate::codec::plane::Coded;
+use crate::codec::rice::{scale, take_rice};
 use crate::codec::symbol::{Raw, Split, join};
 use crate::error::{Error, Result};
 use crate::format::Profiles;

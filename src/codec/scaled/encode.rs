@@ -8,10 +8,10 @@ use super::mean::SIGN;
 use super::mean_codes::{MeanCodes, NO_MEANS};
 use super::model::Model;
 use super::place::fill;
-use super::rice::{codes, middle, put_rice, rice_bits, rice_length};
 use super::rows::{find_row, inverse_scales, row_step_bits, value};
 use super::segment::Segment;
 use crate::codec::ans::{Carried, EachEncoder, put_states};
+use crate::codec::rice::{codes, middle, put_rice, rice_bits, rice_length};
 use crate::codec::symbol::{Parts, Split, cut};
 use crate::plane::BitWriter;
 

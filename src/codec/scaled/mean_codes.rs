@@ -1,7 +1,7 @@
 //! How means are coded: as half octaves from one in the middle, with a sign where there is one.
 
 use super::mean;
-use super::rice::{middle, put_rice, rice_bits, rice_length, scale, take_rice, zigzag};
+use crate::codec::rice::{middle, put_rice, rice_bits, rice_length, scale, take_rice, zigzag};
 use crate::plane::{BitReader, BitWriter};
 
 /// In place of a Rice parameter: there are no means.

@@ -28,7 +28,6 @@ mod mean;
 mod mean_codes;
 mod model;
 mod place;
-mod rice;
 mod rows;
 mod segment;
 mod stored_profile;

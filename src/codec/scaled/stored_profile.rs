@@ -27,8 +27,8 @@ use super::ids::tables;
 use super::mean::BINS;
 use super::mean_codes::{MeanCodes, NO_MEANS};
 use super::place::Columns;
-use super::rice::{codes, middle, put_rice, rice_bits, rice_length, scale, take_rice};
 use crate::codec::ans::frequencies::{self, Frequencies};
+use crate::codec::rice::{codes, middle, put_rice, rice_bits, rice_length, scale, take_rice};
 use crate::error::{Error, Result};
 use crate::plane::{BitReader, BitWriter};
 

@@ -1,4 +1,4 @@
-//! Scales as Rice codes: how far each lies from one in the middle, in steps.
+//! Rice codes, and scales as such: how far each lies from one in the middle, in steps.
 
 use crate::plane::{BitReader, BitWriter};
 

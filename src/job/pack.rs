@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread;
 
-use super::archives::{archive_path, can_be_archived, is_archive_name};
+use super::archives::{archive_path, can_be_archived, is_archive_name, named_archive};
 use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Step, copy_file};
@@ -104,6 +104,7 @@ pub fn pack(
         return pack_directory(from, to, options, monitor);
     }
     let to = to.map_or_else(|| archive_path(from), Path::to_path_buf);
+    let from = &named_archive(from)?;
     remove_abandoned(&to);
     let source = SourceFile::open(from)?;
     (monitor.begin)(source.stamp.size);
@@ -328,6 +329,9 @@ fn pack_directory(
 
 /// Files that are models by name or by contents are packed; all else is kept.
 fn decide(entry: WalkEntry, monitor: &Monitor<'_>) -> Result<Step> {
+    if matches!(entry.kind, EntryKind::Again(_)) && is_archive_name(&entry.from) {
+        directory_plan::refuse_pair(&entry.from)?;
+    }
     if !matches!(entry.kind, EntryKind::File) {
         return Step::keep(entry);
     }
@@ -382,7 +386,7 @@ fn pack_or_keep(
         } else {
             &step.relative
         };
-        to.refuse_twins(made)?;
+        to.refuse_twins(step, made)?;
         Ok(totals.has_shrunk())
     };
     let packed = pack_if(&step.from, &to.path(&step.to), options, monitor, is_wanted)?;

@@ -345,6 +345,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "blocks",
             "verify",
             "unpack",
+            "removal",
             "replace",
         ],
     ),

@@ -379,6 +379,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "os",
         &[
+            "mounts",
             "memory",
             "page_cache",
             "paths",

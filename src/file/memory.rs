@@ -68,11 +68,21 @@ impl Memory {
 }
 
 /// How much may be decoded at once: who comes when it is full waits for others to have decoded, and for nothing
-/// else. Blocks of usual length never fill it, but long ones do where memory is limited.
+/// else. They get their parts in the order in which they came, so that who needs all of it gets it, too, while
+/// others come and go with little. Blocks of usual length never fill it, but long ones do where memory is limited.
 pub(super) struct Room {
     bytes: usize,
-    taken: Mutex<usize>,
-    freed: Condvar,
+    line: Mutex<Line>,
+    moved: Condvar,
+}
+
+/// Those who have a part, and those who wait for one.
+struct Line {
+    taken: usize,
+    /// The number of who comes next.
+    next: u64,
+    /// The number of whose turn it is; all before have had theirs.
+    turn: u64,
 }
 
 /// A part of the room, until it is dropped.
@@ -83,24 +93,38 @@ pub(super) struct Part<'a> {
 
 impl Room {
     const fn new(bytes: usize) -> Self {
+        let line = Line {
+            taken: 0,
+            next: 0,
+            turn: 0,
+        };
         Self {
             bytes,
-            taken: Mutex::new(0),
-            freed: Condvar::new(),
+            line: Mutex::new(line),
+            moved: Condvar::new(),
         }
     }
 
-    /// Waits until there is room. Who holds a part must not wait for anybody.
+    /// Waits for those who came before, and until there is room. Who holds a part must not wait for anybody.
     pub fn take(&self, bytes: usize) -> Part<'_> {
-        let mut taken = lock(&self.taken);
+        let mut line = lock(&self.line);
+        let number = line.next;
+        line.next += 1;
         // What has no room at all goes alone.
-        while *taken > 0 && taken.saturating_add(bytes) > self.bytes {
-            taken = self
-                .freed
-                .wait(taken)
+        while line.turn != number || line.taken > 0 && line.taken.saturating_add(bytes) > self.bytes
+        {
+            line = self
+                .moved
+                .wait(line)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        *taken = taken.saturating_add(bytes);
+        line.taken = line.taken.saturating_add(bytes);
+        line.turn += 1;
+        let is_waited_for = line.turn != line.next;
+        drop(line);
+        if is_waited_for {
+            self.moved.notify_all();
+        }
         Part { room: self, bytes }
     }
 
@@ -112,8 +136,13 @@ impl Room {
 
 impl Drop for Part<'_> {
     fn drop(&mut self) {
-        *lock(&self.room.taken) -= self.bytes;
-        self.room.freed.notify_all();
+        let mut line = lock(&self.room.line);
+        line.taken = line.taken.saturating_sub(self.bytes);
+        let is_waited_for = line.turn != line.next;
+        drop(line);
+        if is_waited_for {
+            self.room.moved.notify_all();
+        }
     }
 }
 
@@ -141,14 +170,41 @@ mod tests {
                 scope.spawn(move || {
                     for _ in 0..200 {
                         let part = room.take(bytes);
-                        most.fetch_max(*lock(&room.taken), Ordering::Relaxed);
+                        most.fetch_max(lock(&room.line).taken, Ordering::Relaxed);
                         std::thread::yield_now();
                         drop(part);
                     }
                 });
             }
         });
-        assert_eq!((most.into_inner(), *lock(&room.taken)), (150, 0));
+        assert_eq!((most.into_inner(), lock(&room.line).taken), (150, 0));
+    }
+
+    #[test]
+    fn who_needs_all_the_room_gets_it_before_those_who_come_later() {
+        let room = Room::new(100);
+        let waiting = |number: u64| {
+            while lock(&room.line).next < number {
+                std::thread::yield_now();
+            }
+        };
+        let order = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            let first = room.take(10);
+            for (number, (name, bytes)) in (2..).zip([("all", 100), ("little", 10), ("none", 0)]) {
+                let (room, order) = (&room, &order);
+                scope.spawn(move || {
+                    let part = room.take(bytes);
+                    lock(order).push(name);
+                    drop(part);
+                });
+                waiting(number);
+            }
+            assert!(lock(&order).is_empty(), "nobody goes before who came first");
+            drop(first);
+        });
+        assert_eq!(lock(&order).first(), Some(&"all"));
+        assert_eq!(lock(&order).len(), 3);
     }
 
     #[test]

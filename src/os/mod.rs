@@ -8,6 +8,7 @@ mod control_group;
 mod fuse_mount;
 mod memory;
 mod memory_limit;
+mod mounts;
 mod page_cache;
 mod paths;
 mod positional;
@@ -24,6 +25,7 @@ pub use memory::{
     keep_allocations_apart, memory_bytes, memory_bytes_of, page_bytes, use_one_heap, zeroed,
 };
 pub use memory_limit::{BoundBy, MemoryLimit, address_space_left, memory_limit, own_limit};
+pub use mounts::{MountLine, mount_id, mounts};
 pub use page_cache::cached_bytes;
 pub use paths::leads_out;
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};

@@ -380,6 +380,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "os",
         &[
+            "mounts",
             "memory",
             "page_cache",
             "paths",

@@ -98,6 +98,7 @@ impl ModelTree {
     /// `Io` with ENOENT if nothing is shown under it; `Corrupt` or `Unsupported` if the archive
     /// cannot be opened.
     pub fn lookup(&self, parent: Inode, name: &OsStr) -> Result<Attr> {
+        self.let_go();
         if name == "." {
             return self.find_again(parent);
         }
@@ -228,6 +229,7 @@ impl ModelTree {
     /// # Errors
     /// `Io` with ESTALE if it is not there any more as it was looked up.
     pub fn open(&self, inode: Inode) -> Result<OpenFile> {
+        self.let_go();
         let node = self.node(inode)?;
         let opened = match &node.what {
             What::Archive(at) => self.open_archive(inode, at).map(Opened::Archive),
@@ -294,6 +296,7 @@ impl ModelTree {
 
     /// What the mount has done so far.
     pub fn stats(&self) -> MountStats {
+        self.let_go();
         MountStats {
             seconds: self.since.elapsed().as_secs_f64(),
             memory_bytes: memory_bytes("RssAnon").ok(),

@@ -123,7 +123,8 @@ impl ModelTree {
             })
     }
 
-    /// To be called now and then: lets go of files that nobody has asked for.
+    /// Lets go of files that nobody has asked for. Lookups, opening and whoever asks for statistics do so, so
+    /// that it depends on no thread that a source may hold up; to be called now and then where nobody comes.
     pub fn let_go(&self) {
         self.close_all(self.lately.take_old());
     }

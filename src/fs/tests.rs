@@ -508,6 +508,29 @@ fn what_was_found_while_names_change_can_be_asked_for() {
     }
 }
 
+/// However long the thread is held up that looks at the source.
+#[test]
+fn what_was_found_is_let_go_of_by_whoever_comes_next() {
+    let place = Place::new();
+    place.write("src/other", b"x");
+    place.write("src/f", b"x");
+    let tree = place.tree();
+    for come in [
+        &(|| drop(tree.find("other"))) as &dyn Fn(),
+        &|| drop(tree.0.open(4711)),
+        &|| drop(tree.0.stats()),
+    ] {
+        tree.0.lately.name_changed();
+        let inode = tree.find("f").unwrap().inode;
+        assert!(tree.0.lately.get(inode).is_some());
+        assert!(tree.0.lately.make_old());
+        assert!(tree.0.lately.get(inode).is_none());
+        tree.0.lately.end_restlessness();
+        come();
+        assert_eq!(tree.0.lately.count(), 0);
+    }
+}
+
 /// A file and its archive take each other's place: one is gone, and the name is not.
 #[test]
 fn whatever_is_asked_of_the_other_form_of_a_name_has_the_kernel_look_again() {

@@ -103,7 +103,6 @@ impl Lately {
     pub(super) fn make_old(&self) -> bool {
         let mut kept = lock(&self.kept);
         for (_, (since, _)) in kept.iter_mut() {
-            // A machine that has just started knows no earlier time.
             *since = since.checked_sub(2 * KEPT_FOR).unwrap();
         }
         kept.len() > 0

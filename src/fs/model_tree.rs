@@ -233,10 +233,10 @@ impl ModelTree {
         let node = self.node(inode)?;
         let opened = match &node.what {
             What::Archive(at) => self.open_archive(inode, at).map(Opened::Archive),
-            What::File(place) => self
-                .open_plain(inode, place)
-                .and_then(|file| self.as_the_kernel_knows_it(file, &node))
-                .map(|file| Opened::File(Arc::new(file), place.clone(), inode)),
+            What::File(place) => match self.open_plain(inode, place) {
+                Ok(file) => Ok(self.as_the_kernel_knows_it(file, place, &node)?),
+                Err(error) => Err(error),
+            },
             What::Directory(_) => return Err(errno("open", libc::EISDIR)),
             What::Link(_) => return Err(errno("open", libc::ELOOP)),
         };

@@ -518,7 +518,7 @@ fn what_was_found_is_let_go_of_by_whoever_comes_next() {
     for come in [
         &(|| drop(tree.find("other"))) as &dyn Fn(),
         &|| drop(tree.0.open(4711)),
-        &|| drop(tree.0.stats()),
+        &|| assert_eq!(tree.0.stats().open_files, 0),
     ] {
         tree.0.lately.name_changed();
         let inode = tree.find("f").unwrap().inode;
@@ -584,6 +584,7 @@ fn a_link_out_to_a_file_is_looked_at_again_once_that_is_an_archive() {
 fn a_file_that_grows_all_the_time_can_be_opened() {
     let place = Place::new();
     place.write("src/log", b"1");
+    place.write("src/other", b"x");
     let tree = place.tree();
     let inode = tree.find("log").unwrap().inode;
     place.write("src/log", b"12");
@@ -591,6 +592,27 @@ fn a_file_that_grows_all_the_time_can_be_opened() {
     assert_eq!(tree.find("log").unwrap().size, 2);
     place.write("src/log", b"123");
     assert_eq!(tree.read_inode(inode).unwrap(), b"123");
+    // It concerns no other file.
+    assert!(!tree.0.lately.is_restless());
+    assert!(tree.find("other").unwrap().size == 1 && tree.0.lately.count() == 1);
+}
+
+/// What is written to and what is in a directory change all the time: neither is another one then.
+#[test]
+fn an_error_of_what_was_written_to_is_what_it_is() {
+    let place = Place::new();
+    place.write("src/d/f", b"1");
+    let tree = place.tree();
+    for path in ["d", "d/f"] {
+        let inode = tree.find(path).unwrap().inode;
+        let node = tree.0.node(inode).unwrap();
+        place.write("src/d/f", b"12");
+        place.write("src/d/another", b"");
+        let error = super::errno::errno("refused", libc::EACCES);
+        let error = tree.0.stale_if_replaced(inode, &node, error);
+        assert_eq!(error.errno(), libc::EACCES, "{path}: {error}");
+        assert!(!tree.0.lately.is_restless());
+    }
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl ModelTree {
                 return Err(stale(inode));
             }
             let now = Attr::plain(inode, kind, &facts);
-            let now = self.permitted(now, place, false, &facts);
+            let now = self.permitted(now, place, false, &facts)?;
             self.told(inode, |attr| *attr = now);
             Ok(now)
         };
@@ -156,8 +156,10 @@ impl ModelTree {
             What::Archive(at) => {
                 let now = |facts: Facts| {
                     let attr = self.archives.attr(&self.source, at, &facts).ok()?;
-                    (attr.inode == inode)
-                        .then(|| self.permitted(attr, &at.place, at.by_link, &facts))
+                    if attr.inode != inode {
+                        return None;
+                    }
+                    self.permitted(attr, &at.place, at.by_link, &facts).ok()
                 };
                 let facts = at.place.facts(&self.source).ok();
                 Ok(facts.and_then(now).unwrap_or(node.attr))
@@ -369,10 +371,10 @@ impl ModelTree {
         Ok(match shown {
             Shown::Directory { path, facts } => {
                 let place = Place::Inside(path);
-                let attr = plain(Kind::Directory, &place, &facts);
+                let attr = plain(Kind::Directory, &place, &facts)?;
                 (attr, What::Directory(place.into_path()))
             }
-            Shown::File { place, facts } => (plain(Kind::File, &place, &facts), What::File(place)),
+            Shown::File { place, facts } => (plain(Kind::File, &place, &facts)?, What::File(place)),
             Shown::Archive {
                 place,
                 facts,
@@ -380,7 +382,7 @@ impl ModelTree {
             } => {
                 let at = self.come_by(place, by_link, &facts);
                 let attr = self.archives.attr(&self.source, &at, &facts)?;
-                let attr = self.permitted(attr, &at.place, by_link, &facts);
+                let attr = self.permitted(attr, &at.place, by_link, &facts)?;
                 (attr, What::Archive(at))
             }
             Shown::Link { target, facts } => {
@@ -413,7 +415,7 @@ impl ModelTree {
             .facts_of(&self.source, file)
             .map_err(|e| Error::io("open file", e))?;
         let attr = Attr::plain(inode, Kind::File, &facts);
-        Ok(self.permitted_open(attr, file, place, &facts))
+        self.permitted_open(attr, file, place, &facts)
     }
 
     fn number(&self, facts: &Facts, generation: &[u8]) -> Inode {

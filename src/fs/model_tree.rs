@@ -98,6 +98,7 @@ impl ModelTree {
     /// `Io` with ENOENT if nothing is shown under it; `Corrupt` or `Unsupported` if the archive
     /// cannot be opened.
     pub fn lookup(&self, parent: Inode, name: &OsStr) -> Result<Attr> {
+        self.let_go();
         if name == "." {
             return self.find_again(parent);
         }
@@ -138,7 +139,7 @@ impl ModelTree {
                 return Err(stale(inode));
             }
             let now = Attr::plain(inode, kind, &facts);
-            let now = self.permitted(now, place, false, &facts);
+            let now = self.permitted(now, place, false, &facts)?;
             self.told(inode, |attr| *attr = now);
             Ok(now)
         };
@@ -155,8 +156,10 @@ impl ModelTree {
             What::Archive(at) => {
                 let now = |facts: Facts| {
                     let attr = self.archives.attr(&self.source, at, &facts).ok()?;
-                    (attr.inode == inode)
-                        .then(|| self.permitted(attr, &at.place, at.by_link, &facts))
+                    if attr.inode != inode {
+                        return None;
+                    }
+                    self.permitted(attr, &at.place, at.by_link, &facts).ok()
                 };
                 let facts = at.place.facts(&self.source).ok();
                 Ok(facts.and_then(now).unwrap_or(node.attr))
@@ -228,13 +231,14 @@ impl ModelTree {
     /// # Errors
     /// `Io` with ESTALE if it is not there any more as it was looked up.
     pub fn open(&self, inode: Inode) -> Result<OpenFile> {
+        self.let_go();
         let node = self.node(inode)?;
         let opened = match &node.what {
             What::Archive(at) => self.open_archive(inode, at).map(Opened::Archive),
-            What::File(place) => self
-                .open_plain(inode, place)
-                .and_then(|file| self.as_the_kernel_knows_it(file, &node))
-                .map(|file| Opened::File(Arc::new(file), place.clone(), inode)),
+            What::File(place) => match self.open_plain(inode, place) {
+                Ok(file) => Ok(self.as_the_kernel_knows_it(file, place, &node)?),
+                Err(error) => Err(error),
+            },
             What::Directory(_) => return Err(errno("open", libc::EISDIR)),
             What::Link(_) => return Err(errno("open", libc::ELOOP)),
         };
@@ -294,6 +298,7 @@ impl ModelTree {
 
     /// What the mount has done so far.
     pub fn stats(&self) -> MountStats {
+        self.let_go();
         MountStats {
             seconds: self.since.elapsed().as_secs_f64(),
             memory_bytes: memory_bytes("RssAnon").ok(),
@@ -366,10 +371,10 @@ impl ModelTree {
         Ok(match shown {
             Shown::Directory { path, facts } => {
                 let place = Place::Inside(path);
-                let attr = plain(Kind::Directory, &place, &facts);
+                let attr = plain(Kind::Directory, &place, &facts)?;
                 (attr, What::Directory(place.into_path()))
             }
-            Shown::File { place, facts } => (plain(Kind::File, &place, &facts), What::File(place)),
+            Shown::File { place, facts } => (plain(Kind::File, &place, &facts)?, What::File(place)),
             Shown::Archive {
                 place,
                 facts,
@@ -377,7 +382,7 @@ impl ModelTree {
             } => {
                 let at = self.come_by(place, by_link, &facts);
                 let attr = self.archives.attr(&self.source, &at, &facts)?;
-                let attr = self.permitted(attr, &at.place, by_link, &facts);
+                let attr = self.permitted(attr, &at.place, by_link, &facts)?;
                 (attr, What::Archive(at))
             }
             Shown::Link { target, facts } => {
@@ -410,7 +415,7 @@ impl ModelTree {
             .facts_of(&self.source, file)
             .map_err(|e| Error::io("open file", e))?;
         let attr = Attr::plain(inode, Kind::File, &facts);
-        Ok(self.permitted_open(attr, file, place, &facts))
+        self.permitted_open(attr, file, place, &facts)
     }
 
     fn number(&self, facts: &Facts, generation: &[u8]) -> Inode {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::facts::Facts;
+use super::facts::{Facts, Identity};
 use super::rights::Rights;
 use super::source::{Source, local};
 
@@ -73,6 +73,19 @@ impl Place {
         match self {
             Self::Inside(path) => source.open_to_ask(path),
             Self::Outside(path) => local::open_path(path),
+        }
+    }
+
+    /// The same, if it is still the file that was found here, in whatever state.
+    ///
+    /// # Errors
+    /// ESTALE if it is another one.
+    pub(super) fn open_same(&self, source: &Source, found: &Identity) -> io::Result<File> {
+        let file = self.open_to_ask(source)?;
+        if self.facts_of(source, &file)?.identity.file == found.file {
+            Ok(file)
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ESTALE))
         }
     }
 

@@ -39,6 +39,7 @@ fn look_at_intervals(tree: &Weak<ModelTree>, device: &str) {
     loop {
         std::thread::sleep(INTERVAL);
         let Some(tree) = tree.upgrade() else { return };
+        // Where nobody comes who does so.
         tree.let_go();
         let now = match named(&tree, device) {
             Ok(Some(now)) => now,

@@ -105,7 +105,7 @@ impl Lately {
         for (_, (since, _)) in kept.iter_mut() {
             *since = since.checked_sub(2 * KEPT_FOR).unwrap();
         }
-        kept.len() > 0
+        !kept.is_empty()
     }
 
     pub(super) fn end_restlessness(&self) {

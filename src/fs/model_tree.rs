@@ -14,7 +14,7 @@ use super::archives::Archives;
 use super::attr::Attr;
 use super::errno::{errno, stale};
 use super::facts::{Facts, Kind};
-use super::in_vain::InVain;
+use super::in_vain::{InVain, Searchers};
 use super::inode::{Inode, Numbers, ROOT_INODE};
 use super::lately::{Found, Lately};
 use super::nodes::{Node, Nodes, What};
@@ -39,14 +39,15 @@ pub struct DirEntry {
     pub inode: Inode,
 }
 
-/// What a mount shows. All methods may be called from many threads at once; no lock is held while
-/// anything is read or decoded.
+/// What a mount shows. All methods may be called from many threads at once; no lock that a reader
+/// waits for is held while anything is read or decoded.
 pub struct ModelTree {
     pub(super) source: Source,
     pub(super) shared: Arc<ReadShared>,
     pub(super) archives: Archives,
     pub(super) nodes: Mutex<Nodes>,
-    /// What a search by number has seen of late; locked while one goes on.
+    pub(super) searchers: Searchers,
+    /// What a search by number has seen of late; locked while one goes on, for which `searchers` alone wait.
     pub(super) searched_in_vain: Mutex<Option<InVain>>,
     /// True if the kernel asks for access lists and decides by them.
     pub(super) lists_are_asked_for: AtomicBool,
@@ -70,6 +71,7 @@ impl ModelTree {
             nodes: Mutex::new(Nodes::new(Attr::plain(ROOT_INODE, Kind::Directory, &facts))),
             source,
             shared: Arc::new(ReadShared::new(cache_bytes, threads)),
+            searchers: Searchers::of(threads),
             searched_in_vain: Mutex::default(),
             lists_are_asked_for: AtomicBool::new(true),
             archives: Archives::new(Numbers::default()),

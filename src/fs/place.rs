@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::facts::{Facts, Identity};
 use super::rights::Rights;
-use super::source::{Source, local};
+use super::source::Source;
 
 /// Where something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Place {
     pub(super) fn open_to_ask(&self, source: &Source) -> io::Result<File> {
         match self {
             Self::Inside(path) => source.open_to_ask(path),
-            Self::Outside(path) => local::open_path(path),
+            Self::Outside(path) => source.open_outside_to_ask(path),
         }
     }
 
@@ -101,14 +101,14 @@ impl Place {
     pub(super) fn open_file(&self, source: &Source) -> io::Result<File> {
         match self {
             Self::Inside(path) => source.open_file(path),
-            Self::Outside(path) => local::open_file(path),
+            Self::Outside(path) => source.open_file_outside(path),
         }
     }
 
     pub(super) fn read_link(&self, source: &Source) -> io::Result<PathBuf> {
         match self {
             Self::Inside(path) => source.read_link(path),
-            Self::Outside(path) => path.read_link(),
+            Self::Outside(path) => source.read_link_outside(path),
         }
     }
 

@@ -861,6 +861,22 @@ fn what_is_looked_for_by_its_number_may_have_moved_or_be_gone() {
     assert_eq!(tree.read_inode(inodes[0]).unwrap(), b"model");
 }
 
+/// Those who read need threads too: a search is not waited for by all of them.
+#[test]
+fn whoever_comes_while_enough_threads_search_is_not_kept_waiting() {
+    let place = Place::new();
+    place.write("src/f", b"plain");
+    let inode = place.tree().find("f").unwrap().inode;
+    let tree = place.tree();
+    let again = || tree.0.lookup(inode, OsStr::new(".")).map(|attr| attr.inode);
+    let searcher = tree.0.searchers.join().unwrap();
+    // Would be waited for without end.
+    let search = crate::sync::lock(&tree.0.searched_in_vain);
+    assert_eq!(again().unwrap_err().errno(), libc::ESTALE);
+    drop((search, searcher));
+    assert_eq!(again().unwrap(), inode);
+}
+
 #[test]
 fn copies_of_one_archive_have_numbers_of_their_own() {
     let place = Place::new();

@@ -24,8 +24,9 @@ enum Named {
     Nothing(String),
 }
 
-/// Has a thread look at intervals, for as long as the tree is in use.
+/// Tells the tree what it must not enter, and has a thread look at intervals, for as long as the tree is in use.
 pub(super) fn watch(tree: &Arc<ModelTree>, device: &str) -> Result<()> {
+    tree.source().set_own_device(device);
     let (tree, device) = (Arc::downgrade(tree), device.to_owned());
     std::thread::Builder::new()
         .name("source".into())

@@ -303,7 +303,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
     ),
     (
         "fs/source",
-        &["devices", "local", "directory", "attributes"],
+        &["devices", "local", "attributes", "outside", "directory"],
     ),
     (
         "fuse",

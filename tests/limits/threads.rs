@@ -82,10 +82,25 @@ impl Files {
             assert!(fs::read(mountpoint.join("m")).unwrap() == self.original);
             signal(child.id(), "TERM");
         }
-        let is_done = is_done(&child.wait_with_output().unwrap(), &["mount".as_ref()]);
+        let output = child.wait_with_output().unwrap();
+        let is_done = is_done(&output, &["mount".as_ref()]);
         assert_eq!(is_done, is_ready);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!is_in_table(mountpoint), "left behind: {stderr}");
+        let later = "cannot check that the mount answers";
+        let is_known_before = !stderr.contains(later);
+        assert!(is_known_before, "known before it is mounted: {stderr}");
         is_done
     }
+}
+
+/// True if something is mounted there; what that is, is not asked.
+fn is_in_table(mountpoint: &Path) -> bool {
+    let table = fs::read("/proc/self/mountinfo").unwrap();
+    let place = format!(" {} ", mountpoint.display());
+    table
+        .windows(place.len())
+        .any(|window| window == place.as_bytes())
 }
 
 /// True if it is done; else it must have said what is missing.

@@ -6,45 +6,178 @@ mod support;
 use std::fs;
 
 use serde_json::Value;
-use support::{Dir, Place, json, model, noise, ok, run, safetensors};
+use support::gguf::{GgufWriter, every_value, gguf};
+use support::{Dir, Place, json, model, noise, ok, run, safetensors, weights};
 
-/// A GGUF file as far as its magic and version go.
-fn gguf(len: usize) -> Vec<u8> {
-    [b"GGUF\x03\0\0\0".to_vec(), noise(3, len)].concat()
+/// A tensor of a GGUF file: its type's number, the dtype that is shown, elements and bytes of a block.
+type Type = (u32, &'static str, u64, usize);
+
+/// Types of numbers, of records of all lengths, of blocks that no codec knows, of the future.
+const TYPES: [Type; 27] = [
+    (0, "F32", 1, 4),
+    (30, "BF16", 1, 2),
+    (24, "I8", 1, 1),
+    (2, "Q4_0", 32, 18),
+    (3, "Q4_1", 32, 20),
+    (6, "Q5_0", 32, 22),
+    (7, "Q5_1", 32, 24),
+    (8, "Q8_0", 32, 34),
+    (10, "Q2_K", 256, 84),
+    (11, "Q3_K", 256, 110),
+    (12, "Q4_K", 256, 144),
+    (13, "Q5_K", 256, 176),
+    (14, "Q6_K", 256, 210),
+    (16, "IQ2_XXS", 256, 66),
+    (17, "IQ2_XS", 256, 74),
+    (18, "IQ3_XXS", 256, 98),
+    (19, "IQ1_S", 256, 50),
+    (20, "IQ4_NL", 32, 18),
+    (21, "IQ3_S", 256, 110),
+    (22, "IQ2_S", 256, 82),
+    (23, "IQ4_XS", 256, 136),
+    (29, "IQ1_M", 256, 56),
+    (34, "TQ1_0", 256, 54),
+    (35, "TQ2_0", 256, 66),
+    (39, "MXFP4", 32, 17),
+    (40, "NVFP4", 64, 36),
+    (41, "Q1_0", 128, 18),
+];
+
+/// A model with a large tensor of each type, and a small norm behind each.
+fn quantized(types: &[Type]) -> Vec<u8> {
+    let mut file = GgufWriter::new();
+    for (number, value) in every_value().into_iter().enumerate() {
+        file.entry(&format!("key.{number}"), value);
+    }
+    for (number, &(kind, _, elements, bytes)) in types.iter().enumerate() {
+        let blocks = 100_000 / bytes;
+        let data = noise(u64::from(kind), blocks * bytes);
+        let shape = [blocks as u64 / 2, 2 * elements];
+        let data = &data[..blocks / 2 * 2 * bytes];
+        file.tensor(&format!("blk.{number}.weight"), kind, &shape, data);
+        file.tensor(&format!("blk.{number}.norm"), 0, &[50], &noise(1, 200));
+    }
+    let (header, data) = file.finish();
+    [header, data].concat()
 }
 
 #[test]
-fn a_gguf_file_packs_as_bytes_and_mounts_back_equal() {
-    for len in [0, 1, 100, 1_000_000] {
-        let original = gguf(len);
+fn gguf_files_of_every_type_are_packed_by_it_and_mount_back_equal() {
+    let original = quantized(&TYPES);
+    let place = Place::new();
+    let archive = place.pack("model.gguf", &original);
+    let found = json(&ok(["inspect", "--json", archive.to_str().unwrap()]));
+    assert_eq!(found["unread"], Value::Null);
+    assert_eq!(found["tensors"].as_array().unwrap().len(), 2 * TYPES.len());
+    let planes = found["planes"].as_array().unwrap();
+    for (number, (_, dtype, elements, bytes)) in TYPES.iter().enumerate() {
+        let tensor = &found["tensors"][2 * number];
+        assert_eq!(tensor["name"], format!("blk.{number}.weight"));
+        assert_eq!(tensor["dtype"], *dtype);
+        let shape = [(100_000 / bytes / 2) as u64, 2 * elements];
+        assert_eq!(tensor["shape"], serde_json::json!(shape));
+        let element = match *dtype {
+            "F32" | "BF16" | "I8" => *dtype,
+            _ => "BYTES",
+        };
+        assert!(planes.iter().any(|p| p["element"] == element), "{element}");
+    }
+    let text = ok(["inspect", archive.to_str().unwrap()]);
+    assert!(text.contains("blk.12.weight [238, 512]"), "{text}");
+    ok(["verify", "--deep", archive.to_str().unwrap()]);
+    let mount = place.mount();
+    assert!(fs::read(mount.path("model.gguf")).unwrap() == original);
+    mount.stop();
+}
+
+#[test]
+fn gguf_files_are_models_in_directories_and_to_analyze() {
+    let dir = Dir::new();
+    let original = gguf(&[
+        ("a", 30, &[500, 256], weights(1, 500 * 256)),
+        ("b", 12, &[100, 256], noise(1, 100 * 144)),
+    ]);
+    let file = dir.write("from/model.gguf", &original);
+    dir.write("from/named.otherwise", &original);
+    ok(["pack", &dir.path("from"), "-o", &dir.path("to")]);
+    assert_eq!(dir.names("to"), ["model.gguf.wfz", "named.otherwise.wfz"]);
+    let found = json(&ok(["analyze", "--json", &file]));
+    assert_eq!(found["files"][0]["tensors"], 2);
+    ok(["analyze", "--html", &dir.path("report.html"), &file]);
+    ok(["pack", "--replace", &file]);
+    assert_eq!(dir.names("from"), ["model.gguf.wfz", "named.otherwise"]);
+    ok(["unpack", "--replace", &dir.path("from/model.gguf.wfz")]);
+    assert!(fs::read(&file).unwrap() == original);
+}
+
+#[test]
+fn a_gguf_file_that_is_not_read_is_packed_as_bytes_and_says_why() {
+    let with_version = |version| {
+        let mut file = GgufWriter::new();
+        file.version = version;
+        file.tensor("a", 0, &[1000], &noise(1, 4000));
+        let (header, data) = file.finish();
+        [header, data].concat()
+    };
+    let sound = with_version(3);
+    for (original, why) in [
+        (with_version(1), "GGUF version 1 is not read"),
+        (with_version(4), "GGUF version 4 is not read"),
+        (
+            with_version(3 << 24),
+            "GGUF of big-endian machines is not read",
+        ),
+        (
+            [b"GGUF\x03\0\0\0".to_vec(), noise(3, 100_000)].concat(),
+            "does not end",
+        ),
+        (sound[..50].to_vec(), "does not end"),
+        (b"GGUF\x03\0\0\0".to_vec(), "does not end"),
+    ] {
         let place = Place::new();
         let archive = place.pack("model.gguf", &original);
-        let found = json(&ok(["inspect", "--json", archive.to_str().unwrap()]));
+        let archive = archive.to_str().unwrap();
+        let found = json(&ok(["inspect", "--json", archive]));
         assert_eq!(found["tensors"].as_array().unwrap().len(), 0);
+        assert!(found["unread"].as_str().unwrap().contains(why), "{found}");
+        let text = ok(["inspect", archive]);
+        let line = text.lines().last().unwrap();
+        assert!(line.starts_with("model: ") && line.contains(why), "{text}");
+        assert!(line.ends_with(": packed as bytes"), "{text}");
         for plane in found["planes"].as_array().unwrap() {
             assert_eq!(plane["element"], "BYTES", "{found}");
         }
-        ok(["verify", "--deep", archive.to_str().unwrap()]);
-        let mount = place.mount();
-        assert!(fs::read(mount.path("model.gguf")).unwrap() == original);
-        mount.stop();
+        ok(["verify", "--deep", archive]);
+        ok(["unpack", archive, "-o", &format!("{archive}.back")]);
+        assert!(fs::read(format!("{archive}.back")).unwrap() == original);
     }
 }
 
 #[test]
-fn gguf_files_of_a_directory_stay_as_they_are_until_their_tensors_are_read() {
+fn of_a_gguf_file_that_is_cut_off_tensors_are_what_is_there() {
     let dir = Dir::new();
-    let original = gguf(10_000);
-    let file = dir.write("from/model.gguf", &original);
-    dir.write("from/model.safetensors", &model(1, 1));
-    ok(["pack", &dir.path("from"), "-o", &dir.path("to")]);
-    assert_eq!(dir.names("to"), ["model.gguf", "model.safetensors.wfz"]);
-    assert!(fs::read(dir.path("to/model.gguf")).unwrap() == original);
+    let whole = gguf(&[
+        ("a", 12, &[500, 256], noise(1, 500 * 144)),
+        ("b", 8, &[1000, 64], noise(2, 2000 * 34)),
+    ]);
+    let file = dir.write("m/cut.gguf", &whole[..whole.len() - 34_000]);
     let (status, _, stderr) = run(["pack", "--replace", &file]);
-    assert!(status == 2 && stderr.contains("is no model"), "{stderr}");
-    let found = json(&ok(["analyze", "--json", &file]));
-    assert_eq!(found["files"][0]["header_bytes"], 0);
-    assert_eq!(found["dtypes"][0]["dtype"], "BYTES");
+    assert!(
+        status == 2 && stderr.contains("is not complete"),
+        "{stderr}"
+    );
+    let (status, _, stderr) = run(["pack", &file]);
+    assert!(
+        status == 0 && stderr.contains("the last 34000 are missing"),
+        "{stderr}"
+    );
+    let found = json(&ok(["inspect", "--json", &dir.path("m/cut.gguf.wfz")]));
+    let bytes = |place: usize| &found["tensors"][place]["original_bytes"];
+    assert_eq!(
+        (bytes(0), bytes(1)),
+        (&Value::from(72_000), &Value::from(34_000))
+    );
+    assert_eq!(found["tensors"][1]["dtype"], "Q8_0");
 }
 
 /// Name, dtype and shape of the tensors of an object that has some.
@@ -71,6 +204,7 @@ fn a_header_says_the_same_of_a_file_and_of_its_archive() {
     for (name, bytes) in [
         ("model", model(2, 2)),
         ("header of many blocks", safetensors(&many)),
+        ("GGUF", quantized(&TYPES)),
     ] {
         let dir = Dir::new();
         let file = dir.write("m.safetensors", &bytes);

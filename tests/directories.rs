@@ -296,7 +296,7 @@ fn what_is_not_what_it_should_be_is_told_and_not_replaced() {
             "HTML page",
         ),
         ("nothing.safetensors", b"12345678 no header", "no header"),
-        ("page.gguf", b"<html>", ""),
+        ("page.gguf", b"<html>", "HTML page"),
         ("blob.incomplete", &whole, "still being downloaded"),
         (
             "m.safetensors.index.json",
@@ -331,7 +331,7 @@ fn what_is_not_what_it_should_be_is_told_and_not_replaced() {
     assert_eq!(status, 2);
     assert_eq!(
         stderr.matches("--force packs it all the same").count(),
-        5,
+        6,
         "{stderr}"
     );
     let after: Vec<_> = before

@@ -8,6 +8,7 @@ use std::path::Path;
 use weightfs::block::BlockEncoder;
 use weightfs::codec::{Content, Encoder, Method, PlaneShape};
 use weightfs::format::ElementType;
+use weightfs_fuzz::gguf::{GgufWriter, every_value, u32_value};
 use weightfs_fuzz::{ARCHIVES, AS_IT_IS, Input, LEVELS, MODELS, block_input, plane_input, weights};
 
 /// Elements of the planes and blocks.
@@ -126,8 +127,21 @@ fn headers() -> Vec<Vec<u8>> {
     let mut file = (json.len() as u64).to_le_bytes().to_vec();
     file.extend(json.as_bytes());
     file.extend([0; 24]);
-    let gguf = b"GGUF\x03\0\0\0\0\0\0\0\0\0\0\0".to_vec();
-    let as_they_are = [file, gguf].map(|file| [vec![AS_IT_IS], file].concat());
-    let made_up = (1..=16u8).map(|number| vec![1, number, 3, 1, 40, 2, 9]);
-    as_they_are.into_iter().chain(made_up).collect()
+    let mut as_they_are = vec![file];
+    for value in every_value() {
+        let mut gguf = GgufWriter::new();
+        gguf.entry("key", value);
+        gguf.entry("general.alignment", u32_value(64));
+        gguf.alignment = 64;
+        gguf.tensor("w", 12, &[1, 256], &[1; 144]);
+        gguf.tensor("norm", 0, &[4], &[2; 16]);
+        gguf.tensor("of the future", 99, &[4], &[3; 16]);
+        let (header, data) = gguf.finish();
+        as_they_are.push([header, data].concat());
+    }
+    let as_they_are = as_they_are
+        .into_iter()
+        .map(|file| [vec![AS_IT_IS], file].concat());
+    let made_up = (1..=32u8).map(|number| vec![number % 2 + 1, number, 3, 1, 40, 2, 9]);
+    as_they_are.chain(made_up).collect()
 }

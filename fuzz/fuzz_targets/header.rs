@@ -4,14 +4,14 @@
 use libfuzzer_sys::fuzz_target;
 use weightfs::format::Geometry;
 use weightfs::model::{self, FoundTensor, Tensor, TypedRange, extents};
-use weightfs_fuzz::{AS_IT_IS, Input, safetensors};
+use weightfs_fuzz::{AS_IT_IS, Input, gguf_file, safetensors};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut input = Input::new(bytes);
-    let file = if input.byte() == AS_IT_IS {
-        input.rest().to_vec()
-    } else {
-        safetensors(&mut input)
+    let file = match input.byte() {
+        AS_IT_IS => input.rest().to_vec(),
+        how if how % 2 == 0 => gguf_file(&mut input),
+        _ => safetensors(&mut input),
     };
     check(&file);
 });
@@ -38,6 +38,8 @@ fn check(file: &[u8]) {
             assert_eq!(one.range, other.range);
         }
     }
+    let why_not = model::why_not(file).expect("the same");
+    assert!(why_not.is_none() || format.is_none());
     let extents = extents::extents(file).expect("the same");
     let geometry = Geometry::new(4096, &extents).expect("extents tile the file");
     assert_eq!(geometry.original_bytes(), file.len() as u64);

@@ -1,5 +1,5 @@
-//! Packs any file, with a safetensors header or what looks like one, by every method: it comes back
-//! byte for byte. What is analyzed is not rejected either.
+//! Packs any file, with a safetensors or GGUF header or what looks like one, by every method: it comes
+//! back byte for byte. What is analyzed is not rejected either.
 #![no_main]
 
 use std::fs;
@@ -12,7 +12,7 @@ use weightfs::job::{
     AnalyzeOptions, Monitor, PackOptions, UnpackOptions, VerifyOptions, analyze, pack_file,
     unpack_file, verify,
 };
-use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, safetensors};
+use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, gguf_file, safetensors};
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -22,10 +22,10 @@ fuzz_target!(|bytes: &[u8]| {
     let method = input.one_of(&methods);
     let level = input.one_of(&LEVELS);
     let block_bytes = input.one_of(&[None, Some(4096), Some(1 << 16)]);
-    let file = if input.byte() == AS_IT_IS {
-        input.rest().to_vec()
-    } else {
-        safetensors(&mut input)
+    let file = match input.byte() {
+        AS_IT_IS => input.rest().to_vec(),
+        how if how % 2 == 0 => gguf_file(&mut input),
+        _ => safetensors(&mut input),
     };
     check(&file, method, level, block_bytes);
 });

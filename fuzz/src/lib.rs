@@ -4,6 +4,8 @@
 //! Whatever the bytes of the input are, they mean something: where they end, they go on as zeros.
 
 mod archives;
+#[path = "../../tests/support/gguf.rs"]
+pub mod gguf;
 mod input;
 mod models;
 mod sample;
@@ -11,7 +13,7 @@ mod simd;
 
 pub use archives::ARCHIVES;
 pub use input::Input;
-pub use models::{safetensors, wide};
+pub use models::{gguf as gguf_file, safetensors, wide};
 pub use sample::{MODELS, Sample, SharedModel, weights};
 pub use simd::{block_decoders, decoders};
 

@@ -1,6 +1,7 @@
 //! Files that are models, or nearly.
 
 use crate::Input;
+use crate::gguf::{GgufWriter, array_value, every_value, u32_value};
 
 const DTYPES: [&str; 8] = ["BF16", "F16", "F32", "F64", "F8_E4M3", "I64", "U8", "F4"];
 
@@ -58,4 +59,51 @@ pub fn safetensors(input: &mut Input<'_>) -> Vec<u8> {
     }));
     file.truncate(file.len().saturating_sub(usize::from(input.byte() % 16)));
     file
+}
+
+/// Types of ggml: numbers, records, blocks no codec knows, and two that nobody knows.
+const KINDS: [u32; 10] = [0, 1, 2, 8, 12, 14, 39, 40, 31, 1000];
+
+/// The same of a GGUF file.
+pub fn gguf(input: &mut Input<'_>) -> Vec<u8> {
+    let mut file = GgufWriter::new();
+    file.version = u32::from(input.byte() % 3) + 2;
+    let values = every_value();
+    for number in 0..input.byte() % 8 {
+        let value = values[usize::from(input.byte()) % values.len()].clone();
+        let value = match input.byte() % 4 {
+            0 => array_value(value.0, &vec![value; usize::from(input.byte())]),
+            _ => value,
+        };
+        file.entry(&format!("key.{number}"), value);
+    }
+    if input.once_in(4) {
+        let alignment = input.one_of(&[1, 8, 24, 64, 4096, 0, 7, 1 << 22]);
+        file.alignment = alignment.clamp(1, 4096);
+        file.entry("general.alignment", u32_value(alignment));
+    }
+    let mut random = fastrand::Rng::with_seed(wide(input));
+    for number in 0..input.byte() % 8 {
+        let kind = input.one_of(&KINDS);
+        let mut shape = vec![u64::from(input.byte()), 256];
+        if input.once_in(8) {
+            shape = (0..input.byte() % 5).map(|_| wide(input)).collect();
+        }
+        let name = format!("blk.{number}.w");
+        if input.once_in(4) {
+            file.tensor_at(&name, kind, &shape, wide(input));
+        } else {
+            let mask = input.byte();
+            let len = usize::from(input.short());
+            let bytes: Vec<_> = (0..len).map(|_| random.u8(..) & mask).collect();
+            file.tensor(&name, kind, &shape, &bytes);
+        }
+    }
+    let (mut header, data) = file.finish();
+    if input.once_in(2) {
+        input.edit(&mut header);
+    }
+    header.extend(data);
+    header.truncate(header.len().saturating_sub(usize::from(input.byte() % 64)));
+    header
 }

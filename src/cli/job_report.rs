@@ -202,6 +202,7 @@ pub(super) fn inspection_json<'a>(
             })
             .collect(),
         tensors: TensorsJson(&found.tensors),
+        unread: found.unread.as_deref(),
     }
 }
 
@@ -217,6 +218,7 @@ struct InspectionJson<'a> {
     blocks: u64,
     planes: Vec<Value>,
     tensors: TensorsJson<'a>,
+    unread: Option<&'a str>,
 }
 
 struct TensorsJson<'a>(&'a [TensorTotal]);
@@ -264,6 +266,10 @@ pub(super) fn inspection_lines(path: &Path, found: &Inspection) -> Vec<String> {
     if !found.tensors.is_empty() {
         lines.push(String::new());
         lines.extend(tensors_table(&found.tensors));
+    }
+    if let Some(why) = &found.unread {
+        lines.push(String::new());
+        lines.push(format!("model: {why}: packed as bytes"));
     }
     lines
 }

@@ -17,6 +17,8 @@ pub struct Inspection {
     pub superblock: Superblock,
     /// The tensors by place; empty if the original is no model.
     pub tensors: Vec<TensorTotal>,
+    /// Why the original, which starts as a model, is read as none.
+    pub unread: Option<String>,
     /// How the planes are coded, by element type and codec.
     pub planes: Vec<PlaneTotal>,
 }
@@ -52,6 +54,11 @@ pub struct PlaneTotal {
 pub fn inspect(path: &Path) -> Result<Inspection> {
     let reader = open_named(path)?;
     let tensors = tensors_of(&reader)?;
+    let unread = if tensors.is_empty() {
+        model::why_not(&ArchivedFile::new(&reader)?)?
+    } else {
+        None
+    };
     let mut shares = Shares::new(&tensors);
     let planes = totals(&reader, &mut shares)?;
     Ok(Inspection {
@@ -63,6 +70,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
                 tensor,
             })
             .collect(),
+        unread,
         planes,
     })
 }

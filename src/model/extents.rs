@@ -61,7 +61,7 @@ fn tile(header_end: u64, ranges: &[TypedRange], file_bytes: u64) -> Vec<Extent> 
         let mut at = header_end;
         for typed in ranges {
             // Gaps are bytes; of two tensors that overlap, the first one has the overlap.
-            let start = typed.range.start.max(at);
+            let start = whole_from(typed, at);
             data.push(extent(at..start, ElementType::Bytes));
             at = at.max(typed.range.end);
             data.push(extent(start..at, typed.element));
@@ -73,6 +73,17 @@ fn tile(header_end: u64, ranges: &[TypedRange], file_bytes: u64) -> Vec<Extent> 
         }
         least_bytes *= 2;
     }
+}
+
+/// Where the first whole element of a tensor starts at or behind a place, if it has one there.
+fn whole_from(typed: &TypedRange, at: u64) -> u64 {
+    let bytes = u64::from(typed.element.bytes());
+    let passed = at.saturating_sub(typed.range.start).div_ceil(bytes);
+    let start = typed
+        .range
+        .start
+        .saturating_add(passed.saturating_mul(bytes));
+    start.min(typed.range.end).max(at)
 }
 
 /// Appends extents, merging each with the one before where that pays.
@@ -104,12 +115,16 @@ impl Merger {
 
 /// The type of two neighbours together; `None` if they stay apart.
 fn merged_element(last: &Extent, next: &Extent, least_bytes: u64) -> Option<ElementType> {
+    // The elements of the merged extent count from its start, so what is to be coded by its type must
+    // lie a whole number of its elements behind it. Records of 144 bytes do not, behind a norm of 4 KiB.
+    let is_whole =
+        |part: &Extent| (part.start - last.start).is_multiple_of(part.element.bytes().into());
+    if last.element == next.element && is_whole(next) {
+        return Some(last.element);
+    }
     let larger = if last.len >= next.len { last } else { next };
-    // The elements of the merged extent count from its start, so the larger part must lie a whole
-    // number of its elements behind it.
-    let aligned = (larger.start - last.start).is_multiple_of(u64::from(larger.element.bytes()));
     let (last_is_small, next_is_small) = (last.len < least_bytes, next.len < least_bytes);
-    if aligned && (last.element == next.element || last_is_small || next_is_small) {
+    if is_whole(larger) && (last_is_small || next_is_small) {
         Some(larger.element)
     } else {
         (last_is_small && next_is_small).then_some(ElementType::Bytes)
@@ -164,6 +179,17 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_small_tensor_keeps_the_phase_of_its_elements() {
+        // Also where the first part is the larger one.
+        let pieces = [(100, 2 * M, Bf16), (2 * M, 2 * M + 1, Bytes)];
+        let pieces = [&pieces[..], &[(2 * M + 1, 3 * M + 1, Bf16)]].concat();
+        assert_eq!(
+            tiled(&pieces, 3 * M + 1),
+            [(100, Bytes), (2 * M + 1 - 100, Bf16), (M, Bf16)]
+        );
+    }
+
+    #[test]
     fn ten_thousand_tiny_tensors_of_two_types_are_one_extent() {
         let pieces: Vec<_> = (0..10_000)
             .map(|i| (100 + i * 8, 108 + i * 8, if i % 2 == 0 { F32 } else { I64 }))
@@ -206,6 +232,32 @@ mod tests {
             ranges.sort_by_key(|typed| (typed.range.start, typed.range.end));
             let geometry = Geometry::new(4096, &tile(100, &ranges, file_bytes)).unwrap();
             prop_assert_eq!(geometry.original_bytes(), file_bytes);
+        }
+
+        #[test]
+        fn large_tensors_are_coded_by_their_type_from_a_whole_element_on(
+            pieces in prop::collection::vec(
+                (0u64..2000, any::<bool>(), prop::sample::select(ElementType::ALL)), 1..30),
+        ) {
+            let mut at = 100u64;
+            let mut ranges = Vec::new();
+            for (elements, is_large, element) in pieces {
+                let start = at.next_multiple_of(32);
+                let bytes = u64::from(element.bytes());
+                let least = if is_large { ENOUGH_EXTENT_BYTES.div_ceil(bytes) } else { 0 };
+                at = start + (least + elements) * bytes;
+                ranges.push(TypedRange { range: start..at, element, columns: None });
+            }
+            let extents = tile(100, &ranges, at);
+            for TypedRange { range, element, .. } in ranges {
+                if range.end - range.start < ENOUGH_EXTENT_BYTES {
+                    continue;
+                }
+                let holds = |e: &&Extent| e.start <= range.start && range.end <= e.end();
+                let extent = extents.iter().find(holds).unwrap();
+                prop_assert_eq!(extent.element, element);
+                prop_assert_eq!((range.start - extent.start) % u64::from(element.bytes()), 0);
+            }
         }
     }
 }

@@ -11,8 +11,7 @@ use crate::error::{Error, Result};
 pub struct Header<T = Tensor> {
     /// The container.
     pub format: ModelFormat,
-    /// Where it ends, and tensors may start; 0 for a format whose tensors are not known to this
-    /// version.
+    /// Where it ends, and tensors may start.
     pub end: u64,
     /// Where the last tensor ends; behind the end of the file if that is not complete.
     pub data_end: u64,
@@ -65,40 +64,65 @@ pub fn recognize(file: &(impl ReadAt + ?Sized)) -> Result<Option<ModelFormat>> {
 /// As `ReadAt::read_at`.
 pub fn read_keeping<T>(
     file: &(impl ReadAt + ?Sized),
-    mut keep: impl FnMut(&FoundTensor<'_>) -> Option<T>,
+    keep: impl FnMut(&FoundTensor<'_>) -> Option<T>,
 ) -> Result<Option<Header<T>>> {
+    match read_as_told(file, keep) {
+        Err(Error::NotThisFormat(_)) => Ok(None),
+        read => read,
+    }
+}
+
+/// Why a file is no model to this version, though it starts as one and as nothing else would.
+///
+/// # Errors
+/// As `ReadAt::read_at`.
+pub fn why_not(file: &(impl ReadAt + ?Sized)) -> Result<Option<String>> {
+    let Some((ModelFormat::Gguf, _)) = start(file)? else {
+        return Ok(None);
+    };
+    match read_as_told(file, |_| None::<()>) {
+        Err(Error::NotThisFormat(why)) => Ok(Some(why.to_string())),
+        read => read.map(|_| None),
+    }
+}
+
+/// The format that a file starts as, and its first bytes.
+fn start(file: &(impl ReadAt + ?Sized)) -> Result<Option<(ModelFormat, [u8; 8])>> {
     let mut first = [0; 8];
     let file_bytes = file.file_bytes();
     if file_bytes < first.len() as u64 {
         return Ok(None);
     }
     file.read_at(&mut first, 0)?;
-    let Some(format) = ModelFormat::of_start(first, file_bytes) else {
+    Ok(ModelFormat::of_start(first, file_bytes).map(|format| (format, first)))
+}
+
+/// The header of a file, which must be one if the file starts so.
+fn read_as_told<T>(
+    file: &(impl ReadAt + ?Sized),
+    mut keep: impl FnMut(&FoundTensor<'_>) -> Option<T>,
+) -> Result<Option<Header<T>>> {
+    let Some((format, first)) = start(file)? else {
         return Ok(None);
     };
     let mut tensors = Vec::new();
     let visit = &mut |found: &FoundTensor<'_>| tensors.extend(keep(found));
     let ends = match format {
         ModelFormat::Safetensors => safetensors::read(file, first, visit),
-        ModelFormat::Gguf => gguf::read(file, visit),
-    };
-    match ends {
-        Ok(ends) => Ok(Some(Header {
-            format,
-            end: ends.header,
-            data_end: ends.data,
-            tensors,
-        })),
-        Err(Error::NotThisFormat(_)) => Ok(None),
-        Err(other) => Err(other),
-    }
+        ModelFormat::Gguf => gguf::read(file, first, visit),
+    }?;
+    Ok(Some(Header {
+        format,
+        end: ends.header,
+        data_end: ends.data,
+        tensors,
+    }))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::super::bounds::{MAX_DIMENSIONS, MAX_DTYPE_BYTES, MAX_NAME_BYTES};
+    use super::super::read_at::tests::Made;
     use super::*;
     use crate::format::ElementType;
     use proptest::prelude::*;
@@ -151,18 +175,6 @@ mod tests {
         assert_eq!(header.unwrap().unwrap().tensors, ["b", "scalar"]);
         let format = recognize(&file[..]).unwrap();
         assert_eq!(format, Some(ModelFormat::Safetensors));
-    }
-
-    #[test]
-    fn a_gguf_file_is_recognised_and_all_of_it_is_data() {
-        let mut file = b"GGUF\x03\0\0\0".to_vec();
-        for behind in [0, 1, 100] {
-            file.resize(8 + behind, 0xFF);
-            let header = read(&file[..]).unwrap().unwrap();
-            assert_eq!(header.format, ModelFormat::Gguf);
-            assert_eq!((header.end, header.tensors.len()), (0, 0));
-        }
-        assert_eq!(recognize(&b"GGUF\x03\0\0"[..]).unwrap(), None);
     }
 
     #[test]
@@ -232,45 +244,6 @@ mod tests {
         for len in 0..JSON.len() {
             let file = safetensors_file(&JSON[..len], 1000);
             assert_eq!(read(&file[..]).unwrap(), None, "{len}");
-        }
-    }
-
-    /// A file that answers as slowly, as scarcely and as little as it may.
-    struct Made {
-        bytes: Vec<u8>,
-        file_bytes: u64,
-        fails_from: u64,
-        reads: Cell<u64>,
-        furthest: Cell<u64>,
-    }
-
-    impl Made {
-        fn new(bytes: Vec<u8>) -> Self {
-            Self {
-                file_bytes: bytes.len() as u64,
-                bytes,
-                fails_from: u64::MAX,
-                reads: Cell::new(0),
-                furthest: Cell::new(0),
-            }
-        }
-    }
-
-    impl ReadAt for Made {
-        fn file_bytes(&self) -> u64 {
-            self.file_bytes
-        }
-
-        fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-            let end = offset + buffer.len() as u64;
-            assert!(end <= self.file_bytes, "what is asked for lies in the file");
-            assert!(offset >= self.furthest.get(), "nothing is read twice");
-            self.reads.set(self.reads.get() + 1);
-            self.furthest.set(end);
-            if end > self.fails_from {
-                return Err(Error::corrupt("made up"));
-            }
-            self.bytes[..].read_at(buffer, offset)
         }
     }
 

@@ -7,12 +7,13 @@
 //! cannot be read is a file of bytes. A new container is a file beside `safetensors` and a line in
 //! [`ModelFormat`]. Knows nothing of archives, caches and the file system.
 //!
-//! Files, each importing only those before it: `bounds`, `read_at`, `tensor`; `safetensors`, `gguf`;
-//! `format`; `header`; `names`, `extents`.
+//! Files, each importing only those before it: `bounds`, `read_at`, `tensor`; `safetensors`, `ggml`,
+//! `gguf`; `format`; `header`; `names`, `extents`.
 
 mod bounds;
 pub mod extents;
 mod format;
+mod ggml;
 mod gguf;
 mod header;
 pub mod names;
@@ -20,8 +21,11 @@ mod read_at;
 mod safetensors;
 mod tensor;
 
-pub use bounds::{MAX_DIMENSIONS, MAX_DTYPE_BYTES, MAX_HEADER_BYTES, MAX_NAME_BYTES};
+pub use bounds::{
+    MAX_ALIGNMENT, MAX_ARRAY_DEPTH, MAX_DIMENSIONS, MAX_DTYPE_BYTES, MAX_HEADER_BYTES,
+    MAX_NAME_BYTES, MAX_TENSOR_TABLE_BYTES,
+};
 pub use format::ModelFormat;
-pub use header::{Header, read, read_keeping, read_typed, recognize};
+pub use header::{Header, read, read_keeping, read_typed, recognize, why_not};
 pub use read_at::ReadAt;
 pub use tensor::{Ends, FoundTensor, Tensor, TypedRange};

@@ -20,6 +20,7 @@ mod tests {
     fn models_are_known_by_their_suffix() {
         for (name, is_model) in [
             ("model.safetensors", true),
+            ("model.gguf", true),
             ("dir.safetensors/config.json", false),
             ("safetensors", false),
             (".safetensors", false),

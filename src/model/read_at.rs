@@ -72,3 +72,49 @@ impl<R: ReadAt + ?Sized> Read for RangeReader<'_, R> {
         Ok(len)
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// A file that answers as slowly, as scarcely and as little as it may.
+    pub(in crate::model) struct Made {
+        pub bytes: Vec<u8>,
+        pub file_bytes: u64,
+        pub fails_from: u64,
+        pub reads: Cell<u64>,
+        pub furthest: Cell<u64>,
+    }
+
+    impl Made {
+        pub fn new(bytes: Vec<u8>) -> Self {
+            Self {
+                file_bytes: bytes.len() as u64,
+                bytes,
+                fails_from: u64::MAX,
+                reads: Cell::new(0),
+                furthest: Cell::new(0),
+            }
+        }
+    }
+
+    impl ReadAt for Made {
+        fn file_bytes(&self) -> u64 {
+            self.file_bytes
+        }
+
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+            let end = offset + buffer.len() as u64;
+            assert!(end <= self.file_bytes, "what is asked for lies in the file");
+            assert!(offset >= self.furthest.get(), "nothing is read twice");
+            self.reads.set(self.reads.get() + 1);
+            self.furthest.set(end);
+            if end > self.fails_from {
+                return Err(Error::corrupt("made up"));
+            }
+            self.bytes[..].read_at(buffer, offset)
+        }
+    }
+}

@@ -370,6 +370,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "read_at",
             "tensor",
             "safetensors",
+            "ggml",
             "gguf",
             "format",
             "header",

@@ -11,6 +11,7 @@
     reason = "test code"
 )]
 
+pub mod gguf;
 pub mod ordinary_user;
 mod watchdog;
 

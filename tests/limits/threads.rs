@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::group::Group;
 use crate::limited::{NOBODY, limit_address_space, limit_processes};
-use crate::support::{Place, Watched, model, signal, weightfs};
+use crate::support::{Place, Watched, is_mounted, model, signal, weightfs};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_weightfs");
 
@@ -86,21 +86,12 @@ impl Files {
         let is_done = is_done(&output, &["mount".as_ref()]);
         assert_eq!(is_done, is_ready);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!is_in_table(mountpoint), "left behind: {stderr}");
+        assert!(!is_mounted(mountpoint), "left behind: {stderr}");
         let later = "cannot check that the mount answers";
         let is_known_before = !stderr.contains(later);
         assert!(is_known_before, "known before it is mounted: {stderr}");
         is_done
     }
-}
-
-/// True if something is mounted there; what that is, is not asked.
-fn is_in_table(mountpoint: &Path) -> bool {
-    let table = fs::read("/proc/self/mountinfo").unwrap();
-    let place = format!(" {} ", mountpoint.display());
-    table
-        .windows(place.len())
-        .any(|window| window == place.as_bytes())
 }
 
 /// True if it is done; else it must have said what is missing.

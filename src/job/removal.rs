@@ -17,6 +17,9 @@ use crate::os::{FileStamp, Lease, is_open_for_writing};
 pub(super) struct Held {
     pub(super) path: PathBuf,
     pub(super) file: File,
+    /// What it is told by, as it was when it was held: some file systems do not know it any more by a handle
+    /// that it had before it was renamed.
+    pub(super) identity: (u64, u64),
 }
 
 /// Holds a file that is open.
@@ -40,8 +43,10 @@ pub(super) fn hold_open(path: &Path, file: &File) -> Result<()> {
 pub(super) fn hold(path: &Path) -> Result<Held> {
     let file = File::open(path).map_err(|e| cannot(path, e))?;
     hold_open(path, &file)?;
+    let meta = file.metadata().map_err(|e| cannot(path, e))?;
     Ok(Held {
         path: path.to_path_buf(),
+        identity: identity(&meta),
         file,
     })
 }
@@ -88,13 +93,8 @@ pub(super) fn remove(source: &SourceFile, names: &[&Path], stays: &[Held]) -> Re
         return Err(kept("is wanted for writing"));
     }
     for held in stays {
-        let there = held
-            .path
-            .symlink_metadata()
-            .map(|meta| identity(&meta))
-            .ok();
-        let compared = held.file.metadata().map_err(|e| cannot(&held.path, e))?;
-        if there != Some(identity(&compared)) {
+        let there = held.path.symlink_metadata();
+        if there.map(|meta| identity(&meta)).ok() != Some(held.identity) {
             aside.put_back()?;
             return Err(kept("is not in its archive's place any more"));
         }

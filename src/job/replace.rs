@@ -174,6 +174,7 @@ pub fn replace_by_originals(
             original.file.sync_all().map_err(|e| cannot(path, e))?;
             let held = Held {
                 path: path.to_path_buf(),
+                identity: (original.stamp.dev, original.stamp.ino),
                 file: original.file,
             };
             Ok((totals, held))
@@ -198,7 +199,9 @@ pub fn replace_by_originals(
 
 /// Gives a file its name and holds it on.
 fn published(output: OutputFile) -> Result<Held> {
+    let meta = output.file().metadata();
     Ok(Held {
+        identity: identity(&meta.map_err(|e| output.cannot_write(e))?),
         path: output.path().to_path_buf(),
         file: output.publish()?,
     })
@@ -395,17 +398,17 @@ fn name_all(
     made: Held,
     compare_other: impl Fn(&Path) -> Result<Held>,
 ) -> Result<Vec<Held>> {
-    let made_meta = made.file.metadata().map_err(|e| cannot(&made.path, e))?;
     let mut stays = Vec::new();
     for (_, to) in file.names.iter().filter(|(_, to)| *to != made.path) {
         if !is_there(to)? {
             make_hard_link(&made.path, to, false).map_err(|e| cannot(to, e))?;
         }
         let meta = to.symlink_metadata().map_err(|e| cannot(to, e))?;
-        stays.push(if identity(&meta) == identity(&made_meta) {
+        stays.push(if identity(&meta) == made.identity {
             Held {
                 path: to.clone(),
                 file: made.file.try_clone().map_err(|e| cannot(to, e))?,
+                identity: made.identity,
             }
         } else {
             compare_other(to)?

@@ -22,10 +22,8 @@ use super::links::{Followed, Way, follow, inside_source};
 use super::place::Place;
 use super::source::Source;
 use crate::format::{archive_name, original_name};
-use crate::os::leads_out;
+use crate::os::{MAX_NAME_BYTES, leads_out};
 
-/// Longest name that Linux file systems take.
-const MAX_NAME_BYTES: usize = 255;
 /// So often is looked again at what changes meanwhile.
 pub(super) const MAX_LOOKS: usize = 16;
 /// So often is listed again what changes meanwhile.

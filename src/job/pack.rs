@@ -109,8 +109,9 @@ pub fn pack(
     let source = SourceFile::open(from)?;
     (monitor.begin)(source.stamp.size);
     warn_of_fault(&source, from, monitor)?;
+    let packed = pack_if(&source, &to, options, monitor, |_| Ok(true))?;
     Ok(Conversion {
-        totals: pack_file(from, &to, options, monitor)?,
+        totals: packed.unwrap_or_default(),
         path: to,
         failures: Vec::new(),
     })
@@ -140,30 +141,30 @@ pub fn pack_file(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
-    let packed = pack_if(from, to, options, monitor, |_| Ok(true))?;
+    let source = SourceFile::open(from)?;
+    let packed = pack_if(&source, to, options, monitor, |_| Ok(true))?;
     Ok(packed.unwrap_or_default())
 }
 
 /// As `pack_file`, if what comes of it `is_wanted`; else there is nothing.
 fn pack_if(
-    from: &Path,
+    source: &SourceFile,
     to: &Path,
     options: &PackOptions,
     monitor: &Monitor<'_>,
     is_wanted: impl FnOnce(&Totals) -> Result<bool>,
 ) -> Result<Option<Totals>> {
-    let source = SourceFile::open(from)?;
     if source.is_archive()? {
         return Err(Error::InvalidInput(format!(
             "{} is a weightfs archive already",
-            from.display()
+            source.path.display()
         )));
     }
-    refuse_source(from, to)?;
+    refuse_source(&source.path, to)?;
     let output = OutputFile::create(to, options.force)?;
     // Whoever could not read the source must not be able to read the archive.
     let sync = |output: &OutputFile| output.sync(source.mode, None);
-    let totals = pack_to(&source, &output, options, monitor, sync)?;
+    let totals = pack_to(source, &output, options, monitor, sync)?;
     if !is_wanted(&totals)? {
         return Ok(None);
     }
@@ -389,7 +390,8 @@ fn pack_or_keep(
         to.refuse_twins(step, made)?;
         Ok(totals.has_shrunk())
     };
-    let packed = pack_if(&step.from, &to.path(&step.to), options, monitor, is_wanted)?;
+    let source = SourceFile::open(&step.from)?;
+    let packed = pack_if(&source, &to.path(&step.to), options, monitor, is_wanted)?;
     if let Some(totals) = packed {
         return Ok(Made {
             to: step.to.clone(),

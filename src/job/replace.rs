@@ -9,7 +9,7 @@ use std::fs::{self, File, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::archives::{archive_path, can_be_archived, is_archive_name, original_path};
+use super::archives::{archive_path, can_be_archived, is_archive, is_archive_name, original_path};
 use super::attributes;
 use super::blocks::{BlockWorker, for_each_block};
 use super::condition::{fault, missing_parts};
@@ -79,10 +79,7 @@ pub fn archives_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Replacemen
 pub fn originals_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Replacements> {
     let kind = Kind {
         what: "archive",
-        is_one: |path| {
-            let opened = || ArchiveReader::open(path);
-            Ok(is_archive_name(path) && !matches!(opened(), Err(Error::NotThisFormat(_))))
-        },
+        is_one: |path| Ok(is_archive(path)),
         to: original_path,
     };
     find(path, monitor, &kind)

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::archives::{archive_path, is_archive_name, open_named, original_path};
+use super::archives::{archive_path, is_archive, is_archive_name, open_named, original_path};
 use super::blocks::{BlockWorker, for_each_block};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Made, Step};
@@ -194,10 +194,6 @@ fn decide(mut entry: WalkEntry, monitor: &Monitor<'_>) -> Result<Step> {
             Step::keep(entry)
         }
         EntryKind::Link(target) => {
-            let is_archive = |end: &Path| {
-                let opened = || ArchiveReader::open(end);
-                is_archive_name(end) && !matches!(opened(), Err(Error::NotThisFormat(_)))
-            };
             let leads_to_archive = follow(&entry.from).is_ok_and(|end| is_archive(&end));
             let relative = entry.relative.clone();
             if leads_to_archive && archive_path(&relative) == relative.with_file_name(&*target) {

@@ -4,6 +4,7 @@
 //! Knows nothing of archives.
 
 mod access_list;
+mod attribute;
 mod control_group;
 mod fuse_mount;
 mod memory;
@@ -20,6 +21,7 @@ mod write_back;
 mod writers;
 
 pub use access_list::{ACCESS_LIST, DEFAULT_ACCESS_LIST, access_list};
+pub use attribute::{attribute, handle_path};
 pub use fuse_mount::{Entrance, entrance};
 pub use memory::{
     keep_allocations_apart, memory_bytes, memory_bytes_of, page_bytes, use_one_heap, zeroed,
@@ -27,7 +29,7 @@ pub use memory::{
 pub use memory_limit::{BoundBy, MemoryLimit, address_space_left, memory_limit, own_limit};
 pub use mounts::{MountLine, mount_id, mounts};
 pub use page_cache::cached_bytes;
-pub use paths::leads_out;
+pub use paths::{MAX_LINKS, MAX_NAME_BYTES, leads_out};
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};
 pub use pressure::AvailableMemory;
 pub use process::{ending_signals, first_line, limits_hint};

@@ -10,9 +10,7 @@ use std::path::{Component, Path};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 
 use super::mounts::mount_id;
-
-/// As many links as the kernel follows.
-const MAX_LINKS: usize = 40;
+use super::paths::MAX_LINKS;
 
 /// Where a path leads.
 #[derive(Debug)]

@@ -389,6 +389,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "write_back",
             "process",
             "writers",
+            "attribute",
             "access_list",
             "fuse_mount",
             "walk",

@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::format::original_name;
 use crate::fs::facts::Facts;
 use crate::fs::rights::Rights;
+use crate::os::handle_path;
 
 /// What a mount shows.
 #[derive(Debug)]
@@ -228,8 +229,7 @@ impl Source {
 
     /// Where the root is now, if it was moved: others are above it then.
     fn moved_to(&self) -> Option<PathBuf> {
-        let here = format!("/proc/self/fd/{}", self.root.as_raw_fd());
-        let here = std::fs::read_link(here).ok()?;
+        let here = std::fs::read_link(handle_path(&self.root)).ok()?;
         (here != self.path).then_some(here)
     }
 

@@ -113,7 +113,7 @@ fn sources(path: &Path, monitor: &Monitor<'_>) -> Result<Vec<SourceFile>> {
 
 /// The header's length and the tensors; of a file whose tensors are not known, all of it as one.
 fn tensors(source: &SourceFile) -> Result<(u64, Vec<Tensor>)> {
-    let known = model::read(source)?.filter(|header| header.format.tells_tensors());
+    let known = model::read(source)?;
     Ok(known.map_or_else(
         || (0, vec![whole(source)]),
         |header| (header.end, header.tensors),

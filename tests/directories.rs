@@ -440,3 +440,112 @@ fn what_a_killed_run_has_left_goes_with_the_next_one() {
     assert!(first.wait().unwrap().success());
     assert_eq!(dir.names(""), ["first", "m", "out"]);
 }
+
+#[test]
+fn a_name_says_what_becomes_of_a_file() {
+    let dir = Dir::new();
+    let bytes = model(9, 1);
+    // A second name of an archive, which is no archive by that name and comes first.
+    let file = dir.write("s/b", &bytes);
+    ok(["pack", &file]);
+    fs::remove_file(&file).unwrap();
+    fs::hard_link(dir.path("s/b.wfz"), dir.path("s/a")).unwrap();
+    ok(["unpack", &dir.path("s"), "-o", &dir.path("u")]);
+    assert!(fs::read(dir.path("u/b")).unwrap() == bytes);
+    ok(["pack", &dir.path("s"), "-o", &dir.path("p")]);
+    assert_eq!(dir.names("p"), ["a", "b.wfz"]);
+    ok(["verify", &dir.path("s")]);
+    // Links to what is no archive keep their names, whatever those are.
+    fs::create_dir_all(dir.path("l/d.wfz")).unwrap();
+    dir.write("l/readme", b"text");
+    symlink(dir.path("l/d.wfz"), dir.path("l/k")).unwrap();
+    symlink(dir.path("l/readme"), dir.path("l/foo.wfz")).unwrap();
+    // A link to a second name, which comes later.
+    dir.write("l/one", b"1");
+    fs::hard_link(dir.path("l/one"), dir.path("l/two")).unwrap();
+    symlink(dir.path("l/two"), dir.path("l/a-link")).unwrap();
+    for command in ["pack", "unpack"] {
+        let out = dir.path(command);
+        ok([command, &dir.path("l"), "-o", &out]);
+        assert_eq!(dir.names(command), dir.names("l"), "{command}");
+        assert_eq!(fs::read(format!("{out}/a-link")).unwrap(), b"1");
+    }
+    // A link to the archive beside it would lead to itself.
+    symlink("b.wfz", dir.path("s/b")).unwrap();
+    let (status, _, _) = run(["unpack", &dir.path("s"), "-o", &dir.path("v")]);
+    assert_eq!(status, 2);
+    assert!(!Path::new(&dir.path("v/b")).is_symlink());
+}
+
+#[test]
+fn nothing_stands_beside_an_older_form_of_itself() {
+    let dir = Dir::new();
+    dir.write("s/m.safetensors", &model(10, 1));
+    let pack = ["pack", "--force", &dir.path("s"), "-o", &dir.path("dst")];
+    ok(pack);
+    for newer in [support::noise(1, 5000), b"text".to_vec()] {
+        dir.write("s/m.safetensors", &newer);
+        let (status, _, stderr) = run(pack);
+        assert!(
+            status == 2 && stderr.contains("would stand beside"),
+            "{stderr}"
+        );
+        assert_eq!(dir.names("dst"), ["m.safetensors.wfz"]);
+    }
+}
+
+#[test]
+fn what_links_of_the_source_lead_to_is_not_written_into() {
+    let dir = Dir::new();
+    dir.write("src/c", b"mine");
+    dir.write("out/c", b"orig");
+    symlink("../out", dir.path("src/z")).unwrap();
+    let (status, _, stderr) = run(["pack", "--force", &dir.path("src"), "-o", &dir.path("out")]);
+    assert!(status == 2 && stderr.contains("leads to"), "{stderr}");
+    assert_eq!(fs::read(dir.path("out/c")).unwrap(), b"orig");
+}
+
+#[test]
+fn only_what_a_run_has_left_is_removed() {
+    let dir = Dir::new();
+    let file = dir.write("d/m.safetensors", &model(11, 1));
+    dir.write("d/.mine.wfz-tmp/x", b"precious");
+    dir.write("d/.abc.wfz-tmp", b"precious");
+    dir.write("d/.Ab12Cd.wfz-tmp", b"left");
+    dir.write("d/.Ef34Gh.wfz-tmp/x", b"left");
+    // What is left is nothing of the directory's.
+    ok(["pack", &dir.path("d"), "-o", &dir.path("copy")]);
+    assert_eq!(
+        dir.names("copy"),
+        [".abc.wfz-tmp", ".mine.wfz-tmp", "m.safetensors.wfz"]
+    );
+    ok(["pack", &file]);
+    assert_eq!(
+        dir.names("d"),
+        [
+            ".abc.wfz-tmp",
+            ".mine.wfz-tmp",
+            "m.safetensors",
+            "m.safetensors.wfz"
+        ]
+    );
+}
+
+#[test]
+fn how_a_command_ends_does_not_depend_on_who_reads() {
+    let dir = Dir::new();
+    symlink("gone", dir.path("link")).unwrap();
+    for arguments in [
+        vec!["pack", &dir.path("") as &str, "-o", "/nowhere/there"],
+        vec!["pack", "--replace", &dir.path("")],
+    ] {
+        let mut child = weightfs()
+            .args(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(2), "{arguments:?}");
+    }
+}

@@ -94,13 +94,15 @@ fn what_was_written_is_durable_before_it_has_a_name_and_the_name_before_the_sour
     let synced = find(&lines, &["fsync(", "wfz-tmp>"]);
     let named = find(&lines, &["rename", "m.safetensors.wfz"]);
     let name_synced = named + find(&lines[named..], &["fsync(", &directory]);
-    let removed = find(&lines, &["unlink", "m.safetensors\""]);
+    let aside = find(&lines, &["rename", "m.safetensors\", "]);
+    let removed = aside + find(&lines[aside..], &["unlink", "wfz-tmp\""]);
     let removal_synced = removed + find(&lines[removed..], &["fsync(", &directory]);
     let order = [
         last_write.unwrap(),
         synced,
         named,
         name_synced,
+        aside,
         removed,
         removal_synced,
     ];

@@ -121,6 +121,8 @@ fn no_command_prints_what_a_terminal_obeys() {
         succeeds("pack --replace --dry-run --json", &[source]).contains(r"m\u001b[31m\nforged")
     );
     fails("pack", &[source, "-o".as_ref(), out.as_os_str()], 2);
+    // What could be copied is there.
+    fs::remove_dir_all(&out).unwrap();
     assert!(succeeds("analyze --html", &[html.as_os_str(), file]).contains(SHOWN));
     let page = check("the report", &fs::read(&html).unwrap());
     assert!(page.contains(SHOWN) && page.contains(NAME));

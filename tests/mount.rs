@@ -840,7 +840,15 @@ fn opening_reading_and_closing_again_and_again_leaves_nothing_behind() {
     cycles(rounds);
     let after = holdings(mount.pid());
     println!("descriptors, threads, KiB: {before:?}, after {rounds} cycles {after:?}");
-    assert_eq!((before.0, before.1), (after.0, after.1));
+    // Threads that look around now and then have a descriptor for that moment.
+    let is_back = || {
+        let now = holdings(mount.pid());
+        now.0 <= before.0 && now.1 <= before.1
+    };
+    assert!((0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        is_back()
+    }));
     assert!(after.2 < before.2 + 4096, "{before:?} {after:?}");
     mount.stop();
 }

@@ -281,6 +281,65 @@ fn nothing_is_lost_that_somebody_writes_meanwhile() {
     assert!(met > 0);
 }
 
+/// Runs the program with system calls that take long, and something else meanwhile: once there is an
+/// archive, for as long as it then waits.
+fn slowed(
+    delay: &str,
+    arguments: &[&str],
+    archive: &Path,
+    meanwhile: impl FnOnce(),
+) -> (i32, String) {
+    let child = std::process::Command::new("strace")
+        .args(["-f", "-o", "/dev/null", "-e", &format!("inject={delay}")])
+        .arg(env!("CARGO_BIN_EXE_weightfs"))
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("strace is installed (Debian: apt install strace)");
+    while !archive.exists() {
+        std::thread::yield_now();
+    }
+    meanwhile();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().unwrap(), stderr)
+}
+
+#[test]
+fn what_takes_the_place_of_a_file_meanwhile_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("m.safetensors");
+    fs::write(&file, model(1, 1)).unwrap();
+    let newer = dir.path().join("newer");
+    fs::write(&newer, model(2, 1)).unwrap();
+    let pack = ["pack", "--replace", text(&file)];
+    let (status, stderr) = slowed("fsync:delay_enter=700000", &pack, &archive(&file), || {
+        fs::rename(&newer, &file).unwrap();
+    });
+    assert_eq!(status, 2, "{stderr}");
+    assert!(stderr.contains("is kept"), "{stderr}");
+    assert!(fs::read(&file).unwrap() == model(2, 1));
+}
+
+#[test]
+fn two_runs_against_each_other_leave_one_of_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("m.safetensors");
+    fs::write(&file, model(1, 1)).unwrap();
+    let pack = ["pack", "--replace", text(&file)];
+    let mut other = (0, String::new());
+    slowed("fsync:delay_enter=700000", &pack, &archive(&file), || {
+        let (status, _, stderr) = run(["unpack", "--replace", text(&archive(&file))]);
+        other = (status, stderr);
+    });
+    assert!(other.1.contains("another weightfs"), "{other:?}");
+    assert!(file.exists() || archive(&file).exists());
+    for archive in [archive(&file)].iter().filter(|archive| archive.exists()) {
+        ok(["verify", "--deep", text(archive)]);
+    }
+}
+
 /// Kills the program at moments spread over its run, and checks after each that nothing was lost;
 /// `WEIGHTFS_TEST_ROUNDS` sets how often.
 #[test]

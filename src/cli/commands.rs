@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
 use super::{in_mount, job_report};
-use crate::console::{Outcome, Stop, print, print_as, print_json, print_lines, say, watched};
+use crate::console::{
+    Outcome, Stop, is_broken_pipe, print, print_as, print_json, print_lines, say, watched,
+};
 use crate::error::{Error, Result};
 use crate::job::{
     self, Conversion, Monitor, PackOptions, Replacements, UnpackOptions, VerifyOptions,
@@ -75,12 +77,12 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
         job::verify(&found.archives, &options, monitor)
     })?;
     let time = start.elapsed();
-    print_as(
+    tell_failures(&found.failures);
+    unless_nobody_reads(print_as(
         args.json,
         || job_report::verified_json(&verified, &found.failures, time),
         || job_report::verified_lines(&verified, time),
-    )?;
-    tell_failures(&found.failures);
+    ))?;
     let problems = || verified.iter().flat_map(|archive| &archive.problems);
     if let Some(other) = problems().find(|problem| !problem.is_damage()) {
         // Not damage, but not verified either; it was listed with the rest.
@@ -119,13 +121,21 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
 /// Tells what was done and what was not.
 fn report(done: &Conversion, start: Instant, as_json: bool) -> Result<Outcome> {
     let time = start.elapsed();
-    print_as(
+    tell_failures(&done.failures);
+    unless_nobody_reads(print_as(
         as_json,
         || job_report::conversion_json(done, time),
         || job_report::conversion_lines(done, time),
-    )?;
-    tell_failures(&done.failures);
+    ))?;
     Ok(Outcome::after(&done.failures))
+}
+
+/// Whether somebody reads what was found is no matter for how the command ends.
+fn unless_nobody_reads(printed: Result<()>) -> Result<()> {
+    match printed {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        printed => printed,
+    }
 }
 
 fn tell_failures(failures: &[Error]) {
@@ -159,11 +169,11 @@ fn replace(
         let done = watched(what, &stop, |monitor| run(planned, monitor))?;
         return report(&done, start, as_json);
     }
-    print_as(
+    tell_failures(&planned.failures);
+    unless_nobody_reads(print_as(
         as_json,
         || job_report::plan_json(&planned),
         || job_report::plan_lines(&planned),
-    )?;
-    tell_failures(&planned.failures);
+    ))?;
     Ok(Outcome::after(&planned.failures))
 }

@@ -143,7 +143,7 @@ pub(super) fn refuse_destination(path: &Path) -> Result<()> {
 /// As `archives_behind`, for a file.
 pub(super) fn to_unpack(path: &Path) -> Result<PathBuf> {
     match archives_behind(path) {
-        Err(_) if path.is_dir() => {
+        Err(Error::Environment(_)) if path.is_dir() => {
             say(&format!(
                 "weightfs: {} is in a weightfs mount; its files are copied as they are shown",
                 printable_name(path)

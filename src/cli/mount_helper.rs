@@ -82,13 +82,19 @@ pub(super) fn is_called_as(program: Option<&OsStr>) -> bool {
 /// `SRC DIR -o OPTIONS`. mount(8) makes paths of them that start with a slash; a mount that is there has
 /// its source by the name that the table of mounts tells.
 pub(super) fn is_meant_by(arguments: &[OsString]) -> bool {
-    let [source, mountpoint, dash_o, _] = arguments else {
+    let [source, mountpoint, dash_o, options] = arguments else {
         return false;
     };
     let is_command = source
         .to_str()
         .is_some_and(|name| Args::command().find_subcommand(name).is_some());
-    dash_o == "-o" && Path::new(mountpoint).is_absolute() && !is_command
+    // Else it is a command that is misspelt.
+    let is_source = Path::new(source).is_absolute()
+        || options
+            .to_string_lossy()
+            .split(',')
+            .any(|option| option == "remount");
+    dash_o == "-o" && Path::new(mountpoint).is_absolute() && is_source && !is_command
 }
 
 /// Runs the helper with the arguments behind its name.
@@ -456,6 +462,7 @@ mod tests {
             (&["/src", "/mnt"], false),
             (&["mount", "/src", "/mnt"], false),
             (&["pakc", "file", "-o", "dst"], false),
+            (&["pakc", "/file", "-o", "/dst"], false),
         ] {
             let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
             assert_eq!(is_meant_by(&arguments), expected, "{arguments:?}");

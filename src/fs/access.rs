@@ -6,17 +6,19 @@
 //! That concerns others than the user who mounts; who has the mount for himself is not told of it.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
 
 use super::attr::Attr;
+use super::errno::{is_gone, stale};
 use super::facts::Facts;
 use super::model_tree::ModelTree;
 use super::nodes::What;
 use super::place::{ArchivePlace, Place};
 use super::rights::{Permissions, Rights, names_all};
 use super::source::local;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::os::{ACCESS_LIST, access_list};
 
 impl ModelTree {
@@ -36,22 +38,34 @@ impl ModelTree {
         }
     }
 
-    /// Attributes with the permissions that are shown of what is at a place.
-    pub(super) fn permitted(&self, attr: Attr, at: &Place, by_link: bool, facts: &Facts) -> Attr {
+    /// Attributes with the permissions that are shown of what is at a place, as its facts say.
+    ///
+    /// # Errors
+    /// ESTALE if that is gone, or something else is there now.
+    pub(super) fn permitted(
+        &self,
+        attr: Attr,
+        at: &Place,
+        by_link: bool,
+        facts: &Facts,
+    ) -> Result<Attr> {
         let above = self.hindrances(at, by_link, facts);
         self.with_permissions(attr, &above, || {
-            local::rights_of(&at.open_to_ask(&self.source)?)
+            local::rights_of(&at.open_same(&self.source, &facts.identity)?)
         })
     }
 
     /// The same of a file that is open, and was opened at a place.
+    ///
+    /// # Errors
+    /// ESTALE if the system says so of it.
     pub(super) fn permitted_open(
         &self,
         attr: Attr,
         file: &File,
         at: &Place,
         facts: &Facts,
-    ) -> Attr {
+    ) -> Result<Attr> {
         let above = self.hindrances(at, false, facts);
         self.with_permissions(attr, &above, || local::rights_of(file))
     }
@@ -60,34 +74,43 @@ impl ModelTree {
         &self,
         attr: Attr,
         above: &[Rights],
-        own: impl FnOnce() -> std::io::Result<Rights>,
-    ) -> Attr {
+        own: impl FnOnce() -> io::Result<Rights>,
+    ) -> Result<Attr> {
         let lists_are_asked_for = self.lists_are_asked_for.load(Ordering::Relaxed);
         if above.is_empty() && (lists_are_asked_for || !self.source.is_for_all_users()) {
-            return attr;
+            return Ok(attr);
         }
-        // Should the list not be told, nobody but the owner is known to be let in.
-        let owner_alone = || Rights::new(attr.uid, attr.gid, attr.mode & 0o700, None);
-        let rights = own().unwrap_or_else(|_| owner_alone()).behind(above);
+        let own = match own() {
+            Ok(own) => own,
+            Err(e) if is_gone(&e) => return Err(stale(attr.inode)),
+            // Should the list not be told, nobody but the owner is known to be let in.
+            Err(_) => Rights::new(attr.uid, attr.gid, attr.mode & 0o700, None),
+        };
+        let rights = own.behind(above);
         let Permissions { uid, gid, mode, .. } = if lists_are_asked_for {
             rights.permissions()
         } else {
             rights.without_list()
         };
         let mode = attr.mode & !0o777 | mode;
-        Attr {
+        Ok(Attr {
             uid,
             gid,
             mode,
             ..attr
-        }
+        })
     }
 
-    /// One of the access lists that are shown of something.
+    /// One of the access lists that are shown of something, of its file that is open, at least as a path.
     ///
     /// # Errors
     /// What the system answered. Nobody but the owner is let in then.
-    pub(super) fn access_list(&self, what: &What, name: &str) -> Result<Option<Vec<u8>>> {
+    pub(super) fn access_list(
+        &self,
+        what: &What,
+        file: &File,
+        name: &str,
+    ) -> io::Result<Option<Vec<u8>>> {
         let (place, by_link) = match what {
             What::Directory(path) => (&Place::Inside(path.clone()), false),
             What::File(place) => (place, false),
@@ -95,14 +118,12 @@ impl ModelTree {
             // Links have none.
             What::Link(_) => return Ok(None),
         };
-        let cannot = |e| Error::io("cannot read an access list", e);
-        let file = place.open_to_ask(&self.source).map_err(cannot)?;
+        let own = access_list(file, name)?;
         if name != ACCESS_LIST {
-            return access_list(&file, name).map_err(cannot);
+            return Ok(own);
         }
-        let facts = place.facts_of(&self.source, &file).map_err(cannot)?;
+        let facts = place.facts_of(&self.source, file)?;
         let above = self.hindrances(place, by_link, &facts);
-        let own = access_list(&file, name).map_err(cannot)?;
         if above.is_empty() && own.as_deref().is_none_or(names_all) {
             return Ok(own);
         }

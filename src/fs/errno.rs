@@ -13,3 +13,11 @@ pub(super) fn stale(inode: Inode) -> Error {
 pub(super) fn errno(what: &str, errno: i32) -> Error {
     Error::io(what, io::Error::from_raw_os_error(errno))
 }
+
+/// True if what was found is not there any more.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOENT | libc::ENOTDIR | libc::ESTALE)
+    )
+}

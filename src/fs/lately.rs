@@ -70,9 +70,11 @@ impl Lately {
         gone
     }
 
+    /// What was found, unless that was too long ago.
     pub(super) fn get(&self, inode: Inode) -> Option<Found> {
         lock(&self.kept)
             .peek(&inode)
+            .filter(|(since, _)| !is_old(*since))
             .map(|(_, found)| found.clone())
     }
 
@@ -83,11 +85,35 @@ impl Lately {
         let mut old = Vec::new();
         while kept
             .peek_lru()
-            .is_some_and(|(_, (since, _))| since.elapsed() > KEPT_FOR)
+            .is_some_and(|(_, (since, _))| is_old(*since))
         {
             old.extend(kept.pop_lru().map(|(_, (_, found))| found));
         }
         old
+    }
+}
+
+fn is_old(since: Instant) -> bool {
+    since.elapsed() > KEPT_FOR
+}
+
+#[cfg(test)]
+impl Lately {
+    /// Has all be old that is kept; false if nothing is.
+    pub(super) fn make_old(&self) -> bool {
+        let mut kept = lock(&self.kept);
+        for (_, (since, _)) in kept.iter_mut() {
+            *since = since.checked_sub(2 * KEPT_FOR).unwrap();
+        }
+        !kept.is_empty()
+    }
+
+    pub(super) fn end_restlessness(&self) {
+        self.until.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        lock(&self.kept).len()
     }
 }
 

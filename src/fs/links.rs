@@ -10,10 +10,7 @@ use super::facts::Facts;
 use super::place::Place;
 use super::source::Source;
 use crate::format::archive_name;
-use crate::os::leads_out;
-
-/// As many links as the kernel follows.
-const MAX_LINKS: usize = 40;
+use crate::os::{MAX_LINKS, leads_out};
 
 /// What a link leads to in the end: something that exists and is no link.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use super::archives::Archives;
 use super::attr::Attr;
 use super::errno::{errno, stale};
 use super::facts::{Facts, Kind};
-use super::in_vain::InVain;
+use super::in_vain::{InVain, Searchers};
 use super::inode::{Inode, Numbers, ROOT_INODE};
 use super::lately::{Found, Lately};
 use super::nodes::{Node, Nodes, What};
@@ -39,14 +39,15 @@ pub struct DirEntry {
     pub inode: Inode,
 }
 
-/// What a mount shows. All methods may be called from many threads at once; no lock is held while
-/// anything is read or decoded.
+/// What a mount shows. All methods may be called from many threads at once; no lock that a reader
+/// waits for is held while anything is read or decoded.
 pub struct ModelTree {
     pub(super) source: Source,
     pub(super) shared: Arc<ReadShared>,
     pub(super) archives: Archives,
     pub(super) nodes: Mutex<Nodes>,
-    /// What a search by number has seen of late; locked while one goes on.
+    pub(super) searchers: Searchers,
+    /// What a search by number has seen of late; locked while one goes on, for which `searchers` alone wait.
     pub(super) searched_in_vain: Mutex<Option<InVain>>,
     /// True if the kernel asks for access lists and decides by them.
     pub(super) lists_are_asked_for: AtomicBool,
@@ -70,6 +71,7 @@ impl ModelTree {
             nodes: Mutex::new(Nodes::new(Attr::plain(ROOT_INODE, Kind::Directory, &facts))),
             source,
             shared: Arc::new(ReadShared::new(cache_bytes, threads)),
+            searchers: Searchers::of(threads),
             searched_in_vain: Mutex::default(),
             lists_are_asked_for: AtomicBool::new(true),
             archives: Archives::new(Numbers::default()),
@@ -98,6 +100,7 @@ impl ModelTree {
     /// `Io` with ENOENT if nothing is shown under it; `Corrupt` or `Unsupported` if the archive
     /// cannot be opened.
     pub fn lookup(&self, parent: Inode, name: &OsStr) -> Result<Attr> {
+        self.let_go();
         if name == "." {
             return self.find_again(parent);
         }
@@ -138,7 +141,7 @@ impl ModelTree {
                 return Err(stale(inode));
             }
             let now = Attr::plain(inode, kind, &facts);
-            let now = self.permitted(now, place, false, &facts);
+            let now = self.permitted(now, place, false, &facts)?;
             self.told(inode, |attr| *attr = now);
             Ok(now)
         };
@@ -155,8 +158,10 @@ impl ModelTree {
             What::Archive(at) => {
                 let now = |facts: Facts| {
                     let attr = self.archives.attr(&self.source, at, &facts).ok()?;
-                    (attr.inode == inode)
-                        .then(|| self.permitted(attr, &at.place, at.by_link, &facts))
+                    if attr.inode != inode {
+                        return None;
+                    }
+                    self.permitted(attr, &at.place, at.by_link, &facts).ok()
                 };
                 let facts = at.place.facts(&self.source).ok();
                 Ok(facts.and_then(now).unwrap_or(node.attr))
@@ -228,13 +233,14 @@ impl ModelTree {
     /// # Errors
     /// `Io` with ESTALE if it is not there any more as it was looked up.
     pub fn open(&self, inode: Inode) -> Result<OpenFile> {
+        self.let_go();
         let node = self.node(inode)?;
         let opened = match &node.what {
             What::Archive(at) => self.open_archive(inode, at).map(Opened::Archive),
-            What::File(place) => self
-                .open_plain(inode, place)
-                .and_then(|file| self.as_the_kernel_knows_it(file, &node))
-                .map(|file| Opened::File(Arc::new(file), place.clone(), inode)),
+            What::File(place) => match self.open_plain(inode, place) {
+                Ok(file) => Ok(self.as_the_kernel_knows_it(file, place, &node)?),
+                Err(error) => Err(error),
+            },
             What::Directory(_) => return Err(errno("open", libc::EISDIR)),
             What::Link(_) => return Err(errno("open", libc::ELOOP)),
         };
@@ -294,6 +300,7 @@ impl ModelTree {
 
     /// What the mount has done so far.
     pub fn stats(&self) -> MountStats {
+        self.let_go();
         MountStats {
             seconds: self.since.elapsed().as_secs_f64(),
             memory_bytes: memory_bytes("RssAnon").ok(),
@@ -366,10 +373,10 @@ impl ModelTree {
         Ok(match shown {
             Shown::Directory { path, facts } => {
                 let place = Place::Inside(path);
-                let attr = plain(Kind::Directory, &place, &facts);
+                let attr = plain(Kind::Directory, &place, &facts)?;
                 (attr, What::Directory(place.into_path()))
             }
-            Shown::File { place, facts } => (plain(Kind::File, &place, &facts), What::File(place)),
+            Shown::File { place, facts } => (plain(Kind::File, &place, &facts)?, What::File(place)),
             Shown::Archive {
                 place,
                 facts,
@@ -377,7 +384,7 @@ impl ModelTree {
             } => {
                 let at = self.come_by(place, by_link, &facts);
                 let attr = self.archives.attr(&self.source, &at, &facts)?;
-                let attr = self.permitted(attr, &at.place, by_link, &facts);
+                let attr = self.permitted(attr, &at.place, by_link, &facts)?;
                 (attr, What::Archive(at))
             }
             Shown::Link { target, facts } => {
@@ -410,7 +417,7 @@ impl ModelTree {
             .facts_of(&self.source, file)
             .map_err(|e| Error::io("open file", e))?;
         let attr = Attr::plain(inode, Kind::File, &facts);
-        Ok(self.permitted_open(attr, file, place, &facts))
+        self.permitted_open(attr, file, place, &facts)
     }
 
     fn number(&self, facts: &Facts, generation: &[u8]) -> Inode {

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::facts::Facts;
+use super::facts::{Facts, Identity};
 use super::rights::Rights;
-use super::source::{Source, local};
+use super::source::Source;
 
 /// Where something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,20 @@ impl Place {
     pub(super) fn open_to_ask(&self, source: &Source) -> io::Result<File> {
         match self {
             Self::Inside(path) => source.open_to_ask(path),
-            Self::Outside(path) => local::open_path(path),
+            Self::Outside(path) => source.open_outside_to_ask(path),
+        }
+    }
+
+    /// The same, if it is still the file that was found here, in whatever state.
+    ///
+    /// # Errors
+    /// ESTALE if it is another one.
+    pub(super) fn open_same(&self, source: &Source, found: &Identity) -> io::Result<File> {
+        let file = self.open_to_ask(source)?;
+        if self.facts_of(source, &file)?.identity.file == found.file {
+            Ok(file)
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ESTALE))
         }
     }
 
@@ -88,14 +101,14 @@ impl Place {
     pub(super) fn open_file(&self, source: &Source) -> io::Result<File> {
         match self {
             Self::Inside(path) => source.open_file(path),
-            Self::Outside(path) => local::open_file(path),
+            Self::Outside(path) => source.open_file_outside(path),
         }
     }
 
     pub(super) fn read_link(&self, source: &Source) -> io::Result<PathBuf> {
         match self {
             Self::Inside(path) => source.read_link(path),
-            Self::Outside(path) => path.read_link(),
+            Self::Outside(path) => source.read_link_outside(path),
         }
     }
 

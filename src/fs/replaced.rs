@@ -50,12 +50,15 @@ impl ModelTree {
     }
 
     /// Has the kernel look again if what a node was found to be is not there any more, whatever
-    /// came of that; else the error is what it is.
+    /// came of that; else the error is what it is. An archive that was written to is another one, a file or
+    /// directory is the same.
     pub(super) fn stale_if_replaced(&self, inode: Inode, node: &Node, error: Error) -> Error {
         let is_there = match (node.place(), node.identity) {
-            (Some(place), Some(identity)) => place
-                .facts(&self.source)
-                .is_ok_and(|now| now.identity == identity),
+            (Some(place), Some(identity)) => place.facts(&self.source).is_ok_and(|now| {
+                let now = now.identity;
+                now == identity
+                    || now.file == identity.file && !matches!(node.what, What::Archive(_))
+            }),
             _ => true,
         };
         if is_there && error.errno() != libc::ESTALE {
@@ -67,18 +70,25 @@ impl ModelTree {
 
     /// A file as it is, unless it has another length than the kernel was told and will be told when it
     /// looks again: it would read past the end of this one, or not to it. The length of one that grows all
-    /// the time is as it was a moment ago.
+    /// the time is as it was a moment ago. No name has changed then, so nothing but this file is kept.
     ///
     /// # Errors
     /// ESTALE then.
-    pub(super) fn as_the_kernel_knows_it(&self, file: File, node: &Node) -> Result<File> {
+    pub(super) fn as_the_kernel_knows_it(
+        &self,
+        file: File,
+        place: &Place,
+        node: &Node,
+    ) -> Result<Opened> {
         let inode = node.attr.inode;
         let meta = file.metadata().map_err(|e| Error::io("open file", e))?;
+        let opened = Opened::File(file.into(), place.clone(), inode);
         if meta.len() != node.attr.size && self.lately.get(inode).is_none() {
             self.told(inode, |attr| attr.size = meta.len());
+            self.close_all(self.lately.keep(inode, Found::File(opened)));
             return Err(stale(inode));
         }
-        Ok(file)
+        Ok(opened)
     }
 
     /// While names change, keeps what a look has found for the questions that follow. False if it
@@ -123,7 +133,8 @@ impl ModelTree {
             })
     }
 
-    /// To be called now and then: lets go of files that nobody has asked for.
+    /// Lets go of files that nobody has asked for. Lookups, opening and whoever asks for statistics do so, so
+    /// that it depends on no thread that a source may hold up; to be called now and then where nobody comes.
     pub fn let_go(&self) {
         self.close_all(self.lately.take_old());
     }

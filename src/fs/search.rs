@@ -27,17 +27,24 @@ impl ModelTree {
         if let Some(attr) = self.look_where_seen(inode) {
             return Ok(attr);
         }
-        // One search at a time: who waits for it finds what it has seen. Nobody who reads waits for it.
+        // Where half of the threads are at it already, the others are for those who read.
+        let _searcher = self.searchers.join().ok_or_else(|| stale(inode))?;
+        // One search at a time: who waits for it finds what it has seen.
         let mut in_vain = lock(&self.searched_in_vain);
         if let Some(attr) = self.look_where_seen(inode) {
             return Ok(attr);
         }
-        if in_vain.as_ref().is_some_and(InVain::is_believed) {
+        if in_vain
+            .as_ref()
+            .is_some_and(|search| search.is_believed_of(inode))
+        {
             return Err(stale(inode));
         }
         let started = Instant::now();
         let (path, all_noted) = self.search_for(inode);
-        *in_vain = (path.is_none() && all_noted).then(|| InVain::since(started));
+        *in_vain = path
+            .is_none()
+            .then(|| InVain::since(started, inode, all_noted));
         path.and_then(|path| self.look_at(inode, path))
             .ok_or_else(|| stale(inode))
     }

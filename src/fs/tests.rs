@@ -57,6 +57,11 @@ impl Place {
         symlink(target, path).unwrap();
     }
 
+    fn set_list(&self, relative: &str, list: &[u8]) {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(self.path(relative), crate::os::ACCESS_LIST, list, flags).unwrap();
+    }
+
     fn tree_of(&self, source: &str) -> Tree {
         let source = Source::open(&self.path(source)).unwrap();
         Tree(ModelTree::new(source, 16 * 4096, NonZeroUsize::MIN).unwrap())
@@ -508,6 +513,29 @@ fn what_was_found_while_names_change_can_be_asked_for() {
     }
 }
 
+/// However long the thread is held up that looks at the source.
+#[test]
+fn what_was_found_is_let_go_of_by_whoever_comes_next() {
+    let place = Place::new();
+    place.write("src/other", b"x");
+    place.write("src/f", b"x");
+    let tree = place.tree();
+    for come in [
+        &(|| drop(tree.find("other"))) as &dyn Fn(),
+        &|| drop(tree.0.open(4711)),
+        &|| assert_eq!(tree.0.stats().open_files, 0),
+    ] {
+        tree.0.lately.name_changed();
+        let inode = tree.find("f").unwrap().inode;
+        assert!(tree.0.lately.get(inode).is_some());
+        assert!(tree.0.lately.make_old());
+        assert!(tree.0.lately.get(inode).is_none());
+        tree.0.lately.end_restlessness();
+        come();
+        assert_eq!(tree.0.lately.count(), 0);
+    }
+}
+
 /// A file and its archive take each other's place: one is gone, and the name is not.
 #[test]
 fn whatever_is_asked_of_the_other_form_of_a_name_has_the_kernel_look_again() {
@@ -561,6 +589,7 @@ fn a_link_out_to_a_file_is_looked_at_again_once_that_is_an_archive() {
 fn a_file_that_grows_all_the_time_can_be_opened() {
     let place = Place::new();
     place.write("src/log", b"1");
+    place.write("src/other", b"x");
     let tree = place.tree();
     let inode = tree.find("log").unwrap().inode;
     place.write("src/log", b"12");
@@ -568,6 +597,27 @@ fn a_file_that_grows_all_the_time_can_be_opened() {
     assert_eq!(tree.find("log").unwrap().size, 2);
     place.write("src/log", b"123");
     assert_eq!(tree.read_inode(inode).unwrap(), b"123");
+    // It concerns no other file.
+    assert!(!tree.0.lately.is_restless());
+    assert!(tree.find("other").unwrap().size == 1 && tree.0.lately.count() == 1);
+}
+
+/// What is written to and what is in a directory change all the time: neither is another one then.
+#[test]
+fn an_error_of_what_was_written_to_is_what_it_is() {
+    let place = Place::new();
+    place.write("src/d/f", b"1");
+    let tree = place.tree();
+    for path in ["d", "d/f"] {
+        let inode = tree.find(path).unwrap().inode;
+        let node = tree.0.node(inode).unwrap();
+        place.write("src/d/f", b"12");
+        place.write("src/d/another", b"");
+        let error = super::errno::errno("refused", libc::EACCES);
+        let error = tree.0.stale_if_replaced(inode, &node, error);
+        assert_eq!(error.errno(), libc::EACCES, "{path}: {error}");
+        assert!(!tree.0.lately.is_restless());
+    }
 }
 
 #[test]
@@ -811,6 +861,22 @@ fn what_is_looked_for_by_its_number_may_have_moved_or_be_gone() {
     assert_eq!(tree.read_inode(inodes[0]).unwrap(), b"model");
 }
 
+/// Those who read need threads too: a search is not waited for by all of them.
+#[test]
+fn whoever_comes_while_enough_threads_search_is_not_kept_waiting() {
+    let place = Place::new();
+    place.write("src/f", b"plain");
+    let inode = place.tree().find("f").unwrap().inode;
+    let tree = place.tree();
+    let again = || tree.0.lookup(inode, OsStr::new(".")).map(|attr| attr.inode);
+    let searcher = tree.0.searchers.join().unwrap();
+    // Would be waited for without end.
+    let search = crate::sync::lock(&tree.0.searched_in_vain);
+    assert_eq!(again().unwrap_err().errno(), libc::ESTALE);
+    drop((search, searcher));
+    assert_eq!(again().unwrap(), inode);
+}
+
 #[test]
 fn copies_of_one_archive_have_numbers_of_their_own() {
     let place = Place::new();
@@ -825,12 +891,8 @@ fn copies_of_one_archive_have_numbers_of_their_own() {
     }
 }
 
-/// What a kernel decides by that does not ask for access lists.
-#[test]
-fn without_access_lists_the_mode_says_no_more_than_the_list() {
-    let place = Place::new();
-    place.write("src/f", b"plain");
-    place.pack("src/m.wfz", b"model");
+/// The owner reads and writes, user 4711 may do this, the owning group nothing, everybody else that.
+fn access_list(user: u16, other: u16) -> Vec<u8> {
     let entry = |tag: u16, bits: u16, id: u32| {
         [
             &tag.to_le_bytes()[..],
@@ -840,24 +902,108 @@ fn without_access_lists_the_mode_says_no_more_than_the_list() {
         .concat()
     };
     let none = u32::MAX;
-    // Everybody may read but user 4711 and the owning group.
-    let list = [
+    [
         2_u32.to_le_bytes().to_vec(),
         entry(1, 6, none),
-        entry(2, 0, 4711),
+        entry(2, user, 4711),
         entry(4, 0, none),
         entry(0x10, 4, none),
-        entry(0x20, 4, none),
+        entry(0x20, other, none),
     ]
-    .concat();
+    .concat()
+}
+
+/// Whoever may rename in the source could let others into a file by the list of one of their own.
+#[test]
+fn an_access_list_is_never_that_of_another_file_in_the_same_place() {
+    let place = Place::new();
+    let (list_name, theirs) = (OsStr::new(crate::os::ACCESS_LIST), access_list(4, 0));
+    for (name, path) in [("f", "src/f"), ("m", "src/m.wfz")] {
+        if name == "m" {
+            place.pack(path, b"secret");
+            place.pack("mine", b"mine");
+        } else {
+            place.write(path, b"secret");
+            place.write("mine", b"mine");
+        }
+        place.set_list("mine", &theirs);
+        let tree = place.tree();
+        let inode = tree.find(name).unwrap().inode;
+        let list = || tree.0.xattr(inode, list_name).map_err(|e| e.errno());
+        assert_eq!(list(), Err(libc::ENODATA));
+        // Each in the other's place, and back.
+        let swap = || {
+            let (mine, there) = (place.path("mine"), place.path(path));
+            let flags = rustix::fs::RenameFlags::EXCHANGE;
+            rustix::fs::renameat_with(rustix::fs::CWD, mine, rustix::fs::CWD, there, flags)
+                .unwrap();
+        };
+        swap();
+        assert_eq!(list(), Err(libc::ESTALE), "{name}");
+        swap();
+        assert_eq!(list(), Err(libc::ENODATA), "{name}");
+    }
+}
+
+/// Nor are the facts of one file and the list of another ever put together.
+#[test]
+fn permissions_are_those_of_the_file_that_the_facts_are_of() {
+    let place = Place::new();
+    fs::create_dir(place.path("mnt")).unwrap();
+    place.write("src/f", b"found");
+    place.write("src/g", b"there now");
+    let tree = place.tree_for_all(true);
+    tree.0.show_no_access_lists();
+    let attr = tree.find("f").unwrap();
+    let facts = tree.0.source().facts(Path::new("f")).unwrap();
+    let permitted = |path: &str| {
+        let at = super::place::Place::Inside(path.into());
+        let permitted = tree.0.permitted(attr, &at, false, &facts);
+        permitted.map(|_| ()).map_err(|e| e.errno())
+    };
+    assert_eq!(permitted("f"), Ok(()));
+    for other in ["g", "gone", "f/gone"] {
+        assert_eq!(permitted(other), Err(libc::ESTALE), "{other}");
+    }
+}
+
+/// The kernel asks for the list of who is not the owner while it opens, and hands the error on.
+#[test]
+fn the_access_list_of_what_is_gone_is_stale_or_that_of_the_open_file() {
+    let place = Place::new();
+    let (name, list) = (OsStr::new(crate::os::ACCESS_LIST), access_list(4, 0));
+    for (shown, path) in [("f", "src/f"), ("m", "src/m.wfz"), ("d", "src/d")] {
+        match shown {
+            "f" => place.write(path, b"x"),
+            "m" => place.pack(path, b"x"),
+            _ => fs::create_dir(place.path(path)).unwrap(),
+        }
+        place.set_list(path, &list);
+        let tree = place.tree();
+        let inode = tree.find(shown).unwrap().inode;
+        let told = || tree.0.xattr(inode, name).map_err(|e| e.errno());
+        assert_eq!(told().as_ref(), Ok(&list));
+        let opened = tree.0.open(inode);
+        fs::rename(place.path(path), place.path(&format!("moved {shown}"))).unwrap();
+        if let Ok(opened) = opened {
+            assert_eq!(told().as_ref(), Ok(&list), "{shown} is open");
+            assert!(tree.0.xattr_names(inode).unwrap().contains(&name.into()));
+            tree.0.release(opened.handle);
+        }
+        assert_eq!(told(), Err(libc::ESTALE), "{shown} is gone");
+    }
+}
+
+/// What a kernel decides by that does not ask for access lists.
+#[test]
+fn without_access_lists_the_mode_says_no_more_than_the_list() {
+    let place = Place::new();
+    place.write("src/f", b"plain");
+    place.pack("src/m.wfz", b"model");
+    // Everybody may read but user 4711 and the owning group.
+    let list = access_list(0, 4);
     for name in ["src/f", "src/m.wfz"] {
-        rustix::fs::setxattr(
-            place.path(name),
-            crate::os::ACCESS_LIST,
-            &list,
-            rustix::fs::XattrFlags::empty(),
-        )
-        .unwrap();
+        place.set_list(name, &list);
     }
     fs::create_dir(place.path("mnt")).unwrap();
     let tree = place.tree_for_all(true);

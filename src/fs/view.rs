@@ -22,10 +22,8 @@ use super::links::{Followed, Way, follow, inside_source};
 use super::place::Place;
 use super::source::Source;
 use crate::format::{archive_name, original_name};
-use crate::os::leads_out;
+use crate::os::{MAX_NAME_BYTES, leads_out};
 
-/// Longest name that Linux file systems take.
-const MAX_NAME_BYTES: usize = 255;
 /// So often is looked again at what changes meanwhile.
 pub(super) const MAX_LOOKS: usize = 16;
 /// So often is listed again what changes meanwhile.
@@ -101,10 +99,15 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
     Err(not_found())
 }
 
-/// True if something changed so lately that another change would leave the times as they are.
+/// True if something changed so lately that another change would leave the times as they are. A time to come
+/// was set by somebody: the next change takes it back.
 fn is_fresh(directory: &Facts) -> bool {
-    let since = |time| SystemTime::now().duration_since(time).unwrap_or_default();
-    since(directory.mtime) < TIMES_ARE_EXACT_TO
+    are_one(SystemTime::now(), directory.mtime)
+}
+
+fn are_one(now: SystemTime, time: SystemTime) -> bool {
+    let apart = now.duration_since(time);
+    apart.unwrap_or_else(|ahead| ahead.duration()) < TIMES_ARE_EXACT_TO
 }
 
 /// What one look finds.
@@ -300,5 +303,18 @@ fn existing(facts: io::Result<Facts>) -> io::Result<Option<Facts>> {
         Ok(facts) => Ok(Some(facts)),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::ENAMETOOLONG)) => Ok(None),
         Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_come_is_not_now() {
+        let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        assert!(!are_one(now, now + hour) && !are_one(now, now - hour));
+        let tick = TIMES_ARE_EXACT_TO / 2;
+        assert!(are_one(now, now + tick) && are_one(now, now - tick));
     }
 }

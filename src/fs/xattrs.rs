@@ -28,10 +28,9 @@ impl ModelTree {
         let names = self.ask_source(inode, attributes::names)?;
         let mut names = names.unwrap_or_default();
         names.retain(|name| is_of_source(name));
-        let what = self.node(inode)?.what;
         for list in [ACCESS_LIST, DEFAULT_ACCESS_LIST] {
-            // What is open may have lost its place, and has its other attributes still.
-            if matches!(self.access_list(&what, list), Ok(Some(_))) {
+            // Should it be gone by now, it has its other attributes still.
+            if matches!(self.shown_list(inode, list), Ok(Some(_))) {
                 names.push(list.into());
             }
         }
@@ -50,9 +49,9 @@ impl ModelTree {
         }
         let node = self.node(inode)?;
         match &node.what {
-            what if name == ACCESS_LIST || name == DEFAULT_ACCESS_LIST => {
+            _ if name == ACCESS_LIST || name == DEFAULT_ACCESS_LIST => {
                 let name = name.to_str().unwrap_or_default();
-                self.access_list(what, name)?.ok_or_else(missing)
+                self.shown_list(inode, name)?.ok_or_else(missing)
             }
             What::Archive(at) if OF_ARCHIVES.iter().any(|known| name == *known) => {
                 let archive = self
@@ -75,6 +74,14 @@ impl ModelTree {
             }
             _ => Err(missing()),
         }
+    }
+
+    /// One of the access lists that are shown of an inode: the kernel lets others in by it, so it is that of
+    /// the file that was found, never of what lies there now.
+    fn shown_list(&self, inode: Inode, name: &str) -> Result<Option<Vec<u8>>> {
+        let what = self.node(inode)?.what;
+        let list = self.ask_source(inode, |file| self.access_list(&what, file, name))?;
+        Ok(list.flatten())
     }
 
     /// Asks the file of the source that an inode was found to be, by whatever name it has now. A link
@@ -101,14 +108,10 @@ impl ModelTree {
 
     fn handle(&self, node: &Node) -> Option<io::Result<File>> {
         let place = node.place()?;
-        let file = place.open_to_ask(&self.source).and_then(|file| {
-            let now = place.facts_of(&self.source, &file)?.identity.file;
-            let is_same = node.identity.is_none_or(|found| found.file == now);
-            is_same
-                .then_some(file)
-                .ok_or_else(|| io::Error::from_raw_os_error(libc::ESTALE))
-        });
-        Some(file)
+        Some(match &node.identity {
+            Some(found) => place.open_same(&self.source, found),
+            None => place.open_to_ask(&self.source),
+        })
     }
 }
 

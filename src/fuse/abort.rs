@@ -49,7 +49,7 @@ impl AbortControl {
 pub fn abort(mountpoint: &Path) -> Result<()> {
     let cannot = |e| Error::io(format!("cannot abort {}", mountpoint.display()), e);
     let canonical = mountinfo::canonical(mountpoint).map_err(cannot)?;
-    let line = mount_at(&canonical)?.filter(|line| line.is_ours());
+    let line = mount_at(&canonical)?.filter(mountinfo::is_ours);
     let Some(line) = line else {
         return Err(Error::InvalidInput(format!(
             "{} is not a weightfs mount",

@@ -24,9 +24,9 @@ use crate::os::{start_thread, startable_threads};
 /// A kernel that reads so far ahead keeps two threads busy.
 const ENOUGH_READAHEAD_BYTES: u64 = 1 << 20;
 
-/// Threads and processes of a mount beside those that answer: the one that waits for them, signals, metrics
-/// or the watchdog, and the process that asks for an answer.
-const OTHER_THREADS: usize = 4;
+/// Threads and processes of a mount beside those that answer: the one that waits for them, those that watch
+/// SRC, signals and for the supervisor, the one for metrics, and the process that asks for an answer.
+const OTHER_THREADS: usize = 6;
 /// Address space of a thread that answers: a request of the longest kind, which is never touched beyond its
 /// first page, and what it decodes.
 const ANSWERING_BYTES: usize = (16 << 20) + 2 * THREAD_BYTES;
@@ -66,7 +66,11 @@ pub fn mount(
     let progress = Arc::new(Progress::default());
     let server = Server::new(Arc::clone(&tree), options.ttl, Arc::clone(&progress));
     let mounted = serve(server, progress, mountpoint, options)?;
-    watch(&tree, mounted.device())?;
+    if let Err(error) = watch(&tree, mounted.device()) {
+        // The caller gets nothing to unmount it with.
+        let _ = mounted.unmounter.unmount();
+        return Err(error);
+    }
     Ok((mounted, tree))
 }
 

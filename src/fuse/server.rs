@@ -1,7 +1,8 @@
 //! Requests of the kernel, answered from the tree.
 //!
 //! Each request is handled on the thread that read it from the kernel, and no thread waits for
-//! another request: all it may wait for is the decoding of a block by another thread.
+//! another request: all it may wait for is the decoding of a block by another thread, and of blocks by
+//! those who came before where memory has no room for more at once.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::mountinfo::mounts_of;
 use crate::error::{Error, Result};
 use crate::fs::ModelTree;
-use crate::os::{Walked, walk};
+use crate::os::{Walked, start_thread, walk};
 
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -24,14 +24,15 @@ enum Named {
     Nothing(String),
 }
 
-/// Has a thread look at intervals, for as long as the tree is in use.
+/// Tells the tree what it must not enter, and has a thread look at intervals, for as long as the tree is
+/// in use.
+///
+/// # Errors
+/// `Environment` if no thread can be started.
 pub(super) fn watch(tree: &Arc<ModelTree>, device: &str) -> Result<()> {
+    tree.source().set_own_device(device);
     let (tree, device) = (Arc::downgrade(tree), device.to_owned());
-    std::thread::Builder::new()
-        .name("source".into())
-        .spawn(move || look_at_intervals(&tree, &device))
-        .map(drop)
-        .map_err(|e| Error::io("cannot start a thread", e))
+    start_thread("source", move || look_at_intervals(&tree, &device)).map(drop)
 }
 
 fn look_at_intervals(tree: &Weak<ModelTree>, device: &str) {
@@ -39,6 +40,7 @@ fn look_at_intervals(tree: &Weak<ModelTree>, device: &str) {
     loop {
         std::thread::sleep(INTERVAL);
         let Some(tree) = tree.upgrade() else { return };
+        // Where nobody comes who does so.
         tree.let_go();
         let now = match named(&tree, device) {
             Ok(Some(now)) => now,

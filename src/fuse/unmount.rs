@@ -145,12 +145,12 @@ pub fn is_mounted(mountpoint: &Path) -> Result<bool> {
 /// # Errors
 /// `Io` if the system does not tell.
 pub fn mounted_with(mountpoint: &Path) -> Result<Option<Vec<String>>> {
-    let line = mount_at(&canonical(mountpoint)?)?.filter(|line| line.is_ours());
+    let line = mount_at(&canonical(mountpoint)?)?.filter(mountinfo::is_ours);
     Ok(line.map(|line| line.options))
 }
 
 fn is_ours(mountpoint: &Path) -> Result<bool> {
-    Ok(mount_at(mountpoint)?.is_some_and(|line| line.is_ours()))
+    Ok(mount_at(mountpoint)?.is_some_and(|line| mountinfo::is_ours(&line)))
 }
 
 fn canonical(mountpoint: &Path) -> Result<PathBuf> {

@@ -6,10 +6,17 @@ use super::links::follow;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::format::{archive_name, original_name};
+use crate::os::MAX_NAME_BYTES;
 
 /// True for `NAME.wfz`.
 pub fn is_archive_name(path: &Path) -> bool {
     path.file_name().and_then(original_name).is_some()
+}
+
+/// True for a file of such a name that is an archive as well, damaged or of a newer version even.
+pub(super) fn is_archive(path: &Path) -> bool {
+    let opened = || ArchiveReader::open(path);
+    is_archive_name(path) && !matches!(opened(), Err(Error::NotThisFormat(_)))
 }
 
 /// `PATH` -> `PATH.wfz`.
@@ -21,9 +28,6 @@ pub(super) fn archive_path(path: &Path) -> PathBuf {
 pub(super) fn original_path(path: &Path) -> Option<PathBuf> {
     original_name(path.file_name()?).map(|name| path.with_file_name(name))
 }
-
-/// Longest name that Linux file systems take.
-const MAX_NAME_BYTES: usize = 255;
 
 /// True if the archive of a file can have its name.
 pub(super) fn can_be_archived(path: &Path) -> bool {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::monitor::Monitor;
 use super::totals::Totals;
 use crate::error::{Error, Result};
 
@@ -24,13 +25,16 @@ impl Conversion {
     ///
     /// # Errors
     /// The failure itself, where the rest would fail by it as well.
-    pub(super) fn fail(&mut self, failure: Error) -> Result<()> {
+    pub(super) fn fail(&mut self, failure: Error, monitor: &Monitor<'_>) -> Result<()> {
         let ends_all = match &failure {
             Error::Interrupted => true,
             Error::Io { source, .. } => is_everywhere(source),
             _ => false,
         };
         if ends_all {
+            for before in &self.failures {
+                (monitor.warn)(&before.to_string());
+            }
             return Err(failure);
         }
         self.failures.push(failure);

@@ -7,12 +7,13 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use super::archives::{archive_path, is_archive_name, original_path};
+use super::archives::{archive_path, original_path};
 use super::conversion::Conversion;
 use super::links::relative_target;
 use super::monitor::Monitor;
 use super::output::{
-    OutputDir, OutputFile, parent, remove_abandoned, remove_abandoned_in, temporary_name,
+    OutputDir, OutputFile, parent, refuse_source, remove_abandoned, remove_abandoned_in,
+    temporary_name,
 };
 use super::source_file::SourceFile;
 use super::totals::Totals;
@@ -90,6 +91,8 @@ pub(super) struct Plan {
     steps: Vec<Step>,
     /// What cannot be done.
     failures: Vec<Error>,
+    /// Canonical paths of all directories that are read, without those in them.
+    sources: HashSet<PathBuf>,
 }
 
 /// The plan for a directory that was walked: one step for each thing in it, as `decide` says. Special files are left
@@ -124,7 +127,11 @@ pub(super) fn make(
             Err(failure) => failures.push(failure),
         }
     }
-    Ok(Plan { steps, failures })
+    Ok(Plan {
+        steps,
+        failures,
+        sources: found.bases.into_keys().collect(),
+    })
 }
 
 /// Something that was made.
@@ -150,9 +157,10 @@ impl Destination<'_> {
     ///
     /// # Errors
     /// `InvalidInput` if the other form is there.
-    pub(super) fn refuse_twins(&self, to: &Path) -> Result<()> {
+    pub(super) fn refuse_twins(&self, step: &Step, to: &Path) -> Result<()> {
+        let is_planned = |other: &PathBuf| *other != step.to && self.names.contains(other);
         for other in [original_path(to), Some(archive_path(to))] {
-            let Some(other) = other.filter(|other| !self.names.contains(other)) else {
+            let Some(other) = other.filter(|other| !is_planned(other)) else {
                 continue;
             };
             let other = self.path(&other);
@@ -182,7 +190,7 @@ pub(super) fn carry_out(
     monitor: &Monitor<'_>,
     mut convert: impl FnMut(&Step, &Destination<'_>) -> Result<Made>,
 ) -> Result<Conversion> {
-    refuse_inside(&plan.steps, from, to)?;
+    refuse_inside(&plan, from, to)?;
     (monitor.begin)(plan.steps.iter().map(|step| step.work).sum());
     remove_abandoned(to);
     let output = OutputDir::create(to, force)?;
@@ -219,22 +227,19 @@ pub(super) fn carry_out(
             ))),
             Action::MakeDirectory => making.directory(step),
             Action::Convert => convert(step, &destination),
-            _ => copy_file(&step.from, &making.root.join(&step.to), force, monitor).map(|totals| {
-                Made {
-                    to: step.to.clone(),
-                    totals,
-                }
-            }),
+            _ => copy(step, &destination, force, monitor),
         };
-        making.note(step, made)?;
+        making.note(step, made, monitor)?;
     }
-    // What they lead to has its name now.
-    for step in links {
+    // What they lead to has its name now; a link may lead to a second name of a file.
+    let is_name = |step: &&&Step| matches!(step.action, Action::Again(_));
+    let (names, links): (Vec<_>, Vec<_>) = links.iter().partition(is_name);
+    for step in names.into_iter().chain(links) {
         if !making.has_directory_of(step) {
             continue;
         }
-        let made = making.link(step, monitor);
-        making.note(step, made)?;
+        let made = making.link(step, &destination, monitor);
+        making.note(step, made, monitor)?;
     }
     making.finish(from)
 }
@@ -253,7 +258,7 @@ struct Making {
 }
 
 impl Making {
-    fn note(&mut self, step: &Step, made: Result<Made>) -> Result<()> {
+    fn note(&mut self, step: &Step, made: Result<Made>, monitor: &Monitor<'_>) -> Result<()> {
         match made {
             Ok(made) => {
                 self.conversion.totals.add(made.totals);
@@ -261,7 +266,7 @@ impl Making {
                 self.made.insert(step.relative.clone(), made.to);
                 Ok(())
             }
-            Err(failure) => self.conversion.fail(failure),
+            Err(failure) => self.conversion.fail(failure, monitor),
         }
     }
 
@@ -283,23 +288,25 @@ impl Making {
         })
     }
 
-    fn link(&self, step: &Step, monitor: &Monitor<'_>) -> Result<Made> {
+    fn link(
+        &self,
+        step: &Step,
+        destination: &Destination<'_>,
+        monitor: &Monitor<'_>,
+    ) -> Result<Made> {
         let mut totals = Totals::default();
         let to = match &step.action {
             Action::LinkTo(other) => {
-                let other = self.made_of(step, other)?;
-                let to = named_like(&step.to, other);
-                make_link(
-                    &relative_target(&to, other),
-                    &self.root.join(&to),
-                    self.force,
-                )?;
+                let (to, made) = self.named_like(step, other)?;
+                destination.refuse_twins(step, &to)?;
+                let target = relative_target(&to, made);
+                make_link(&target, &self.root.join(&to), self.force)?;
                 to
             }
             Action::Again(first) => {
-                let first = self.made_of(step, first)?;
-                let to = named_like(&step.to, first);
-                let (first, path) = (self.root.join(first), self.root.join(&to));
+                let (to, made) = self.named_like(step, first)?;
+                destination.refuse_twins(step, &to)?;
+                let (first, path) = (self.root.join(made), self.root.join(&to));
                 match make_hard_link(&first, &path, self.force) {
                     Ok(()) => totals.linked = 1,
                     // A file system without them, or there are too many.
@@ -308,6 +315,7 @@ impl Making {
                 to
             }
             Action::Link(target) => {
+                destination.refuse_twins(step, &step.to)?;
                 make_link(target, &self.root.join(&step.to), self.force)?;
                 step.to.clone()
             }
@@ -316,15 +324,22 @@ impl Making {
         Ok(Made { to, totals })
     }
 
-    /// What became of another thing.
-    fn made_of(&self, step: &Step, other: &Path) -> Result<&PathBuf> {
-        self.made.get(other).ok_or_else(|| {
+    /// The name of a link or another name, and what became of what it leads to.
+    fn named_like(&self, step: &Step, other: &Path) -> Result<(PathBuf, &PathBuf)> {
+        let made = self.made.get(other).ok_or_else(|| {
             Error::InvalidInput(format!(
                 "{} is another name of {}, which could not be made",
                 step.from.display(),
                 other.display()
             ))
-        })
+        })?;
+        // A name takes the suffix with what it leads to, or loses it.
+        let to = match original_path(&step.to) {
+            None if *made == archive_path(other) => archive_path(&step.to),
+            Some(original) if original_path(other).as_ref() == Some(made) => original,
+            _ => step.to.clone(),
+        };
+        Ok((to, made))
     }
 
     /// Modes last, and from the bottom: a directory may be read-only. One that was there keeps its own.
@@ -339,13 +354,18 @@ impl Making {
     }
 }
 
-/// A name with the suffix of an archive if what it leads to has it, and without if not.
-fn named_like(name: &Path, other: &Path) -> PathBuf {
-    match (original_path(name), is_archive_name(other)) {
-        (None, true) => archive_path(name),
-        (Some(original), false) => original,
-        _ => name.to_path_buf(),
-    }
+/// Copies the file of a step.
+fn copy(
+    step: &Step,
+    destination: &Destination<'_>,
+    force: bool,
+    monitor: &Monitor<'_>,
+) -> Result<Made> {
+    destination.refuse_twins(step, &step.to)?;
+    Ok(Made {
+        totals: copy_file(&step.from, &destination.path(&step.to), force, monitor)?,
+        to: step.to.clone(),
+    })
 }
 
 fn refuse(what: String) -> Result<()> {
@@ -353,23 +373,23 @@ fn refuse(what: String) -> Result<()> {
 }
 
 /// Nothing is written into what is read.
-fn refuse_inside(steps: &[Step], from: &Path, to: &Path) -> Result<()> {
-    let canonical = |path: &Path| {
-        path.canonicalize()
-            .map_err(|e| Error::io(format!("cannot use {}", path.display()), e))
-    };
-    let source = canonical(from)?;
+fn refuse_inside(plan: &Plan, from: &Path, to: &Path) -> Result<()> {
     // Where a path would end up, as far as it exists.
     let lies_inside = |path: &Path| {
         let existing = path.ancestors().find(|path| path.exists());
         let existing = existing.filter(|path| !path.as_os_str().is_empty());
-        Ok::<_, Error>(canonical(existing.unwrap_or(Path::new(".")))?.starts_with(&source))
+        let existing = existing.unwrap_or(Path::new("."));
+        let end = existing
+            .canonicalize()
+            .map_err(|e| Error::io(format!("cannot use {}", existing.display()), e))?;
+        Ok::<_, Error>(end.ancestors().any(|above| plan.sources.contains(above)))
     };
-    for path in std::iter::once(to.to_path_buf()).chain(steps.iter().map(|step| to.join(&step.to)))
-    {
+    let made = plan.steps.iter().map(|step| to.join(&step.to));
+    for path in std::iter::once(to.to_path_buf()).chain(made) {
         if lies_inside(&path)? {
             return refuse(format!(
-                "{} lies inside {}; choose a place outside",
+                "{} lies inside {}, or in a directory that a link in there leads to; choose a place \
+                 outside",
                 path.display(),
                 from.display()
             ));
@@ -438,6 +458,7 @@ pub(super) fn copy_file(
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
     let source = SourceFile::open(from)?;
+    refuse_source(from, to)?;
     let output = OutputFile::create(to, force)?;
     let mut buffer = vec![0; COPY_BYTES];
     let mut at = 0;

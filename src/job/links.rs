@@ -5,9 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::format::archive_name;
-
-/// As many links as the kernel follows.
-const MAX_LINKS: usize = 40;
+use crate::os::MAX_LINKS;
 
 /// What a path leads to in the end. A target that is not there stands for the archive of that name,
 /// as a mount shows it there.

@@ -12,7 +12,7 @@
 //! - `monitor`, `totals`, `conversion`: what goes in and out of every job;
 //! - `links`, `walk`, `archives`, `condition`: what there is in a directory, and what is wrong with it;
 //! - `read_back`, `survey`, `directory_plan`, `fitting`, `blocks`: the halves of jobs, and how much they may use;
-//! - `inspect`, `verify`, `unpack`, `pack`, `analyze`, `replace`: the jobs.
+//! - `inspect`, `verify`, `unpack`, `pack`, `analyze`, `removal`, `replace`: the jobs.
 
 mod analyze;
 mod archives;
@@ -29,6 +29,7 @@ mod output;
 mod pack;
 mod pipeline;
 mod read_back;
+mod removal;
 mod replace;
 pub(crate) mod source_file;
 mod survey;

@@ -3,6 +3,7 @@
 //! A file is written under a temporary name in the directory it will be in, made durable, and
 //! renamed; a directory likewise. Dropping either before that removes it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -10,19 +11,34 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
 
 /// Names of temporary files and directories start with a dot and end in this.
 const TEMPORARY_SUFFIX: &str = ".wfz-tmp";
+/// Between them, so many random letters and digits.
+const RANDOM_CHARACTERS: usize = 6;
 
 /// What is unfinished is locked by who makes it, so that what nobody finishes can be told. Returns false if
-/// somebody has taken it for abandoned before it was locked.
-pub(super) fn lock(unfinished: &File) -> io::Result<bool> {
-    // Only a wish: some network file systems have no locks.
-    let _ = flock(unfinished, FlockOperation::NonBlockingLockExclusive);
-    Ok(unfinished.metadata()?.nlink() > 0)
+/// somebody else holds it, perhaps as abandoned, or has removed it already.
+pub(super) fn lock(file: &File) -> io::Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        // Only a wish: some network file systems have no locks.
+        _ => Ok(file.metadata()?.nlink() > 0),
+    }
+}
+
+/// True for the names that `temporary_name` gives.
+pub(super) fn is_temporary_name(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let random = name.strip_prefix(b".");
+    let random = random.and_then(|name| name.strip_suffix(TEMPORARY_SUFFIX.as_bytes()));
+    random.is_some_and(|random| {
+        random.len() == RANDOM_CHARACTERS && random.iter().all(u8::is_ascii_alphanumeric)
+    })
 }
 
 fn temporary_file(directory: &Path) -> io::Result<NamedTempFile> {
@@ -63,22 +79,31 @@ pub(super) fn remove_abandoned_in(directory: &Path) {
     let Ok(entries) = fs::read_dir(directory) else {
         return;
     };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.as_encoded_bytes();
-        let is_temporary = name.starts_with(b".") && name.ends_with(TEMPORARY_SUFFIX.as_bytes());
-        let Ok(kind) = entry.file_type() else {
+    for entry in entries
+        .flatten()
+        .filter(|entry| is_temporary_name(&entry.file_name()))
+    {
+        let path = entry.path();
+        let Ok(meta) = path.symlink_metadata() else {
             continue;
         };
-        if is_temporary
-            && (kind.is_file() || kind.is_dir())
-            && let Ok(unfinished) = File::open(entry.path())
-            && flock(&unfinished, FlockOperation::NonBlockingLockExclusive).is_ok()
+        let unfinished = File::options()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(&path);
+        let is_abandoned = |file: &File| {
+            let now = file.metadata().map(|now| (now.dev(), now.ino()));
+            now.is_ok_and(|now| now == (meta.dev(), meta.ino()))
+                && flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        };
+        if (meta.is_file() || meta.is_dir())
+            && let Ok(unfinished) = unfinished
+            && is_abandoned(&unfinished)
         {
             // Whoever may not remove it lets it be.
-            let _ = match kind.is_dir() {
-                true => fs::remove_dir_all(entry.path()),
-                false => fs::remove_file(entry.path()),
+            let _ = match meta.is_dir() {
+                true => fs::remove_dir_all(&path),
+                false => fs::remove_file(&path),
             };
         }
     }
@@ -146,21 +171,24 @@ impl OutputFile {
         Error::io(format!("cannot write {}", self.path.display()), error)
     }
 
-    /// Renames the file to its destination and makes the name durable. Call `sync` before.
-    pub(super) fn publish(self) -> Result<()> {
+    /// Renames the file to its destination and makes the name durable; returns it, still locked. Call
+    /// `sync` before.
+    pub(super) fn publish(self) -> Result<File> {
         let persisted = if self.force {
             self.temporary.persist(&self.path)
         } else {
             self.temporary.persist_noclobber(&self.path)
         };
         persisted
-            .map(drop)
             .or_else(|error| match error.error.raw_os_error() {
                 // A filter of system calls that does not know the one which replaces nothing (renameat2).
-                Some(libc::EPERM) if !self.force => fs::hard_link(error.file.path(), &self.path),
+                Some(libc::EPERM) if !self.force => {
+                    fs::hard_link(error.file.path(), &self.path)?;
+                    error.file.as_file().try_clone()
+                }
                 _ => Err(error.error),
             })
-            .and_then(|()| sync_directory(parent(&self.path)))
+            .and_then(|file| sync_directory(parent(&self.path)).map(|()| file))
             .map_err(|e| cannot_publish(&self.path, e))
     }
 }
@@ -297,7 +325,10 @@ fn refuse_existing(path: &Path, force: bool) -> Result<()> {
 /// fit.
 pub(super) fn temporary_name() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".").suffix(TEMPORARY_SUFFIX);
+    builder
+        .prefix(".")
+        .suffix(TEMPORARY_SUFFIX)
+        .rand_bytes(RANDOM_CHARACTERS);
     builder
 }
 

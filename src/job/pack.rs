@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread;
 
-use super::archives::{archive_path, can_be_archived, is_archive_name};
+use super::archives::{archive_path, can_be_archived, is_archive_name, named_archive};
 use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Step, copy_file};
@@ -104,12 +104,14 @@ pub fn pack(
         return pack_directory(from, to, options, monitor);
     }
     let to = to.map_or_else(|| archive_path(from), Path::to_path_buf);
+    let from = &named_archive(from)?;
     remove_abandoned(&to);
     let source = SourceFile::open(from)?;
     (monitor.begin)(source.stamp.size);
     warn_of_fault(&source, from, monitor)?;
+    let packed = pack_if(&source, &to, options, monitor, |_| Ok(true))?;
     Ok(Conversion {
-        totals: pack_file(from, &to, options, monitor)?,
+        totals: packed.unwrap_or_default(),
         path: to,
         failures: Vec::new(),
     })
@@ -139,30 +141,30 @@ pub fn pack_file(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
-    let packed = pack_if(from, to, options, monitor, |_| Ok(true))?;
+    let source = SourceFile::open(from)?;
+    let packed = pack_if(&source, to, options, monitor, |_| Ok(true))?;
     Ok(packed.unwrap_or_default())
 }
 
 /// As `pack_file`, if what comes of it `is_wanted`; else there is nothing.
 fn pack_if(
-    from: &Path,
+    source: &SourceFile,
     to: &Path,
     options: &PackOptions,
     monitor: &Monitor<'_>,
     is_wanted: impl FnOnce(&Totals) -> Result<bool>,
 ) -> Result<Option<Totals>> {
-    let source = SourceFile::open(from)?;
     if source.is_archive()? {
         return Err(Error::InvalidInput(format!(
             "{} is a weightfs archive already",
-            from.display()
+            source.path.display()
         )));
     }
-    refuse_source(from, to)?;
+    refuse_source(&source.path, to)?;
     let output = OutputFile::create(to, options.force)?;
     // Whoever could not read the source must not be able to read the archive.
     let sync = |output: &OutputFile| output.sync(source.mode, None);
-    let totals = pack_to(&source, &output, options, monitor, sync)?;
+    let totals = pack_to(source, &output, options, monitor, sync)?;
     if !is_wanted(&totals)? {
         return Ok(None);
     }
@@ -328,6 +330,9 @@ fn pack_directory(
 
 /// Files that are models by name or by contents are packed; all else is kept.
 fn decide(entry: WalkEntry, monitor: &Monitor<'_>) -> Result<Step> {
+    if matches!(entry.kind, EntryKind::Again(_)) && is_archive_name(&entry.from) {
+        directory_plan::refuse_pair(&entry.from)?;
+    }
     if !matches!(entry.kind, EntryKind::File) {
         return Step::keep(entry);
     }
@@ -382,10 +387,11 @@ fn pack_or_keep(
         } else {
             &step.relative
         };
-        to.refuse_twins(made)?;
+        to.refuse_twins(step, made)?;
         Ok(totals.has_shrunk())
     };
-    let packed = pack_if(&step.from, &to.path(&step.to), options, monitor, is_wanted)?;
+    let source = SourceFile::open(&step.from)?;
+    let packed = pack_if(&source, &to.path(&step.to), options, monitor, is_wanted)?;
     if let Some(totals) = packed {
         return Ok(Made {
             to: step.to.clone(),

@@ -6,12 +6,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempPath;
-
-use super::archives::{archive_path, can_be_archived, is_archive_name, original_path};
+use super::archives::{archive_path, can_be_archived, is_archive, is_archive_name, original_path};
 use super::attributes;
 use super::blocks::{BlockWorker, for_each_block};
 use super::condition::{fault, missing_parts};
@@ -19,17 +17,15 @@ use super::conversion::Conversion;
 use super::directory_plan::make_hard_link;
 use super::links::follow;
 use super::monitor::Monitor;
-use super::output::{
-    OutputFile, lock, parent, remove_abandoned_in, sync_directory_of, temporary_name,
-};
+use super::output::{OutputFile, parent, remove_abandoned_in};
 use super::pack::{PackOptions, pack_to};
+use super::removal::{Held, hold, hold_open, remove};
 use super::source_file::SourceFile;
 use super::totals::Totals;
 use super::unpack::{UnpackOptions, unpack_to};
 use super::walk::{EntryKind, identity, walk};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::os::{FileStamp, Lease, is_open_for_writing};
 
 /// A file that something else takes the place of, under all of its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +34,13 @@ pub struct Replacement {
     pub names: Vec<(PathBuf, PathBuf)>,
     /// Bytes of what goes.
     pub bytes: u64,
+}
+
+impl Replacement {
+    /// The names that go.
+    fn going(&self) -> Vec<&Path> {
+        self.names.iter().map(|(from, _)| from.as_path()).collect()
+    }
 }
 
 /// What is to be replaced below a path.
@@ -49,6 +52,8 @@ pub struct Replacements {
     pub files: Vec<Replacement>,
     /// What could not be looked at, and links that lead nowhere.
     pub failures: Vec<Error>,
+    /// The directories that were looked through.
+    directories: Vec<PathBuf>,
 }
 
 /// What `replace_by_archives` would replace: a file, or the models in a directory.
@@ -74,7 +79,7 @@ pub fn archives_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Replacemen
 pub fn originals_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Replacements> {
     let kind = Kind {
         what: "archive",
-        is_one: |path| Ok(is_archive_name(path)),
+        is_one: |path| Ok(is_archive(path)),
         to: original_path,
     };
     find(path, monitor, &kind)
@@ -104,16 +109,16 @@ pub fn replace_by_archives(
                 from.display()
             )));
         }
-        let made = made_already(file)?;
-        let totals = if let Some(archive) = made {
-            let reader = ArchiveReader::open(archive)?;
+        hold_open(from, &source.file)?;
+        let compare_archive = |archive: &Path| {
+            let held = hold(archive)?;
+            let reader = ArchiveReader::from_file(&held.file, archive)?;
             let totals = compare(&source, &reader, archive, options.threads, monitor)?;
-            finish_archive(
-                &source,
-                &File::open(archive).map_err(|e| cannot(archive, e))?,
-            )
-            .map_err(|e| cannot(archive, e))?;
-            totals
+            finish_archive(&source, &held.file).map_err(|e| cannot(archive, e))?;
+            Ok((totals, held))
+        };
+        let (totals, made) = if let Some(archive) = made_already(file)? {
+            compare_archive(archive)?
         } else {
             let output = OutputFile::create(to, false)?;
             let totals = pack_to(&source, &output, options, monitor, |output| {
@@ -130,15 +135,10 @@ pub fn replace_by_archives(
                     ..Totals::default()
                 });
             }
-            output.publish()?;
-            totals
+            (totals, published(output)?)
         };
-        let compare_other = |other: &Path| {
-            let reader = ArchiveReader::open(other)?;
-            compare(&source, &reader, other, options.threads, monitor)
-        };
-        name_all(file, made.unwrap_or(to), compare_other)?;
-        remove(file, &source)?;
+        let stays = name_all(file, made, |other| Ok(compare_archive(other)?.1))?;
+        remove(&source, &file.going(), &stays)?;
         Ok(totals)
     })
 }
@@ -161,17 +161,23 @@ pub fn replace_by_originals(
     run(found, monitor, work, |file| {
         let (from, to) = &file.names[0];
         let archive = SourceFile::open(from)?;
+        hold_open(from, &archive.file)?;
         let reader = ArchiveReader::from_file(&archive.file, from)?;
-        let compare_other = |other: &Path| {
-            let original = SourceFile::open(other)?;
-            let totals = compare(&original, &reader, other, options.threads, monitor)?;
+        let compare_original = |path: &Path| {
+            let original = SourceFile::open(path)?;
+            hold_open(path, &original.file)?;
+            let totals = compare(&original, &reader, path, options.threads, monitor)?;
             // Whoever made it may not have waited for the disk.
-            original.file.sync_all().map_err(|e| cannot(other, e))?;
-            Ok(totals)
+            original.file.sync_all().map_err(|e| cannot(path, e))?;
+            let held = Held {
+                path: path.to_path_buf(),
+                identity: (original.stamp.dev, original.stamp.ino),
+                file: original.file,
+            };
+            Ok((totals, held))
         };
-        let made = made_already(file)?;
-        let totals = if let Some(original) = made {
-            compare_other(original)?
+        let (totals, made) = if let Some(original) = made_already(file)? {
+            compare_original(original)?
         } else {
             let output = OutputFile::create(to, false)?;
             let modified = reader.superblock().modified();
@@ -180,12 +186,21 @@ pub fn replace_by_originals(
                     .map_err(|e| output.cannot_write(e))?;
                 output.sync(archive.mode, Some(modified))
             })?;
-            output.publish()?;
-            totals
+            (totals, published(output)?)
         };
-        name_all(file, made.unwrap_or(to), compare_other)?;
-        remove(file, &archive)?;
+        let stays = name_all(file, made, |other| Ok(compare_original(other)?.1))?;
+        remove(&archive, &file.going(), &stays)?;
         Ok(totals)
+    })
+}
+
+/// Gives a file its name and holds it on.
+fn published(output: OutputFile) -> Result<Held> {
+    let meta = output.file().metadata();
+    Ok(Held {
+        identity: identity(&meta.map_err(|e| output.cannot_write(e))?),
+        path: output.path().to_path_buf(),
+        file: output.publish()?,
     })
 }
 
@@ -205,6 +220,7 @@ fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind) -> Result<Replacements>
         path: path.to_path_buf(),
         files: Vec::new(),
         failures: Vec::new(),
+        directories: Vec::new(),
     };
     if meta.is_symlink() {
         return match follow(path) {
@@ -239,11 +255,16 @@ fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind) -> Result<Replacements>
     let mut names: Vec<(Metadata, Vec<PathBuf>)> = Vec::new();
     let mut known = HashMap::new();
     let mut leads_out = false;
+    found.directories.push(path.to_path_buf());
     for entry in walked.entries {
+        let name = path.join(&entry.relative);
+        if matches!(entry.kind, EntryKind::Directory) && entry.from == name {
+            found.directories.push(name);
+            continue;
+        }
         if !matches!(entry.kind, EntryKind::File | EntryKind::Again(_)) {
             continue;
         }
-        let name = path.join(&entry.relative);
         if entry.from != name {
             if (kind.is_one)(&entry.from).unwrap_or(false) {
                 leads_out = true;
@@ -332,12 +353,14 @@ fn run(
         path,
         files,
         failures,
+        directories,
     } = found;
     // One that cannot be opened is told when its turn comes.
     (monitor.begin)(files.iter().map(|one| work(one).unwrap_or(0)).sum());
-    let names = || files.iter().flat_map(|one| &one.names);
-    let directories: BTreeSet<_> = names().map(|(from, _)| parent(from)).collect();
-    directories.into_iter().for_each(remove_abandoned_in);
+    let names = files.iter().flat_map(|one| &one.names);
+    let beside: BTreeSet<_> = names.map(|(from, _)| parent(from)).collect();
+    let directories = directories.iter().map(PathBuf::as_path);
+    directories.chain(beside).for_each(remove_abandoned_in);
     let mut done = Conversion {
         path,
         totals: Totals::default(),
@@ -349,7 +372,7 @@ fn run(
                 done.totals.add(totals);
                 done.totals.linked += file.names.len() as u64 - 1;
             }
-            Err(failure) => done.fail(failure)?,
+            Err(failure) => done.fail(failure, monitor)?,
         }
     }
     Ok(done)
@@ -365,26 +388,31 @@ fn made_already(file: &Replacement) -> Result<Option<&Path>> {
     Ok(None)
 }
 
-/// Gives what was made all of its names. What is there under one of them and is not the same file is
-/// compared, and stays.
+/// Gives what was made all of its names, and says what stays under each. What is there under one of
+/// them and is not the same file is compared.
 fn name_all(
     file: &Replacement,
-    made: &Path,
-    compare_other: impl Fn(&Path) -> Result<Totals>,
-) -> Result<()> {
-    let identity_of = |path: &Path| {
-        path.metadata()
-            .map(|meta| identity(&meta))
-            .map_err(|e| cannot(path, e))
-    };
-    for (_, to) in &file.names {
+    made: Held,
+    compare_other: impl Fn(&Path) -> Result<Held>,
+) -> Result<Vec<Held>> {
+    let mut stays = Vec::new();
+    for (_, to) in file.names.iter().filter(|(_, to)| *to != made.path) {
         if !is_there(to)? {
-            make_hard_link(made, to, false).map_err(|e| cannot(to, e))?;
-        } else if identity_of(to)? != identity_of(made)? {
-            compare_other(to)?;
+            make_hard_link(&made.path, to, false).map_err(|e| cannot(to, e))?;
         }
+        let meta = to.symlink_metadata().map_err(|e| cannot(to, e))?;
+        stays.push(if identity(&meta) == made.identity {
+            Held {
+                path: to.clone(),
+                file: made.file.try_clone().map_err(|e| cannot(to, e))?,
+                identity: made.identity,
+            }
+        } else {
+            compare_other(to)?
+        });
     }
-    Ok(())
+    stays.push(made);
+    Ok(stays)
 }
 
 /// Whether what is to be made is there already: as a file, since what a link leads to may go.
@@ -408,6 +436,8 @@ fn cannot(path: &Path, error: std::io::Error) -> Error {
 /// `pack`.
 fn finish_archive(source: &SourceFile, archive: &File) -> std::io::Result<()> {
     attributes::copy(&source.file, archive)?;
+    // Whoever may not read the source may not read the archive.
+    archive.set_permissions(fs::Permissions::from_mode(source.mode & 0o777))?;
     archive.sync_all()
 }
 
@@ -454,90 +484,4 @@ fn compare(
         archives: 1,
         ..Totals::default()
     })
-}
-
-/// Removes a file under all its names, if it is still what was read and nobody is about to write to it,
-/// after what takes its place is durable.
-fn remove(file: &Replacement, source: &SourceFile) -> Result<()> {
-    let kept = |why: &str| {
-        Error::Environment(format!(
-            "{} {why}, and is kept; what was made of it is there as well",
-            source.path.display()
-        ))
-    };
-    for (from, _) in &file.names {
-        let now = from.symlink_metadata().map_err(|e| cannot(from, e))?;
-        if FileStamp::from_metadata(&now) != source.stamp {
-            return Err(kept("changed while it was read"));
-        }
-    }
-    // Who opens it for writing from here on waits, and is seen.
-    let lease = match Lease::take(&source.file) {
-        Ok(lease) => Some(lease),
-        Err(_) if is_open_for_writing(&source.file) => return Err(kept("is open for writing")),
-        Err(_) => None,
-    };
-    // Whoever takes it for abandoned while it is moved aside finds it locked.
-    let _ = lock(&source.file);
-    let mut aside = Aside::default();
-    for (from, to) in &file.names {
-        // An archive that was there already may be young.
-        sync_directory_of(to).map_err(|e| cannot(to, e))?;
-        aside.take(from)?;
-    }
-    if lease.is_some_and(|lease| lease.is_wanted()) {
-        aside.put_back()?;
-        return Err(kept("is wanted for writing"));
-    }
-    aside.remove()
-}
-
-/// Files that are moved aside before they are removed: somebody who has found one by its name, and was
-/// about to open it, is seen by then, and it can be put back. They are put back if this is dropped.
-#[derive(Default)]
-struct Aside<'a>(Vec<(TempPath, &'a Path)>);
-
-impl<'a> Aside<'a> {
-    fn take(&mut self, path: &'a Path) -> Result<()> {
-        let moved = temporary_name().make_in(parent(path), |aside| fs::rename(path, aside));
-        let moved = moved.map_err(|e| cannot_remove(path, e))?;
-        self.0.push((moved.into_temp_path(), path));
-        Ok(())
-    }
-
-    fn put_back(&mut self) -> Result<()> {
-        while let Some((aside, path)) = self.0.pop() {
-            aside.persist_noclobber(path).map_err(|e| {
-                Error::io(
-                    format!(
-                        "cannot move {} back to {}",
-                        e.path.display(),
-                        path.display()
-                    ),
-                    e.error,
-                )
-            })?;
-        }
-        Ok(())
-    }
-
-    fn remove(mut self) -> Result<()> {
-        for (aside, path) in self.0.drain(..) {
-            aside
-                .close()
-                .and_then(|()| sync_directory_of(path))
-                .map_err(|e| cannot_remove(path, e))?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Aside<'_> {
-    fn drop(&mut self) {
-        let _ = self.put_back();
-    }
-}
-
-fn cannot_remove(path: &Path, error: std::io::Error) -> Error {
-    Error::io(format!("cannot remove {}", path.display()), error)
 }

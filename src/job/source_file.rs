@@ -80,8 +80,7 @@ impl SourceFile {
 
     /// Whether it is a model, by its name or by what it holds, and packing gains by that.
     pub(super) fn is_model(&self) -> Result<bool> {
-        Ok(names::is_model_name(&self.path)
-            || model::recognize(self)?.is_some_and(|format| format.tells_tensors()))
+        Ok(names::is_model_name(&self.path) || model::recognize(self)?.is_some())
     }
 
     /// # Errors

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::archives::{is_archive_name, open_named, original_path};
+use super::archives::{archive_path, is_archive, is_archive_name, open_named, original_path};
 use super::blocks::{BlockWorker, for_each_block};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Made, Step};
@@ -160,7 +160,7 @@ fn unpack_directory(
 ) -> Result<Conversion> {
     let plan = directory_plan::make(walk(from)?, monitor, |entry| decide(entry, monitor))?;
     directory_plan::carry_out(plan, from, to, options.force, monitor, |step, to| {
-        to.refuse_twins(&step.to)?;
+        to.refuse_twins(step, &step.to)?;
         Ok(Made {
             totals: unpack_file(&step.from, &to.path(&step.to), options, monitor)?,
             to: step.to.clone(),
@@ -189,13 +189,19 @@ fn decide(mut entry: WalkEntry, monitor: &Monitor<'_>) -> Result<Step> {
                 action: Action::Convert,
             })
         }
+        EntryKind::Again(_) if is_archive_name(&entry.from) => {
+            directory_plan::refuse_pair(&entry.from)?;
+            Step::keep(entry)
+        }
         EntryKind::Link(target) => {
-            let is_archive = |end: &Path| {
-                let opened = || ArchiveReader::open(end);
-                is_archive_name(end) && !matches!(opened(), Err(Error::NotThisFormat(_)))
-            };
             let leads_to_archive = follow(&entry.from).is_ok_and(|end| is_archive(&end));
             let relative = entry.relative.clone();
+            if leads_to_archive && archive_path(&relative) == relative.with_file_name(&*target) {
+                return Err(Error::InvalidInput(format!(
+                    "{} is a link to the archive beside it, which would lead to itself",
+                    entry.from.display()
+                )));
+            }
             let mut original = None;
             if leads_to_archive {
                 if let Some(target_original) = original_path(target) {

@@ -15,7 +15,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::links::{follow, leads_nowhere};
+use super::output::is_temporary_name;
 use crate::error::{Error, Result};
+use crate::format::original_name;
 use crate::os::leads_out;
 
 /// Something in the directory.
@@ -49,6 +51,8 @@ pub(super) struct Walked {
     pub(super) entries: Vec<WalkEntry>,
     /// What could not be looked at, and links that lead nowhere. (Those are entries as well.)
     pub(super) failures: Vec<Error>,
+    /// The directory, and those outside that links led to: canonical paths, and where they are met.
+    pub(super) bases: HashMap<PathBuf, PathBuf>,
 }
 
 /// Walks a directory.
@@ -59,33 +63,24 @@ pub(super) fn walk(root: &Path) -> Result<Walked> {
     let path = root.canonicalize().map_err(|e| cannot_read(root, e))?;
     let meta = fs::metadata(root).map_err(|e| cannot_read(root, e))?;
     let mut walk = Walk {
-        found: Walked::default(),
+        found: Walked {
+            bases: HashMap::from([(path, PathBuf::new())]),
+            ..Walked::default()
+        },
         above: HashSet::new(),
         files: HashMap::new(),
-        bases: vec![Base {
-            path,
-            relative: PathBuf::new(),
-        }],
     };
     walk.directory(root, Path::new(""), 0, &meta)?;
     Ok(walk.found)
-}
-
-/// The root of the walk, or a directory that a link led to.
-struct Base {
-    /// Canonical path.
-    path: PathBuf,
-    /// Where it is met first.
-    relative: PathBuf,
 }
 
 struct Walk {
     found: Walked,
     /// The directories the walk is in, by device and inode.
     above: HashSet<(u64, u64)>,
-    /// The files that were met, by device and inode.
-    files: HashMap<(u64, u64), PathBuf>,
-    bases: Vec<Base>,
+    /// The files that were met, by device, inode, and whether they are named as archives: a name says what
+    /// becomes of a file.
+    files: HashMap<((u64, u64), bool), PathBuf>,
 }
 
 impl Walk {
@@ -93,7 +88,7 @@ impl Walk {
         &mut self,
         path: &Path,
         relative: &Path,
-        base: usize,
+        base_depth: usize,
         meta: &Metadata,
     ) -> Result<()> {
         let mut names = fs::read_dir(path)
@@ -103,10 +98,12 @@ impl Walk {
                     .collect::<io::Result<Vec<OsString>>>()
             })
             .map_err(|e| cannot_read(path, e))?;
+        // What another run is making, or has left.
+        names.retain(|name| !is_temporary_name(name));
         names.sort();
         self.above.insert(identity(meta));
         for name in names {
-            if let Err(failure) = self.entry(path.join(&name), relative.join(name), base) {
+            if let Err(failure) = self.entry(path.join(&name), relative.join(name), base_depth) {
                 self.found.failures.push(failure);
             }
         }
@@ -114,10 +111,10 @@ impl Walk {
         Ok(())
     }
 
-    fn entry(&mut self, path: PathBuf, relative: PathBuf, base: usize) -> Result<()> {
+    fn entry(&mut self, path: PathBuf, relative: PathBuf, base_depth: usize) -> Result<()> {
         let meta = fs::symlink_metadata(&path).map_err(|e| cannot_read(&path, e))?;
         if !meta.is_symlink() {
-            return self.thing(path, relative, base, &meta);
+            return self.thing(path, relative, base_depth, &meta);
         }
         let target = fs::read_link(&path).map_err(|e| cannot_read(&path, e))?;
         let end = match follow(&path) {
@@ -134,9 +131,9 @@ impl Walk {
             }
             Err(e) => return Err(cannot_read(&path, e)),
         };
-        let depth = |path: &Path| path.components().count();
-        let depth = depth(&relative) - 1 - depth(&self.bases[base].relative);
-        if goes_straight(&target) && !leads_out(depth, &target) {
+        let depth = relative.components().count();
+        let inner_depth = depth - 1 - base_depth;
+        if goes_straight(&target) && !leads_out(inner_depth, &target) {
             self.push(relative, path, EntryKind::Link(target));
             return Ok(());
         }
@@ -146,27 +143,23 @@ impl Walk {
         }
         let meta = fs::metadata(&end).map_err(|e| cannot_read(&path, e))?;
         if meta.is_file()
-            && let Some(first) = self.files.get(&identity(&meta))
+            && let Some(first) = self.files.get(&file_key(&end, &meta))
         {
             let first = first.clone();
             self.push(relative, path, EntryKind::LinkTo(first));
             return Ok(());
         }
-        let base = self.bases.len();
         if meta.is_dir() {
-            self.bases.push(Base {
-                path: end.clone(),
-                relative: relative.clone(),
-            });
+            self.found.bases.insert(end.clone(), relative.clone());
         }
-        self.thing(end, relative, base, &meta)
+        self.thing(end, relative, depth, &meta)
     }
 
     /// Where the walk meets a place, by its canonical path.
     fn inside(&self, end: &Path) -> Option<PathBuf> {
-        self.bases.iter().find_map(|base| {
-            let below = end.strip_prefix(&base.path).ok()?;
-            Some(base.relative.join(below))
+        end.ancestors().find_map(|base| {
+            let relative = self.found.bases.get(base)?;
+            Some(relative.join(end.strip_prefix(base).ok()?))
         })
     }
 
@@ -174,7 +167,7 @@ impl Walk {
         &mut self,
         from: PathBuf,
         relative: PathBuf,
-        base: usize,
+        base_depth: usize,
         meta: &Metadata,
     ) -> Result<()> {
         if meta.is_dir() {
@@ -185,14 +178,14 @@ impl Walk {
                 )));
             }
             self.push(relative.clone(), from.clone(), EntryKind::Directory);
-            return self.directory(&from, &relative, base, meta);
+            return self.directory(&from, &relative, base_depth, meta);
         }
         let kind = if !meta.is_file() {
             EntryKind::Special
-        } else if let Some(first) = self.files.get(&identity(meta)) {
+        } else if let Some(first) = self.files.get(&file_key(&from, meta)) {
             EntryKind::Again(first.clone())
         } else {
-            self.files.insert(identity(meta), relative.clone());
+            self.files.insert(file_key(&from, meta), relative.clone());
             EntryKind::File
         };
         self.push(relative, from, kind);
@@ -211,6 +204,11 @@ impl Walk {
 /// What a file or directory is told by.
 pub(super) fn identity(meta: &Metadata) -> (u64, u64) {
     (meta.dev(), meta.ino())
+}
+
+fn file_key(path: &Path, meta: &Metadata) -> ((u64, u64), bool) {
+    let is_archive = path.file_name().and_then(original_name).is_some();
+    (identity(meta), is_archive)
 }
 
 /// True if a target goes up first and then only down, so that by names alone it is known where it

@@ -40,15 +40,6 @@ impl ModelFormat {
             Self::Gguf => gguf::SUFFIX,
         }
     }
-
-    /// Whether its tensors are known to this version, so that packing gains by them. A file of another
-    /// format is packed as bytes, and only if it is named.
-    pub const fn tells_tensors(self) -> bool {
-        match self {
-            Self::Safetensors => true,
-            Self::Gguf => gguf::TELLS_TENSORS,
-        }
-    }
 }
 
 #[cfg(test)]

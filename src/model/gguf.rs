@@ -25,8 +25,6 @@ use crate::format::ElementType;
 const MAGIC: [u8; 4] = *b"GGUF";
 /// How the names of such files end.
 pub(super) const SUFFIX: &str = "gguf";
-/// Whether `read` tells the tensors.
-pub(super) const TELLS_TENSORS: bool = true;
 
 /// The entry of the metadata that says what places of tensors are multiples of.
 const ALIGNMENT: &[u8] = b"general.alignment";

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::format::ModelFormat;
 
-/// Whether a file is named as a model whose tensors can be read, such as `model.safetensors`.
+/// Whether a file is named as a model, such as `model.safetensors`.
 pub fn is_model_name(path: &Path) -> bool {
-    ModelFormat::ALL.iter().any(|format| {
-        format.tells_tensors() && path.extension() == Some(OsStr::new(format.suffix()))
-    })
+    ModelFormat::ALL
+        .iter()
+        .any(|format| path.extension() == Some(OsStr::new(format.suffix())))
 }
 
 #[cfg(test)]

@@ -3,8 +3,12 @@
 //! Both versions are read from their files, wherever they are mounted: a container sees its own group as
 //! the root of what is mounted, whatever `/proc/self/cgroup` calls it.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use super::mounts::{MountLine, mounts_under};
 
 /// A control group that counts memory.
 pub(super) struct Group {
@@ -44,15 +48,24 @@ static MEMORY_CONTROLLER: GroupFiles = GroupFiles {
 /// The groups of this process and all above them, as far as they can be seen. `root` is `/`, but for
 /// tests.
 pub(super) fn groups(root: &Path) -> Vec<Group> {
-    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
-    let (own, mounts) = (read("proc/self/cgroup"), read("proc/self/mountinfo"));
+    // Names are bytes: one that is not text must not hide the others.
+    let own = fs::read(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut found = Vec::new();
-    for mounted in mounts.lines().filter_map(Mounted::parse) {
-        let path = own.lines().find_map(|line| mounted.path_in(line));
+    for mounted in mounts_under(root).unwrap_or_default() {
+        let Some(files) = files_in(&mounted) else {
+            continue;
+        };
+        let mut lines = own.split(|&byte| byte == b'\n');
+        let path = lines.find_map(|line| path_in(files, line));
         let Some(path) = path else { continue };
-        let top = root.join(mounted.mountpoint.trim_start_matches('/'));
+        let top = root.join(
+            mounted
+                .mountpoint
+                .strip_prefix("/")
+                .unwrap_or(&mounted.mountpoint),
+        );
         // What is mounted may be a part of all groups, and this process in one of that part or not.
-        let below = Path::new(path).strip_prefix(mounted.root);
+        let below = path.strip_prefix(&mounted.root);
         let group = below.map_or_else(|_| top.clone(), |below| top.join(below));
         let group = if group.is_dir() { group } else { top.clone() };
         found.extend(
@@ -61,52 +74,33 @@ pub(super) fn groups(root: &Path) -> Vec<Group> {
                 .take_while(|group| group.starts_with(&top))
                 .map(|group| Group {
                     directory: group.to_path_buf(),
-                    files: mounted.files,
+                    files,
                 }),
         );
     }
     found
 }
 
-/// A hierarchy of groups that count memory, as `/proc/self/mountinfo` tells of it.
-struct Mounted<'a> {
-    root: &'a str,
-    mountpoint: &'a str,
-    files: &'static GroupFiles,
+/// The files of a hierarchy of groups that count memory; `None` for all else that is mounted.
+fn files_in(mounted: &MountLine) -> Option<&'static GroupFiles> {
+    match mounted.kind.as_str() {
+        "cgroup2" => Some(&UNIFIED),
+        "cgroup" if mounted.has("memory") => Some(&MEMORY_CONTROLLER),
+        _ => None,
+    }
 }
 
-impl<'a> Mounted<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
-        let (mount, kind) = line.split_once(" - ")?;
-        let mut mount = mount.split(' ').skip(3);
-        let (root, mountpoint) = (mount.next()?, mount.next()?);
-        let mut kind = kind.split(' ');
-        let files = match (kind.next()?, kind.nth(1)?) {
-            ("cgroup2", _) => &UNIFIED,
-            ("cgroup", options) if options.split(',').any(|name| name == "memory") => {
-                &MEMORY_CONTROLLER
-            }
-            _ => return None,
-        };
-        Some(Self {
-            root,
-            mountpoint,
-            files,
-        })
-    }
-
-    /// The path of this process's group, if a line of `/proc/self/cgroup` is of this hierarchy.
-    fn path_in(&self, line: &'a str) -> Option<&'a str> {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (parts.next()?, parts.next()?);
-        let is_unified = std::ptr::eq(self.files, &UNIFIED);
-        let is_of_this = if is_unified {
-            controllers.is_empty()
-        } else {
-            controllers.split(',').any(|name| name == "memory")
-        };
-        is_of_this.then_some(path)
-    }
+/// The path of this process's group, if a line of `/proc/self/cgroup` is of the hierarchy with these files.
+fn path_in<'a>(files: &GroupFiles, line: &'a [u8]) -> Option<&'a Path> {
+    let mut parts = line.splitn(3, |&byte| byte == b':').skip(1);
+    let (controllers, path) = (parts.next()?, parts.next()?);
+    let is_of_this = if std::ptr::eq(files, &UNIFIED) {
+        controllers.is_empty()
+    } else {
+        let mut names = controllers.split(|&byte| byte == b',');
+        names.any(|name| name == b"memory")
+    };
+    is_of_this.then(|| Path::new(OsStr::from_bytes(path)))
 }
 
 impl Group {
@@ -161,12 +155,12 @@ pub(super) mod tests {
             };
             machine.write(
                 "proc/self/mountinfo",
-                &mounted.iter().map(line).collect::<String>(),
+                mounted.iter().map(line).collect::<String>(),
             );
             machine
         }
 
-        pub fn write(&self, path: &str, text: &str) {
+        pub fn write(&self, path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
             let path = self.0.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
@@ -213,11 +207,11 @@ pub(super) mod tests {
         let machine = Machine::new("5:memory:/x\n4:cpu:/y\n0::/\n", &[other, V1, unified]);
         machine.write("sys/fs/cgroup/cpu/y/memory.limit_in_bytes", "1");
         let at = |name: &str| format!("sys/fs/cgroup/memory/x/{name}");
-        machine.write(&at("memory.limit_in_bytes"), "70");
-        machine.write(&at("memory.usage_in_bytes"), "100");
-        machine.write(&at("memory.stat"), "total_inactive_file 50\n");
+        machine.write(at("memory.limit_in_bytes"), "70");
+        machine.write(at("memory.usage_in_bytes"), "100");
+        machine.write(at("memory.stat"), "total_inactive_file 50\n");
         assert_eq!((machine.limit(), machine.left()), (Some(70), Some(20)));
-        machine.write(&at("memory.stat"), "hierarchical_memory_limit 60\n");
+        machine.write(at("memory.stat"), "hierarchical_memory_limit 60\n");
         assert_eq!(machine.limit(), Some(60));
     }
 
@@ -235,5 +229,17 @@ pub(super) mod tests {
             machine.write("proc/self/cgroup", elsewhere);
             assert_eq!(machine.limit(), Some(90), "{elsewhere}");
         }
+    }
+
+    #[test]
+    fn names_that_are_not_text_or_have_spaces_hide_no_limit() {
+        let machine = Machine::new("", &[]);
+        let table = b"30 1 0:30 / /media/caf\xe9 rw - vfat /dev/sdb1 rw\n\
+                      31 1 0:31 / /a\\040b\xff rw shared:7 - cgroup2 cgroup2 rw\n";
+        machine.write("proc/self/mountinfo", table);
+        machine.write("proc/self/cgroup", b"1:name=\xff:/\n0::/jobs\xff/x y\n");
+        let at = Path::new(OsStr::from_bytes(b"a b\xff/jobs\xff/x y/memory.max"));
+        machine.write(at, "80");
+        assert_eq!(machine.limit(), Some(80));
     }
 }

@@ -3,7 +3,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+
+use super::mounts::{MountLine, mount_id, mounts};
 
 /// `f_type` of FUSE and what is built on it.
 const FUSE_MAGIC: u64 = 0x6573_5546;
@@ -25,32 +26,19 @@ pub fn entrance(file: &File) -> io::Result<Entrance> {
     if rustix::fs::fstatfs(file)?.f_type.cast_unsigned() != FUSE_MAGIC {
         return Ok(Entrance::All);
     }
-    let untold = || io::Error::other("the table of mounts does not tell who may enter");
-    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd()))?;
-    let id = info
-        .lines()
-        .find_map(|line| line.strip_prefix("mnt_id:"))
-        .ok_or_else(untold)?;
-    let table = std::fs::read_to_string("/proc/self/mountinfo")?;
-    of_mount(&table, id.trim()).ok_or_else(untold)
+    of_mount(&mounts()?, mount_id(file)?)
+        .ok_or_else(|| io::Error::other("the table of mounts does not tell who may enter"))
 }
 
-/// From the line of a mount in the table: its number first, the options of the file system last.
-fn of_mount(table: &str, id: &str) -> Option<Entrance> {
-    let line = table
-        .lines()
-        .find(|line| line.split(' ').next() == Some(id))?;
-    let options = || {
-        line.rsplit(' ')
-            .next()
-            .into_iter()
-            .flat_map(|o| o.split(','))
-    };
-    if options().any(|option| option == "allow_other") {
+/// From the line of a mount in the table.
+fn of_mount(table: &[MountLine], id: u64) -> Option<Entrance> {
+    let line = table.iter().find(|line| line.id == id)?;
+    if line.has("allow_other") {
         return Some(Entrance::All);
     }
-    match options().find_map(|option| option.strip_prefix("user_id=")) {
-        Some(user) => user.parse().ok().map(Entrance::Only),
+    let user = |option: &String| option.strip_prefix("user_id=").map(str::parse);
+    match line.options.iter().find_map(user) {
+        Some(user) => user.ok().map(Entrance::Only),
         // Not one that a user's process serves.
         None => Some(Entrance::All),
     }
@@ -58,22 +46,24 @@ fn of_mount(table: &str, id: &str) -> Option<Entrance> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mounts::parse;
     use super::*;
 
     #[test]
     fn the_table_of_mounts_tells_who_may_enter() {
-        let table = "23 1 0:21 / / rw - ext4 /dev/vda rw,allow_other\n\
+        let table = b"22 1 0:20 / /not\xfftext rw - ext4 /dev/vda rw\n\
+                     23 1 0:21 / / rw - ext4 /dev/vda rw,allow_other\n\
                      77 23 0:52 / /mine rw - fuse.sshfs host: rw,user_id=1000,group_id=1000\n\
                      7 23 0:53 / /all rw - fuse.x y rw,user_id=0,group_id=0,allow_other\n\
                      8 23 0:54 / /guest rw - virtiofs share rw\n";
         let told = [
-            ("77", Some(Entrance::Only(1000))),
-            ("7", Some(Entrance::All)),
-            ("8", Some(Entrance::All)),
-            ("9", None),
+            (77, Some(Entrance::Only(1000))),
+            (7, Some(Entrance::All)),
+            (8, Some(Entrance::All)),
+            (9, None),
         ];
         for (id, entrance) in told {
-            assert_eq!(of_mount(table, id), entrance, "{id}");
+            assert_eq!(of_mount(&parse(table), id), entrance, "{id}");
         }
     }
 }

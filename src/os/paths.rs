@@ -2,6 +2,11 @@
 
 use std::path::{Component, Path};
 
+/// As many links as the kernel follows.
+pub const MAX_LINKS: usize = 40;
+/// Longest name that Linux file systems take.
+pub const MAX_NAME_BYTES: usize = 255;
+
 /// True if the target of a symbolic link that stands `depth` directories below a root is not below
 /// that root, going by the names alone.
 pub fn leads_out(mut depth: usize, target: &Path) -> bool {

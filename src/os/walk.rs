@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 
-/// As many links as the kernel follows.
-const MAX_LINKS: usize = 40;
+use super::mounts::mount_id;
+use super::paths::MAX_LINKS;
 
 /// Where a path leads.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ pub fn walk(path: &Path, mut may_enter: impl FnMut(u64) -> bool) -> io::Result<W
     while let Some(name) = rest.pop_front() {
         let next = openat(&at, name.as_os_str(), FLAGS, Mode::empty())?;
         // Told by the kernel alone, unlike what kind of file it is.
-        if !may_enter(mount_of(&next)?) {
+        if !may_enter(mount_id(&next)?) {
             return Ok(Walked::Refused);
         }
         if FileType::from_raw_mode(fstat(&next)?.st_mode) != FileType::Symlink {
@@ -67,15 +66,6 @@ fn names(path: &Path) -> impl Iterator<Item = OsString> {
         Component::ParentDir => Some("..".into()),
         Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
     })
-}
-
-/// The number of the mount that a handle is in.
-fn mount_of(handle: &OwnedFd) -> io::Result<u64> {
-    let path = format!("/proc/self/fdinfo/{}", handle.as_raw_fd());
-    let text = io::read_to_string(File::open(path)?)?;
-    text.lines()
-        .find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
-        .ok_or_else(|| io::Error::other("the system does not tell what is mounted where"))
 }
 
 #[cfg(test)]
@@ -110,7 +100,7 @@ mod tests {
         }
         // Nothing is asked of /proc itself, were it refused.
         let proc = rustix::fs::open("/proc", FLAGS, Mode::empty()).unwrap();
-        let refused = mount_of(&proc).unwrap();
+        let refused = mount_id(&proc).unwrap();
         let into = walk(Path::new("/proc/self/none"), |mount| mount != refused);
         assert!(matches!(into, Ok(Walked::Refused)), "{into:?}");
     }

@@ -68,8 +68,9 @@ fn is_among_open_files(file: &File) -> io::Result<bool> {
             continue;
         };
         for open in files.flatten() {
-            if is_it(&open.path())
-                && is_writable(&process.path().join("fdinfo").join(open.file_name()))
+            // First what asks no file system, one of which may hang.
+            if is_writable(&process.path().join("fdinfo").join(open.file_name()))
+                && is_it(&open.path())
             {
                 return Ok(true);
             }

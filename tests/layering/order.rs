@@ -303,7 +303,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
     ),
     (
         "fs/source",
-        &["devices", "local", "directory", "attributes"],
+        &["devices", "local", "attributes", "outside", "directory"],
     ),
     (
         "fuse",
@@ -345,6 +345,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "blocks",
             "verify",
             "unpack",
+            "removal",
             "replace",
         ],
     ),
@@ -380,6 +381,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "os",
         &[
+            "mounts",
             "memory",
             "page_cache",
             "paths",
@@ -387,6 +389,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "write_back",
             "process",
             "writers",
+            "attribute",
             "access_list",
             "fuse_mount",
             "walk",

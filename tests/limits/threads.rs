@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::group::Group;
 use crate::limited::{NOBODY, limit_address_space, limit_processes};
-use crate::support::{Place, Watched, model, signal, weightfs};
+use crate::support::{Place, Watched, is_mounted, model, signal, weightfs};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_weightfs");
 
@@ -82,8 +82,14 @@ impl Files {
             assert!(fs::read(mountpoint.join("m")).unwrap() == self.original);
             signal(child.id(), "TERM");
         }
-        let is_done = is_done(&child.wait_with_output().unwrap(), &["mount".as_ref()]);
+        let output = child.wait_with_output().unwrap();
+        let is_done = is_done(&output, &["mount".as_ref()]);
         assert_eq!(is_done, is_ready);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!is_mounted(mountpoint), "left behind: {stderr}");
+        let later = "cannot check that the mount answers";
+        let is_known_before = !stderr.contains(later);
+        assert!(is_known_before, "known before it is mounted: {stderr}");
         is_done
     }
 }

@@ -6,18 +6,19 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 
 use rustix::io::Errno;
 
-/// As long as the system lets a list or a value be.
+use crate::os::{attribute, handle_path};
+
+/// As long as the system lets a list be.
 const MAX_BYTES: usize = 1 << 16;
 
 /// The names of all; none where the file system has none.
 pub(in crate::fs) fn names(file: &File) -> io::Result<Vec<OsString>> {
     let mut buffer = vec![0; MAX_BYTES];
-    let len = match rustix::fs::listxattr(path(file), &mut buffer[..]) {
+    let len = match rustix::fs::listxattr(handle_path(file), &mut buffer[..]) {
         // Neither a file system without them nor a system without /proc is a reason to fail.
         Err(Errno::NOTSUP | Errno::NOENT) => 0,
         other => other?,
@@ -31,17 +32,8 @@ pub(in crate::fs) fn names(file: &File) -> io::Result<Vec<OsString>> {
 
 /// The value of one; `None` if there is none of that name.
 pub(in crate::fs) fn value(file: &File, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
-    let mut buffer = vec![0; MAX_BYTES];
-    let value = rustix::fs::getxattr(path(file), name.as_bytes(), &mut buffer[..]);
-    match value {
-        Err(Errno::NODATA | Errno::NOTSUP | Errno::NOENT) => Ok(None),
-        other => {
-            buffer.truncate(other?);
-            Ok(Some(buffer))
-        }
+    match attribute(file, name) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other,
     }
-}
-
-fn path(file: &File) -> String {
-    format!("/proc/self/fd/{}", file.as_raw_fd())
 }

@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -16,10 +16,12 @@ use rustix::io::Errno;
 
 use super::devices::Devices;
 use super::local::{add_hindrances, facts, hindrance_of_mount, open_path};
+use super::outside::Outside;
 use crate::error::{Error, Result};
 use crate::format::original_name;
 use crate::fs::facts::Facts;
 use crate::fs::rights::Rights;
+use crate::os::handle_path;
 
 /// What a mount shows.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub struct Source {
     /// The directories above it, open since before mounting: later, a mount may lie over them.
     above: Vec<File>,
     devices: Devices,
+    outside: Outside,
     /// Canonical path of the root.
     path: PathBuf,
     /// Path by which whoever mounts knows the root.
@@ -72,6 +75,7 @@ impl Source {
             root,
             above: above.map_err(cannot)?,
             devices: Devices::new(device),
+            outside: Outside::default(),
             path: directory,
             known_as,
             mountpoint: None,
@@ -159,13 +163,13 @@ impl Source {
 
     /// What is known of what is at a canonical path outside, links not followed.
     pub(in crate::fs) fn facts_outside(&self, path: &Path) -> io::Result<Facts> {
-        self.facts_of_outside(&open_path(path)?, path)
+        self.facts_of_outside(&self.open_outside_to_ask(path)?, path)
     }
 
     /// What is known of what is open, and was found at a canonical path outside.
     pub(in crate::fs) fn facts_of_outside(&self, file: &File, path: &Path) -> io::Result<Facts> {
         let meta = file.metadata()?;
-        let is_on = |directory: &Path| is_on(meta.dev(), open_path(directory));
+        let is_on = |directory: &Path| is_on(meta.dev(), self.open_outside_to_ask(directory));
         let device = self.devices.number(meta.dev(), path, is_on);
         Ok(facts(&meta, device))
     }
@@ -218,15 +222,14 @@ impl Source {
             if self.is_in_mount(directory) {
                 hindrances.push(Rights::of_nobody());
             } else {
-                add_hindrances(open_path(directory), hindrances);
+                add_hindrances(self.open_outside_to_ask(directory), hindrances);
             }
         }
     }
 
     /// Where the root is now, if it was moved: others are above it then.
     fn moved_to(&self) -> Option<PathBuf> {
-        let here = format!("/proc/self/fd/{}", self.root.as_raw_fd());
-        let here = std::fs::read_link(here).ok()?;
+        let here = std::fs::read_link(handle_path(&self.root)).ok()?;
         (here != self.path).then_some(here)
     }
 
@@ -245,11 +248,36 @@ impl Source {
         self.open_at(relative, flags).map(File::from)
     }
 
+    /// Opens what is at a canonical path outside, links not followed, only to ask about it.
+    pub(in crate::fs) fn open_outside_to_ask(&self, path: &Path) -> io::Result<File> {
+        self.outside.open(path, OFlags::PATH)
+    }
+
+    /// Opens a regular file at a canonical path outside for reading.
+    pub(in crate::fs) fn open_file_outside(&self, path: &Path) -> io::Result<File> {
+        // As `open_file`.
+        self.outside.open(path, OFlags::RDONLY | OFlags::NONBLOCK)
+    }
+
+    /// Says what device the mount is, as the table of mounts has it (`major:minor`), so that nothing on it is
+    /// ever asked for, by whatever path.
+    pub fn set_own_device(&self, device: &str) {
+        let parts = device.split_once(':');
+        let parts =
+            parts.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        if let Some((major, minor)) = parts {
+            self.outside.refuse(rustix::fs::makedev(major, minor));
+        }
+    }
+
     /// The target of a link.
     pub(in crate::fs) fn read_link(&self, relative: &Path) -> io::Result<PathBuf> {
-        let link = self.open_at(relative, OFlags::PATH | OFlags::NOFOLLOW)?;
-        let target = rustix::fs::readlinkat(link, c"", Vec::new())?;
-        Ok(OsStr::from_bytes(target.to_bytes()).into())
+        target_of(&self.open_to_ask(relative)?)
+    }
+
+    /// The same at a canonical path outside.
+    pub(in crate::fs) fn read_link_outside(&self, path: &Path) -> io::Result<PathBuf> {
+        target_of(&self.open_outside_to_ask(path)?)
     }
 
     /// The names in a directory, sorted.
@@ -323,6 +351,11 @@ impl Source {
         }
         directory.ok_or(Errno::NOENT)
     }
+}
+
+fn target_of(link: &File) -> io::Result<PathBuf> {
+    let target = rustix::fs::readlinkat(link, c"", Vec::new())?;
+    Ok(OsStr::from_bytes(target.to_bytes()).into())
 }
 
 fn is_on(device: u64, directory: io::Result<File>) -> bool {

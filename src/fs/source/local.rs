@@ -9,8 +9,8 @@ use crate::fs::facts::{Facts, FileNumber, Identity, Kind};
 use crate::fs::rights::Rights;
 use crate::os::{ACCESS_LIST, Entrance, FileStamp, access_list, entrance, system_time};
 
-/// Opens whatever is at a path, links not followed, only to ask about it.
-pub(in crate::fs) fn open_path(path: &Path) -> io::Result<File> {
+/// Opens whatever is at a path of whoever mounts, the last part no link, only to ask about it.
+pub(super) fn open_path(path: &Path) -> io::Result<File> {
     File::options()
         .read(true)
         .custom_flags(libc::O_PATH | libc::O_NOFOLLOW)
@@ -44,15 +44,6 @@ pub(super) fn hindrance_of_mount(file: &File) -> Option<Rights> {
         Ok(Entrance::Only(user)) => Some(Rights::of_one(user)),
         Err(_) => Some(Rights::of_nobody()),
     }
-}
-
-/// Opens a file for reading, unless the path is a link.
-pub(in crate::fs) fn open_file(path: &Path) -> io::Result<File> {
-    File::options()
-        .read(true)
-        // What was a file when it was looked at may be a FIFO now: not to wait for a writer.
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)
 }
 
 fn mode(meta: &Metadata) -> u16 {

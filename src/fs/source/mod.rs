@@ -4,5 +4,6 @@ pub(super) mod attributes;
 mod devices;
 mod directory;
 pub(super) mod local;
+mod outside;
 
 pub use directory::Source;

@@ -20,7 +20,7 @@ use crate::model::{self, Tensor, names};
 /// `InvalidInput` if there is nothing to analyze, or an archive; `Io` if the system refuses;
 /// `Interrupted`.
 pub fn analyze(path: &Path, options: &AnalyzeOptions, monitor: &Monitor<'_>) -> Result<Analysis> {
-    let sources = sources(path)?;
+    let sources = sources(path, monitor)?;
     let original_bytes: u64 = sources.iter().map(|source| source.stamp.size).sum();
     (monitor.begin)(original_bytes);
     let mut files = Vec::new();
@@ -64,7 +64,7 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions, monitor: &Monitor<'_>) -> 
 }
 
 /// The files to analyze: of a directory, all models by name or contents.
-fn sources(path: &Path) -> Result<Vec<SourceFile>> {
+fn sources(path: &Path, monitor: &Monitor<'_>) -> Result<Vec<SourceFile>> {
     if !path.is_dir() {
         let path = named_archive(path)?;
         let source = SourceFile::open(&path)?;
@@ -78,15 +78,25 @@ fn sources(path: &Path) -> Result<Vec<SourceFile>> {
     }
     let mut sources = Vec::new();
     let mut archives = 0;
-    for entry in walk(path)?.entries {
+    let found = walk(path)?;
+    for failure in found.failures {
+        (monitor.warn)(&failure.to_string());
+    }
+    for entry in found.entries {
         if !matches!(entry.kind, EntryKind::File) {
             continue;
         }
-        let source = SourceFile::open(&entry.from)?;
-        if source.is_archive()? {
-            archives += 1;
-        } else if names::is_model_name(&entry.relative) || source.is_model()? {
-            sources.push(source);
+        let mut look = || {
+            let source = SourceFile::open(&entry.from)?;
+            if source.is_archive()? {
+                archives += 1;
+            } else if names::is_model_name(&entry.relative) || source.is_model()? {
+                sources.push(source);
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(failure) = look() {
+            (monitor.warn)(&format!("{failure}; left out"));
         }
     }
     if sources.is_empty() {
@@ -103,7 +113,7 @@ fn sources(path: &Path) -> Result<Vec<SourceFile>> {
 
 /// The header's length and the tensors; of a file whose tensors are not known, all of it as one.
 fn tensors(source: &SourceFile) -> Result<(u64, Vec<Tensor>)> {
-    let known = model::read(source)?.filter(|header| header.format.tells_tensors());
+    let known = model::read(source)?;
     Ok(known.map_or_else(
         || (0, vec![whole(source)]),
         |header| (header.end, header.tensors),

@@ -227,7 +227,10 @@ impl BlockDecoder {
                     width: plane.width,
                     count,
                 },
-                context: Context { profiles },
+                context: Context {
+                    profiles,
+                    groups: None,
+                },
                 simd: self.simd,
             };
             place.resize(plane_bytes(count, plane.width), 0);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use weightfs::codec::scaled::{Fitter, ModelBuilder, Sample, Segment};
-use weightfs::codec::{Coded, Content, Context, Decoder, Encoder, Level, Method, PlaneShape};
+use weightfs::codec::{
+    Coded, Content, Context, Decoder, Encoder, Hints, Level, Method, PlaneShape,
+};
 use weightfs::format::{CodecId, Profiles};
 use weightfs::simd::Simd;
 
@@ -50,10 +52,14 @@ fn words_that_end_before_a_piece_starts_are_an_error() {
         (CodecId::Scaled, Some(Arc::new(model)), 16, 24, 2),
     ] {
         let segments: Vec<_> = model.iter().map(|_| segment).collect();
+        let hints = Hints {
+            segments: &segments,
+            groups: None,
+        };
         let mut coded = Vec::new();
         let codec = Encoder::new(Method::Weights, Level::Max, model)
             .unwrap()
-            .encode(&plane, shape, content, &segments, &mut coded)
+            .encode(&plane, shape, content, hints, &mut coded)
             .unwrap();
         assert_eq!(codec, expected);
         let words = u32::from_le_bytes(coded[words_at..words_at + 4].try_into().unwrap());
@@ -70,6 +76,7 @@ fn words_that_end_before_a_piece_starts_are_an_error() {
                 shape,
                 context: Context {
                     profiles: Profiles::of(&profiles),
+                    groups: None,
                 },
                 simd,
             };

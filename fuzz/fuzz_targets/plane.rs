@@ -155,7 +155,10 @@ fn check(case: &Case) {
         let coded = Coded {
             bytes: &coded,
             shape: case.shape,
-            context: Context { profiles },
+            context: Context {
+                profiles,
+                groups: None,
+            },
             simd,
         };
         decoder

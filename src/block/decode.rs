@@ -1,9 +1,10 @@
 //! Decoding: code of each plane, interleave, checksum.
 
+use super::groups::groups;
 use crate::codec::{Coded, Context, Decoder, PlaneShape};
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockEntry, BlockHeader, CodecId, ElementType, MAX_PLANES, PlaneHeader, Profiles, checksum,
+    BlockEntry, BlockHeader, CodecId, MAX_PLANES, PlaneHeader, Profiles, checksum,
 };
 use crate::plane::{Field, interleave, plane_bytes};
 use crate::simd::Simd;
@@ -13,6 +14,8 @@ pub struct BlockDecoder {
     codec: Decoder,
     simd: Simd,
     scratch: Vec<u8>,
+    /// Of groups of levels.
+    keys: Vec<u8>,
 }
 
 impl BlockDecoder {
@@ -31,6 +34,7 @@ impl BlockDecoder {
             codec: Decoder::new()?,
             simd,
             scratch: Vec::new(),
+            keys: Vec::new(),
         })
     }
 
@@ -117,7 +121,10 @@ impl BlockDecoder {
                 width: plane.width,
                 count: count(plane),
             },
-            context: Context { profiles },
+            context: Context {
+                profiles,
+                groups: None,
+            },
             simd,
         };
         if let ([plane], 0, None) = (header.planes(), header.rotate, header.record) {
@@ -155,14 +162,21 @@ impl BlockDecoder {
             } else {
                 let (place, rest) = free.split_at_mut(len);
                 free = rest;
-                self.codec
-                    .decode_into(plane.codec, &coded(bytes, &plane), place)?;
+                let mut coded = coded(bytes, &plane);
+                if plane.codec == CodecId::Grouped
+                    && let Some((_, form)) = header.record
+                    && form.is_levels(plane.shift)
+                {
+                    form.keys(&planes[..i], &mut self.keys);
+                    coded.context.groups = groups(form, plane.shift, &self.keys);
+                }
+                self.codec.decode_into(plane.codec, &coded, place)?;
                 place
             };
         }
         let used = header.planes().len();
-        if let Some(record) = header.record.and_then(ElementType::record) {
-            record.put(&planes[..used], elements);
+        if let Some((_, form)) = header.record {
+            form.put(&planes[..used], elements);
             return Ok(());
         }
         interleave(

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use super::encoded::Encoded;
+use super::groups::groups;
 use super::structure::is_structured;
 use crate::codec::scaled::{Model, Segment};
-use crate::codec::{Content, Encoder, Level, Method, PlaneShape};
+use crate::codec::{Content, Encoder, Hints, Level, Method, PlaneShape};
 use crate::error::Result;
 use crate::format::{BlockHeader, ElementType, PlaneHeader};
-use crate::plane::record::{Meaning, RecordLayout};
+use crate::plane::record::{Meaning, RecordForm, RecordLayout};
 use crate::plane::{Field, split};
 
 /// Encodes blocks, with buffers that are used again.
 pub struct BlockEncoder {
+    level: Level,
     codec: Encoder,
     plane: Vec<u8>,
     streams: Vec<Vec<u8>>,
@@ -63,6 +65,7 @@ impl BlockEncoder {
     /// out.
     pub fn with_method(method: Method, level: Level, model: Option<Arc<Model>>) -> Result<Self> {
         Ok(Self {
+            level,
             codec: Encoder::new(method, level, model)?,
             plane: Vec::new(),
             streams: Vec::new(),
@@ -148,28 +151,34 @@ impl BlockEncoder {
         &mut self,
         bytes: &[u8],
         element: ElementType,
-        record: RecordLayout,
+        layout: RecordLayout,
         stored: &mut Vec<u8>,
     ) -> Result<()> {
-        let mut header = BlockHeader::of_records(element);
-        let (records, tail) = bytes.split_at(bytes.len() - header.tail_bytes(bytes.len()));
         let mut streams = std::mem::take(&mut self.streams);
-        record.take(records, &mut streams);
+        let form = self.take_records(bytes, layout, &mut streams);
+        let mut header = BlockHeader::of_records(element, form);
+        let planes: Vec<&[u8]> = streams.iter().map(Vec::as_slice).collect();
+        let mut keys = Vec::new();
+        form.keys(&planes, &mut keys);
         self.coded.clear();
-        for (number, (plane, stream)) in (0..).zip(streams.iter().zip(record.streams())) {
+        for (number, (&plane, stream)) in (0..).zip(planes.iter().zip(form.streams())) {
             let shape = PlaneShape {
                 width: stream.field_bytes * 8,
                 count: plane.len() / usize::from(stream.field_bytes),
             };
             let content = match stream.meaning {
                 Meaning::Half => Content::Scale,
-                Meaning::Levels => Content::Levels,
+                Meaning::Levels | Meaning::Places => Content::Levels,
                 Meaning::Scales | Meaning::Bytes => Content::Any,
+            };
+            let hints = Hints {
+                groups: groups(form, number, &keys),
+                ..Hints::default()
             };
             let before = self.coded.len();
             let codec = self
                 .codec
-                .encode(plane, shape, content, &[], &mut self.coded)?;
+                .encode(plane, shape, content, hints, &mut self.coded)?;
             header.push(PlaneHeader {
                 codec,
                 shift: number,
@@ -182,11 +191,38 @@ impl BlockEncoder {
         stored.clear();
         header.encode_to(stored);
         stored.extend_from_slice(&self.coded);
-        stored.extend_from_slice(tail);
+        stored.extend_from_slice(&bytes[bytes.len() - header.tail_bytes(bytes.len())..]);
         if stored.len() > bytes.len() - bytes.len() / 64 {
             self.keep_if_smaller(bytes, Split::NONE, stored)?;
         }
         Ok(())
+    }
+
+    /// Takes records apart in the form that is best for the level.
+    fn take_records(
+        &self,
+        bytes: &[u8],
+        layout: RecordLayout,
+        streams: &mut Vec<Vec<u8>>,
+    ) -> RecordForm {
+        let plain = RecordForm::plain(layout);
+        let in_pairs = plain.groups().is_some_and(|groups| groups.pairs.is_some());
+        let wants_peaks = match self.level {
+            Level::Fast => false,
+            // Two levels decode as fast as one.
+            Level::Default => !in_pairs,
+            Level::Max => true,
+        };
+        if wants_peaks && let Some(form) = RecordForm::with_peaks(layout) {
+            form.take(bytes, streams);
+            if let [.., peaks, _] = &streams[..]
+                && are_few(peaks)
+            {
+                return form;
+            }
+        }
+        plain.take(bytes, streams);
+        plain
     }
 
     /// Tries another split with codecs for anything.
@@ -212,6 +248,10 @@ impl BlockEncoder {
         let (elements, tail) = bytes.split_at(bytes.len() - header.tail_bytes(bytes.len()));
         self.coded.clear();
         let element_bits = how.element_bytes * 8;
+        let hints = Hints {
+            segments,
+            groups: None,
+        };
         for shift in (0..element_bits).step_by(how.field_bits.into()) {
             let field = Field {
                 shift,
@@ -224,16 +264,11 @@ impl BlockEncoder {
             let before = self.coded.len();
             let codec = if how.field_bits == element_bits {
                 self.codec
-                    .encode(elements, shape, content(shift), segments, &mut self.coded)?
+                    .encode(elements, shape, content(shift), hints, &mut self.coded)?
             } else {
                 split(elements, how.element_bytes, 0, field, &mut self.plane);
-                self.codec.encode(
-                    &self.plane,
-                    shape,
-                    content(shift),
-                    segments,
-                    &mut self.coded,
-                )?
+                self.codec
+                    .encode(&self.plane, shape, content(shift), hints, &mut self.coded)?
             };
             header.push(PlaneHeader {
                 codec,
@@ -249,6 +284,18 @@ impl BlockEncoder {
         stored.extend_from_slice(tail);
         Ok(())
     }
+}
+
+/// Whether most of the farthest levels are one of two: quantizers that scale groups in another way leave nothing
+/// to gain.
+fn are_few(peaks: &[u8]) -> bool {
+    let mut counts = [0u32; 256];
+    for &peak in peaks {
+        counts[usize::from(peak)] += 1;
+    }
+    counts.sort_unstable();
+    let [.., second, first] = counts;
+    (first + second) as usize * 4 > peaks.len() * 3
 }
 
 fn is_one_byte(bytes: &[u8]) -> bool {

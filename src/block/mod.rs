@@ -6,6 +6,7 @@
 mod decode;
 mod encode;
 mod encoded;
+mod groups;
 mod structure;
 #[cfg(test)]
 mod tests;

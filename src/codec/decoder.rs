@@ -3,6 +3,7 @@
 use super::catalog;
 use super::dictionary;
 use super::general;
+use super::grouped;
 use super::plain::{ZstdDecoder, decode_constant, decode_raw};
 use super::plane::Coded;
 use super::{ans, huffman, scaled, trimmed};
@@ -18,6 +19,7 @@ pub struct Decoder {
     scaled: scaled::Decoder,
     values: dictionary::Values,
     places: Vec<u8>,
+    grouped: grouped::Decoder,
     #[cfg(feature = "comparison")]
     deflate: general::DeflateDecoder,
     arithmetic: general::ArithmeticDecoder,
@@ -34,6 +36,7 @@ impl Decoder {
             scaled: scaled::Decoder::default(),
             values: dictionary::Values::default(),
             places: Vec::new(),
+            grouped: grouped::Decoder::default(),
             #[cfg(feature = "comparison")]
             deflate: general::DeflateDecoder::new(),
             arithmetic: general::ArithmeticDecoder::new(),
@@ -82,6 +85,7 @@ impl Decoder {
             CodecId::Lz4 | CodecId::Deflate | CodecId::Lzma => Err(catalog::not_built(codec)),
             CodecId::Arithmetic => self.arithmetic.decode_into(coded, plane),
             CodecId::Dictionary => self.decode_by_values(coded, plane),
+            CodecId::Grouped => self.grouped.decode_into(coded, plane),
             CodecId::RunLength => general::decode_run_length(coded, plane),
         }
     }

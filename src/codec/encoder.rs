@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::dictionary;
 use super::general;
+use super::grouped;
+use super::hints::Hints;
 use super::method::Method;
 use super::numbers::NumbersEncoder;
 use super::plain::{ZstdEncoder, encode_constant};
-use super::plane::{Content, Level, PlaneShape, enough_saved};
+use super::plane::{Content, Groups, Level, PlaneShape, enough_saved};
 use super::scaled::{self, Model, Segment};
 use super::trimmed;
 use crate::error::Result;
@@ -18,11 +20,13 @@ const HALF_EXPONENT_BITS: u8 = 5;
 
 /// Codes planes, with buffers that are used again.
 pub struct Encoder {
+    level: Level,
     numbers: NumbersEncoder,
     scaled: Option<scaled::Encoder>,
     matching: ZstdEncoder,
     bytes: Option<general::Encoder>,
     dictionary: dictionary::Encoder,
+    grouped: grouped::Encoder,
     coded: Vec<u8>,
     candidate: Vec<u8>,
 }
@@ -36,11 +40,13 @@ impl Encoder {
     pub fn new(method: Method, level: Level, model: Option<Arc<Model>>) -> Result<Self> {
         method.check()?;
         Ok(Self {
+            level,
             numbers: NumbersEncoder::new(level),
             scaled: model.map(scaled::Encoder::new),
             matching: ZstdEncoder::new(Method::Weights.library_level(level))?,
             bytes: general::Encoder::new(method, level)?,
             dictionary: dictionary::Encoder::default(),
+            grouped: grouped::Encoder::default(),
             coded: Vec::new(),
             candidate: Vec::new(),
         })
@@ -60,7 +66,7 @@ impl Encoder {
         plane: &[u8],
         shape: PlaneShape,
         content: Content,
-        segments: &[Segment],
+        hints: Hints<'_>,
         out: &mut Vec<u8>,
     ) -> Result<CodecId> {
         if encode_constant(plane, shape, out) {
@@ -72,15 +78,13 @@ impl Encoder {
                 bytes.encode(plane, is_top, &mut self.coded)?
             }
             (Content::FloatTop { exponent_bits }, _) => {
-                self.encode_float_top(plane, shape, exponent_bits, segments)
+                self.encode_float_top(plane, shape, exponent_bits, hints.segments)
             }
             (Content::Mantissa, _) => {
                 trimmed::encode(plane, shape.width, &mut self.coded).then_some(CodecId::Trimmed)
             }
             (Content::Scale, _) => self.encode_scales(plane, shape),
-            (Content::Levels, _) => self
-                .numbers
-                .encode_levels(plane, shape.width, &mut self.coded),
+            (Content::Levels, _) => self.encode_levels(plane, shape, hints.groups),
             (Content::Any | Content::Byte { .. }, _) => self.encode_any(plane, shape)?,
         };
         if let Some(codec) = codec
@@ -138,6 +142,40 @@ impl Encoder {
         if codec.is_none() || self.candidate.len() < self.coded.len() {
             std::mem::swap(&mut self.candidate, &mut self.coded);
             return Some(CodecId::Dictionary);
+        }
+        codec
+    }
+
+    /// The better of a table for all, and of tables by group.
+    fn encode_levels(
+        &mut self,
+        plane: &[u8],
+        shape: PlaneShape,
+        groups: Option<Groups<'_>>,
+    ) -> Option<CodecId> {
+        let codec = self
+            .numbers
+            .encode_levels(plane, shape.width, &mut self.coded);
+        let groups = groups.filter(|groups| match self.level {
+            Level::Fast => false,
+            // Pairs are looked up in memory anyway; single levels decode faster with one table.
+            Level::Default => groups.pairs.is_some(),
+            Level::Max => true,
+        });
+        let Some(groups) = groups else {
+            return codec;
+        };
+        let to_beat = if codec.is_some() {
+            self.coded.len()
+        } else {
+            plane.len()
+        };
+        self.candidate.clear();
+        if self.grouped.encode(plane, groups, &mut self.candidate)
+            && self.candidate.len() < enough_saved(to_beat)
+        {
+            std::mem::swap(&mut self.candidate, &mut self.coded);
+            return Some(CodecId::Grouped);
         }
         codec
     }

@@ -81,14 +81,14 @@ impl NumbersEncoder {
         self.encode_planned(plane, &plan, out)
     }
 
-    /// Appends a plane of levels, if coding each by its frequency makes it smaller.
+    /// Appends a plane of levels, the lowest bit coded or not, if coding each by its frequency makes it smaller.
     pub fn encode_levels(&mut self, plane: &[u8], width: u8, out: &mut Vec<u8>) -> Option<CodecId> {
         let plan = self.planner.choose(
             plane,
             Choices {
                 width,
                 rotate: 0,
-                raw_bits: &[0],
+                raw_bits: &[0, 1],
             },
         )?;
         self.encode_planned(plane, &plan, out)

@@ -71,12 +71,26 @@ pub struct Coded<'a> {
 pub struct Context<'a> {
     /// Tables and columns that planes share.
     pub profiles: Profiles<'a>,
+    /// The groups that the fields of the plane are in, if they are known from the planes before it.
+    pub groups: Option<Groups<'a>>,
+}
+
+/// Groups of neighbouring fields, all of the same length.
+#[derive(Debug, Clone, Copy)]
+pub struct Groups<'a> {
+    /// For each group what is known of it: fields in groups of the same key, or of near ones, are spread alike.
+    pub keys: &'a [u8],
+    /// Fields in a group.
+    pub fields: usize,
+    /// Bits of a level, if a field is two of them.
+    pub pairs: Option<u8>,
 }
 
 impl Context<'_> {
     /// Of a block that stands for itself.
     pub const NONE: Context<'static> = Context {
         profiles: Profiles::NONE,
+        groups: None,
     };
 }
 

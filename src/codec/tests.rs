@@ -9,7 +9,9 @@ use fastrand::Rng;
 use proptest::prelude::*;
 
 use super::scaled::{Fitter, Model, ModelBuilder, Sample, Segment};
-use super::{Coded, Content, Context, Decoder, Encoder, Level, Method, PlaneShape, is_built};
+use super::{
+    Coded, Content, Context, Decoder, Encoder, Groups, Hints, Level, Method, PlaneShape, is_built,
+};
 use crate::error::Error;
 use crate::format::{CodecId, Profiles};
 use crate::plane::{constant_value, fill_constant, plane_bytes};
@@ -39,6 +41,8 @@ enum Kind {
     Matrix,
     /// Some values, far apart.
     FewValues,
+    /// Groups whose spread is what the keys of `KEYS` say.
+    Groups,
 }
 
 const fn weights(level: Level, content: Content, plane: Kind) -> Way {
@@ -91,6 +95,7 @@ fn ways(codec: CodecId, width: u8) -> Vec<Way> {
             ways
         }
         CodecId::Dictionary => vec![weights(Level::Default, Content::Scale, Kind::FewValues)],
+        CodecId::Grouped => vec![weights(Level::Max, Content::Levels, Kind::Groups)],
         CodecId::Lz4 => vec![bytes(Method::Lz4, true, Kind::Runs)],
         CodecId::Deflate => vec![bytes(Method::Deflate, true, Kind::Runs)],
         CodecId::Lzma => vec![bytes(Method::Lzma, true, Kind::Runs)],
@@ -141,6 +146,13 @@ fn plane(kind: Kind, width: u8, fields: usize, seed: u64) -> Vec<u8> {
             let values: Vec<_> = (0..300).map(|_| random.u64(..)).collect();
             words(Box::new(move |_| values[random.usize(..300)]))
         }
+        Kind::Groups => KEYS
+            .iter()
+            .cycle()
+            .take(fields / GROUP_FIELDS)
+            .flat_map(|&key| std::iter::repeat_n(key, GROUP_FIELDS))
+            .map(|key| random.u8(..) >> key)
+            .collect(),
         Kind::Floats => words(Box::new(move |_| {
             let larger = u64::from(random.u8(..8) == 0);
             match width {
@@ -157,6 +169,20 @@ fn plane(kind: Kind, width: u8, fields: usize, seed: u64) -> Vec<u8> {
             .flat_map(|field| field.to_le_bytes())
             .collect(),
     }
+}
+
+/// Fields of a group.
+const GROUP_FIELDS: usize = 8;
+/// Keys of the groups of a plane, in turn.
+static KEYS: LazyLock<Vec<u8>> = LazyLock::new(|| (0..6).cycle().take(10_000).collect());
+
+/// The groups of a plane, if they are all of it.
+fn groups(bytes: usize) -> Option<Groups<'static>> {
+    (bytes % GROUP_FIELDS == 0).then(|| Groups {
+        keys: &KEYS[..bytes / GROUP_FIELDS],
+        fields: GROUP_FIELDS,
+        pairs: None,
+    })
 }
 
 const COLUMNS: usize = 128;
@@ -212,10 +238,17 @@ impl Case {
             Kind::Matrix => (Some(MODEL.0.clone()), vec![segment(count)]),
             _ => (None, Vec::new()),
         };
+        let hints = Hints {
+            segments: &segments,
+            groups: match way.plane {
+                Kind::Groups => groups(plane.len()),
+                _ => None,
+            },
+        };
         let mut coded = vec![0xEE];
         let found = Encoder::new(way.method, way.level, model)
             .unwrap()
-            .encode(&plane, written, way.content, &segments, &mut coded)
+            .encode(&plane, written, way.content, hints, &mut coded)
             .unwrap();
         assert_eq!(found, codec, "{way:?}, width {width}, {fields} fields");
         assert_eq!(coded.remove(0), 0xEE, "appended");
@@ -240,6 +273,7 @@ impl Case {
             shape: self.shape,
             context: Context {
                 profiles: Profiles::of(&MODEL.1),
+                groups: groups(self.plane.len()),
             },
             simd,
         };
@@ -294,7 +328,7 @@ impl std::fmt::Display for Case {
 fn enough_fields(codec: CodecId, width: u8) -> usize {
     match codec {
         CodecId::Ans => 6000,
-        CodecId::Scaled => 8000,
+        CodecId::Scaled | CodecId::Grouped => 8000,
         _ => 400 * 8 / usize::from(width) + 400,
     }
 }
@@ -394,7 +428,7 @@ fn an_empty_plane_is_raw() {
     let shape = PlaneShape { width: 8, count: 0 };
     let mut coded = Vec::new();
     let mut encoder = Encoder::new(Method::Weights, Level::Default, None).unwrap();
-    let codec = encoder.encode(&[], shape, Content::Any, &[], &mut coded);
+    let codec = encoder.encode(&[], shape, Content::Any, Hints::default(), &mut coded);
     assert_eq!((codec.unwrap(), coded.len()), (CodecId::Raw, 0));
 }
 
@@ -451,7 +485,7 @@ proptest! {
         let mut coded = Vec::new();
         let codec = Encoder::new(method, Level::Default, None)
             .unwrap()
-            .encode(&plane, shape, Content::Byte { is_top }, &[], &mut coded)
+            .encode(&plane, shape, Content::Byte { is_top }, Hints::default(), &mut coded)
             .unwrap();
         let case = Case { codec, shape, plane, coded };
         let mut decoder = Decoder::new().unwrap();

@@ -6,7 +6,7 @@ use super::codec_id::CodecId;
 use super::element::ElementType;
 use super::field;
 use crate::error::{Error, Result};
-use crate::plane::record::Stream;
+use crate::plane::record::RecordForm;
 
 /// Most planes a block may have: enough for every byte of the widest element to be cut in two.
 pub const MAX_PLANES: usize = 16;
@@ -40,8 +40,8 @@ pub struct BlockHeader {
     pub element_bytes: u8,
     /// Bits an element is rotated left by, less than its width.
     pub rotate: u8,
-    /// What the elements are, if they are records: a plane is a stream of them then.
-    pub record: Option<ElementType>,
+    /// What the elements are, if they are records, and their form: a plane is a stream of it then.
+    pub record: Option<(ElementType, RecordForm)>,
     plane_count: u8,
     planes: [PlaneHeader; MAX_PLANES],
 }
@@ -50,20 +50,14 @@ pub struct BlockHeader {
 enum Tiling {
     /// Of a number of so many bits, so many are there.
     Number { bits: u32, there: u32 },
-    /// The streams of a record, and how many are there.
-    Record {
-        streams: &'static [Stream],
-        there: usize,
-    },
+    /// The form of a record, and how many of its streams are there.
+    Record { form: RecordForm, there: u8 },
 }
 
 impl Tiling {
     fn new(header: &BlockHeader) -> Self {
-        match header.record.and_then(ElementType::record) {
-            Some(record) => Self::Record {
-                streams: record.streams(),
-                there: 0,
-            },
+        match header.record {
+            Some((_, form)) => Self::Record { form, there: 0 },
             None => Self::Number {
                 bits: u32::from(header.element_bytes) * 8,
                 there: 0,
@@ -79,9 +73,9 @@ impl Tiling {
                 *there += u32::from(plane.width);
                 is_next
             }
-            Self::Record { streams, there } => {
-                let is_next = streams.get(*there).is_some_and(|stream| {
-                    usize::from(plane.shift) == *there && plane.width == stream.field_bytes * 8
+            Self::Record { form, there } => {
+                let is_next = form.stream(*there).is_some_and(|stream| {
+                    plane.shift == *there && plane.width == stream.field_bytes * 8
                 });
                 *there += 1;
                 is_next
@@ -89,10 +83,10 @@ impl Tiling {
         }
     }
 
-    const fn is_whole(&self) -> bool {
+    fn is_whole(&self) -> bool {
         match self {
             Self::Number { bits, there } => *bits == *there,
-            Self::Record { streams, there } => streams.len() == *there,
+            Self::Record { form, there } => form.streams().count() == usize::from(*there),
         }
     }
 }
@@ -116,10 +110,10 @@ impl BlockHeader {
         }
     }
 
-    /// The same for records; `element` is one.
-    pub const fn of_records(element: ElementType) -> Self {
+    /// The same for records, in a form of the element's layout.
+    pub const fn of_records(element: ElementType, form: RecordForm) -> Self {
         let mut header = Self::new(element.bytes(), 0);
-        header.record = Some(element);
+        header.record = Some((element, form));
         header
     }
 
@@ -144,12 +138,12 @@ impl BlockHeader {
 
     /// Appends the header to a block.
     pub fn encode_to(&self, block: &mut Vec<u8>) {
-        let (element_bytes, record) = match self.record {
-            Some(element) => (0, element.code()),
-            None => (self.element_bytes, 0),
+        let kind = match self.record {
+            Some((element, form)) => [0, form.code(), element.code()],
+            None => [self.element_bytes, self.rotate, 0],
         };
-        let counts = [self.plane_count, element_bytes, self.rotate, record];
-        block.extend_from_slice(&counts);
+        block.push(self.plane_count);
+        block.extend_from_slice(&kind);
         block.extend_from_slice(&[0; FIXED_BYTES - 4]);
         for plane in self.planes() {
             block.extend_from_slice(&[plane.codec.code(), plane.shift, plane.width, 0]);
@@ -169,17 +163,15 @@ impl BlockHeader {
         let mut header = match (fixed[1], fixed[3]) {
             (0, code) => {
                 let element = ElementType::from_code(code)?;
-                if !element.is_record() {
-                    return Err(malformed());
-                }
-                Self::of_records(element)
+                let layout = element.record().ok_or_else(malformed)?;
+                let form = RecordForm::from_code(layout, fixed[2]).ok_or_else(malformed)?;
+                Self::of_records(element, form)
             }
             (element_bytes @ (1 | 2 | 4 | 8), 0) => Self::new(element_bytes, fixed[2]),
             _ => return Err(malformed()),
         };
         if plane_count > MAX_PLANES
-            || u32::from(fixed[2]) >= u32::from(header.element_bytes) * 8
-            || header.rotate != fixed[2]
+            || u32::from(header.rotate) >= u32::from(header.element_bytes) * 8
             || !field::is_zero(&fixed[4..])
         {
             return Err(malformed());
@@ -211,10 +203,11 @@ impl BlockHeader {
     /// Fields of a plane in a block that decodes to `decoded_len` bytes.
     pub fn field_count(&self, plane: &PlaneHeader, decoded_len: usize) -> usize {
         let elements = self.element_count(decoded_len);
-        match self.record.and_then(ElementType::record) {
+        match self.record {
             // A stream that there is: `parse` has seen to that.
-            Some(record) => {
-                elements * usize::from(record.streams()[usize::from(plane.shift)].fields)
+            Some((_, form)) => {
+                let fields = form.stream(plane.shift).map_or(0, |stream| stream.fields);
+                elements * usize::from(fields)
             }
             None => elements,
         }

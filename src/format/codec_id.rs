@@ -33,6 +33,7 @@ const ALWAYS: CargoFeature = None;
 const COMPARISON: CargoFeature = Some("comparison");
 
 const BYTES_OR_PAIRS: Widths = Widths::Only(&[8, 16]);
+const BYTES: Widths = Widths::Only(&[8]);
 const PAIRS: Widths = Widths::Only(&[16]);
 
 macro_rules! codecs {
@@ -110,6 +111,8 @@ codecs! {
     RunLength = 11, "run-length", Widths::Any, "0.1.0", ALWAYS;
     /// Places in a list of all values there are.
     Dictionary = 12, "dictionary", PAIRS, "0.1.0", ALWAYS;
+    /// As `Ans`, with tables that depend on the step of the group.
+    Grouped = 13, "grouped", BYTES, "0.1.0", ALWAYS;
 }
 
 impl CodecId {

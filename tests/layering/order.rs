@@ -80,7 +80,10 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "mount_tables",
         ],
     ),
-    ("block", &["decode", "encoded", "structure", "encode"]),
+    (
+        "block",
+        &["encoded", "structure", "groups", "decode", "encode"],
+    ),
     (
         "cli",
         &[
@@ -115,8 +118,24 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "codec",
         &[
-            "parts", "symbol", "catalog", "plane", "ans", "huffman", "scaled", "trimmed", "method",
-            "numbers", "plain", "general", "decoder", "encoder",
+            "parts",
+            "symbol",
+            "catalog",
+            "plane",
+            "ans",
+            "huffman",
+            "trimmed",
+            "method",
+            "numbers",
+            "plain",
+            "general",
+            "grouped",
+            "rice",
+            "scaled",
+            "dictionary",
+            "decoder",
+            "hints",
+            "encoder",
         ],
     ),
     (
@@ -141,6 +160,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "encode",
         ],
     ),
+    ("codec/dictionary", &["layout", "decode", "encode"]),
     (
         "codec/general",
         &[
@@ -151,6 +171,10 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "run_length",
             "encode",
         ],
+    ),
+    (
+        "codec/grouped",
+        &["layout", "merge", "pairs", "decode", "encode"],
     ),
     (
         "codec/huffman",
@@ -171,7 +195,6 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "ids",
             "layout",
             "place",
-            "rice",
             "mean_codes",
             "rows",
             "segment",
@@ -411,7 +434,10 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "record",
         ],
     ),
-    ("plane/record", &["layout", "columns", "packed", "layouts"]),
+    (
+        "plane/record",
+        &["layout", "columns", "packed", "layouts", "peaks", "form"],
+    ),
     ("simd", &["avx2", "avx512", "instruction_set", "prefetch"]),
     (
         "storage",

@@ -1,6 +1,6 @@
 //! Decoding: the values, then the place of each field among them.
 
-use super::{HEADER_BYTES, MAX_VALUES, place_bits};
+use super::layout::{HEADER_BYTES, MAX_VALUES, place_bits};
 use crate::codec::parts::PartReader;
 use crate::codec::plane::{Coded, PlaneShape};
 use crate::codec::rice::take_rice;

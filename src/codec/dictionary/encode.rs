@@ -1,11 +1,11 @@
 //! Encoding: the values there are, and the place of each field among them.
 
-use super::{MAX_VALUES, place_bits};
+use super::layout::{MAX_VALUES, place_bits};
 use crate::codec::rice::{put_rice, rice_bits, rice_length};
 use crate::format::CodecId;
 use crate::plane::BitWriter;
 
-/// The different values of a plane of 16-bit fields, ascending; `None` if there are too many.
+/// The different values of a plane of 16-bit fields, ascending; `None` if there are none, or too many.
 pub(in crate::codec) fn distinct(plane: &[u8]) -> Option<Vec<u16>> {
     let mut seen = vec![0u64; 1 << 10];
     let mut count = 0;
@@ -19,6 +19,9 @@ pub(in crate::codec) fn distinct(plane: &[u8]) -> Option<Vec<u16>> {
                 return None;
             }
         }
+    }
+    if count == 0 {
+        return None;
     }
     let values =
         (0..=u16::MAX).filter(|&value| seen[usize::from(value >> 6)] >> (value & 63) & 1 == 1);

@@ -11,18 +11,9 @@
 
 mod decode;
 mod encode;
+mod layout;
 #[cfg(test)]
 mod tests;
 
 pub(super) use decode::Values;
 pub(super) use encode::{Encoder, distinct, put_values};
-
-/// With more values, the list costs more than it saves.
-const MAX_VALUES: usize = 4096;
-/// Bytes in front of the values.
-const HEADER_BYTES: usize = 4;
-
-/// Bits of a place in a list of so many values.
-const fn place_bits(values: usize) -> u8 {
-    if values <= 256 { 8 } else { 16 }
-}

@@ -1,7 +1,8 @@
+use super::layout::MAX_VALUES;
 use super::*;
 use proptest::prelude::*;
 
-use crate::codec::{Coded, Content, Context, Decoder, Encoder, Level, Method, PlaneShape};
+use crate::codec::{Coded, Content, Context, Decoder, Encoder, Hints, Level, Method, PlaneShape};
 use crate::format::CodecId;
 use crate::simd::Simd;
 
@@ -28,7 +29,7 @@ proptest! {
         let mut encoder = Encoder::new(Method::Weights, Level::Default, None).unwrap();
         let mut stored = Vec::new();
         let shape = PlaneShape { width: 16, count: fields.len() };
-        let codec = encoder.encode(&plane, shape, Content::Scale, &[], &mut stored).unwrap();
+        let codec = encoder.encode(&plane, shape, Content::Scale, Hints::default(), &mut stored).unwrap();
         prop_assert_eq!(codec, CodecId::Dictionary);
         let mut back = vec![0; plane.len()];
         Decoder::new()

@@ -91,7 +91,10 @@ fn segment(profile: Option<usize>, first: usize, elements: usize) -> Segment {
 /// A coded plane beside these profiles.
 fn with_profiles<'a>(bytes: &'a [u8], profiles: Profiles<'a>, len: usize, simd: Simd) -> Coded<'a> {
     Coded {
-        context: Context { profiles },
+        context: Context {
+            profiles,
+            groups: None,
+        },
         ..coded_of(bytes, 16, len, simd)
     }
 }

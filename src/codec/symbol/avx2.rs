@@ -2,13 +2,13 @@
 #![expect(unsafe_code, reason = "vector loads and stores")]
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_cvtsi32_si128, _mm256_add_epi16, _mm256_and_si256, _mm256_andnot_si256,
-    _mm256_blendv_epi8, _mm256_cmpeq_epi16, _mm256_cvtepu8_epi16, _mm256_min_epu16,
-    _mm256_movemask_epi8, _mm256_mullo_epi16, _mm256_or_si256, _mm256_packs_epi16,
-    _mm256_packus_epi16, _mm256_permute4x64_epi64, _mm256_set_m128i, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi8,
-    _mm256_sll_epi16, _mm256_srl_epi16, _mm256_srl_epi32, _mm256_srl_epi64, _mm256_sub_epi16,
-    _mm256_xor_si256,
+    __m128i, __m256i, _mm_cvtsi32_si128, _mm256_add_epi8, _mm256_add_epi16, _mm256_and_si256,
+    _mm256_andnot_si256, _mm256_blendv_epi8, _mm256_cmpeq_epi8, _mm256_cmpeq_epi16,
+    _mm256_cvtepu8_epi16, _mm256_min_epu16, _mm256_movemask_epi8, _mm256_mullo_epi16,
+    _mm256_or_si256, _mm256_packs_epi16, _mm256_packus_epi16, _mm256_permute4x64_epi64,
+    _mm256_set_m128i, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_epi64x,
+    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sll_epi16, _mm256_srl_epi16,
+    _mm256_srl_epi32, _mm256_srl_epi64, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_xor_si256,
 };
 
 use super::cut_parts::{Names, Parts};
@@ -71,6 +71,37 @@ fn join_avx2(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize
         );
         store(value, out);
         done += STEP;
+    }
+    done
+}
+
+/// Joins the first bytes with one raw bit below ids that are the symbols; returns how many, a multiple of 32.
+pub(super) fn join_bits(simd: Simd, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize {
+    assert!(simd.avx2());
+    // SAFETY: a `Simd` with AVX2 exists only where the processor has it.
+    unsafe { join_bits_avx2(ids, raw, fields) }
+}
+
+#[target_feature(enable = "avx2")]
+fn join_bits_avx2(ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize {
+    // Each of four bytes goes to eight places, and each of those keeps a bit of its own.
+    let (mut spread, mut bit) = ([0; 32], [0; 32]);
+    for i in 0u8..32 {
+        spread[usize::from(i)] = i / 8;
+        bit[usize::from(i)] = 1 << (i % 8);
+    }
+    let (spread, bit) = (load(&spread), load(&bit));
+    let groups = ids.as_chunks::<32>().0.iter();
+    let outs = fields.as_chunks_mut::<32>().0.iter_mut();
+    let mut done = 0;
+    for ((ids, out), bits) in groups.zip(outs).zip(raw.packed.as_chunks::<4>().0) {
+        let bits = _mm256_set1_epi32(i32::from_le_bytes(*bits));
+        let bits = _mm256_and_si256(_mm256_shuffle_epi8(bits, spread), bit);
+        // -1 where the bit is set.
+        let set = _mm256_cmpeq_epi8(bits, bit);
+        let ids = load(ids);
+        store(_mm256_sub_epi8(_mm256_add_epi8(ids, ids), set), out);
+        done += out.len();
     }
     done
 }

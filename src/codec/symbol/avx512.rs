@@ -31,16 +31,7 @@ fn join_avx512(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usi
     let symbol_shift = count(split.raw_bits);
     let packed_shift = count(split.raw_bits - split.packed_bits());
     let (rotate_right, rotate_left) = (count(split.rotate), count(16 - split.rotate));
-    // Eight elements are `packed_bits` bytes: bring those to a word of their own, then take eight
-    // fields out of each word.
-    let mut spread = [0; LANES];
-    let mut offsets = [0; LANES];
-    for i in 0..LANES {
-        spread[i] = (i / 8 * packed_bits + i % 8).min(63).to_le_bytes()[0];
-        offsets[i] = (i % 8 * packed_bits).to_le_bytes()[0];
-    }
-    let (spread, offsets) = (load(&spread), load(&offsets));
-    let mask = _mm512_set1_epi8(i8::MAX >> (7 - packed_bits));
+    let unpack = Unpack::new(packed_bits);
 
     let mut done = 0;
     for (ids, out) in ids
@@ -54,8 +45,7 @@ fn join_avx512(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usi
             let Some(bytes) = raw.packed.get(at..at + LANES) else {
                 break;
             };
-            let words = _mm512_permutexvar_epi8(spread, load(bytes));
-            packed = _mm512_and_si512(_mm512_multishift_epi64_epi8(offsets, words), mask);
+            packed = unpack.fields(load(bytes));
         }
         let mut low = _mm512_setzero_si512();
         if split.raw_bits >= 8 {
@@ -85,6 +75,70 @@ fn join_avx512(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usi
             );
             store(value, &mut out[half * LANES..]);
         }
+        done += LANES;
+    }
+    done
+}
+
+/// Takes 64 fields of up to 8 bits out of a bit string.
+struct Unpack {
+    spread: __m512i,
+    offsets: __m512i,
+    mask: __m512i,
+}
+
+impl Unpack {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
+    fn new(bits: usize) -> Self {
+        // Eight elements are `bits` bytes: bring those to a word of their own, then take eight fields out
+        // of each word.
+        let mut spread = [0; LANES];
+        let mut offsets = [0; LANES];
+        for i in 0..LANES {
+            spread[i] = (i / 8 * bits + i % 8).min(63).to_le_bytes()[0];
+            offsets[i] = (i % 8 * bits).to_le_bytes()[0];
+        }
+        Self {
+            spread: load(&spread),
+            offsets: load(&offsets),
+            mask: _mm512_set1_epi8(i8::MAX >> (7 - bits)),
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
+    fn fields(&self, bytes: __m512i) -> __m512i {
+        let words = _mm512_permutexvar_epi8(self.spread, bytes);
+        _mm512_and_si512(_mm512_multishift_epi64_epi8(self.offsets, words), self.mask)
+    }
+}
+
+/// The same for bytes with 1 to 4 raw bits below ids that are the symbols.
+pub(super) fn join_bytes(
+    simd: Simd,
+    raw_bits: u8,
+    ids: &[u8],
+    raw: Raw<'_>,
+    fields: &mut [u8],
+) -> usize {
+    assert!(simd.avx512());
+    // SAFETY: a `Simd` with AVX-512 exists only where the processor has all of these.
+    unsafe { join_bytes_avx512(raw_bits, ids, raw, fields) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2")]
+fn join_bytes_avx512(raw_bits: u8, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize {
+    let unpack = Unpack::new(raw_bits.into());
+    let shift = _mm_cvtsi32_si128(raw_bits.into());
+    // Bits that would be shifted into the byte above.
+    let kept = _mm512_set1_epi8((u8::MAX >> raw_bits).cast_signed());
+    let mut done = 0;
+    for (ids, out) in ids.chunks_exact(LANES).zip(fields.chunks_exact_mut(LANES)) {
+        let at = done / 8 * usize::from(raw_bits);
+        let Some(bytes) = raw.packed.get(at..at + LANES) else {
+            break;
+        };
+        let symbols = _mm512_sll_epi16(_mm512_and_si512(load(ids), kept), shift);
+        store(_mm512_or_si512(symbols, unpack.fields(load(bytes))), out);
         done += LANES;
     }
     done

@@ -25,6 +25,14 @@ pub(in crate::codec) fn join(
         _ if split.width == 16 && simd.avx512() => avx512::join(simd, split, ids, raw, fields),
         #[cfg(target_arch = "x86_64")]
         _ if split.width == 16 && simd.avx2() => avx2::join(simd, split, ids, raw, fields),
+        #[cfg(target_arch = "x86_64")]
+        _ if split.is_of_bytes() && split.raw_bits > 0 && simd.avx512() => {
+            avx512::join_bytes(simd, split.raw_bits, ids, raw, fields)
+        }
+        #[cfg(target_arch = "x86_64")]
+        _ if split.is_of_bytes() && split.raw_bits == 1 && simd.avx2() => {
+            avx2::join_bits(simd, ids, raw, fields)
+        }
         _ => 0,
     };
     portable::join(

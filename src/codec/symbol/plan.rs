@@ -19,6 +19,17 @@ pub(in crate::codec) struct Plan {
     pub bits: f64,
 }
 
+impl Plan {
+    /// The bits, and what many ids must save.
+    fn cost(&self) -> f64 {
+        if self.most_id <= FAST_MOST_ID {
+            self.bits
+        } else {
+            self.bits * (1.0 + ENOUGH_SAVING_OF_MORE_IDS)
+        }
+    }
+}
+
 /// What may be chosen.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::codec) struct Choices<'a> {
@@ -71,16 +82,11 @@ impl Planner {
                 raw_bits,
                 base: 0,
             };
-            for (most_id, factor) in [
-                (FAST_MOST_ID, 1.0),
-                (u8::MAX, 1.0 - ENOUGH_SAVING_OF_MORE_IDS),
-            ] {
+            for most_id in [FAST_MOST_ID, u8::MAX] {
                 let plan = self.plan(split, most_id, count);
                 let needs_more = plan.as_ref().is_none_or(|(_, exceptions)| *exceptions > 0);
                 if let Some((plan, _)) = plan
-                    && best
-                        .as_ref()
-                        .is_none_or(|best| plan.bits < best.bits * factor)
+                    && best.as_ref().is_none_or(|best| plan.cost() < best.cost())
                 {
                     best = Some(plan);
                 }

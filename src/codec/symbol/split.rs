@@ -48,6 +48,11 @@ impl Split {
         [self.raw_bits, self.rotate, low, high]
     }
 
+    /// Whether fields are bytes whose ids are what is above the raw bits, of which there are 4 at most.
+    pub(super) const fn is_of_bytes(self) -> bool {
+        self.width == 8 && self.rotate == 0 && self.base == 0 && self.raw_bits <= 4
+    }
+
     /// Raw bits of an element that are stored beside the run of bytes.
     pub const fn packed_bits(self) -> u8 {
         self.raw_bits % 8

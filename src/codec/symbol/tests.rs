@@ -31,14 +31,14 @@ fn naive_join(split: Split, ids: &[u8], raw: Raw<'_>) -> Vec<u8> {
 
 fn splits() -> impl Strategy<Value = Split> {
     prop::sample::select(vec![8u8, 16]).prop_flat_map(|width| {
-        (Just(width), 0u8..=1, 0..width, any::<u16>()).prop_map(
-            |(width, rotate, raw_bits, base)| Split {
-                width,
-                rotate,
-                raw_bits,
-                base: base >> raw_bits,
-            },
-        )
+        // Of a base of zero there are kernels of their own.
+        let base = prop_oneof![Just(0), any::<u16>()];
+        (Just(width), 0u8..=1, 0..width, base).prop_map(|(width, rotate, raw_bits, base)| Split {
+            width,
+            rotate,
+            raw_bits,
+            base: base >> raw_bits,
+        })
     })
 }
 

@@ -1,10 +1,8 @@
 //! All layouts of records.
 
-use super::columns::{
-    Iq1M, Iq1S, Iq2S, Iq3S, Iq3Xxs, Mxfp4, Q2K, Q4_0, Q4_1, Q8_0, Q8_1, Tq1_0, Tq2_0,
-};
-use super::layout::{Record, Stream};
-use super::packed::{Iq2Xs, Iq2Xxs, Iq4Xs, Q3K, Q4K, Q5_0, Q5_1, Q5K, Q6K};
+use super::columns::{Iq1M, Iq1S, Iq2S, Iq3S, Iq3Xxs, Mxfp4, Q4_0, Q4_1, Q8_0, Q8_1, Tq1_0, Tq2_0};
+use super::layout::{Grouping, Record, Stream};
+use super::packed::{Iq2Xs, Iq2Xxs, Iq4Xs, Q2K, Q3K, Q4K, Q5_0, Q5_1, Q5K, Q6K};
 
 macro_rules! layouts {
     ($($name:ident),+) => {
@@ -30,6 +28,13 @@ macro_rules! layouts {
             pub const fn streams(self) -> &'static [Stream] {
                 match self {
                     $(Self::$name => <$name as Record>::STREAMS),+
+                }
+            }
+
+            /// The groups of its levels.
+            pub(super) const fn grouping(self) -> Option<Grouping> {
+                match self {
+                    $(Self::$name => <$name as Record>::GROUPING),+
                 }
             }
 

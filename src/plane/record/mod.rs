@@ -6,14 +6,17 @@
 //!
 //! Files, each importing only those before it: `layout` has the types that records are described by, `columns`
 //! the records whose fields are whole bytes, `packed` those that put them together from bits, `layouts` all
-//! of them.
+//! of them, `peaks` what groups of levels are without their farthest one, `form` a layout with or without that.
 
 mod columns;
+mod form;
 mod layout;
 mod layouts;
 mod packed;
+mod peaks;
 #[cfg(test)]
 mod tests;
 
+pub use form::{LevelGroups, RecordForm};
 pub use layout::{Meaning, Stream};
 pub use layouts::RecordLayout;

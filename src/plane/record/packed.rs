@@ -1,7 +1,27 @@
 //! Records whose fields are put together from bits in several places.
 
+use super::layout::Magnitude::{Above32, Half, Signed, Unsigned};
 use super::layout::Meaning::{Bytes, Levels, Scales};
-use super::layout::{Record, Stream, bytes, half, run, run_mut};
+use super::layout::{Grouping, Record, Stream, bytes, factor, half, run, run_mut};
+
+/// 32 levels of 5 bits, each in a byte, with a scale.
+const FIVE_BITS: Grouping = Grouping {
+    groups: 1,
+    levels: 32,
+    pairs: None,
+    step: &[factor(0, Half)],
+    minimum: &[],
+    zero: None,
+};
+/// Eight groups whose scales and minima are scaled themselves.
+const SCALED: Grouping = Grouping {
+    groups: 8,
+    levels: 32,
+    pairs: None,
+    step: &[factor(0, Half), factor(2, Unsigned)],
+    minimum: &[factor(1, Half), factor(3, Unsigned)],
+    zero: None,
+};
 
 /// 32 levels of 5 bits: four bits of two levels in a byte, and 32 highest bits.
 pub(super) struct Q5_0;
@@ -9,6 +29,10 @@ pub(super) struct Q5_0;
 impl Record for Q5_0 {
     const BYTES: usize = 22;
     const STREAMS: &'static [Stream] = &[half("scale", 1), bytes("levels", 32, Levels)];
+    const GROUPING: Option<Grouping> = Some(Grouping {
+        zero: Some(32),
+        ..FIVE_BITS
+    });
 
     fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
         run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[..2]);
@@ -36,6 +60,10 @@ impl Record for Q5_1 {
         half("minimum", 1),
         bytes("levels", 32, Levels),
     ];
+    const GROUPING: Option<Grouping> = Some(Grouping {
+        minimum: &[factor(1, Half)],
+        ..FIVE_BITS
+    });
 
     fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
         run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[..2]);
@@ -79,25 +107,97 @@ fn bit(bits: u32, number: usize) -> u8 {
     lowest
 }
 
-/// 256 levels of 3 bits, two of them 16 apart in a byte of their stream; 16 scales of 6 bits.
+/// 256 levels of 2 bits, four of a group in a byte; 16 scales and minima of 4 bits.
+pub(super) struct Q2K;
+
+impl Record for Q2K {
+    const BYTES: usize = 84;
+    const STREAMS: &'static [Stream] = &[
+        half("scale of scales", 1),
+        half("scale of minima", 1),
+        bytes("scales", 16, Scales),
+        bytes("minima", 16, Scales),
+        bytes("levels", 64, Levels),
+    ];
+    const GROUPING: Option<Grouping> = Some(Grouping {
+        groups: 16,
+        levels: 16,
+        // Two levels each.
+        pairs: Some(4),
+        ..SCALED
+    });
+
+    fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
+        let packed: &[u8; 16] = run(record, 0);
+        *run_mut(&mut planes[2], i) = packed.map(|both| both & 15);
+        *run_mut(&mut planes[3], i) = packed.map(|both| both >> 4);
+        let levels: &mut [u8; 64] = run_mut(&mut planes[4], i);
+        for (group, four) in levels.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            let (from, shift) = two_bits(group);
+            let from: &[u8; 16] = run(&record[16 + from..], 0);
+            for (k, byte) in four.iter_mut().enumerate() {
+                let level = |quarter: usize| (from[k + 4 * quarter] >> shift & 3) << (2 * quarter);
+                *byte = level(0) | level(1) | level(2) | level(3);
+            }
+        }
+        run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[80..82]);
+        run_mut::<2>(&mut planes[1], i).copy_from_slice(&record[82..]);
+    }
+
+    fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
+        let [scales, minima]: [&[u8; 16]; 2] = [run(planes[2], i), run(planes[3], i)];
+        for (both, (scale, minimum)) in record.iter_mut().zip(scales.iter().zip(minima)) {
+            *both = scale & 15 | minimum << 4;
+        }
+        record[16..80].fill(0);
+        let levels: &[u8; 64] = run(planes[4], i);
+        for (group, four) in levels.as_chunks::<4>().0.iter().enumerate() {
+            let (to, shift) = two_bits(group);
+            let to: &mut [u8; 16] = run_mut(&mut record[16 + to..], 0);
+            for (k, byte) in four.iter().enumerate() {
+                for quarter in 0..4 {
+                    to[k + 4 * quarter] |= (byte >> (2 * quarter) & 3) << shift;
+                }
+            }
+        }
+        record[80..82].copy_from_slice(run::<2>(planes[0], i));
+        record[82..].copy_from_slice(run::<2>(planes[1], i));
+    }
+}
+
+/// Where the low two bits of the levels of a group of 16 are in Q2_K and Q3_K: the first byte, and the shift.
+const fn two_bits(group: usize) -> (usize, usize) {
+    (group / 8 * 32 + group % 2 * 16, group / 2 % 4 * 2)
+}
+
+/// 256 levels of 3 bits, two of a group in a byte of their stream; 16 scales of 6 bits.
 pub(super) struct Q3K;
 
 impl Record for Q3K {
     const BYTES: usize = 110;
     const STREAMS: &'static [Stream] = &[
-        bytes("levels", 128, Levels),
-        bytes("scales", 16, Scales),
         half("scale of scales", 1),
+        bytes("scales", 16, Scales),
+        bytes("levels", 128, Levels),
     ];
+    const GROUPING: Option<Grouping> = Some(Grouping {
+        groups: 16,
+        levels: 16,
+        pairs: Some(3),
+        step: &[factor(0, Half), factor(1, Above32)],
+        minimum: &[],
+        zero: None,
+    });
 
     fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
         let (high, low): (&[u8; 32], &[u8; 64]) = (run(record, 0), run(&record[32..], 0));
-        let levels: &mut [u8; 128] = run_mut(&mut planes[0], i);
-        for group in 0..8 {
-            let (low, shift) = (&low[group / 4 * 32..], group % 4 * 2);
-            let level = |l: usize| low[l] >> shift & 3 | (high[l] >> group & 1) << 2;
-            for l in 0..16 {
-                levels[group * 16 + l] = level(l) | level(l + 16) << 3;
+        let levels: &mut [u8; 128] = run_mut(&mut planes[2], i);
+        for (group, pairs) in levels.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            let (from, shift) = two_bits(group);
+            let (low, high): (&[u8; 16], &[u8; 16]) = (run(&low[from..], 0), run(high, group % 2));
+            let level = |l: usize| low[l] >> shift & 3 | (high[l] >> (group / 2) & 1) << 2;
+            for (k, pair) in pairs.iter_mut().enumerate() {
+                *pair = level(k) | level(k + 8) << 3;
             }
         }
         let (packed, scales): (&[u8; 12], &mut [u8; 16]) =
@@ -106,30 +206,30 @@ impl Record for Q3K {
             let low = packed[j % 8] >> (j / 8 * 4) & 15;
             *scale = low | (packed[8 + j % 4] >> (j / 4 * 2) & 3) << 4;
         }
-        run_mut::<2>(&mut planes[2], i).copy_from_slice(&record[108..]);
+        run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[108..]);
     }
 
     fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
-        let levels: &[u8; 128] = run(planes[0], i);
         let scales: &[u8; 16] = run(planes[1], i);
+        let levels: &[u8; 128] = run(planes[2], i);
         record[..108].fill(0);
-        for group in 0..8 {
-            let shift = group % 4 * 2;
-            for l in 0..32 {
-                let level = levels[group * 16 + l % 16] >> (l / 16 * 3) & 7;
-                record[l] |= (level >> 2) << group;
-                record[32 + group / 4 * 32 + l] |= (level & 3) << shift;
+        for (group, pairs) in levels.as_chunks::<8>().0.iter().enumerate() {
+            let (to, shift) = two_bits(group);
+            for l in 0..16 {
+                let level = pairs[l % 8] >> (l / 8 * 3) & 7;
+                record[group % 2 * 16 + l] |= (level >> 2) << (group / 2);
+                record[32 + to + l] |= (level & 3) << shift;
             }
         }
         for (j, scale) in scales.iter().enumerate() {
             record[96 + j % 8] |= (scale & 15) << (j / 8 * 4);
             record[104 + j % 4] |= (scale >> 4 & 3) << (j / 4 * 2);
         }
-        record[108..].copy_from_slice(run::<2>(planes[2], i));
+        record[108..].copy_from_slice(run::<2>(planes[0], i));
     }
 }
 
-/// 256 levels of 4 bits, two in a byte; 8 scales and 8 minima of 6 bits.
+/// 256 levels of 4 bits, two of a group in a byte of their stream; 8 scales and 8 minima of 6 bits.
 pub(super) struct Q4K;
 
 impl Record for Q4K {
@@ -141,15 +241,36 @@ impl Record for Q4K {
         bytes("minima", 8, Scales),
         bytes("levels", 128, Levels),
     ];
+    const GROUPING: Option<Grouping> = Some(Grouping {
+        pairs: Some(4),
+        ..SCALED
+    });
 
     fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
         take_scales(record, i, planes);
-        run_mut::<128>(&mut planes[4], i).copy_from_slice(&record[16..]);
+        let levels: &mut [u8; 128] = run_mut(&mut planes[4], i);
+        // In the record, the two of a byte are of neighbouring groups.
+        let two_groups = record[16..].as_chunks::<32>().0.iter();
+        for (levels, from) in levels.as_chunks_mut::<32>().0.iter_mut().zip(two_groups) {
+            for k in 0..16 {
+                let (a, b) = (from[k], from[k + 16]);
+                levels[k] = a & 15 | b << 4;
+                levels[k + 16] = a >> 4 | b & 0xF0;
+            }
+        }
     }
 
     fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
         put_scales(planes, i, record);
-        record[16..].copy_from_slice(run::<128>(planes[4], i));
+        let levels: &[u8; 128] = run(planes[4], i);
+        let two_groups = record[16..].as_chunks_mut::<32>().0.iter_mut();
+        for (levels, to) in levels.as_chunks::<32>().0.iter().zip(two_groups) {
+            for k in 0..16 {
+                let (a, b) = (levels[k], levels[k + 16]);
+                to[k] = a & 15 | b << 4;
+                to[k + 16] = a >> 4 | b & 0xF0;
+            }
+        }
     }
 }
 
@@ -165,6 +286,7 @@ impl Record for Q5K {
         bytes("minima", 8, Scales),
         bytes("levels", 256, Levels),
     ];
+    const GROUPING: Option<Grouping> = Some(SCALED);
 
     fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
         take_scales(record, i, planes);
@@ -235,13 +357,21 @@ pub(super) struct Q6K;
 impl Record for Q6K {
     const BYTES: usize = 210;
     const STREAMS: &'static [Stream] = &[
-        bytes("levels", 256, Levels),
-        bytes("scales", 16, Scales),
         half("scale of scales", 1),
+        bytes("scales", 16, Scales),
+        bytes("levels", 256, Levels),
     ];
+    const GROUPING: Option<Grouping> = Some(Grouping {
+        groups: 16,
+        levels: 16,
+        pairs: None,
+        step: &[factor(0, Half), factor(1, Signed)],
+        minimum: &[],
+        zero: Some(64),
+    });
 
     fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
-        let levels: &mut [u8; 256] = run_mut(&mut planes[0], i);
+        let levels: &mut [u8; 256] = run_mut(&mut planes[2], i);
         for half in 0..2 {
             let low: &[u8; 64] = run(record, half);
             let high: &[u8; 32] = run(&record[128..], half);
@@ -254,11 +384,11 @@ impl Record for Q6K {
             }
         }
         run_mut::<16>(&mut planes[1], i).copy_from_slice(&record[192..208]);
-        run_mut::<2>(&mut planes[2], i).copy_from_slice(&record[208..]);
+        run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[208..]);
     }
 
     fn put(planes: &[&[u8]], i: usize, record: &mut [u8]) {
-        let levels: &[u8; 256] = run(planes[0], i);
+        let levels: &[u8; 256] = run(planes[2], i);
         let (low, rest) = record.split_at_mut(128);
         let (high, rest) = rest.split_at_mut(64);
         for half in 0..2 {
@@ -273,7 +403,7 @@ impl Record for Q6K {
             }
         }
         rest[..16].copy_from_slice(run::<16>(planes[1], i));
-        rest[16..].copy_from_slice(run::<2>(planes[2], i));
+        rest[16..].copy_from_slice(run::<2>(planes[0], i));
     }
 }
 
@@ -287,6 +417,14 @@ impl Record for Iq4Xs {
         bytes("scales", 8, Scales),
         bytes("levels", 128, Levels),
     ];
+    const GROUPING: Option<Grouping> = Some(Grouping {
+        groups: 8,
+        levels: 32,
+        pairs: Some(4),
+        step: &[factor(0, Half), factor(1, Above32)],
+        minimum: &[],
+        zero: Some(16),
+    });
 
     fn take(record: &[u8], i: usize, planes: &mut [Vec<u8>]) {
         run_mut::<2>(&mut planes[0], i).copy_from_slice(&record[..2]);

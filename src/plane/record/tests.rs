@@ -26,22 +26,120 @@ fn streams_have_all_bits_of_a_record() {
     }
 }
 
+fn forms(layout: RecordLayout) -> Vec<RecordForm> {
+    let forms: Vec<_> = (0..=255)
+        .filter_map(|code| RecordForm::from_code(layout, code))
+        .collect();
+    assert!(
+        forms
+            .iter()
+            .zip(0..)
+            .all(|(form, code)| form.code() == code)
+    );
+    forms
+}
+
+#[test]
+fn levels_are_the_last_stream_of_layouts_that_group_them() {
+    for &layout in RecordLayout::ALL {
+        for form in forms(layout) {
+            let streams: Vec<Stream> = form.streams().collect();
+            assert!(streams.len() <= 16);
+            let Some(groups) = form.groups() else {
+                continue;
+            };
+            let levels = streams.last().unwrap();
+            assert_eq!((levels.meaning, levels.field_bytes), (Meaning::Levels, 1));
+            assert_eq!(usize::from(levels.fields) % groups.fields, 0);
+        }
+    }
+}
+
+#[test]
+fn the_farthest_level_of_a_group_is_kept_apart() {
+    let form = RecordForm::with_peaks(RecordLayout::Q8_0).unwrap();
+    let mut record: Vec<u8> = (0..34).collect();
+    record[2 + 5] = 0x80;
+    record[2 + 9] = 0x80;
+    let mut planes = Vec::new();
+    form.take(&record, &mut planes);
+    assert_eq!(planes[1..3], [vec![5], vec![0x80]]);
+    assert_eq!(planes[3].len(), 31);
+    assert!(planes[3].starts_with(&[2, 3, 4, 5, 6, 8]));
+    let names: Vec<_> = form.streams().map(|stream| stream.name).collect();
+    assert_eq!(names, ["scale", "places of peaks", "peaks", "levels"]);
+    assert!(RecordForm::with_peaks(RecordLayout::Q4K).is_none());
+}
+
+#[test]
+fn keys_are_logarithms_of_steps_and_minima() {
+    let keys = |layout, planes: &[&[u8]]| {
+        let mut keys = vec![7];
+        RecordForm::plain(layout).keys(planes, &mut keys);
+        keys
+    };
+    // A scale of 1.0, one of -2.0 (an octave above), and 30 of 1.0: 16 around each, the third to the tenth see it.
+    let mut scales = [0x3C00u16; 32].map(u16::to_le_bytes);
+    scales[1] = 0xC000u16.to_le_bytes();
+    let found = keys(RecordLayout::Q8_0, &[scales.as_flattened(), &[]]);
+    assert_eq!(
+        (found.len(), found[0], found[1], found[31]),
+        (32, 128, 128 - 8, 128)
+    );
+    // 4 * 3 / (0.5 * 3) is eight, three octaves.
+    let halves = [0x4400u16, 0x3800].map(u16::to_le_bytes);
+    let found = keys(
+        RecordLayout::Q4K,
+        &[&halves[1], &halves[0], &[3; 8], &[3; 8], &[]],
+    );
+    assert_eq!(found, [128 + 24; 8]);
+    assert!(keys(RecordLayout::Iq1S, &[&[], &[], &[]]).is_empty());
+    assert!(keys(RecordLayout::Q6K, &[&[], &[], &[]]).is_empty());
+}
+
 proptest! {
     #[test]
-    fn records_come_back(
+    fn records_come_back_in_every_form(
         layout in prop::sample::select(RecordLayout::ALL),
         bytes in prop::collection::vec(any::<u8>(), 0..1500),
+        repeats in 1usize..12,
     ) {
+        let bytes = bytes.repeat(repeats);
         let whole = &bytes[..bytes.len() / layout.bytes() * layout.bytes()];
-        let mut planes = vec![vec![1, 2, 3]];
-        layout.take(&bytes, &mut planes);
-        prop_assert_eq!(planes.len(), layout.streams().len());
-        for (plane, stream) in planes.iter().zip(layout.streams()) {
-            prop_assert_eq!(plane.len(), whole.len() / layout.bytes() * stream.bytes());
+        for form in forms(layout) {
+            let mut planes = vec![vec![1, 2, 3]; 9];
+            form.take(&bytes, &mut planes);
+            prop_assert_eq!(planes.len(), form.streams().count());
+            for (plane, stream) in planes.iter().zip(form.streams()) {
+                prop_assert_eq!(plane.len(), whole.len() / layout.bytes() * stream.bytes());
+            }
+            let planes: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
+            let mut back = vec![0xAA; whole.len()];
+            form.put(&planes, &mut back);
+            prop_assert_eq!(&back[..], whole);
+            let mut keys = Vec::new();
+            form.keys(&planes, &mut keys);
+            if let Some(groups) = form.groups() {
+                prop_assert_eq!(keys.len() * groups.fields, planes.last().unwrap().len());
+            }
         }
-        let planes: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
-        let mut back = vec![0xAA; whole.len()];
-        layout.put(&planes, &mut back);
-        prop_assert_eq!(&back[..], whole);
+    }
+
+    #[test]
+    fn any_planes_make_some_records(
+        layout in prop::sample::select(RecordLayout::ALL),
+        seed: u64,
+        count in 0usize..100,
+    ) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        for form in forms(layout) {
+            let planes: Vec<Vec<u8>> = form
+                .streams()
+                .map(|stream| (0..count * stream.bytes()).map(|_| random.u8(..)).collect())
+                .collect();
+            let planes: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
+            form.put(&planes, &mut vec![0; count * layout.bytes()]);
+            form.keys(&planes, &mut Vec::new());
+        }
     }
 }

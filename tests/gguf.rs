@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::fs::{Advice, fadvise};
 use sha2::{Digest, Sha256};
 use support::gguf::{TYPES, Type, gguf};
-use support::{Dir, Mount, Place, noise, ok};
+use support::{Dir, Mount, Place, json, noise, ok};
 use weightfs::format::ElementType;
 
 /// Bytes of which each bit is more often 0 than 1: whatever fields they are taken apart into, each is worth
@@ -223,6 +223,38 @@ fn read_at_random(path: &Path, original: &[u8], edges: &[usize], rounds: u32) {
             "{}: {read} bytes of {len} at {at}",
             path.display()
         );
+    }
+}
+
+/// llama.cpp maps the whole file and has the kernel fetch it at once: that comes in long pieces, not page by
+/// page, however far the kernel reads ahead.
+#[test]
+fn a_map_that_is_populated_at_once_is_read_in_long_pieces() {
+    let place = Place::new();
+    let original = gguf(&[("a", 8, &[500_000, 32], skewed(1, 500_000 * 34))]);
+    place.pack("model.gguf", &original);
+    for readahead in ["4M", "128K"] {
+        let options = ["--readahead", readahead];
+        let limit = Duration::from_secs(240);
+        let mount = Mount::with(&place.source, &place.mountpoint, &options, limit);
+        let file = File::open(mount.path("model.gguf")).unwrap();
+        fadvise(&file, 0, None, Advice::Sequential).unwrap();
+        let mut populated = memmap2::MmapOptions::new();
+        // SAFETY: the mount is read-only, so nobody changes the file.
+        #[expect(unsafe_code, reason = "a client that maps a file")]
+        let map = unsafe { populated.populate().map(&file).unwrap() };
+        map.advise(memmap2::Advice::WillNeed).unwrap();
+        assert!(map[..] == original[..]);
+        drop((map, file));
+        let stats = json(&ok([
+            "stats".as_ref(),
+            "--json".as_ref(),
+            mount.mountpoint.as_os_str(),
+        ]));
+        let reads = stats["reads"]["by_size"].as_array().unwrap();
+        let reads: u64 = reads.iter().map(|count| count.as_u64().unwrap()).sum();
+        assert!(reads < original.len() as u64 / (64 << 10), "{stats}");
+        mount.stop();
     }
 }
 

@@ -49,7 +49,7 @@ TARGETS = ("raw", "packed")
 
 
 def fail(why):
-    sys.exit(f"from_pretrained.py: {why}")
+    sys.exit(f"{Path(sys.argv[0]).name}: {why}")
 
 
 # A model.
@@ -165,12 +165,13 @@ def read_all(files):
 
 
 class Packed:
-    """The packed model, mounted; `mount` makes the mount anew."""
+    """The packed model, a directory or one archive, mounted; `mount` makes the mount anew."""
 
-    def __init__(self, directory, args, tmp):
-        self.archives = sorted(directory.rglob("*.wfz"))
-        self.source, self.args, self.tmp, self.server = directory, args, tmp, None
-        self.directory = tmp / "mount" if self.archives else directory
+    def __init__(self, source, args, tmp, joins=None):
+        self.archives = [source] if source.is_file() else sorted(source.rglob("*.wfz"))
+        self.source, self.args, self.tmp, self.server = source, args, tmp, None
+        self.joins = joins  # what its server does first
+        self.directory = tmp / "mount" if self.archives else source
         if self.archives:
             self.directory.mkdir()
 
@@ -183,7 +184,7 @@ class Packed:
         with open(self.tmp / "mount.log", "ab") as log:
             # In a session of its own: Ctrl-C does not reach it, and it is unmounted in order.
             self.server = subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL,
-                                           stdout=subprocess.PIPE, stderr=log, text=True)
+                                           stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=self.joins)
         if not self.server.stdout.readline().startswith("ready: "):
             fail(f"weightfs mount: {(self.tmp / 'mount.log').read_text(errors='replace')}")
 

@@ -44,7 +44,7 @@ TOLERANCE = 1.25  # of the limit; the kernel lets the first tenth of a second th
 
 
 def fail(why):
-    sys.exit(f"mounts.py: {why}")
+    sys.exit(f"{Path(sys.argv[0]).name}: {why}")
 
 
 def run(*command):
@@ -239,7 +239,7 @@ def make_group(stack, disks, limit):
                 group.rmdir()
             except OSError as error:  # busy until the last of its processes is gone
                 if time.monotonic() > until:
-                    return say(f"mounts.py: cannot remove {group}: {error}")
+                    return say(f"cannot remove {group}: {error}")
                 time.sleep(0.05)
 
     stack.callback(remove)

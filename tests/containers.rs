@@ -6,42 +6,8 @@ mod support;
 use std::fs;
 
 use serde_json::Value;
-use support::gguf::{GgufWriter, every_value, gguf};
+use support::gguf::{GgufWriter, TYPES, Type, every_value, gguf};
 use support::{Dir, Place, json, model, noise, ok, run, safetensors};
-
-/// A tensor of a GGUF file: its type's number, the dtype that is shown, elements and bytes of a block.
-type Type = (u32, &'static str, u64, usize);
-
-/// Types of numbers, of records of all lengths, of blocks that no codec knows, of the future.
-const TYPES: [Type; 27] = [
-    (0, "F32", 1, 4),
-    (30, "BF16", 1, 2),
-    (24, "I8", 1, 1),
-    (2, "Q4_0", 32, 18),
-    (3, "Q4_1", 32, 20),
-    (6, "Q5_0", 32, 22),
-    (7, "Q5_1", 32, 24),
-    (8, "Q8_0", 32, 34),
-    (10, "Q2_K", 256, 84),
-    (11, "Q3_K", 256, 110),
-    (12, "Q4_K", 256, 144),
-    (13, "Q5_K", 256, 176),
-    (14, "Q6_K", 256, 210),
-    (16, "IQ2_XXS", 256, 66),
-    (17, "IQ2_XS", 256, 74),
-    (18, "IQ3_XXS", 256, 98),
-    (19, "IQ1_S", 256, 50),
-    (20, "IQ4_NL", 32, 18),
-    (21, "IQ3_S", 256, 110),
-    (22, "IQ2_S", 256, 82),
-    (23, "IQ4_XS", 256, 136),
-    (29, "IQ1_M", 256, 56),
-    (34, "TQ1_0", 256, 54),
-    (35, "TQ2_0", 256, 66),
-    (39, "MXFP4", 32, 17),
-    (40, "NVFP4", 64, 36),
-    (41, "Q1_0", 128, 18),
-];
 
 /// A model with a large tensor of each type, and a small norm behind each.
 fn quantized(types: &[Type]) -> Vec<u8> {

@@ -1,14 +1,15 @@
 //! Frameworks load models from a mount as they do from a disk: unmodified safetensors,
-//! transformers and sentence-transformers, each run in a Python process of its own.
+//! transformers, sentence-transformers, gguf-py and llama.cpp, each run in a Python process of its own.
 //!
 //! They need the network, so `tests/run` runs them and a plain `cargo test` does not: the first that
 //! runs makes a virtual environment under the target directory from `frameworks/requirements.txt`,
-//! where every package is pinned; later runs find it there. Where Python is missing or the packages
-//! cannot be had, the tests fail and say so.
+//! where every package is pinned, and compiles what `frameworks/compiled.txt` lists; later runs find
+//! both there. Where Python is missing or the packages cannot be had, the tests fail and say so.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod support;
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
@@ -24,9 +25,12 @@ use support::{Mount, Place, ok};
 /// The scripts and the list of packages.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/frameworks");
 const REQUIREMENTS: &str = include_str!("frameworks/requirements.txt");
+const COMPILED: &str = include_str!("frameworks/compiled.txt");
+/// Not for the processor it is compiled on: the wheel may be used on another.
+const CMAKE_ARGS: &str = "-DGGML_NATIVE=OFF";
 
-/// Importing the frameworks for the first time takes a while.
-const LIMIT: Duration = Duration::from_secs(600);
+/// Importing the frameworks for the first time takes a while, and so do models on a busy machine.
+const LIMIT: Duration = Duration::from_secs(1800);
 
 /// Every type of element, odd shapes, whole tensors and slices, with mmap and without.
 #[test]
@@ -123,6 +127,85 @@ fn transformers_loads_from_a_hub_cache() {
     mount.stop();
 }
 
+/// A tensor of every type that llama.cpp stores, each in a file of its own and all in one; and a real model.
+#[test]
+#[ignore = "needs the network; tests/run runs it"]
+fn gguf_py_reads_the_same() {
+    let test = Test::new();
+    let raw = test.directory("raw");
+    test.script("gguf_files.py", "make", &[&raw]);
+    test.gemma(&raw);
+    fs::create_dir(test.place.source.join("default")).unwrap();
+    for entry in fs::read_dir(&raw).unwrap() {
+        // One by one: of a directory, what does not become smaller is copied.
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        test.pack(&raw.join(&name), &format!("default/{name}.wfz"), &[]);
+    }
+    let max = test.pack(&raw, "max", &["--level=max"]);
+    assert_packed(&max.join("all-types.gguf"));
+    assert_packed(&max.join("gemma.gguf"));
+    let mount = test.mount();
+    for name in ["default", "max"] {
+        test.script("gguf_files.py", "compare", &[&raw, &mount.path(name)]);
+    }
+    mount.stop();
+}
+
+/// The same tokens and the same perplexity, through a map and read into memory.
+#[test]
+#[ignore = "needs the network; tests/run runs it"]
+fn llama_cpp_says_the_same() {
+    let test = Test::new();
+    let raw = test.directory("raw");
+    let gemma = test.gemma(&raw);
+    let packed = test.pack(&raw, "model", &[]);
+    assert_packed(&packed.join("gemma.gguf"));
+    let mount = test.mount();
+    let mounted = mount.path("model/gemma.gguf");
+    test.script("llama_cpp_model.py", "compare", &[&gemma, &mounted]);
+    mount.stop();
+}
+
+/// A model in parts, of which llama.cpp is told the first.
+#[test]
+#[ignore = "needs the network; tests/run runs it"]
+fn llama_cpp_loads_parts() {
+    let test = Test::new();
+    let gemma = test.gemma(&test.directory("raw"));
+    let parts = test.directory("parts");
+    test.script(
+        "gguf_files.py",
+        "split",
+        &[&gemma, &parts, Path::new("gemma")],
+    );
+    let packed = test.pack(&parts, "model", &["--level=max"]);
+    for part in 1..=3 {
+        assert_packed(&packed.join(format!("gemma-0000{part}-of-00003.gguf")));
+    }
+    let mount = test.mount();
+    let first = mount.path("model/gemma-00001-of-00003.gguf");
+    test.script("llama_cpp_model.py", "compare", &[&gemma, &first]);
+    mount.stop();
+}
+
+/// A GGUF file is dequantized by transformers.
+#[test]
+#[ignore = "needs the network; tests/run runs it"]
+fn transformers_loads_gguf() {
+    let test = Test::new();
+    let raw = test.directory("raw");
+    test.gemma(&raw);
+    let packed = test.pack(&raw, "model", &[]);
+    assert_packed(&packed.join("gemma.gguf"));
+    let mount = test.mount();
+    test.script(
+        "transformers_gguf.py",
+        "compare",
+        &[&raw, &mount.path("model"), Path::new("gemma.gguf")],
+    );
+    mount.stop();
+}
+
 /// The directories of a test.
 struct Test {
     place: Place,
@@ -151,7 +234,14 @@ impl Test {
         raw
     }
 
-    /// Packs a directory into one of the source of the mount.
+    /// The GGUF file of a real model, Q4_K_M, which is Q8_0, Q5_0, Q4_K and Q6_K.
+    fn gemma(&self, directory: &Path) -> PathBuf {
+        let file = directory.join("gemma.gguf");
+        self.script("gguf_files.py", "gemma", &[&file]);
+        file
+    }
+
+    /// Packs a directory or a file into one of the source of the mount.
     fn pack(&self, raw: &Path, name: &str, options: &[&str]) -> PathBuf {
         let packed = self.place.source.join(name);
         let mut args = vec![
@@ -235,54 +325,108 @@ fn environment() -> Result<PathBuf, String> {
         format!("the tests of frameworks need python3, 3.11 or later, with venv and pip: {error}")
     })?;
     // Another list or another Python is another environment.
-    let hash = Sha256::new()
-        .chain_update(REQUIREMENTS)
-        .chain_update(system)
-        .finalize();
+    made_once(
+        "frameworks-venv",
+        &[REQUIREMENTS, COMPILED, CMAKE_ARGS, &system],
+        "installing (2.8 GB, once)",
+        |venv| {
+            let python = venv.join("bin/python");
+            succeed(Command::new("python3").args(["-m", "venv"]).arg(venv)).map_err(|error| {
+                format!(
+                    "python3 makes no virtual environment (Debian: install python3-venv): {error}"
+                )
+            })?;
+            let mut install = pip(&python, "install");
+            install
+                .args(["--only-binary=:all:", "--no-compile", "--requirement"])
+                .arg(Path::new(SCRIPTS).join("requirements.txt"));
+            succeed(&mut install)
+                .map_err(|error| format!("pip cannot install what the tests need: {error}"))?;
+            let wheels = wheels(&python)?;
+            let mut install = pip(&python, "install");
+            install
+                .args(["--no-index", "--no-compile", "--find-links"])
+                .arg(wheels)
+                .arg("--requirement")
+                .arg(Path::new(SCRIPTS).join("compiled.txt"));
+            succeed(&mut install).map(drop)
+        },
+    )
+    .map(|venv| venv.join("bin/python"))
+}
+
+/// Finds or makes the wheels of what comes as source. They outlive the virtual environment.
+fn wheels(python: &Path) -> Result<PathBuf, String> {
+    made_once(
+        "frameworks-wheels",
+        &[COMPILED, CMAKE_ARGS],
+        "compiling llama.cpp (some minutes, once)",
+        |wheels| {
+            let mut programs = vec![python.parent().unwrap().to_path_buf()];
+            programs.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+            let mut wheel = pip(python, "wheel");
+            wheel
+                .args([
+                    "--no-binary=:all:",
+                    "--no-build-isolation",
+                    "--no-cache-dir",
+                    "--wheel-dir",
+                ])
+                .arg(wheels)
+                .arg("--requirement")
+                .arg(Path::new(SCRIPTS).join("compiled.txt"))
+                .env("PATH", env::join_paths(programs).unwrap())
+                .env("CMAKE_ARGS", CMAKE_ARGS);
+            succeed(&mut wheel).map(drop).map_err(|error| {
+                format!("llama.cpp cannot be compiled (Debian: install g++): {error}")
+            })
+        },
+    )
+}
+
+/// One of pip's commands, for what the lists name and nothing else.
+fn pip(python: &Path, command: &str) -> Command {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", command, "--quiet", "--no-deps"])
+        .args(["--disable-pip-version-check", "--no-input"]);
+    pip
+}
+
+/// A directory under the target directory that whoever comes first makes out of these texts, and all others
+/// find.
+fn made_once(
+    name: &str,
+    from: &[&str],
+    what: &str,
+    make: impl FnOnce(&Path) -> Result<(), String>,
+) -> Result<PathBuf, String> {
+    let mut hash = Sha256::new();
+    from.iter().for_each(|text| hash.update(text));
     let hash: String = hash
+        .finalize()
         .iter()
         .take(8)
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let venv = target.join(format!("frameworks-venv-{hash}"));
-    let (python, complete) = (venv.join("bin/python"), venv.join("complete"));
+    let directory = target.join(format!("{name}-{hash}"));
+    let complete = directory.join("complete");
 
-    let lock = File::create(venv.with_extension("lock")).unwrap();
+    let lock = File::create(directory.with_extension("lock")).unwrap();
     flock(&lock, FlockOperation::LockExclusive).unwrap();
     if complete.exists() {
-        return Ok(python);
+        return Ok(directory);
     }
-    if venv.exists() {
-        fs::remove_dir_all(&venv).unwrap();
+    if directory.exists() {
+        fs::remove_dir_all(&directory).unwrap();
     }
     // Not through eprintln!, which shows nothing while a test runs.
     let _ = writeln!(
         std::io::stderr(),
-        "frameworks: installing into {} (2.5 GB, once)",
-        venv.display()
+        "frameworks: {what} into {}",
+        directory.display()
     );
-    succeed(Command::new("python3").args(["-m", "venv"]).arg(&venv)).map_err(|error| {
-        format!("python3 makes no virtual environment (Debian: install python3-venv): {error}")
-    })?;
-    let mut pip = Command::new(&python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-input",
-    ])
-    .args([
-        "--no-deps",
-        "--only-binary=:all:",
-        "--no-compile",
-        "--requirement",
-    ])
-    .arg(Path::new(SCRIPTS).join("requirements.txt"));
-    succeed(&mut pip)
-        .map_err(|error| format!("pip cannot install what the tests need: {error}"))?;
+    make(&directory)?;
     File::create(&complete).unwrap();
-    Ok(python)
+    Ok(directory)
 }

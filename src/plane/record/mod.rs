@@ -6,14 +6,16 @@
 //!
 //! Files, each importing only those before it: `layout` has the types that records are described by, `columns`
 //! the records whose fields are whole bytes, `packed` those that put them together from bits, `layouts` all
-//! of them.
+//! of them, `packing` how wide their fields are.
 
 mod columns;
 mod layout;
 mod layouts;
 mod packed;
+mod packing;
 #[cfg(test)]
 mod tests;
 
 pub use layout::{Meaning, Stream};
 pub use layouts::RecordLayout;
+pub use packing::Packing;

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use support::gguf::quantized;
 use support::{Dir, json, model, noise, ok, run, safetensors, weightfs, weights, with_header};
 use weightfs::codec::Method;
 use weightfs::format::CodecId;
@@ -751,6 +752,177 @@ fn analyze_expects_what_pack_gives_and_tells_what_is_in_a_model() {
     let report = fs::read_to_string(html).unwrap();
     assert!(report.starts_with("<!DOCTYPE html>") && report.ends_with("</html>"));
     assert!(!report.contains("http") && report.len() < 1_000_000);
+}
+
+#[test]
+fn analyze_counts_the_fields_of_quantized_tensors() {
+    let dir = Dir::new();
+    let file = dir.write("model.gguf", &quantized(5, 1));
+    let html = dir.path("report.html");
+    let found = json(&ok(["analyze", &file, "--json", "--html", &html]));
+    for level in ["fast", "default", "max"] {
+        let packed = dir.path(level);
+        let real = json(&ok([
+            "pack", &file, "-o", &packed, "--level", level, "--json",
+        ]));
+        let expected = found["expected"][level]["ratio"].as_f64().unwrap();
+        let real = real["ratio"].as_f64().unwrap();
+        assert!(
+            (expected / real - 1.0).abs() < 0.003,
+            "{level} {expected} {real}"
+        );
+    }
+    let of = |dtype: &str| {
+        let dtypes = found["dtypes"].as_array().unwrap();
+        let found = dtypes.iter().find(|found| found["dtype"] == dtype).unwrap();
+        found["statistics"].clone()
+    };
+    let fields = |dtype: &str| -> Vec<(String, u64, u64)> {
+        let statistics = of(dtype);
+        let fields = statistics["fields"].as_array().unwrap().iter();
+        fields
+            .map(|field| {
+                let name = field["name"].as_str().unwrap().to_owned();
+                let number = |key: &str| field[key].as_u64().unwrap();
+                (name, number("bits"), number("in_record"))
+            })
+            .collect()
+    };
+    let named = |fields: &[(&str, u64, u64)]| -> Vec<(String, u64, u64)> {
+        fields
+            .iter()
+            .map(|&(name, bits, count)| (name.to_owned(), bits, count))
+            .collect()
+    };
+    assert_eq!(
+        fields("Q8_0"),
+        named(&[("scale", 16, 1), ("levels", 8, 32)])
+    );
+    assert_eq!(
+        fields("Q6_K"),
+        named(&[
+            ("levels", 6, 256),
+            ("scales", 8, 16),
+            ("scale of scales", 16, 1)
+        ])
+    );
+    let mut of_q4 = fields("Q4_K");
+    of_q4.sort();
+    assert_eq!(
+        of_q4,
+        named(&[
+            ("levels", 4, 256),
+            ("minima", 6, 8),
+            ("scale of minima", 16, 1),
+            ("scale of scales", 16, 1),
+            ("scales", 6, 8),
+        ])
+    );
+    let entropy = |dtype: &str, name: &str| {
+        let statistics = of(dtype);
+        let fields = statistics["fields"].as_array().unwrap();
+        let found = fields.iter().find(|field| field["name"] == name).unwrap();
+        found["entropy"].as_f64().unwrap()
+    };
+    // The sum of four of 0 to 3, two of them in a byte: what one alone is worth.
+    let ways = [
+        1.0, 4.0, 10.0, 20.0, 31.0, 40.0, 44.0, 40.0, 31.0, 20.0, 10.0, 4.0, 1.0,
+    ];
+    let levels: f64 = ways
+        .map(|n: f64| n / 256.0 * (256.0 / n).log2())
+        .iter()
+        .sum();
+    assert!((entropy("Q4_K", "levels") - levels).abs() < 0.01);
+    // 128 floats, equally often.
+    assert!((entropy("Q8_0", "scale") - 7.0).abs() < 0.05);
+    // Nothing is told of bytes that are no fields.
+    for dtype in ["Q8_0", "Q4_K", "Q6_K"] {
+        assert!(of(dtype)["entropy"].is_null() && of(dtype)["byte_marginal"].is_null());
+    }
+    assert!(of("F32")["entropy"]["joint"].is_number());
+    // Real coders cannot be far above; those of blocks may be below.
+    let whole = found["by_field_whole"].as_f64().unwrap();
+    let real = found["expected"]["default"]["ratio"].as_f64().unwrap();
+    assert!(
+        whole > 1.0 && (whole / real - 1.0).abs() < 0.05,
+        "{whole} {real}"
+    );
+    assert!(found["by_field"]["mean"].is_number());
+    let tensor = &found["tensors"][0]["statistics"];
+    assert_eq!(tensor["sampled"], 512 * 32);
+    assert_eq!(tensor["fields"][1]["name"], "levels");
+
+    let text = ok(["analyze", &file]);
+    assert!(
+        text.contains("entropy of fields") && text.contains("minima"),
+        "{text}"
+    );
+    assert!(text.contains("ceiling of coding each field"), "{text}");
+    let report = fs::read_to_string(html).unwrap();
+    assert!(report.starts_with("<!DOCTYPE html>") && report.ends_with("</html>"));
+    for expected in [
+        "minima",
+        "levels</b>: 3.",
+        "fields of records coded, at best",
+    ] {
+        assert!(report.contains(expected), "{expected}");
+    }
+    // Of a small sample as well.
+    let sampled = json(&ok(["analyze", &file, "--json", "--sample", "256K"]));
+    let found = sampled["by_field_whole"].as_f64().unwrap();
+    assert!((found / whole - 1.0).abs() < 0.005, "{found} {whole}");
+    assert!(sampled["sampled_bytes"].as_u64().unwrap() < 600 << 10);
+}
+
+#[test]
+fn inspect_names_the_streams_of_quantized_tensors() {
+    let dir = Dir::new();
+    let file = dir.write("model.gguf", &quantized(6, 1));
+    let archive = dir.path("model.gguf.wfz");
+    ok(["pack", &file]);
+    let found = json(&ok(["inspect", &archive, "--json"]));
+    let tensors = found["tensors"].as_array().unwrap();
+    let dtypes: Vec<_> = tensors
+        .iter()
+        .map(|tensor| tensor["dtype"].as_str().unwrap())
+        .collect();
+    assert_eq!(dtypes, ["Q8_0", "F32", "Q4_K", "Q6_K"]);
+    for tensor in tensors {
+        let bytes = |key: &str| tensor[key].as_u64().unwrap();
+        assert!(
+            (1..=bytes("original_bytes") + 16).contains(&bytes("stored_bytes")),
+            "{tensor}"
+        );
+    }
+    let planes = found["planes"].as_array().unwrap();
+    let streams = |element: &str| -> Vec<&str> {
+        let of = planes.iter().filter(|plane| plane["element"] == element);
+        let mut names: Vec<_> = of.map(|plane| plane["bits"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    };
+    assert_eq!(streams("Q8_0"), ["levels", "scale"]);
+    assert_eq!(streams("Q6_K"), ["levels", "scale of scales", "scales"]);
+    assert_eq!(
+        streams("Q4_K"),
+        [
+            "levels",
+            "minima",
+            "scale of minima",
+            "scale of scales",
+            "scales"
+        ]
+    );
+    let text = ok(["inspect", &archive]);
+    assert!(
+        text.contains("scale of minima") && text.contains("blk.0.attn_q.weight"),
+        "{text}"
+    );
+    // What is not packed is not an archive.
+    let (status, _, stderr) = run(["inspect", &file]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("not a weightfs archive"), "{stderr}");
 }
 
 #[test]

@@ -34,16 +34,20 @@ pub(super) fn expected_ratios(found: &Analysis) -> String {
         ("whole values coded, at best", found.joint),
     ] {
         if let Some(ceiling) = ceiling {
-            let text = format!("{:.4}", ceiling.mean);
+            let text = format!("{:.4}, float tensors", ceiling.mean);
             bars.push((name.to_owned(), ceiling.mean, "#bbb", text));
         }
+    }
+    if let Some(ratio) = found.by_field_whole {
+        let name = "fields of records coded, at best";
+        bars.push((name.to_owned(), ratio, "#bbb", format!("{ratio:.4}")));
     }
     let longest = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
     let scale = Scale {
         ends: (0.0, longest),
         places: (0.0, 420.0),
     };
-    image(190, |drawing| {
+    image(20 + 34 * bars.len(), |drawing| {
         let mut y = 12.0;
         for (name, ratio, colour, text) in &bars {
             let length = scale.place(*ratio);
@@ -56,10 +60,13 @@ pub(super) fn expected_ratios(found: &Analysis) -> String {
     })
 }
 
-/// One bar for each value of a byte.
+/// One bar for each value of a byte or of a narrower field.
 pub(super) fn histogram(shares: &[f64]) -> String {
     let highest = shares.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let x = |value: usize| 56.0 + 3.2 * value as f64;
+    let last = shares.len().saturating_sub(1);
+    let step = 3.2 * BYTES as f64 / shares.len().max(1) as f64;
+    let x = |value: usize| 56.0 + step * value as f64;
+    let width = step * 0.875;
     image(150, |drawing| {
         drawing.text((50.0, 16.0), END, &percent(highest));
         drawing.text((50.0, 120.0), END, "0");
@@ -68,20 +75,23 @@ pub(super) fn histogram(shares: &[f64]) -> String {
         let mut bars = String::new();
         for (value, share) in shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
             let height = (108.0 * share / highest).max(0.3);
-            bars += &format!("M{:.1} 120v-{height:.1}h2.8v{height:.1}z", x(value));
+            bars += &format!("M{:.1} 120v-{height:.1}h{width:.1}v{height:.1}z", x(value));
         }
         drawing.add(&format!("<path fill=\"{}\" d=\"{bars}\"/>", COLOURS[0]));
-        for value in (0..BYTES).step_by(32).chain([BYTES - 1]) {
+        for value in (0..last)
+            .step_by(shares.len().div_ceil(8).max(1))
+            .chain([last])
+        {
             // Hexadecimal, as the table of frequent values.
-            drawing.text((x(value) + 1.4, 138.0), MIDDLE, &format!("0x{value:02x}"));
+            let middle = x(value) + width / 2.0;
+            drawing.text((middle, 138.0), MIDDLE, &format!("0x{value:02x}"));
         }
     })
 }
 
-/// Bits for each byte of a tensor if whole values are coded.
+/// Bits for each byte of a tensor if whole values, or fields of records, are coded.
 pub(super) fn bits_per_byte(tensor: &TensorFacts) -> f64 {
-    let entropy = &tensor.statistics.entropy;
-    entropy.joint / entropy.planes.len().max(1) as f64
+    8.0 / tensor.statistics.best_ratio()
 }
 
 /// A role, and the entropy of its tensors by layer.

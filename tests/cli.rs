@@ -854,7 +854,7 @@ fn analyze_counts_the_fields_of_quantized_tensors() {
 
     let text = ok(["analyze", &file]);
     assert!(
-        text.contains("entropy of fields") && text.contains("minima"),
+        text.contains("corr. neighbour") && text.contains("minima"),
         "{text}"
     );
     assert!(text.contains("ceiling of coding each field"), "{text}");

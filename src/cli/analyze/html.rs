@@ -75,10 +75,15 @@ fn expectation(found: &Analysis) -> Markup {
         p.note {
             "Ratio: bytes of the files for each byte of the archives. Blue: expected, from encoding \
              some of the blocks, tables included. Grey: what order-0 coding could reach if its tables \
-             cost nothing: on float tensors; on all bytes where there are quantized tensors, with each \
-             of their fields coded on its own. Real codecs go past the first ceiling by coding \
-             exponent and mantissa bits together, and past both by choosing tables for each block \
-             and by the scales of rows and columns."
+             cost nothing, "
+            @if found.by_field_whole.is_some() {
+                "of each field of quantized tensors on its own, all else left as it is. Real codecs go \
+                 past it by choosing tables for each block, and by making the rest smaller."
+            } @else {
+                "on float tensors. Real codecs go past the first ceiling by coding exponent and mantissa \
+                 bits together, and past both by choosing tables for each block and by the scales of \
+                 rows and columns."
+            }
         }
         @if let Some(c) = found.byte_marginal {
             p.note {

@@ -3,7 +3,7 @@
 use super::words::{levels, percent};
 use crate::console::chart::{COLOURS, Drawing, Scale, ends};
 use crate::console::size;
-use crate::job::{Analysis, BYTES, TensorFacts};
+use crate::job::{Analysis, BYTES, Ceiling, TensorFacts};
 
 /// Roles whose entropy is drawn by layer; more would not be told apart.
 const DRAWN_ROLES: usize = COLOURS.len();
@@ -29,18 +29,25 @@ pub(super) fn expected_ratios(found: &Analysis) -> String {
         let name = format!("--level {level}");
         bars.push((name, expected.ratio, COLOURS[0], text));
     }
-    for (name, ceiling) in [
-        ("each byte coded on its own, at best", found.byte_marginal),
-        ("whole values coded, at best", found.joint),
-    ] {
-        if let Some(ceiling) = ceiling {
-            let text = format!("{:.4}, float tensors", ceiling.mean);
-            bars.push((name.to_owned(), ceiling.mean, "#bbb", text));
+    let of_floats = |ceiling: Option<Ceiling>| ceiling.map(|ceiling| ceiling.mean);
+    // Beside quantized weights there are few floats, whose ratio says nothing of the file.
+    let ceilings = match found.by_field_whole {
+        Some(ratio) => [
+            ("fields of records coded, at best", Some(ratio)),
+            ("", None),
+        ],
+        None => [
+            (
+                "each byte coded on its own, at best",
+                of_floats(found.byte_marginal),
+            ),
+            ("whole values coded, at best", of_floats(found.joint)),
+        ],
+    };
+    for (name, ratio) in ceilings {
+        if let Some(ratio) = ratio {
+            bars.push((name.to_owned(), ratio, "#bbb", format!("{ratio:.4}")));
         }
-    }
-    if let Some(ratio) = found.by_field_whole {
-        let name = "fields of records coded, at best";
-        bars.push((name.to_owned(), ratio, "#bbb", format!("{ratio:.4}")));
     }
     let longest = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
     let scale = Scale {

@@ -872,6 +872,38 @@ fn analyze_counts_the_fields_of_quantized_tensors() {
     let found = sampled["by_field_whole"].as_f64().unwrap();
     assert!((found / whole - 1.0).abs() < 0.005, "{found} {whole}");
     assert!(sampled["sampled_bytes"].as_u64().unwrap() < 600 << 10);
+    let expected = sampled["expected"]["default"]["ratio"].as_f64().unwrap();
+    assert!((expected / real - 1.0).abs() < 0.01, "{expected} {real}");
+}
+
+#[test]
+fn general_methods_code_the_fields_of_quantized_tensors_and_nothing_else_does() {
+    let dir = Dir::new();
+    let original = quantized(7, 1);
+    let file = dir.write("model.gguf", &original);
+    let archive = dir.path("model.gguf.wfz");
+    for (method, codecs) in [
+        ("lz4", &["lz4"][..]),
+        ("deflate", &["deflate"]),
+        ("zstd", &["zstd"]),
+        ("lzma", &["lzma"]),
+        ("split-huffman", &["huffman"]),
+        ("split-arithmetic", &["arithmetic", "run-length"]),
+    ] {
+        ok(["pack", &file, "--codec", method, "--force"]);
+        let found = json(&ok(["inspect", &archive, "--json"]));
+        for plane in found["planes"].as_array().unwrap() {
+            let codec = plane["codec"].as_str().unwrap();
+            assert!(
+                codecs.contains(&codec) || ["raw", "constant"].contains(&codec),
+                "{plane}"
+            );
+        }
+        assert!(found["ratio"].as_f64().unwrap() > 0.98, "{method}");
+        let back = dir.path("back");
+        ok(["unpack", &archive, "-o", &back, "--force"]);
+        assert!(fs::read(back).unwrap() == original, "{method}");
+    }
 }
 
 #[test]

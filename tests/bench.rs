@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
+use support::gguf::quantized;
 use support::{Dir, json, model, ok, run, weightfs};
 
 #[test]
@@ -91,6 +92,53 @@ fn bench_stores_what_pack_stores_and_leaves_nothing_behind() {
     assert!(dir.names("tmp").is_empty());
     assert_eq!(dir.names(""), ["m.safetensors", "packed.wfz", "tmp"]);
     assert!(fs::read(&file).unwrap() == original);
+}
+
+#[test]
+fn bench_of_quantized_weights_has_what_is_published_for_them() {
+    let dir = Dir::new();
+    let original = quantized(24, 1);
+    let file = dir.write("m.gguf", &original);
+    let bench = |file: &str, codecs: &str| {
+        let common = ["--rounds", "1", "--threads", "1", "--tmp", &dir.path("")];
+        ok([&["bench", file, "--codecs", codecs, "--json"], &common[..]].concat())
+    };
+    let found = json(&bench(
+        &file,
+        "streams-zstd,zstd-19,weights:default,zstd:max",
+    ));
+    let results = found["results"].as_array().unwrap();
+    assert_eq!(results.len(), 4);
+    let ratio = |name: &str| {
+        let one = results.iter().find(|one| one["name"] == name).unwrap();
+        assert!(
+            one["decode_all_seconds"].is_null() == name.contains("-19"),
+            "{one}"
+        );
+        one["ratio"].as_f64().unwrap()
+    };
+    // Fields that are apart are smaller than whole records, in streams of any length.
+    assert!(ratio("streams-zstd-19") > ratio("zstd-19"));
+    assert!((ratio("streams-zstd-19") / ratio("zstd:max") - 1.0).abs() < 0.02);
+    let table = ok([
+        "bench",
+        &file,
+        "--codecs",
+        "streams-zstd-19",
+        "--rounds",
+        "1",
+    ]);
+    assert!(table.contains("streams-zstd-19 "), "{table}");
+
+    // What has no records, is cut off within one, or is next to nothing comes back as well.
+    for (name, bytes) in [
+        ("m.safetensors", &model(24, 1)[..]),
+        ("cut.gguf", &original[..original.len() - 100]),
+        ("x", b"x"),
+    ] {
+        let found = json(&bench(&dir.write(name, bytes), "streams-zstd-19"));
+        assert_eq!(found["original_bytes"], bytes.len());
+    }
 }
 
 #[test]

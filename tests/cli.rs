@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use support::gguf::quantized;
 use support::{Dir, json, model, noise, ok, run, safetensors, weightfs, weights, with_header};
 use weightfs::codec::Method;
 use weightfs::format::CodecId;
@@ -634,25 +635,45 @@ fn packing_twice_gives_the_same_archive_whatever_the_threads() {
 
 /// Golden archives, the sum of what each holds, and the codecs in it. See docs/FORMAT.md; they are never
 /// written anew.
-const GOLDEN: [(&str, &str, &[&str]); 6] = [
+const GOLDEN: [(&str, &str, &[&str]); 8] = [
     (
-        "v1",
+        "v1.safetensors",
         "588f237cbc9ba53c89a3a8b518da81eba1a1981015d4bd7ca957331d2a5fc0f1",
         &["constant", "raw", "zstd"],
     ),
     (
-        "v1-codecs",
+        "v1-codecs.safetensors",
         "e33ac187fb795e3f65e46ea2e39e4f920510244d49c2027b636c9f49a0d2371a",
         &["ans", "huffman", "scaled", "trimmed", "zstd"],
     ),
-    ("v1-lz4", GENERAL, &["lz4"]),
-    ("v1-deflate", GENERAL, &["deflate"]),
-    ("v1-lzma", GENERAL, &["lzma"]),
+    ("v1-lz4.safetensors", GENERAL, &["lz4"]),
+    ("v1-deflate.safetensors", GENERAL, &["deflate"]),
+    ("v1-lzma.safetensors", GENERAL, &["lzma"]),
     (
-        "v1-arithmetic",
+        "v1-arithmetic.safetensors",
         GENERAL,
         &["arithmetic", "raw", "run-length"],
     ),
+    (
+        "v1-records.gguf",
+        "a23a461fa6b6fe8c6457a76073783b63cf2c9d15b0c4eb89f7c088f7f953ac98",
+        OF_RECORDS,
+    ),
+    (
+        "v1-grouped.gguf",
+        "1e4c12ae1dad396f4c27a668a58efcfefee62f37cbda0d5974024f16e7ee2199",
+        OF_RECORDS,
+    ),
+];
+/// Codecs of quantized weights.
+const OF_RECORDS: &[&str] = &[
+    "ans",
+    "constant",
+    "dictionary",
+    "grouped",
+    "huffman",
+    "raw",
+    "zstd",
 ];
 /// What all archives of general codecs hold.
 const GENERAL: &str = "69ceff0527bcea25b4a93ad811554f52b6afef2291a949d2a4559b97e5807ca2";
@@ -691,10 +712,7 @@ fn every_codec_and_level_gives_back_every_kind_of_file() {
 
 /// Reads a golden archive; the sum is of what it holds.
 fn golden(name: &str, sha256: &str, codecs: &[&str]) {
-    let golden = format!(
-        "{}/tests/golden/{name}.safetensors.wfz",
-        env!("CARGO_MANIFEST_DIR")
-    );
+    let golden = format!("{}/tests/golden/{name}.wfz", env!("CARGO_MANIFEST_DIR"));
     ok(["verify", &golden]);
     let found = json(&ok(["inspect", &golden, "--json"]));
     assert_eq!(found["sha256"], sha256);
@@ -751,6 +769,209 @@ fn analyze_expects_what_pack_gives_and_tells_what_is_in_a_model() {
     let report = fs::read_to_string(html).unwrap();
     assert!(report.starts_with("<!DOCTYPE html>") && report.ends_with("</html>"));
     assert!(!report.contains("http") && report.len() < 1_000_000);
+}
+
+#[test]
+fn analyze_counts_the_fields_of_quantized_tensors() {
+    let dir = Dir::new();
+    let file = dir.write("model.gguf", &quantized(5, 1));
+    let html = dir.path("report.html");
+    let found = json(&ok(["analyze", &file, "--json", "--html", &html]));
+    for level in ["fast", "default", "max"] {
+        let packed = dir.path(level);
+        let real = json(&ok([
+            "pack", &file, "-o", &packed, "--level", level, "--json",
+        ]));
+        let expected = found["expected"][level]["ratio"].as_f64().unwrap();
+        let real = real["ratio"].as_f64().unwrap();
+        assert!(
+            (expected / real - 1.0).abs() < 0.003,
+            "{level} {expected} {real}"
+        );
+    }
+    let of = |dtype: &str| {
+        let dtypes = found["dtypes"].as_array().unwrap();
+        let found = dtypes.iter().find(|found| found["dtype"] == dtype).unwrap();
+        found["statistics"].clone()
+    };
+    let fields = |dtype: &str| -> Vec<(String, u64, u64)> {
+        let statistics = of(dtype);
+        let fields = statistics["fields"].as_array().unwrap().iter();
+        fields
+            .map(|field| {
+                let name = field["name"].as_str().unwrap().to_owned();
+                let number = |key: &str| field[key].as_u64().unwrap();
+                (name, number("bits"), number("in_record"))
+            })
+            .collect()
+    };
+    let named = |fields: &[(&str, u64, u64)]| -> Vec<(String, u64, u64)> {
+        fields
+            .iter()
+            .map(|&(name, bits, count)| (name.to_owned(), bits, count))
+            .collect()
+    };
+    assert_eq!(
+        fields("Q8_0"),
+        named(&[("scale", 16, 1), ("levels", 8, 32)])
+    );
+    assert_eq!(
+        fields("Q6_K"),
+        named(&[
+            ("levels", 6, 256),
+            ("scales", 8, 16),
+            ("scale of scales", 16, 1)
+        ])
+    );
+    let mut of_q4 = fields("Q4_K");
+    of_q4.sort();
+    assert_eq!(
+        of_q4,
+        named(&[
+            ("levels", 4, 256),
+            ("minima", 6, 8),
+            ("scale of minima", 16, 1),
+            ("scale of scales", 16, 1),
+            ("scales", 6, 8),
+        ])
+    );
+    let entropy = |dtype: &str, name: &str| {
+        let statistics = of(dtype);
+        let fields = statistics["fields"].as_array().unwrap();
+        let found = fields.iter().find(|field| field["name"] == name).unwrap();
+        found["entropy"].as_f64().unwrap()
+    };
+    // The sum of four of 0 to 3, two of them in a byte: what one alone is worth.
+    let ways = [
+        1.0, 4.0, 10.0, 20.0, 31.0, 40.0, 44.0, 40.0, 31.0, 20.0, 10.0, 4.0, 1.0,
+    ];
+    let levels: f64 = ways
+        .map(|n: f64| n / 256.0 * (256.0 / n).log2())
+        .iter()
+        .sum();
+    assert!((entropy("Q4_K", "levels") - levels).abs() < 0.01);
+    // 128 floats, equally often.
+    assert!((entropy("Q8_0", "scale") - 7.0).abs() < 0.05);
+    // Nothing is told of bytes that are no fields.
+    for dtype in ["Q8_0", "Q4_K", "Q6_K"] {
+        assert!(of(dtype)["entropy"].is_null() && of(dtype)["byte_marginal"].is_null());
+    }
+    assert!(of("F32")["entropy"]["joint"].is_number());
+    // Real coders cannot be far above; those of blocks may be below.
+    let whole = found["by_field_whole"].as_f64().unwrap();
+    let real = found["expected"]["default"]["ratio"].as_f64().unwrap();
+    assert!(
+        whole > 1.0 && (whole / real - 1.0).abs() < 0.05,
+        "{whole} {real}"
+    );
+    assert!(found["by_field"]["mean"].is_number());
+    let tensor = &found["tensors"][0]["statistics"];
+    assert_eq!(tensor["sampled"], 512 * 32);
+    assert_eq!(tensor["fields"][1]["name"], "levels");
+
+    let text = ok(["analyze", &file]);
+    assert!(
+        text.contains("corr. neighbour") && text.contains("minima"),
+        "{text}"
+    );
+    assert!(text.contains("ceiling of coding each field"), "{text}");
+    let report = fs::read_to_string(html).unwrap();
+    assert!(report.starts_with("<!DOCTYPE html>") && report.ends_with("</html>"));
+    for expected in [
+        "minima",
+        "levels</b>: 3.",
+        "fields of records coded, at best",
+    ] {
+        assert!(report.contains(expected), "{expected}");
+    }
+    // Of a small sample as well.
+    let sampled = json(&ok(["analyze", &file, "--json", "--sample", "256K"]));
+    let found = sampled["by_field_whole"].as_f64().unwrap();
+    assert!((found / whole - 1.0).abs() < 0.005, "{found} {whole}");
+    assert!(sampled["sampled_bytes"].as_u64().unwrap() < 600 << 10);
+    let expected = sampled["expected"]["default"]["ratio"].as_f64().unwrap();
+    assert!((expected / real - 1.0).abs() < 0.01, "{expected} {real}");
+}
+
+#[test]
+fn general_methods_code_the_fields_of_quantized_tensors_and_nothing_else_does() {
+    let dir = Dir::new();
+    let original = quantized(7, 1);
+    let file = dir.write("model.gguf", &original);
+    let archive = dir.path("model.gguf.wfz");
+    for (method, codecs) in [
+        ("lz4", &["lz4"][..]),
+        ("deflate", &["deflate"]),
+        ("zstd", &["zstd"]),
+        ("lzma", &["lzma"]),
+        ("split-huffman", &["huffman"]),
+        ("split-arithmetic", &["arithmetic", "run-length"]),
+    ] {
+        ok(["pack", &file, "--codec", method, "--force"]);
+        let found = json(&ok(["inspect", &archive, "--json"]));
+        for plane in found["planes"].as_array().unwrap() {
+            let codec = plane["codec"].as_str().unwrap();
+            assert!(
+                codecs.contains(&codec) || ["raw", "constant"].contains(&codec),
+                "{plane}"
+            );
+        }
+        assert!(found["ratio"].as_f64().unwrap() > 0.98, "{method}");
+        let back = dir.path("back");
+        ok(["unpack", &archive, "-o", &back, "--force"]);
+        assert!(fs::read(back).unwrap() == original, "{method}");
+    }
+}
+
+#[test]
+fn inspect_names_the_streams_of_quantized_tensors() {
+    let dir = Dir::new();
+    let file = dir.write("model.gguf", &quantized(6, 1));
+    let archive = dir.path("model.gguf.wfz");
+    ok(["pack", &file]);
+    let found = json(&ok(["inspect", &archive, "--json"]));
+    let tensors = found["tensors"].as_array().unwrap();
+    let dtypes: Vec<_> = tensors
+        .iter()
+        .map(|tensor| tensor["dtype"].as_str().unwrap())
+        .collect();
+    assert_eq!(dtypes, ["Q8_0", "F32", "Q4_K", "Q6_K"]);
+    for tensor in tensors {
+        let bytes = |key: &str| tensor[key].as_u64().unwrap();
+        assert!(
+            (1..=bytes("original_bytes") + 16).contains(&bytes("stored_bytes")),
+            "{tensor}"
+        );
+    }
+    let planes = found["planes"].as_array().unwrap();
+    let streams = |element: &str| -> Vec<&str> {
+        let of = planes.iter().filter(|plane| plane["element"] == element);
+        let mut names: Vec<_> = of.map(|plane| plane["bits"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    };
+    assert_eq!(streams("Q8_0"), ["levels", "scale"]);
+    assert_eq!(streams("Q6_K"), ["levels", "scale of scales", "scales"]);
+    assert_eq!(
+        streams("Q4_K"),
+        [
+            "levels",
+            "minima",
+            "scale of minima",
+            "scale of scales",
+            "scales"
+        ]
+    );
+    let text = ok(["inspect", &archive]);
+    assert!(
+        text.contains("scale of minima") && text.contains("blk.0.attn_q.weight"),
+        "{text}"
+    );
+    // What is not packed is not an archive.
+    let (status, _, stderr) = run(["inspect", &file]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("not a weightfs archive"), "{stderr}");
 }
 
 #[test]

@@ -98,11 +98,16 @@ fn single_bits_of_a_large_archive() {
 #[test]
 fn bits_of_archives_with_every_codec() {
     let dir = Dir::new();
-    for golden in ["v1", "v1-lz4", "v1-deflate", "v1-lzma", "v1-arithmetic"] {
-        let archive = format!(
-            "{}/tests/golden/{golden}.safetensors.wfz",
-            env!("CARGO_MANIFEST_DIR")
-        );
+    for golden in [
+        "v1.safetensors",
+        "v1-lz4.safetensors",
+        "v1-deflate.safetensors",
+        "v1-lzma.safetensors",
+        "v1-arithmetic.safetensors",
+        "v1-records.gguf",
+        "v1-grouped.gguf",
+    ] {
+        let archive = format!("{}/tests/golden/{golden}.wfz", env!("CARGO_MANIFEST_DIR"));
         let original = dir.path("original");
         ok(["unpack", &archive, "-o", &original, "--force"]);
         let bytes = fs::read(&archive).unwrap();

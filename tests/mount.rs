@@ -711,9 +711,10 @@ fn demo_does_the_whole_job_on_a_model_of_ones_own_and_cleans_up() {
     let place = Place::new();
     place.write("m/model.safetensors", &model(12, 4));
     place.write("m/config.json", b"{}");
+    place.write("q/model.gguf", &support::gguf::quantized(12, 1));
     let work = place.root.path().join("tmp");
     fs::create_dir(&work).unwrap();
-    for source in ["m", "m/model.safetensors"] {
+    for source in ["m", "m/model.safetensors", "q", "q/model.gguf"] {
         let output = weightfs()
             .arg("demo")
             .arg("--model")
@@ -741,6 +742,7 @@ fn the_mount_tells_what_it_has_done_and_files_what_they_are() {
     let place = Place::new();
     let original = support::model(6, 3);
     let archive = place.pack("m.safetensors", &original);
+    let quantized = place.pack("q.gguf", &support::gguf::quantized(6, 1));
     place.write("plain", b"plain");
     let mount = place.mount();
     assert!(fs::read(mount.path("m.safetensors")).unwrap() == original);
@@ -759,20 +761,19 @@ fn the_mount_tells_what_it_has_done_and_files_what_they_are() {
         let len = rustix::fs::getxattr(mount.path(of), name, &mut value[..])?;
         Ok::<_, rustix::io::Errno>(String::from_utf8_lossy(&value[..len]).into_owned())
     };
-    let found: serde_json::Value =
-        serde_json::from_str(&ok(["inspect", archive.to_str().unwrap(), "--json"])).unwrap();
     let of = "m.safetensors";
-    assert_eq!(
-        xattr("user.weightfs.original_sha256", of).unwrap(),
-        found["sha256"]
-    );
-    assert_eq!(
-        xattr("user.weightfs.archive", of).unwrap(),
-        archive.to_str().unwrap()
-    );
-    assert!(xattr("user.weightfs.codec", of).unwrap().contains("ans"));
-    let ratio: f64 = xattr("user.weightfs.ratio", of).unwrap().parse().unwrap();
-    assert!((ratio - found["ratio"].as_f64().unwrap()).abs() < 1e-3);
+    for (of, archive) in [(of, archive), ("q.gguf", quantized)] {
+        let archive = archive.to_str().unwrap();
+        let found = support::json(&ok(["inspect", archive, "--json"]));
+        assert_eq!(
+            xattr("user.weightfs.original_sha256", of).unwrap(),
+            found["sha256"]
+        );
+        assert_eq!(xattr("user.weightfs.archive", of).unwrap(), archive);
+        assert!(xattr("user.weightfs.codec", of).unwrap().contains("ans"));
+        let ratio: f64 = xattr("user.weightfs.ratio", of).unwrap().parse().unwrap();
+        assert!((ratio - found["ratio"].as_f64().unwrap()).abs() < 1e-3);
+    }
     for of in [of, ""] {
         let listed = rustix::fs::listxattr(mount.path(of), &mut [0u8; 4096][..]);
         assert_eq!(listed, Ok(0), "ours are read by name and not copied along");

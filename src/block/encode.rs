@@ -167,6 +167,10 @@ impl BlockEncoder {
                 count: plane.len() / usize::from(stream.field_bytes),
             };
             let content = match stream.meaning {
+                // Of quantized weights, what a general method takes for the highest bytes are the levels.
+                meaning if self.codec.is_by_bytes() => Content::Byte {
+                    is_top: meaning == Meaning::Levels,
+                },
                 Meaning::Half => Content::Scale,
                 Meaning::Levels | Meaning::Places => Content::Levels,
                 Meaning::Scales | Meaning::Bytes => Content::Any,
@@ -208,6 +212,8 @@ impl BlockEncoder {
         let plain = RecordForm::plain(layout);
         let in_pairs = plain.groups().is_some_and(|groups| groups.pairs.is_some());
         let wants_peaks = match self.level {
+            // General methods take the fields as they are.
+            _ if self.codec.is_by_bytes() => false,
             Level::Fast => false,
             // Two levels decode as fast as one.
             Level::Default => !in_pairs,
@@ -225,10 +231,15 @@ impl BlockEncoder {
         plain
     }
 
-    /// Tries another split with codecs for anything.
+    /// Tries another split with codecs for anything, or by the general method.
     fn keep_if_smaller(&mut self, bytes: &[u8], how: Split, stored: &mut Vec<u8>) -> Result<()> {
         let mut candidate = std::mem::take(&mut self.candidate);
-        self.encode_split(bytes, how, |_| Content::Any, &[], &mut candidate)?;
+        let content = if self.codec.is_by_bytes() {
+            Content::Byte { is_top: true }
+        } else {
+            Content::Any
+        };
+        self.encode_split(bytes, how, |_| content, &[], &mut candidate)?;
         if candidate.len() < stored.len() {
             std::mem::swap(stored, &mut candidate);
         }

@@ -163,8 +163,9 @@ pub(super) struct InspectArgs {
 /// Tell what a model's bytes are like and what packing it would give
 ///
 /// Reads samples of a model, or of all of them in a directory, and writes nothing but the
-/// report: entropies and most frequent values of each byte, values of floats, ceilings of simple
-/// coding, resemblance of layers, and the ratio to expect at each level. See docs/ANALYZE.md.
+/// report: entropies and most frequent values of each byte, values of floats, fields of quantized
+/// weights, ceilings of simple coding, resemblance of layers, and the ratio to expect at each level.
+/// See docs/ANALYZE.md.
 #[derive(Debug, Parser)]
 pub(super) struct AnalyzeArgs {
     /// A file, or a directory with models anywhere below it

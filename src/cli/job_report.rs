@@ -275,8 +275,8 @@ pub(super) fn inspection_lines(path: &Path, found: &Inspection) -> Vec<String> {
 }
 
 fn planes_table(planes: &[PlaneTotal]) -> Vec<String> {
-    let mut table = TextTable::new([left(10).after(0), right(8), right(10), right(8), right(12)]);
-    table.row(["element", "bits", "codec", "planes", "stored"]);
+    let mut table = TextTable::new([left(10).after(0), left(17), right(10), right(8), right(12)]);
+    table.row(["element", "bits or stream", "codec", "planes", "stored"]);
     for plane in planes {
         table.row([
             plane.element,

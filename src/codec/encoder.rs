@@ -74,7 +74,8 @@ impl Encoder {
         }
         self.coded.clear();
         let codec = match (content, &mut self.bytes) {
-            (Content::Byte { is_top }, Some(bytes)) if shape.width == 8 => {
+            // Floats of 16 bits in records are left whole.
+            (Content::Byte { is_top }, Some(bytes)) if shape.width == 8 || !is_top => {
                 bytes.encode(plane, is_top, &mut self.coded)?
             }
             (Content::FloatTop { exponent_bits }, _) => {

@@ -1,6 +1,7 @@
 //! Inspecting: what an archive holds and what it costs, without decoding the tensors.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::error::Result;
 use crate::format::{BlockSpan, CodecId, Superblock};
 use crate::model::{self, Tensor};
+use crate::plane::record::RecordForm;
 
 /// Contents of an archive, and what they cost.
 #[derive(Debug)]
@@ -32,12 +34,13 @@ pub struct TensorTotal {
     pub stored_bytes: u64,
 }
 
-/// All planes of one bit field of one element type with one codec.
+/// All planes of one bit field, or of one stream of records, of one element type with one codec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaneTotal {
     /// Element type of the extents.
     pub element: &'static str,
-    /// Bits of the plane within the rotated element, e.g. `8..16`; `unsplit` for plain bytes.
+    /// Bits of the plane within the rotated element, e.g. `8..16`; `unsplit` for plain bytes; of records the
+    /// name of the stream, e.g. `levels`.
     pub bits: String,
     /// The codec.
     pub codec: CodecId,
@@ -124,6 +127,33 @@ impl Shares {
     }
 }
 
+/// What a plane has of its elements, in the order in which that is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    /// From one bit to another of elements of so many bytes.
+    Bits(u8, u8, u8),
+    Unsplit(u8),
+    /// A stream of records, by number and name.
+    Stream(u8, &'static str),
+}
+
+impl Part {
+    fn stream(form: RecordForm, number: u8) -> Self {
+        let stream = form.stream(number);
+        Self::Stream(number, stream.map_or("unknown", |stream| stream.name))
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bits(from, to, _) => write!(f, "{from}..{to}"),
+            Self::Unsplit(_) => f.write_str("unsplit"),
+            Self::Stream(_, name) => f.write_str(name),
+        }
+    }
+}
+
 fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>> {
     let mut planes = BTreeMap::new();
     for block in 0..reader.geometry().block_count() {
@@ -134,14 +164,15 @@ fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>
         let header = reader.block_header(block)?;
         let split = header.planes().len() > 1;
         for plane in header.planes() {
-            let bits = (
-                plane.shift,
-                plane.shift + plane.width,
-                header.element_bytes,
-                split,
-            );
+            let part = match header.record {
+                Some((_, form)) => Part::stream(form, plane.shift),
+                None if split => {
+                    Part::Bits(plane.shift, plane.shift + plane.width, header.element_bytes)
+                }
+                None => Part::Unsplit(header.element_bytes),
+            };
             let total: &mut (u64, u64) = planes
-                .entry((element.code(), element.name(), bits, plane.codec))
+                .entry((element.code(), element.name(), part, plane.codec))
                 .or_default();
             total.0 += 1;
             total.1 += u64::from(plane.stored_len);
@@ -151,13 +182,9 @@ fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>
     Ok(planes
         .into_iter()
         .map(
-            |((_, element, (from, to, _, split), codec), (count, stored_bytes))| PlaneTotal {
+            |((_, element, part, codec), (count, stored_bytes))| PlaneTotal {
                 element,
-                bits: if split {
-                    format!("{from}..{to}")
-                } else {
-                    "unsplit".into()
-                },
+                bits: part.to_string(),
                 codec,
                 planes: count,
                 stored_bytes,

@@ -40,7 +40,8 @@ mod walk;
 
 pub use analyze::{
     Analysis, AnalyzeOptions, BYTES, Ceiling, DtypeFacts, Entropies, Expected, ExpectedLevels,
-    FileFacts, Frequent, Redundancy, Statistics, TensorFacts, Values, analyze,
+    FieldFacts, FileFacts, Frequent, NumberStatistics, RecordStatistics, Redundancy, Statistics,
+    TensorFacts, Values, analyze,
 };
 pub use conversion::Conversion;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};

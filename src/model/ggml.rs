@@ -142,6 +142,9 @@ mod tests {
             if known.element.is_record() {
                 assert_eq!(u32::from(known.element.code()), 64 + number);
             }
+            if let Some(record) = known.element.record() {
+                assert_eq!(record.weights() as u64, elements);
+            }
         }
         let known = (0..1000).filter_map(GgmlType::of);
         assert_eq!(known.clone().count(), SIZES.len());

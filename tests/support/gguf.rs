@@ -156,6 +156,68 @@ pub fn gguf(tensors: &[(&str, u32, &[u64], Vec<u8>)]) -> Vec<u8> {
     [header, data].concat()
 }
 
+/// A model of about `mib` MiB of quantized tensors, Q8_0, Q4_K and Q6_K, with a norm between them. Levels near
+/// the middle are the most frequent ones.
+pub fn quantized(seed: u64, mib: u64) -> Vec<u8> {
+    let mut draws = Draws(seed);
+    let rows = mib * 512;
+    let q8 = draws.records(rows * 32, |draws| {
+        let levels = draws.bytes(32, |draws| draws.bell(64).wrapping_sub(126));
+        [draws.half(), levels].concat()
+    });
+    let q4 = draws.records(rows, |draws| {
+        let scales = draws.bytes(12, |draws| draws.below(64) | 0x40);
+        [draws.half(), draws.half(), scales, draws.nibbles()].concat()
+    });
+    let q6 = draws.records(rows, |draws| {
+        let high = draws.bytes(64, |draws| draws.below(2) * 0x55);
+        let scales = draws.bytes(16, |draws| draws.bell(32).wrapping_sub(62));
+        [draws.nibbles(), high, scales, draws.half()].concat()
+    });
+    gguf(&[
+        ("token_embd.weight", 8, &[rows, 1024], q8),
+        ("blk.0.attn_norm.weight", 0, &[1024], vec![0x3F; 4096]),
+        ("blk.0.attn_q.weight", 12, &[rows, 256], q4),
+        ("blk.1.attn_q.weight", 14, &[rows, 256], q6),
+    ])
+}
+
+/// Numbers that look like chance, the same for the same seed.
+struct Draws(u64);
+
+impl Draws {
+    fn below(&mut self, end: u64) -> u8 {
+        self.0 = self
+            .0
+            .wrapping_mul(0x5851_F42D_4C95_7F2D)
+            .wrapping_add(0x1405_7B7E_F767_814F);
+        ((self.0 >> 33) % end) as u8
+    }
+
+    /// A sum of four.
+    fn bell(&mut self, quarter: u64) -> u8 {
+        (0..4).map(|_| self.below(quarter)).sum()
+    }
+
+    fn bytes(&mut self, count: usize, byte: impl Fn(&mut Self) -> u8) -> Vec<u8> {
+        (0..count).map(|_| byte(self)).collect()
+    }
+
+    /// A float of 16 bits, one of 128.
+    fn half(&mut self) -> Vec<u8> {
+        vec![self.below(128), 0x1C]
+    }
+
+    /// 256 levels.
+    fn nibbles(&mut self) -> Vec<u8> {
+        self.bytes(128, |draws| (draws.bell(4) + 2) | (draws.bell(4) + 2) << 4)
+    }
+
+    fn records(&mut self, count: u64, record: impl Fn(&mut Self) -> Vec<u8>) -> Vec<u8> {
+        (0..count).flat_map(|_| record(self)).collect()
+    }
+}
+
 fn sized(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u64).to_le_bytes(), bytes].concat()
 }

@@ -15,9 +15,10 @@ pub(crate) struct BenchArgs {
     /// The file to compress
     pub(super) file: PathBuf,
     /// Who competes, separated by commas: archive codecs with a level (weights:max, lz4:fast) or
-    /// without levels (split-huffman), compressed streams (gzip-6, xz-9, zstd-19), names alone for
-    /// all their levels (weights, xz), or all [default: all; for files over 200 MB what encodes at
-    /// about 20 MB/s a core]
+    /// without levels (split-huffman), compressed streams (gzip-6, xz-9, zstd-19), fields of quantized
+    /// weights as streams of their own (streams-zstd-19), names alone for all their levels (weights,
+    /// xz), or all [default: all that are of use; for files over 200 MB what encodes at about 20 MB/s a
+    /// core]
     #[arg(long, value_name = "LIST")]
     pub(super) codecs: Option<String>,
     /// How often each decodes; the median counts

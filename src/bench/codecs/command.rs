@@ -26,7 +26,10 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
     if let Some(plot) = &args.plot {
         check_plot_path(plot, &args.file)?;
     }
-    let contenders = chosen.unwrap_or_else(|| usual(original.bytes()));
+    let contenders = match chosen {
+        Some(chosen) => chosen,
+        None => usual(&original)?,
+    };
     let threads = args.threads.unwrap_or_else(cores);
     let mut results = Comparison::new(args, &original, threads, &stop)?.run(&contenders)?;
     original.check_unchanged()?;
@@ -52,15 +55,16 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn usual(original_bytes: u64) -> Vec<Contender> {
-    let usual = Contender::usual(original_bytes);
-    if usual.len() < Contender::all().len() {
+fn usual(original: &Original) -> Result<Vec<Contender>> {
+    let has_records = original.has_records()?;
+    let usual = Contender::usual(original.bytes(), has_records);
+    if usual.len() < Contender::usual(0, has_records).len() {
         say(
             "weightfs: a large file: only what encodes at about 20 MB/s a core or faster is \
              compared; --codecs all compares everything",
         );
     }
-    usual
+    Ok(usual)
 }
 
 /// # Errors

@@ -25,6 +25,8 @@ pub enum Tool {
     Xz,
     /// Zstandard.
     Zstd,
+    /// Zstandard on each stream of the records that are in the file.
+    StreamsZstd,
 }
 
 /// What kind of method a contender is.
@@ -42,11 +44,12 @@ pub enum Family {
 
 /// The least, the usual and the highest level of each; of zstd one more in between, since its levels
 /// reach the farthest. LZ4 is missing: unsplit weights hold nothing that it can find.
-const STREAMS: [(Tool, &[u32]); 4] = [
+const STREAMS: [(Tool, &[u32]); 5] = [
     (Tool::Gzip, &[1, 6, 9]),
     (Tool::Bzip2, &[1, 9]),
     (Tool::Xz, &[1, 6, 9]),
     (Tool::Zstd, &[1, 3, 12, 19]),
+    (Tool::StreamsZstd, &[19]),
 ];
 
 /// Stands for everything in a list of names.
@@ -70,9 +73,12 @@ impl Contender {
     }
 
     /// Who competes for a file of this size unless somebody says otherwise: everyone, or, for a
-    /// large file, whoever is quick.
-    pub fn usual(original_bytes: u64) -> Vec<Self> {
+    /// large file, whoever is quick. What takes records apart does if there are any.
+    pub fn usual(original_bytes: u64, has_records: bool) -> Vec<Self> {
         let mut usual = Self::all();
+        usual.retain(|contender| {
+            has_records || !matches!(contender, Self::Stream(Tool::StreamsZstd, _))
+        });
         if original_bytes > DEFAULT_FOR_ALL_BYTES {
             usual.retain(|contender| contender.is_quick());
         }
@@ -147,6 +153,7 @@ impl Contender {
                 (Tool::Zstd, ..=3) => (450.0, 1000.0),
                 (Tool::Zstd, ..=12) => (16.0, 640.0),
                 (Tool::Zstd, _) => (1.2, 270.0),
+                (Tool::StreamsZstd, _) => (1.5, 300.0),
             },
         }
     }
@@ -163,7 +170,7 @@ impl Contender {
             Self::Stream(tool, level) => match tool {
                 Tool::Gzip => level <= 1,
                 Tool::Zstd => level <= 3,
-                Tool::Bzip2 | Tool::Xz => false,
+                Tool::Bzip2 | Tool::Xz | Tool::StreamsZstd => false,
             },
         }
     }
@@ -180,6 +187,7 @@ impl Contender {
                 Tool::Bzip2 => "bzip2",
                 Tool::Xz => "xz",
                 Tool::Zstd => "zstd",
+                Tool::StreamsZstd => "streams-zstd",
             },
         }
     }
@@ -216,7 +224,7 @@ mod tests {
     #[test]
     fn each_name_is_one_contenders_alone_and_leads_back_to_it() {
         let all = Contender::all();
-        assert_eq!(all.len(), 29);
+        assert_eq!(all.len(), 30);
         for contender in &all {
             let found = Contender::parse_list(&contender.to_string()).unwrap();
             assert_eq!(found, [*contender]);
@@ -256,8 +264,8 @@ mod tests {
 
     #[test]
     fn large_files_get_the_quick_ones() {
-        assert_eq!(Contender::usual(200_000_000), Contender::all());
-        let large: Vec<_> = Contender::usual(200_000_001)
+        assert_eq!(Contender::usual(200_000_000, true), Contender::all());
+        let large: Vec<_> = Contender::usual(200_000_001, true)
             .iter()
             .map(ToString::to_string)
             .collect();
@@ -266,5 +274,15 @@ mod tests {
             "weights:fast,weights:default,weights:max,lz4:fast,deflate:fast,deflate:default,\
              zstd:fast,zstd:default,split-huffman,split-arithmetic,gzip-1,zstd-1,zstd-3"
         );
+    }
+
+    #[test]
+    fn records_are_taken_apart_where_there_are_any() {
+        let mut all = Contender::all();
+        assert_eq!(
+            all.pop().map(|last| last.to_string()).unwrap(),
+            "streams-zstd-19"
+        );
+        assert_eq!(Contender::usual(1, false), all);
     }
 }

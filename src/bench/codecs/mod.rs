@@ -14,7 +14,9 @@ mod figures;
 mod measured;
 mod original;
 mod plot;
+mod records;
 mod stream;
+mod zstd_frame;
 
 pub(crate) use args::{BenchArgs, BenchOneArgs};
 pub(crate) use child::bench_one;

@@ -11,6 +11,7 @@ use super::stream;
 use crate::error::{Error, Result};
 use crate::job::Monitor;
 use crate::job::source_file::SourceFile;
+use crate::model::extents;
 
 /// The file that everyone compresses. It must not change meanwhile.
 pub struct Original {
@@ -54,6 +55,15 @@ impl Original {
     /// Its length.
     pub const fn bytes(&self) -> u64 {
         self.source.stamp.size
+    }
+
+    /// Whether records are in it that can be taken apart.
+    ///
+    /// # Errors
+    /// `Io` if the system refuses.
+    pub fn has_records(&self) -> Result<bool> {
+        let extents = extents::extents(&self.source)?;
+        Ok(extents.iter().any(|extent| extent.element.is_record()))
     }
 
     /// # Errors
@@ -109,7 +119,13 @@ mod tests {
         let cancel = AtomicBool::new(false);
         let monitor = Monitor::silent(&cancel);
         let original = Original::open(&path, &monitor).unwrap();
-        for tool in [Tool::Gzip, Tool::Bzip2, Tool::Xz, Tool::Zstd] {
+        for tool in [
+            Tool::Gzip,
+            Tool::Bzip2,
+            Tool::Xz,
+            Tool::Zstd,
+            Tool::StreamsZstd,
+        ] {
             let contender = Contender::Stream(tool, 1);
             let coded = directory.path().join(contender.to_string());
             let one = NonZeroUsize::MIN;

@@ -1,4 +1,4 @@
-//! A file as one stream of a general compressor, and back.
+//! A file as one stream of a general compressor, or as several, and back.
 
 use std::fs::File;
 use std::hash::Hasher;
@@ -13,6 +13,7 @@ use liblzma::write::XzEncoder;
 use twox_hash::XxHash3_64;
 
 use super::contender::Tool;
+use super::{records, zstd_frame};
 use crate::error::{Error, Result};
 use crate::job::Monitor;
 use crate::job::source_file::SourceFile;
@@ -53,28 +54,20 @@ pub(super) fn encode(
             encoder.finish()
         }
         Tool::Zstd => {
-            let mut encoder = zstd_encoder(out, level, source.stamp.size).map_err(cannot)?;
+            let mut encoder = zstd_frame::encoder(out, level, source.stamp.size).map_err(cannot)?;
             feed(&mut encoder)?;
             encoder.finish()
+        }
+        Tool::StreamsZstd => {
+            let mut out = out;
+            records::encode(level, source, &mut out, cannot, monitor)?;
+            Ok(out)
         }
     };
     finished
         .and_then(|out| out.into_inner().map_err(io::IntoInnerError::into_error))
         .and_then(|file| file.sync_all())
         .map_err(cannot)
-}
-
-/// Set up as the tool `zstd` does for a file.
-fn zstd_encoder<W: Write>(
-    out: W,
-    level: u32,
-    bytes: u64,
-) -> io::Result<zstd::stream::write::Encoder<'static, W>> {
-    let level = i32::try_from(level).map_err(io::Error::other)?;
-    let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
-    encoder.include_checksum(true)?;
-    encoder.set_pledged_src_size(Some(bytes))?;
-    Ok(encoder)
 }
 
 fn feed(
@@ -125,12 +118,13 @@ pub(super) fn for_each_piece(
 pub(super) fn decode(tool: Tool, from: &Path, monitor: &Monitor<'_>) -> Result<(u64, u64)> {
     let cannot = |e| Error::io(format!("cannot decode {}", from.display()), e);
     let input = File::open(from).map_err(cannot)?;
-    let input = BufReader::with_capacity(PIECE_BYTES, input);
+    let mut input = BufReader::with_capacity(PIECE_BYTES, input);
     let mut decoder: Box<dyn Read> = match tool {
         Tool::Gzip => Box::new(MultiGzDecoder::new(input)),
         Tool::Bzip2 => Box::new(bzip2::bufread::BzDecoder::new(input)),
         Tool::Xz => Box::new(liblzma::bufread::XzDecoder::new(input)),
         Tool::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input).map_err(cannot)?),
+        Tool::StreamsZstd => return records::decode(&mut input, cannot, monitor),
     };
     let mut piece = vec![0; PIECE_BYTES];
     let mut hasher = XxHash3_64::new();

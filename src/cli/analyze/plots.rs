@@ -3,7 +3,7 @@
 use super::words::{levels, percent};
 use crate::console::chart::{COLOURS, Drawing, Scale, ends};
 use crate::console::size;
-use crate::job::{Analysis, BYTES, TensorFacts};
+use crate::job::{Analysis, BYTES, Ceiling, TensorFacts};
 
 /// Roles whose entropy is drawn by layer; more would not be told apart.
 const DRAWN_ROLES: usize = COLOURS.len();
@@ -29,13 +29,24 @@ pub(super) fn expected_ratios(found: &Analysis) -> String {
         let name = format!("--level {level}");
         bars.push((name, expected.ratio, COLOURS[0], text));
     }
-    for (name, ceiling) in [
-        ("each byte coded on its own, at best", found.byte_marginal),
-        ("whole values coded, at best", found.joint),
-    ] {
-        if let Some(ceiling) = ceiling {
-            let text = format!("{:.4}", ceiling.mean);
-            bars.push((name.to_owned(), ceiling.mean, "#bbb", text));
+    let of_floats = |ceiling: Option<Ceiling>| ceiling.map(|ceiling| ceiling.mean);
+    // Beside quantized weights there are few floats, whose ratio says nothing of the file.
+    let ceilings = match found.by_field_whole {
+        Some(ratio) => [
+            ("fields of records coded, at best", Some(ratio)),
+            ("", None),
+        ],
+        None => [
+            (
+                "each byte coded on its own, at best",
+                of_floats(found.byte_marginal),
+            ),
+            ("whole values coded, at best", of_floats(found.joint)),
+        ],
+    };
+    for (name, ratio) in ceilings {
+        if let Some(ratio) = ratio {
+            bars.push((name.to_owned(), ratio, "#bbb", format!("{ratio:.4}")));
         }
     }
     let longest = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
@@ -43,7 +54,7 @@ pub(super) fn expected_ratios(found: &Analysis) -> String {
         ends: (0.0, longest),
         places: (0.0, 420.0),
     };
-    image(190, |drawing| {
+    image(20 + 34 * bars.len(), |drawing| {
         let mut y = 12.0;
         for (name, ratio, colour, text) in &bars {
             let length = scale.place(*ratio);
@@ -56,10 +67,13 @@ pub(super) fn expected_ratios(found: &Analysis) -> String {
     })
 }
 
-/// One bar for each value of a byte.
+/// One bar for each value of a byte or of a narrower field.
 pub(super) fn histogram(shares: &[f64]) -> String {
     let highest = shares.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let x = |value: usize| 56.0 + 3.2 * value as f64;
+    let last = shares.len().saturating_sub(1);
+    let step = 3.2 * BYTES as f64 / shares.len().max(1) as f64;
+    let x = |value: usize| 56.0 + step * value as f64;
+    let width = step * 0.875;
     image(150, |drawing| {
         drawing.text((50.0, 16.0), END, &percent(highest));
         drawing.text((50.0, 120.0), END, "0");
@@ -68,20 +82,23 @@ pub(super) fn histogram(shares: &[f64]) -> String {
         let mut bars = String::new();
         for (value, share) in shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
             let height = (108.0 * share / highest).max(0.3);
-            bars += &format!("M{:.1} 120v-{height:.1}h2.8v{height:.1}z", x(value));
+            bars += &format!("M{:.1} 120v-{height:.1}h{width:.1}v{height:.1}z", x(value));
         }
         drawing.add(&format!("<path fill=\"{}\" d=\"{bars}\"/>", COLOURS[0]));
-        for value in (0..BYTES).step_by(32).chain([BYTES - 1]) {
+        for value in (0..last)
+            .step_by(shares.len().div_ceil(8).max(1))
+            .chain([last])
+        {
             // Hexadecimal, as the table of frequent values.
-            drawing.text((x(value) + 1.4, 138.0), MIDDLE, &format!("0x{value:02x}"));
+            let middle = x(value) + width / 2.0;
+            drawing.text((middle, 138.0), MIDDLE, &format!("0x{value:02x}"));
         }
     })
 }
 
-/// Bits for each byte of a tensor if whole values are coded.
+/// Bits for each byte of a tensor if whole values, or fields of records, are coded.
 pub(super) fn bits_per_byte(tensor: &TensorFacts) -> f64 {
-    let entropy = &tensor.statistics.entropy;
-    entropy.joint / entropy.planes.len().max(1) as f64
+    8.0 / tensor.statistics.best_ratio()
 }
 
 /// A role, and the entropy of its tensors by layer.

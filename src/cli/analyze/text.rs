@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::words::{advice, largest_tensors, levels, percent, share, tensors_of};
 use crate::console::size;
 use crate::console::text_table::{TextTable, left, right};
-use crate::job::{Analysis, Ceiling, DtypeFacts, Entropies, Values};
+use crate::job::{
+    Analysis, Ceiling, DtypeFacts, Entropies, NumberStatistics, RecordStatistics, Statistics,
+    Values,
+};
 use crate::printable::printable_name;
 
 /// Largest tensors that are listed.
@@ -35,7 +38,9 @@ fn structure(lines: &mut Vec<String>, found: &Analysis) {
             size::show(file.bytes)
         ));
         if file.header_bytes == 0 {
-            lines.push("  not safetensors; taken as plain bytes".into());
+            lines.push(
+                "  neither safetensors nor GGUF that can be read; taken as plain bytes".into(),
+            );
         } else {
             lines.push(format!(
                 "  header {} bytes ({}), {} tensors",
@@ -58,7 +63,6 @@ fn structure(lines: &mut Vec<String>, found: &Analysis) {
 }
 
 fn of_dtype(lines: &mut Vec<String>, dtype: &DtypeFacts) {
-    let statistics = &dtype.statistics;
     lines.push(String::new());
     lines.push(format!(
         "{}: {} in {}, {} elements",
@@ -67,6 +71,13 @@ fn of_dtype(lines: &mut Vec<String>, dtype: &DtypeFacts) {
         tensors_of(dtype),
         dtype.parameters
     ));
+    match &dtype.statistics {
+        Statistics::Numbers(numbers) => of_numbers(lines, dtype, numbers),
+        Statistics::Records(records) => of_records(lines, records),
+    }
+}
+
+fn of_numbers(lines: &mut Vec<String>, dtype: &DtypeFacts, statistics: &NumberStatistics) {
     lines.push("  entropy in bits".into());
     lines.extend(entropies(&statistics.entropy).into_lines());
     lines.push(format!(
@@ -88,6 +99,42 @@ fn of_dtype(lines: &mut Vec<String>, dtype: &DtypeFacts) {
     if let Some(values) = &statistics.values {
         of_values(lines, values);
     }
+}
+
+fn of_records(lines: &mut Vec<String>, found: &RecordStatistics) {
+    lines.push("  fields, and their entropy in bits".into());
+    let headings = [
+        "order 0",
+        "one table",
+        "by neighbour",
+        "by record",
+        "corr. neighbour",
+        "corr. record",
+    ];
+    let columns = headings.map(|heading| right(heading.len()).after(2));
+    let first = [left(15).after(4), right(4), right(6)];
+    let mut table = TextTable::new(first.into_iter().chain(columns));
+    table.row(["", "bits", "each"].iter().chain(&headings));
+    for field in &found.fields {
+        let bits = |bits: Option<f64>| bits.map_or("-".into(), |bits| format!("{bits:.3}"));
+        let signed = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:+.3}"));
+        table.row([
+            field.name.into(),
+            field.bits.to_string(),
+            format!("x {}", field.in_record),
+            bits(Some(field.entropy)),
+            bits(field.one_table),
+            bits(field.after_neighbour),
+            bits(field.after_record),
+            signed(field.correlation_neighbour),
+            signed(field.correlation_record),
+        ]);
+    }
+    lines.extend(table.into_lines());
+    lines.push(format!(
+        "  ceiling of coding each field {:.4}",
+        found.by_field
+    ));
 }
 
 fn entropies(entropy: &Entropies) -> TextTable {
@@ -146,13 +193,21 @@ fn of_values(lines: &mut Vec<String>, values: &Values) {
 fn over_all(lines: &mut Vec<String>, found: &Analysis) {
     lines.push(String::new());
     let ceilings = [
-        ("each byte on its own", found.byte_marginal),
-        ("whole values", found.joint),
+        ("float tensors, each byte on its own", found.byte_marginal),
+        ("float tensors, whole values", found.joint),
+        ("quantized tensors, each field on its own", found.by_field),
     ];
     for (what, ceiling) in ceilings {
         if let Some(Ceiling { mean, low, high }) = ceiling {
-            lines.push(format!("ceiling over all float tensors, {what}: {mean:.4} (95 % interval {low:.4} to {high:.4})"));
+            lines.push(format!(
+                "ceiling over all {what}: {mean:.4} (95 % interval {low:.4} to {high:.4})"
+            ));
         }
+    }
+    if let Some(ratio) = found.by_field_whole {
+        lines.push(format!(
+            "ceiling of the whole, all but quantized tensors left as it is: {ratio:.4}"
+        ));
     }
     if let Some(redundancy) = &found.redundancy {
         lines.push(format!("correlation of same tensors in neighbouring layers: median {:+.4} over {} pairs (5 to 95 %: {:+.4} to {:+.4})",

@@ -157,8 +157,8 @@ impl Counts<f64> {
             exponent,
             sign_mantissa,
             joint: low_bits + top,
-            bytes_after_byte: conditional(&self.byte_pairs),
-            top_after_top: conditional(&self.top_pairs),
+            bytes_after_byte: conditional(&self.byte_pairs, BYTES),
+            top_after_top: conditional(&self.top_pairs, BYTES),
             top_delta: self.predicted(|before, now| now.wrapping_sub(before)),
             top_xor: self.predicted(|before, now| before ^ now),
         }
@@ -230,17 +230,17 @@ pub(super) fn entropy(counts: &[f64]) -> f64 {
     (total.log2() - sum / total).max(0.0)
 }
 
-/// H(now | before) = H(before, now) - H(before).
-fn conditional(pairs: &[f64]) -> f64 {
+/// H(now | before) = H(before, now) - H(before), of pairs of so many values each.
+pub(super) fn conditional(pairs: &[f64], values: usize) -> f64 {
     let before: Vec<f64> = pairs
-        .chunks_exact(BYTES)
+        .chunks_exact(values)
         .map(|row| row.iter().sum())
         .collect();
     (entropy(pairs) - entropy(&before)).max(0.0)
 }
 
 /// What the entropy of a sample falls short of on average: (values - 1) / (2 n ln 2).
-fn missing_bits(counts: &[f64], sampled: f64) -> f64 {
+pub(super) fn missing_bits(counts: &[f64], sampled: f64) -> f64 {
     let values = counts.iter().filter(|&&count| count > 0.0).count();
     if sampled <= 0.0 {
         return 0.0;

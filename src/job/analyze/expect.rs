@@ -117,23 +117,23 @@ impl<'a> Sampler<'a> {
     /// Blocks of about `bytes` in all, at least one of each extent.
     fn choose(&self, bytes: u64) -> Vec<Stratum> {
         let file_bytes = self.geometry.original_bytes().max(1);
-        let mut first = 0;
         self.geometry
             .extents()
             .map(|extent| {
-                let count = extent.len.div_ceil(self.geometry.block_bytes());
+                // As they are laid out: blocks of records are shorter, those of numbers begin on a grid.
+                let block_at = |offset| self.geometry.block_at(offset).unwrap_or(0);
+                let first = block_at(extent.start);
+                let count = block_at(extent.end() - 1) - first + 1;
                 let chosen = (scale(count, bytes, file_bytes) + 1).min(count);
                 let blocks = (0..chosen).map(|window| {
                     let start = scale(window, count, chosen);
                     let len = scale(window + 1, count, chosen) - start;
                     first + start + scatter(window) % len.max(1)
                 });
-                let stratum = Stratum {
+                Stratum {
                     blocks: blocks.collect(),
                     extent_bytes: extent.len,
-                };
-                first += count;
-                stratum
+                }
             })
             .collect()
     }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::ceiling::Ceiling;
 use super::counts::Entropies;
 use super::expect::Expected;
+use super::fields::RecordStatistics;
 use super::redundancy::Redundancy;
 use super::values::Values;
 
@@ -29,6 +30,11 @@ pub struct Analysis {
     pub byte_marginal: Option<Ceiling>,
     /// Order-0 coding of whole values.
     pub joint: Option<Ceiling>,
+    /// Order-0 coding of each field on its own, over quantized tensors.
+    pub by_field: Option<Ceiling>,
+    /// The ratio of all files if their quantized tensors were coded so, and all else left as it is. `None` if
+    /// there are no quantized tensors.
+    pub by_field_whole: Option<f64>,
     /// Resemblance of neighbouring layers.
     pub redundancy: Option<Redundancy>,
     /// At each level.
@@ -52,7 +58,7 @@ pub struct FileFacts {
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,
-    /// Length of the safetensors header with its length field; 0 if it has none.
+    /// Length of the header, of a safetensors file with its length field; 0 if it has none.
     pub header_bytes: u64,
     /// Number of tensors.
     pub tensors: usize,
@@ -71,9 +77,10 @@ pub struct DtypeFacts {
     pub bytes: u64,
     /// Entropies, ceilings, values.
     pub statistics: Statistics,
-    /// How often each value of each byte occurs, lowest byte first, as shares.
+    /// How often each value of each byte occurs, lowest byte first, as shares. None of records, whose fields
+    /// have their own.
     pub histograms: Vec<Vec<f64>>,
-    /// The most frequent values of each byte, lowest byte first.
+    /// The most frequent values of each byte, lowest byte first. None of records.
     pub frequent: Vec<Vec<Frequent>>,
 }
 
@@ -111,7 +118,17 @@ pub struct TensorFacts {
 
 /// Statistics of a set of elements.
 #[derive(Debug, Clone, Serialize)]
-pub struct Statistics {
+#[serde(untagged)]
+pub enum Statistics {
+    /// Of numbers, or of bytes that nothing is known of.
+    Numbers(Box<NumberStatistics>),
+    /// Of quantized weights.
+    Records(RecordStatistics),
+}
+
+/// Statistics of numbers.
+#[derive(Debug, Clone, Serialize)]
+pub struct NumberStatistics {
     /// Elements that were looked at.
     pub sampled: u64,
     /// Bits a value.
@@ -122,6 +139,33 @@ pub struct Statistics {
     pub joint: f64,
     /// Floats only.
     pub values: Option<Values>,
+}
+
+impl Statistics {
+    /// Of numbers.
+    pub fn numbers(&self) -> Option<&NumberStatistics> {
+        match self {
+            Self::Numbers(numbers) => Some(numbers),
+            Self::Records(_) => None,
+        }
+    }
+
+    /// Of records.
+    pub const fn records(&self) -> Option<&RecordStatistics> {
+        match self {
+            Self::Numbers(_) => None,
+            Self::Records(records) => Some(records),
+        }
+    }
+
+    /// Best ratio if whole values are coded, of records fields; 1 if nothing was looked at.
+    pub fn best_ratio(&self) -> f64 {
+        match self {
+            Self::Numbers(numbers) if numbers.sampled > 0 => numbers.joint,
+            Self::Records(records) if records.sampled > 0 => records.by_field,
+            _ => 1.0,
+        }
+    }
 }
 
 /// JSON has no bytes: those of a name that are no UTF-8 are lost, as everywhere in JSON.

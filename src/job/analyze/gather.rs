@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::counts::Counts;
 use super::facts::{
-    Analysis, DtypeFacts, ExpectedLevels, FileFacts, Frequent, Statistics, TensorFacts,
+    Analysis, DtypeFacts, ExpectedLevels, FileFacts, NumberStatistics, Statistics, TensorFacts,
 };
 use super::options::AnalyzeOptions;
-use super::values::{self, Values};
+use super::tally::{Sample, Tally};
 use super::{ceiling, redundancy};
 use crate::error::Result;
 use crate::format::ElementType;
@@ -25,8 +24,6 @@ const ENOUGH_TENSOR_BYTES: u64 = 256 * 1024;
 const PIECE_BYTES: u64 = 32 * 1024;
 /// Statistics are of the largest tensors of a file only, as each takes about a millisecond.
 const ENOUGH_TENSORS: usize = 2048;
-/// Values that are listed as the most frequent ones.
-const FREQUENT: usize = 6;
 
 /// The tensors that are looked at, by place, and all others.
 fn largest(tensors: &[Tensor]) -> (Vec<&Tensor>, Vec<&Tensor>) {
@@ -47,19 +44,15 @@ pub(super) struct Gathered {
 }
 
 struct Dtype {
-    element: ElementType,
-    counts: Counts<f64>,
-    wide: Values,
+    tally: Tally,
     tensors: usize,
     parameters: u64,
     bytes: u64,
-    sampled: u64,
 }
 
 struct Worker {
     next: usize,
-    counts: Counts<u32>,
-    wide: Values,
+    sample: Sample,
     piece: Vec<u8>,
 }
 
@@ -83,8 +76,7 @@ impl Gathered {
         let workers = (0..options.threads.get())
             .map(|_| Worker {
                 next: 0,
-                counts: Counts::new(ElementType::Bytes),
-                wide: Values::default(),
+                sample: Sample::new(ElementType::Bytes),
                 piece: Vec::new(),
             })
             .collect();
@@ -114,18 +106,18 @@ impl Gathered {
     }
 
     fn merge(&mut self, file: usize, tensor: &Tensor, worker: &Worker) {
-        let element = counted_as(tensor.element);
+        let element_bytes = u64::from(tensor.element.bytes());
         let bytes = tensor.range.end - tensor.range.start;
-        let elements = bytes / u64::from(element.bytes());
-        let sampled = u64::from(worker.counts.elements);
-        let weight = elements as f64 / (sampled as f64).max(1.0);
-        let counts = worker.counts.weighted(weight);
-        let mut wide = Values::default();
-        wide.merge(&worker.wide, weight);
         let (layer, role) = redundancy::layer(&tensor.name)
             .map_or((None, tensor.name.clone()), |(layer, role)| {
                 (Some(layer), role)
             });
+        let dtype = self.dtype(tensor);
+        dtype.add(tensor);
+        let statistics = dtype
+            .tally
+            .add(&worker.sample, bytes / element_bytes, bytes);
+        self.sampled_bytes += worker.sample.sampled() * element_bytes;
         self.tensors.push(TensorFacts {
             file,
             name: tensor.name.clone(),
@@ -134,74 +126,79 @@ impl Gathered {
             bytes,
             layer,
             role,
-            statistics: statistics(element, &counts, &wide, sampled),
+            statistics,
         });
-        let dtype = self.dtype(tensor);
-        dtype.add(tensor);
-        dtype.counts.merge(&counts);
-        dtype.wide.merge(&wide, 1.0);
-        dtype.sampled += sampled;
-        self.sampled_bytes += sampled * u64::from(element.bytes());
     }
 
     fn dtype(&mut self, tensor: &Tensor) -> &mut Dtype {
-        let element = counted_as(tensor.element);
         self.dtypes
             .entry(tensor.dtype.clone())
             .or_insert_with(|| Dtype {
-                element,
-                counts: Counts::new(element),
-                wide: Values::default(),
+                tally: Tally::new(tensor.element),
                 tensors: 0,
                 parameters: 0,
                 bytes: 0,
-                sampled: 0,
             })
+    }
+
+    /// The ceiling over all tensors of some kind.
+    fn ceiling(
+        &self,
+        ratio: impl Fn(&Dtype, &Statistics) -> Option<f64>,
+    ) -> Option<ceiling::Ceiling> {
+        let ratios = self.tensors.iter().filter_map(|tensor| {
+            let dtype = self.dtypes.get(&tensor.dtype)?;
+            Some((tensor.bytes as f64, ratio(dtype, &tensor.statistics)?))
+        });
+        ceiling::ceiling(&ratios.collect::<Vec<_>>())
     }
 
     /// All that was found.
     pub fn finish(self, files: Vec<FileFacts>, expected: ExpectedLevels) -> Analysis {
-        let ceiling_of = |ratio: fn(&Statistics) -> f64| {
-            let floats = self.tensors.iter().filter(|tensor| {
-                let dtype = self.dtypes.get(&tensor.dtype);
-                dtype.is_some_and(|dtype| dtype.element.exponent_bits().is_some())
-                    && tensor.statistics.sampled > 0
-            });
-            let ratios: Vec<_> = floats
-                .map(|tensor| (tensor.bytes as f64, ratio(&tensor.statistics)))
-                .collect();
-            ceiling::ceiling(&ratios)
+        let of_floats = |ratio: fn(&NumberStatistics) -> f64| {
+            self.ceiling(|dtype, statistics| {
+                let numbers = statistics.numbers().filter(|found| found.sampled > 0)?;
+                dtype.tally.is_float().then(|| ratio(numbers))
+            })
         };
-        let byte_marginal = ceiling_of(|statistics| statistics.byte_marginal);
-        let joint = ceiling_of(|statistics| statistics.joint);
+        let byte_marginal = of_floats(|found| found.byte_marginal);
+        let joint = of_floats(|found| found.joint);
+        let by_field = self.ceiling(|_, statistics| {
+            let records = statistics.records().filter(|found| found.sampled > 0);
+            records.map(|found| found.by_field)
+        });
         let mut dtypes: Vec<_> = self
             .dtypes
             .into_iter()
             .map(|(name, dtype)| dtype.finish(name))
             .collect();
         dtypes.sort_by_key(|dtype| std::cmp::Reverse(dtype.bytes));
+        let original_bytes = files.iter().map(|file| file.bytes).sum();
         Analysis {
-            original_bytes: files.iter().map(|file| file.bytes).sum(),
+            original_bytes,
             files,
             parameters: dtypes.iter().map(|dtype| dtype.parameters).sum(),
             sampled_bytes: self.sampled_bytes,
-            dtypes,
             tensors: self.tensors,
             byte_marginal,
             joint,
+            by_field_whole: by_field.map(|_| by_field_whole(original_bytes, &dtypes)),
+            by_field,
+            dtypes,
             redundancy: redundancy::summary(self.correlations),
             expected,
         }
     }
 }
 
-/// What a tensor's bytes are counted as: in records of several fields, each byte is on its own.
-const fn counted_as(element: ElementType) -> ElementType {
-    if element.is_record() {
-        ElementType::Bytes
-    } else {
-        element
-    }
+/// Bytes of the files by those that are left if each field of records is coded at order 0, and nothing else.
+fn by_field_whole(original_bytes: u64, dtypes: &[DtypeFacts]) -> f64 {
+    let records = dtypes
+        .iter()
+        .filter(|dtype| dtype.statistics.records().is_some());
+    let saved =
+        records.map(|dtype| dtype.bytes as f64 * (1.0 - 1.0 / dtype.statistics.best_ratio()));
+    original_bytes as f64 / (original_bytes as f64 - saved.sum::<f64>()).max(1.0)
 }
 
 impl Dtype {
@@ -219,37 +216,18 @@ impl Dtype {
     }
 
     fn finish(self, name: String) -> DtypeFacts {
-        let planes = self.counts.planes();
-        let shares: Vec<Vec<f64>> = planes
-            .iter()
-            .map(|plane| {
-                let total = plane.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-                plane.iter().map(|count| count / total).collect()
-            })
-            .collect();
-        let top = shares.len() - 1;
-        let frequent = shares.iter().enumerate().map(|(place, shares)| {
-            let mut values: Vec<(u8, f64)> = (0..=u8::MAX).zip(shares.iter().copied()).collect();
-            values.sort_by(|a, b| b.1.total_cmp(&a.1));
-            let values = values.into_iter().take(FREQUENT).filter(|v| v.1 > 0.0);
-            values
-                .map(|(value, share)| Frequent {
-                    value,
-                    share,
-                    meaning: (place == top)
-                        .then(|| values::meaning_of_top_byte(self.element, value))
-                        .flatten(),
-                })
-                .collect()
-        });
+        let histograms = self.tally.histograms();
+        let planes = (1..=histograms.len()).zip(&histograms);
+        let frequent =
+            planes.map(|(place, shares)| self.tally.frequent(shares, place == histograms.len()));
         DtypeFacts {
             dtype: name,
             tensors: self.tensors,
             parameters: self.parameters,
             bytes: self.bytes,
-            statistics: statistics(self.element, &self.counts, &self.wide, self.sampled),
+            statistics: self.tally.statistics(),
             frequent: frequent.collect(),
-            histograms: shares,
+            histograms,
         }
     }
 }
@@ -257,50 +235,32 @@ impl Dtype {
 impl Worker {
     /// Counts about `wanted` bytes of a tensor.
     fn count(&mut self, source: &SourceFile, tensor: &Tensor, wanted: u64) -> Result<()> {
-        let element = counted_as(tensor.element);
-        self.counts = Counts::new(element);
-        self.wide = Values::default();
-        for range in pieces(&tensor.range, wanted) {
+        self.sample = Sample::new(tensor.element);
+        for range in pieces(&tensor.range, wanted, tensor.element.bytes().into()) {
             let len = usize::try_from(range.end - range.start).unwrap_or(0);
             self.piece.resize(len, 0);
             source.read_at(&mut self.piece, range.start)?;
-            self.counts.add(&self.piece);
-            self.wide.add_wide(element, &self.piece);
+            self.sample.add(&self.piece);
         }
         Ok(())
     }
 }
 
-fn statistics(
-    element: ElementType,
-    counts: &Counts<f64>,
-    wide: &Values,
-    sampled: u64,
-) -> Statistics {
-    let entropy = counts.entropies(sampled as f64);
-    let of_wide = || {
-        let is_wide = element.exponent_bits().is_some() && element.bytes() > 2;
-        is_wide.then(|| wide.clone().finished())
-    };
-    Statistics {
-        sampled,
-        byte_marginal: entropy.byte_marginal(),
-        joint: entropy.joint_ceiling(),
-        values: Values::of_counts(element, counts).or_else(of_wide),
-        entropy,
-    }
-}
-
-/// Pieces spread evenly over a range, `wanted` bytes in all, each starting at a multiple of 8 bytes
-/// from the start.
-fn pieces(range: &Range<u64>, wanted: u64) -> impl Iterator<Item = Range<u64>> {
+/// Pieces spread evenly over a range, `wanted` bytes in all, each of whole elements but for the end of the
+/// range.
+fn pieces(
+    range: &Range<u64>,
+    wanted: u64,
+    element_bytes: u64,
+) -> impl Iterator<Item = Range<u64>> + use<> {
     let Range { start, end } = *range;
-    let whole = (end - start).div_ceil(PIECE_BYTES);
-    let count = wanted.div_ceil(PIECE_BYTES).min(whole);
+    let piece_bytes = PIECE_BYTES - PIECE_BYTES % element_bytes;
+    let whole = (end - start).div_ceil(piece_bytes);
+    let count = wanted.div_ceil(piece_bytes).min(whole);
     (0..count).map(move |i| {
         let number = u128::from(i) * u128::from(whole) / u128::from(count);
-        let at = start + u64::try_from(number).unwrap_or(0) * PIECE_BYTES;
-        at..end.min(at + PIECE_BYTES)
+        let at = start + u64::try_from(number).unwrap_or(0) * piece_bytes;
+        at..end.min(at + piece_bytes)
     })
 }
 
@@ -310,15 +270,22 @@ mod tests {
 
     #[test]
     fn pieces_lie_in_the_range_and_cover_all_of_it_if_they_may() {
-        for len in [0, 1, 32 * 1024, 1_000_001] {
-            let all: Vec<_> = pieces(&(8..8 + len), u64::MAX).collect();
-            assert_eq!(all.iter().map(|r| r.end - r.start).sum::<u64>(), len);
-            for wanted in [1, 100_000] {
-                let some: Vec<_> = pieces(&(8..8 + len), wanted).collect();
-                assert!(some.is_sorted_by(|a, b| a.end <= b.start));
-                assert!(some.iter().all(|r| r.start >= 8 && r.end <= 8 + len));
-                let sum = some.iter().map(|r| r.end - r.start).sum::<u64>();
-                assert!(sum <= wanted.next_multiple_of(PIECE_BYTES));
+        for element_bytes in [1, 8, 18, 34, 210] {
+            for len in [0, 1, 32 * 1024, 1_000_001] {
+                let all: Vec<_> = pieces(&(8..8 + len), u64::MAX, element_bytes).collect();
+                assert_eq!(all.iter().map(|r| r.end - r.start).sum::<u64>(), len);
+                for wanted in [1, 100_000] {
+                    let some: Vec<_> = pieces(&(8..8 + len), wanted, element_bytes).collect();
+                    assert!(some.is_sorted_by(|a, b| a.end <= b.start));
+                    assert!(some.iter().all(|r| r.start >= 8 && r.end <= 8 + len));
+                    // Records start where one of the tensor starts, and are whole.
+                    assert!(
+                        some.iter()
+                            .all(|r| (r.start - 8).is_multiple_of(element_bytes))
+                    );
+                    let sum = some.iter().map(|r| r.end - r.start).sum::<u64>();
+                    assert!(sum <= wanted + PIECE_BYTES);
+                }
             }
         }
     }

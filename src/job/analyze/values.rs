@@ -192,6 +192,11 @@ fn decode(element: ElementType, bits: u32) -> Value {
     }
 }
 
+/// The number that a float of 16 bits is.
+pub(super) fn number_of_half(bits: u16) -> f64 {
+    decode(ElementType::F16, bits.into()).number
+}
+
 /// The numbers of a piece; none for types that are no floats.
 pub(super) fn numbers(element: ElementType, piece: &[u8]) -> Vec<f64> {
     match (element, element.exponent_bits()) {

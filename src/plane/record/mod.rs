@@ -6,13 +6,15 @@
 //!
 //! Files, each importing only those before it: `layout` has the types that records are described by, `columns`
 //! the records whose fields are whole bytes, `packed` those that put them together from bits, `layouts` all
-//! of them, `peaks` what groups of levels are without their farthest one, `form` a layout with or without that.
+//! of them, `packing` how wide their fields are, `peaks` what groups of levels are without their farthest one,
+//! `form` a layout with or without that.
 
 mod columns;
 mod form;
 mod layout;
 mod layouts;
 mod packed;
+mod packing;
 mod peaks;
 #[cfg(test)]
 mod tests;
@@ -20,3 +22,4 @@ mod tests;
 pub use form::{LevelGroups, RecordForm};
 pub use layout::{Meaning, Stream};
 pub use layouts::RecordLayout;
+pub use packing::Packing;

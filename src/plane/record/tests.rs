@@ -26,6 +26,39 @@ fn streams_have_all_bits_of_a_record() {
     }
 }
 
+#[test]
+fn packings_are_those_of_the_quantizer() {
+    let of = |layout: RecordLayout| -> Vec<(u8, u8)> {
+        let packings = layout.packings();
+        packings.iter().map(|p| (p.fields, p.bits)).collect()
+    };
+    // By what the fields are worth, however their streams are packed.
+    let bits = |layout: RecordLayout| -> Vec<u8> { of(layout).iter().map(|p| p.1).collect() };
+    assert_eq!(bits(RecordLayout::Q8_0), [16, 8]);
+    assert_eq!(bits(RecordLayout::Q4_0), [16, 4]);
+    assert_eq!(bits(RecordLayout::Q4_1), [16, 16, 4]);
+    assert_eq!(bits(RecordLayout::Q5_1), [16, 16, 5]);
+    assert_eq!(bits(RecordLayout::Q2K), [16, 16, 4, 4, 2]);
+    assert_eq!(bits(RecordLayout::Q3K), [16, 6, 3]);
+    assert_eq!(bits(RecordLayout::Q4K), [16, 16, 6, 6, 4]);
+    assert_eq!(bits(RecordLayout::Q5K), [16, 16, 6, 6, 5]);
+    assert_eq!(bits(RecordLayout::Q6K), [16, 8, 6]);
+    assert_eq!(bits(RecordLayout::Iq4Xs), [16, 6, 4]);
+    assert_eq!(bits(RecordLayout::Mxfp4), [8, 4]);
+    assert_eq!(bits(RecordLayout::Iq2Xxs), [16, 8, 7, 4]);
+    // Five levels of three values in a byte are one field.
+    assert_eq!(of(RecordLayout::Tq1_0), [(1, 16), (1, 8), (1, 8)]);
+    assert_eq!(of(RecordLayout::Tq2_0), [(1, 16), (4, 2)]);
+    for &layout in RecordLayout::ALL {
+        for (stream, packing) in layout.streams().iter().zip(layout.packings()) {
+            assert!(
+                packing.fields * packing.bits <= stream.field_bytes * 8,
+                "{layout:?}"
+            );
+        }
+    }
+}
+
 fn forms(layout: RecordLayout) -> Vec<RecordForm> {
     let forms: Vec<_> = (0..=255)
         .filter_map(|code| RecordForm::from_code(layout, code))

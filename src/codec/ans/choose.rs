@@ -5,6 +5,7 @@
 //! rounding does; then ids that occur only in the others are looked for, because each id that
 //! occurs must have a frequency.
 
+use super::classes::tables_of_classes;
 #[cfg(target_arch = "x86_64")]
 use super::encode_avx512;
 use super::frequencies::{coded_bits, normalize};
@@ -26,12 +27,23 @@ const SAMPLED_SHARE: usize = 2;
 /// Fewer ids than this are all counted.
 const ENOUGH_IDS_TO_SAMPLE: usize = 1 << 15;
 
-type Counts = [u32; 256];
+pub(super) type Counts = [u32; 256];
+
+/// What parts of a plane are told apart by, which get tables of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::codec) enum Alike {
+    /// The mean id, of floats: it grows with the logarithm of their size, and is found at once.
+    Mean,
+    /// What they cost, up to four tables.
+    Cost,
+    /// The same, up to eight.
+    CostFinely,
+}
 
 /// One table for all ids.
 fn one_table(simd: Simd, ids: &[u8]) -> Tables {
     let choice = vec![0; ids.len().div_ceil(SEGMENT_IDS)];
-    let counts = count::<1>(simd, ids, &choice);
+    let counts = count::<1>(simd, ids, SEGMENT_IDS, &choice);
     Tables {
         frequencies: vec![normalize(&counts[0])],
         choice,
@@ -40,11 +52,22 @@ fn one_table(simd: Simd, ids: &[u8]) -> Tables {
 }
 
 /// The better of one table and several.
-pub(in crate::codec) fn tables(simd: Simd, ids: &[u8]) -> Tables {
+pub(in crate::codec) fn tables(simd: Simd, ids: &[u8], alike: Alike) -> Tables {
+    match alike {
+        Alike::Mean => tables_by_mean(simd, ids),
+        Alike::Cost => {
+            tables_of_classes::<TABLES>(simd, ids).unwrap_or_else(|| one_table(simd, ids))
+        }
+        Alike::CostFinely => tables_of_classes::<{ 2 * TABLES }>(simd, ids)
+            .unwrap_or_else(|| tables(simd, ids, Alike::Cost)),
+    }
+}
+
+fn tables_by_mean(simd: Simd, ids: &[u8]) -> Tables {
     let Some(choice) = by_scale(ids) else {
         return one_table(simd, ids);
     };
-    let counts = count::<TABLES>(simd, ids, &choice);
+    let counts = count::<TABLES>(simd, ids, SEGMENT_IDS, &choice);
     let mut all = [0; 256];
     for counts in &counts {
         for (sum, count) in all.iter_mut().zip(counts) {
@@ -122,8 +145,14 @@ fn scale(ids: &[u8]) -> u32 {
     sum * 256 / u32::try_from(ids.len()).unwrap_or(1)
 }
 
-/// Counts the ids of each of `N` tables, or some of them; every id that occurs counts.
-fn count<const N: usize>(simd: Simd, ids: &[u8], choice: &[u8]) -> [Counts; N] {
+/// Counts the ids of each of `N` tables, or some of them; every id that occurs counts. Segments of
+/// `segment_ids` have a choice each.
+pub(super) fn count<const N: usize>(
+    simd: Simd,
+    ids: &[u8],
+    segment_ids: usize,
+    choice: &[u8],
+) -> [Counts; N] {
     // Several in turn: equal neighbours do not wait for each other's counter.
     let mut in_turn = [[[0u32; 256]; N]; 4];
     let [a, b, c, d] = &mut in_turn;
@@ -132,7 +161,7 @@ fn count<const N: usize>(simd: Simd, ids: &[u8], choice: &[u8]) -> [Counts; N] {
     } else {
         SAMPLED_SHARE
     };
-    let segments = || ids.chunks(SEGMENT_IDS).zip(choice);
+    let segments = || ids.chunks(segment_ids).zip(choice);
     for (i, (segment, &table)) in segments().enumerate() {
         let table = usize::from(table) % N;
         let (a, b, c, d) = (&mut a[table], &mut b[table], &mut c[table], &mut d[table]);
@@ -182,7 +211,7 @@ fn count<const N: usize>(simd: Simd, ids: &[u8], choice: &[u8]) -> [Counts; N] {
 /// Whether any of these ids is marked with a one.
 fn any(simd: Simd, ids: &[u8], marks: &[u8; 256]) -> bool {
     #[cfg(target_arch = "x86_64")]
-    if simd.avx512() && ids.len() == SEGMENT_IDS {
+    if simd.avx512() && ids.len().is_multiple_of(RUN_IDS) {
         return encode_avx512::any(simd, ids, marks);
     }
     let _ = simd;

@@ -1,5 +1,6 @@
 //! Cutting and joining without vector instructions; also what is left over by the vector kernels.
 
+use super::bytes;
 use super::cut_parts::{Names, Parts};
 use super::split::{Raw, Split};
 
@@ -7,19 +8,21 @@ use super::split::{Raw, Split};
 const GROUP: usize = 8;
 
 pub(super) fn join(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) {
+    let (ids, raw, fields) = if split.width == 8 {
+        let done = bytes::join(split, ids, raw, fields);
+        (&ids[done..], raw.skip(split, done), &mut fields[done..])
+    } else {
+        (ids, raw, fields)
+    };
     // What each id stands for, where it belongs in a field.
     let symbols: [u16; 256] = std::array::from_fn(|id| {
         let [id, ..] = id.to_le_bytes();
         split.rotate_back(split.symbol(id) << split.raw_bits)
     });
-    match (split.width, split.raw_bits) {
-        (8, 0) => {
-            for (field, &id) in fields.iter_mut().zip(ids) {
-                *field = symbols[usize::from(id)].to_le_bytes()[0];
-            }
-        }
-        (8, _) => join_fields::<1>(split, &symbols, ids, raw, fields),
-        _ => join_fields::<2>(split, &symbols, ids, raw, fields),
+    if split.width == 8 {
+        join_fields::<1>(split, &symbols, ids, raw, fields);
+    } else {
+        join_fields::<2>(split, &symbols, ids, raw, fields);
     }
 }
 
@@ -69,7 +72,7 @@ fn join_fields<const BYTES: usize>(
 }
 
 /// Eight bytes from a place on; behind the end there are zeros.
-fn word_at(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn word_at(bytes: &[u8], at: usize) -> u64 {
     let rest = bytes.get(at..).unwrap_or_default();
     if let Some(word) = rest.first_chunk() {
         return u64::from_le_bytes(*word);
@@ -82,6 +85,8 @@ fn word_at(bytes: &[u8], at: usize) -> u64 {
 /// Cuts the fields from element `done` on, a multiple of `LANES`.
 pub(super) fn cut(split: Split, names: Names, plane: &[u8], done: usize, parts: &mut Parts) {
     if split.width == 8 {
+        // No other kernel has begun them.
+        let done = bytes::cut(split, names, plane, parts);
         cut_fields::<1>(split, names, plane, done, parts);
     } else {
         cut_fields::<2>(split, names, plane, done, parts);

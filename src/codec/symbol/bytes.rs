@@ -1,0 +1,108 @@
+//! Cutting and joining fields of 8 bits, `LANES` at a time, in a form that compilers make vectors of.
+
+use super::cut_parts::{Names, Parts};
+use super::portable::word_at;
+use super::split::{LANES, Raw, Split};
+
+/// Fields whose raw bits are packed as one word.
+const GROUP: usize = 8;
+
+/// Joins as many whole runs as there are, and says of how many fields.
+pub(super) fn join(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize {
+    // Higher bits of a symbol have no place in a field.
+    let [base, _] = split.base.to_le_bytes();
+    let bits = usize::from(split.raw_bits);
+    let ids = ids.as_chunks::<LANES>().0;
+    for (run, (ids, fields)) in ids
+        .iter()
+        .zip(fields.as_chunks_mut::<LANES>().0)
+        .enumerate()
+    {
+        let mut low = [0; LANES];
+        if bits > 0 {
+            for (group, low) in low.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+                let packed = word_at(raw.packed, (run * LANES / GROUP + group) * bits);
+                *low = spread(packed, bits).to_le_bytes();
+            }
+        }
+        for ((field, &id), low) in fields.iter_mut().zip(ids).zip(low) {
+            let symbol = if id == 0 { 0 } else { base.wrapping_add(id) };
+            *field = symbol << bits | low;
+        }
+        if split.rotate == 1 {
+            for field in fields {
+                *field = field.rotate_right(1);
+            }
+        }
+    }
+    ids.len() * LANES
+}
+
+/// Cuts as many whole runs as there are, and says of how many fields.
+pub(super) fn cut(split: Split, names: Names, plane: &[u8], parts: &mut Parts) -> usize {
+    let Ok(base) = u8::try_from(split.base) else {
+        return 0;
+    };
+    let bits = usize::from(split.raw_bits);
+    let mask = (1 << bits) - 1;
+    let runs = plane.as_chunks::<LANES>().0;
+    for (run, fields) in runs.iter().enumerate() {
+        let mut rotated = *fields;
+        if split.rotate == 1 {
+            for field in &mut rotated {
+                *field = field.rotate_left(1);
+            }
+        }
+        let symbols = rotated.map(|field| field >> bits);
+        let first = run * LANES;
+        let ids = &mut parts.ids[first..first + LANES];
+        let mut unknown = 0;
+        for (id, &symbol) in ids.iter_mut().zip(&symbols) {
+            let distance = symbol.wrapping_sub(base);
+            let known = symbol > base && distance <= names.most_id;
+            *id = if known { distance } else { 0 };
+            unknown |= u8::from(!known) & u8::from(symbol != 0);
+        }
+        if unknown != 0 {
+            for (place, &symbol) in symbols.iter().enumerate() {
+                if symbol != 0 && parts.ids[first + place] == 0 {
+                    parts.ids[first + place] = names.stand_in;
+                    parts.except(first + place, symbol.into());
+                }
+            }
+        }
+        if bits > 0 {
+            let low = rotated.map(|field| field & mask);
+            let at = first / GROUP * bits;
+            let packed = parts.packed[at..at + LANES / GROUP * bits].chunks_exact_mut(bits);
+            for (packed, low) in packed.zip(low.as_chunks::<GROUP>().0) {
+                let word = gather(u64::from_le_bytes(*low), bits).to_le_bytes();
+                packed.copy_from_slice(&word[..bits]);
+            }
+        }
+    }
+    runs.len() * LANES
+}
+
+/// Eight numbers of so many bits (1 to 7), one behind the other, each to a byte of its own.
+const fn spread(packed: u64, bits: usize) -> u64 {
+    let packed = packed & low_bits(64, 8 * bits);
+    let fours =
+        (packed | packed << (32 - 4 * bits)) & (low_bits(32, 4 * bits) * 0x0000_0001_0000_0001);
+    let twos =
+        (fours | fours << (16 - 2 * bits)) & (low_bits(16, 2 * bits) * 0x0001_0001_0001_0001);
+    (twos | twos << (8 - bits)) & (low_bits(8, bits) * 0x0101_0101_0101_0101)
+}
+
+/// The same back: bytes below two to the `bits`, without what is above.
+const fn gather(bytes: u64, bits: usize) -> u64 {
+    let twos = (bytes | bytes >> (8 - bits)) & (low_bits(16, 2 * bits) * 0x0001_0001_0001_0001);
+    let fours = (twos | twos >> (16 - 2 * bits)) & (low_bits(32, 4 * bits) * 0x0000_0001_0000_0001);
+    (fours | fours >> (32 - 4 * bits)) & low_bits(64, 8 * bits)
+}
+
+/// Of a run of bits, the lowest ones, fewer than there are.
+const fn low_bits(of: usize, bits: usize) -> u64 {
+    debug_assert!(bits < of, "a number leaves room in its byte");
+    (1 << bits) - 1
+}

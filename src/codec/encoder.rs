@@ -72,6 +72,10 @@ impl Encoder {
         segments: &[Segment],
         out: &mut Vec<u8>,
     ) -> Result<CodecId> {
+        if plane.is_empty() {
+            // Of a block that is shorter than a record.
+            return Ok(CodecId::Raw);
+        }
         if encode_constant(plane, shape, out) {
             return Ok(CodecId::Constant);
         }
@@ -90,7 +94,8 @@ impl Encoder {
             (Content::Levels, _) => self
                 .numbers
                 .encode_levels(plane, shape.width, &mut self.coded),
-            (Content::Integers, _) => self.encode_any(plane, shape, self.level != Level::Max)?,
+            // With one table for all, parts that differ make matching pay where a sample does not show it.
+            (Content::Integers, _) => self.encode_any(plane, shape, self.level != Level::Fast)?,
             (Content::Any | Content::Byte { .. }, _) => self.encode_any(plane, shape, false)?,
         };
         if let Some(codec) = codec

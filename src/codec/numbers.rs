@@ -3,7 +3,7 @@
 use super::ans::{self, Alike};
 use super::huffman;
 use super::plane::Level;
-use super::symbol::{Choices, MAX_EXCEPTIONS, Parts, Plan, Planner, cut};
+use super::symbol::{Choices, MAX_EXCEPTIONS, Parts, Plan, Planner, Split, cut};
 use crate::format::CodecId;
 use crate::simd::Simd;
 
@@ -173,10 +173,10 @@ impl NumbersEncoder {
                 .encode(plan.split, &self.parts, &self.parts.counts(), out);
             return Some(CodecId::Huffman);
         }
-        let alike = match (plan.split.rotate, self.level) {
+        let alike = match (self.level, plan.split) {
+            (Level::Max, Split { width: 8, .. } | Split { rotate: 0, .. }) => Alike::CostFinely,
             // Of floats the sign comes to the bottom, so that ids grow with the size.
-            (1, _) => Alike::Mean,
-            (_, Level::Max) => Alike::CostFinely,
+            (_, Split { rotate: 1, .. }) => Alike::Mean,
             _ => Alike::Cost,
         };
         let tables = ans::tables(self.parts.simd(), &self.parts.ids, alike);

@@ -86,23 +86,25 @@ pub(super) fn cut(split: Split, names: Names, plane: &[u8], parts: &mut Parts) -
 
 /// Eight numbers of so many bits (1 to 7), one behind the other, each to a byte of its own.
 const fn spread(packed: u64, bits: usize) -> u64 {
-    let packed = packed & low_bits(64, 8 * bits);
-    let fours =
-        (packed | packed << (32 - 4 * bits)) & (low_bits(32, 4 * bits) * 0x0000_0001_0000_0001);
-    let twos =
-        (fours | fours << (16 - 2 * bits)) & (low_bits(16, 2 * bits) * 0x0001_0001_0001_0001);
-    (twos | twos << (8 - bits)) & (low_bits(8, bits) * 0x0101_0101_0101_0101)
+    let [ones, twos, fours] = masks(bits);
+    let packed = packed & fours | (packed >> (4 * bits) & fours) << 32;
+    let packed = packed & twos | (packed >> (2 * bits) & twos) << 16;
+    packed & ones | (packed >> bits & ones) << 8
 }
 
-/// The same back: bytes below two to the `bits`, without what is above.
+/// The same back.
 const fn gather(bytes: u64, bits: usize) -> u64 {
-    let twos = (bytes | bytes >> (8 - bits)) & (low_bits(16, 2 * bits) * 0x0001_0001_0001_0001);
-    let fours = (twos | twos >> (16 - 2 * bits)) & (low_bits(32, 4 * bits) * 0x0000_0001_0000_0001);
-    (fours | fours >> (32 - 4 * bits)) & low_bits(64, 8 * bits)
+    let [ones, twos, fours] = masks(bits);
+    let bytes = bytes & ones | (bytes >> 8 & ones) << bits;
+    let bytes = bytes & twos | (bytes >> 16 & twos) << (2 * bits);
+    bytes & fours | (bytes >> 32 & fours) << (4 * bits)
 }
 
-/// Of a run of bits, the lowest ones, fewer than there are.
-const fn low_bits(of: usize, bits: usize) -> u64 {
-    debug_assert!(bits < of, "a number leaves room in its byte");
-    (1 << bits) - 1
+/// Where one number lies in each 16 bits, two in each 32, four in 64.
+const fn masks(bits: usize) -> [u64; 3] {
+    [
+        ((1 << bits) - 1) * 0x0001_0001_0001_0001,
+        ((1 << (2 * bits)) - 1) * 0x0000_0001_0000_0001,
+        (1 << (4 * bits)) - 1,
+    ]
 }

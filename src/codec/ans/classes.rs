@@ -2,7 +2,7 @@
 //! knowledge of what ids mean, so that it holds for numbers in two's complement and for bytes of two
 //! nibbles alike.
 
-use super::choose::{Counts, count};
+use super::counts::{Counts, count};
 use super::frequencies::{Frequencies, SLOT_BITS, coded_bits, normalize, stored_bits};
 use super::lanes::LANES;
 use super::layout::{Tables, choice_bits};

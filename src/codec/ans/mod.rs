@@ -25,6 +25,7 @@ mod avx512;
 mod carried;
 mod choose;
 mod classes;
+mod counts;
 mod decode;
 mod each;
 mod encode;

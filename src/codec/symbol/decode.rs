@@ -4,6 +4,7 @@
 use super::avx2;
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
+use super::bytes;
 use super::portable;
 use super::split::{Raw, Split};
 use crate::simd::Simd;
@@ -21,6 +22,7 @@ pub(in crate::codec) fn join(
 ) {
     assert_eq!(fields.len(), ids.len() * usize::from(split.width / 8));
     let done = match simd {
+        _ if split.width == 8 => bytes::join(split, ids, raw, fields),
         #[cfg(target_arch = "x86_64")]
         _ if split.width == 16 && simd.avx512() => avx512::join(simd, split, ids, raw, fields),
         #[cfg(target_arch = "x86_64")]

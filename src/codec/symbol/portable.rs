@@ -1,6 +1,5 @@
 //! Cutting and joining without vector instructions; also what is left over by the vector kernels.
 
-use super::bytes;
 use super::cut_parts::{Names, Parts};
 use super::split::{Raw, Split};
 
@@ -8,12 +7,6 @@ use super::split::{Raw, Split};
 const GROUP: usize = 8;
 
 pub(super) fn join(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) {
-    let (ids, raw, fields) = if split.width == 8 {
-        let done = bytes::join(split, ids, raw, fields);
-        (&ids[done..], raw.skip(split, done), &mut fields[done..])
-    } else {
-        (ids, raw, fields)
-    };
     // What each id stands for, where it belongs in a field.
     let symbols: [u16; 256] = std::array::from_fn(|id| {
         let [id, ..] = id.to_le_bytes();
@@ -85,8 +78,6 @@ pub(super) fn word_at(bytes: &[u8], at: usize) -> u64 {
 /// Cuts the fields from element `done` on, a multiple of `LANES`.
 pub(super) fn cut(split: Split, names: Names, plane: &[u8], done: usize, parts: &mut Parts) {
     if split.width == 8 {
-        // No other kernel has begun them.
-        let done = bytes::cut(split, names, plane, parts);
         cut_fields::<1>(split, names, plane, done, parts);
     } else {
         cut_fields::<2>(split, names, plane, done, parts);

@@ -9,25 +9,35 @@ const GROUP: usize = 8;
 
 /// Joins as many whole runs as there are, and says of how many fields.
 pub(super) fn join(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize {
+    // Shifts by a constant are what makes this fast.
+    match split.raw_bits {
+        0 => join_by::<0>(split, ids, raw, fields),
+        1 => join_by::<1>(split, ids, raw, fields),
+        2 => join_by::<2>(split, ids, raw, fields),
+        3 => join_by::<3>(split, ids, raw, fields),
+        4 => join_by::<4>(split, ids, raw, fields),
+        _ => 0,
+    }
+}
+
+fn join_by<const BITS: usize>(split: Split, ids: &[u8], raw: Raw<'_>, fields: &mut [u8]) -> usize {
     // Higher bits of a symbol have no place in a field.
     let [base, _] = split.base.to_le_bytes();
-    let bits = usize::from(split.raw_bits);
     let ids = ids.as_chunks::<LANES>().0;
-    for (run, (ids, fields)) in ids
-        .iter()
-        .zip(fields.as_chunks_mut::<LANES>().0)
-        .enumerate()
-    {
+    let runs = ids.iter().zip(fields.as_chunks_mut::<LANES>().0);
+    for (run, (ids, fields)) in runs.enumerate() {
         let mut low = [0; LANES];
-        if bits > 0 {
+        if BITS > 0 {
+            let packed = raw.packed.get(run * LANES / GROUP * BITS..);
+            let packed = packed.unwrap_or_default();
             for (group, low) in low.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
-                let packed = word_at(raw.packed, (run * LANES / GROUP + group) * bits);
-                *low = spread(packed, bits).to_le_bytes();
+                let packed = word_at(packed, group * BITS);
+                *low = spread(packed, BITS).to_le_bytes();
             }
         }
         for ((field, &id), low) in fields.iter_mut().zip(ids).zip(low) {
             let symbol = if id == 0 { 0 } else { base.wrapping_add(id) };
-            *field = symbol << bits | low;
+            *field = symbol << BITS | low;
         }
         if split.rotate == 1 {
             for field in fields {
@@ -43,8 +53,24 @@ pub(super) fn cut(split: Split, names: Names, plane: &[u8], parts: &mut Parts) -
     let Ok(base) = u8::try_from(split.base) else {
         return 0;
     };
-    let bits = usize::from(split.raw_bits);
-    let mask = (1 << bits) - 1;
+    match split.raw_bits {
+        0 => cut_by::<0>(split, base, names, plane, parts),
+        1 => cut_by::<1>(split, base, names, plane, parts),
+        2 => cut_by::<2>(split, base, names, plane, parts),
+        3 => cut_by::<3>(split, base, names, plane, parts),
+        4 => cut_by::<4>(split, base, names, plane, parts),
+        _ => 0,
+    }
+}
+
+fn cut_by<const BITS: usize>(
+    split: Split,
+    base: u8,
+    names: Names,
+    plane: &[u8],
+    parts: &mut Parts,
+) -> usize {
+    let mask = (1 << BITS) - 1;
     let runs = plane.as_chunks::<LANES>().0;
     for (run, fields) in runs.iter().enumerate() {
         let mut rotated = *fields;
@@ -53,7 +79,7 @@ pub(super) fn cut(split: Split, names: Names, plane: &[u8], parts: &mut Parts) -
                 *field = field.rotate_left(1);
             }
         }
-        let symbols = rotated.map(|field| field >> bits);
+        let symbols = rotated.map(|field| field >> BITS);
         let first = run * LANES;
         let ids = &mut parts.ids[first..first + LANES];
         let mut unknown = 0;
@@ -71,13 +97,13 @@ pub(super) fn cut(split: Split, names: Names, plane: &[u8], parts: &mut Parts) -
                 }
             }
         }
-        if bits > 0 {
+        if BITS > 0 {
             let low = rotated.map(|field| field & mask);
-            let at = first / GROUP * bits;
-            let packed = parts.packed[at..at + LANES / GROUP * bits].chunks_exact_mut(bits);
+            let at = first / GROUP * BITS;
+            let packed = parts.packed[at..at + LANES / GROUP * BITS].chunks_exact_mut(BITS);
             for (packed, low) in packed.zip(low.as_chunks::<GROUP>().0) {
-                let word = gather(u64::from_le_bytes(*low), bits).to_le_bytes();
-                packed.copy_from_slice(&word[..bits]);
+                let word = gather(u64::from_le_bytes(*low), BITS).to_le_bytes();
+                packed.copy_from_slice(&word[..BITS]);
             }
         }
     }

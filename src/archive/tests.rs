@@ -11,7 +11,7 @@ use super::{ArchiveReader, ArchiveWriter, Original};
 use crate::block::{BlockDecoder, BlockEncoder};
 use crate::codec::Level;
 use crate::error::{Error, Result};
-use crate::format::{BlockSpan, CodecId, ElementType, Extent, Geometry, checksum};
+use crate::format::{BlockSpan, ElementType, Extent, Geometry, checksum};
 use crate::storage::Memory;
 
 const BLOCK_BYTES: u32 = 4096;
@@ -40,7 +40,7 @@ fn sample() -> (Vec<u8>, Vec<u8>) {
     (original, archive)
 }
 
-/// The same of records, coded with tables by group.
+/// The same of records.
 fn sample_of_records() -> (Vec<u8>, Vec<u8>) {
     let mut original = vec![7; 30];
     for i in 0..90u32 {
@@ -62,12 +62,7 @@ fn sample_of_records() -> (Vec<u8>, Vec<u8>) {
     );
     let archive = write(&original, &Geometry::new(BLOCK_BYTES, &extents).unwrap());
     let header = open(archive.clone()).unwrap().block_header(1).unwrap();
-    assert!(
-        header
-            .planes()
-            .iter()
-            .any(|plane| plane.codec == CodecId::Grouped)
-    );
+    assert!(header.record.is_some());
     (original, archive)
 }
 
@@ -225,7 +220,9 @@ fn damage_names_file_block_and_range() {
     let at = usize::try_from(reader.entry(1).unwrap().offset).unwrap();
     archive[at + 60] ^= 1;
     let reader = open(archive).unwrap();
-    let message = verify(&reader, 1).unwrap_err().to_string();
+    let message = verify(&mut BlockDecoder::new().unwrap(), &reader, 1)
+        .unwrap_err()
+        .to_string();
     assert!(
         message.starts_with("sample.wfz: block 1 (bytes 101..4097): damaged:"),
         "{message}"

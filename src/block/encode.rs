@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::encoded::Encoded;
 use super::groups::groups;
-use super::structure::is_structured;
+use super::structure::{are_bytes_alike, is_structured};
 use crate::codec::scaled::{Model, Segment};
 use crate::codec::{Content, Encoder, Hints, Level, Method, PlaneShape};
 use crate::error::Result;
@@ -115,7 +115,14 @@ impl BlockEncoder {
             return self.encode_records(bytes, element, record, stored);
         }
         let Some(exponent_bits) = element.exponent_bits() else {
-            self.encode_split(bytes, Split::bytes(width), |_| Content::Any, &[], stored)?;
+            let content = |_| match element {
+                ElementType::Bytes => Content::Any,
+                _ => Content::Integers,
+            };
+            if width > 1 && are_bytes_alike(bytes, width) {
+                return self.encode_split(bytes, Split::NONE, content, &[], stored);
+            }
+            self.encode_split(bytes, Split::bytes(width), content, &[], stored)?;
             if width > 1 {
                 // Repeats of whole values are longer matches when the bytes stay together.
                 self.keep_if_smaller(bytes, Split::NONE, stored)?;

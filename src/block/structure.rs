@@ -1,4 +1,5 @@
-//! A guess from samples at whether floats are weights, which decides what else is tried.
+//! Guesses from samples at what elements are: whether floats are weights, whether integers hold smaller
+//! ones. They decide what else is tried.
 
 /// Elements of a block that are looked at to guess its structure.
 const SAMPLES: usize = 2048;
@@ -33,6 +34,36 @@ fn is_structured_of<const WIDTH: usize>(bytes: &[u8]) -> bool {
         STRUCTURED_VALUES
     };
     zeros >= STRUCTURED_ZEROS || !has_different(samples(), different)
+}
+
+/// Elements that are looked at or passed over together, and of how many such runs one is looked at.
+const RUN: usize = 16;
+const RUN_SHARE: usize = 8;
+/// Bits that a byte may take less for knowing its place in the element, where places do not matter: what
+/// tables of their own cost, and what a sample seems to have less entropy for counting each place apart.
+const ALIKE_BITS: f64 = 0.08;
+
+/// Whether the bytes of elements have the same distribution at each place, as those of integers have that
+/// eight weights of 4 bits are packed into.
+pub(super) fn are_bytes_alike(bytes: &[u8], width: u8) -> bool {
+    let width = usize::from(width);
+    let mut places = vec![[0u32; 256]; width];
+    for run in bytes.chunks(RUN * width).step_by(RUN_SHARE) {
+        for element in run.chunks_exact(width) {
+            for (counts, &byte) in places.iter_mut().zip(element) {
+                counts[usize::from(byte)] += 1;
+            }
+        }
+    }
+    let all = std::array::from_fn(|byte| places.iter().map(|counts| counts[byte]).sum());
+    let apart: f64 = places.iter().map(bits_of).sum();
+    bits_of(&all) - apart <= ALIKE_BITS * f64::from(all.iter().sum::<u32>())
+}
+
+/// The order-0 entropy of so many bytes.
+fn bits_of(counts: &[u32; 256]) -> f64 {
+    let information = |count: u32| f64::from(count) * f64::from(count.max(1)).log2();
+    information(counts.iter().sum()) - counts.iter().map(|&count| information(count)).sum::<f64>()
 }
 
 /// Whether there are so many different values, at most 256.

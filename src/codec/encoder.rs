@@ -18,6 +18,13 @@ use crate::format::CodecId;
 /// Bits of the exponent of a float of 16 bits.
 const HALF_EXPONENT_BITS: u8 = 5;
 
+/// Shorter planes of integers are not sampled, but tried as a whole.
+const ENOUGH_BYTES_TO_SAMPLE: usize = 1 << 16;
+/// From so many places of a plane, one byte in so many of each part: long enough for zstd to be about as
+/// good on it as on the whole.
+const SAMPLES: usize = 4;
+const SAMPLED_SHARE: usize = 8;
+
 /// Codes planes, with buffers that are used again.
 pub struct Encoder {
     level: Level,
@@ -69,6 +76,10 @@ impl Encoder {
         hints: Hints<'_>,
         out: &mut Vec<u8>,
     ) -> Result<CodecId> {
+        if plane.is_empty() {
+            // Of a block that is shorter than a record.
+            return Ok(CodecId::Raw);
+        }
         if encode_constant(plane, shape, out) {
             return Ok(CodecId::Constant);
         }
@@ -86,7 +97,9 @@ impl Encoder {
             }
             (Content::Scale, _) => self.encode_scales(plane, shape),
             (Content::Levels, _) => self.encode_levels(plane, shape, hints.groups),
-            (Content::Any | Content::Byte { .. }, _) => self.encode_any(plane, shape)?,
+            // With one table for all, parts that differ make matching pay where a sample does not show it.
+            (Content::Integers, _) => self.encode_any(plane, shape, self.level != Level::Fast)?,
+            (Content::Any | Content::Byte { .. }, _) => self.encode_any(plane, shape, false)?,
         };
         if let Some(codec) = codec
             && self.coded.len() < enough_saved(plane.len())
@@ -181,19 +194,41 @@ impl Encoder {
         codec
     }
 
-    /// The better of matches with zstd and of single values.
-    fn encode_any(&mut self, plane: &[u8], shape: PlaneShape) -> Result<Option<CodecId>> {
-        self.matching.encode(plane, &mut self.coded)?;
+    /// The better of single values and of matches with zstd, which are looked for only where a sample has
+    /// some, if samples are believed.
+    fn encode_any(
+        &mut self,
+        plane: &[u8],
+        shape: PlaneShape,
+        believes_samples: bool,
+    ) -> Result<Option<CodecId>> {
+        let codec = match shape.width {
+            8 | 16 => self
+                .numbers
+                .encode_order_0(plane, shape.width, &mut self.coded),
+            _ => None,
+        };
+        let bytes = codec.map_or(plane.len(), |_| self.coded.len());
         self.candidate.clear();
-        if matches!(shape.width, 8 | 16)
-            && let Some(codec) =
-                self.numbers
-                    .encode_order_0(plane, shape.width, &mut self.candidate)
-            && self.candidate.len() < self.coded.len()
-        {
-            std::mem::swap(&mut self.candidate, &mut self.coded);
-            return Ok(Some(codec));
+        if believes_samples && plane.len() >= ENOUGH_BYTES_TO_SAMPLE {
+            let sample: Vec<u8> = plane
+                .chunks(plane.len() / SAMPLES)
+                .flat_map(|part| &part[..part.len() / SAMPLED_SHARE])
+                .copied()
+                .collect();
+            self.matching.encode(&sample, &mut self.candidate)?;
+            if self.candidate.len() as u64 * plane.len() as u64
+                >= bytes as u64 * sample.len() as u64
+            {
+                return Ok(codec);
+            }
+            self.candidate.clear();
         }
-        Ok(Some(CodecId::Zstd))
+        self.matching.encode(plane, &mut self.candidate)?;
+        if codec.is_none() || self.candidate.len() < bytes {
+            std::mem::swap(&mut self.candidate, &mut self.coded);
+            return Ok(Some(CodecId::Zstd));
+        }
+        Ok(codec)
     }
 }

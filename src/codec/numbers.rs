@@ -1,13 +1,19 @@
 //! Encoding planes of numbers: decides how to cut them and which entropy coder gets the symbols.
 
+use super::ans::{self, Alike};
+use super::huffman;
 use super::plane::Level;
-use super::symbol::{Choices, MAX_EXCEPTIONS, Parts, Plan, Planner, cut};
-use super::{ans, huffman};
+use super::symbol::{Choices, MAX_EXCEPTIONS, Parts, Plan, Planner, Split, cut};
 use crate::format::CodecId;
 use crate::simd::Simd;
 
 /// Elements from which ANS always wins over Huffman codes.
 const SHORT_PLANE: usize = 1 << 15;
+
+/// Of so many fields the sign of one is looked at.
+const SIGN_SHARE: usize = 13;
+/// One sign in so many may be another, and become an exception.
+const FEW_SIGNS: u32 = 256;
 
 /// Encodes planes of numbers, with buffers that are used again.
 pub(super) struct NumbersEncoder {
@@ -37,7 +43,25 @@ impl NumbersEncoder {
         exponent_bits: u8,
         out: &mut Vec<u8>,
     ) -> Option<CodecId> {
-        let below_exponent = width - exponent_bits;
+        let with_sign = self.plan_float(plane, width, exponent_bits, 1);
+        // A sign that next to all have is no bit to keep: scales are positive.
+        let without = is_of_one_sign(plane, width)
+            .then(|| self.plan_float(plane, width, exponent_bits, 0))
+            .flatten();
+        let plans = with_sign.into_iter().chain(without);
+        let plan = plans.min_by(|one, other| one.bits.total_cmp(&other.bits))?;
+        self.encode_planned(plane, &plan, out)
+    }
+
+    /// A plan with the sign at the bottom (`rotate` is 1) or at the top (0).
+    fn plan_float(
+        &mut self,
+        plane: &[u8],
+        width: u8,
+        exponent_bits: u8,
+        rotate: u8,
+    ) -> Option<Plan> {
+        let below_exponent = width - exponent_bits - (1 - rotate);
         let fewest = match self.level {
             // A type of 8 bits may be worth coding whole.
             _ if width == 8 => 0,
@@ -47,15 +71,14 @@ impl NumbersEncoder {
             Level::Default | Level::Max => below_exponent.saturating_sub(3),
         };
         let all: Vec<u8> = (fewest..=below_exponent).collect();
-        let plan = self.planner.choose(
+        self.planner.choose(
             plane,
             Choices {
                 width,
-                rotate: 1,
+                rotate,
                 raw_bits: &all,
             },
-        )?;
-        self.encode_planned(plane, &plan, out)
+        )
     }
 
     /// Appends a plane of any numbers, if coding each by its frequency makes it smaller.
@@ -150,7 +173,13 @@ impl NumbersEncoder {
                 .encode(plan.split, &self.parts, &self.parts.counts(), out);
             return Some(CodecId::Huffman);
         }
-        let tables = ans::tables(self.parts.simd(), &self.parts.ids);
+        let alike = match (self.level, plan.split) {
+            (Level::Max, Split { width: 8, .. } | Split { rotate: 0, .. }) => Alike::CostFinely,
+            // Of floats the sign comes to the bottom, so that ids grow with the size.
+            (_, Split { rotate: 1, .. }) => Alike::Mean,
+            _ => Alike::Cost,
+        };
+        let tables = ans::tables(self.parts.simd(), &self.parts.ids, alike);
         self.ans.encode(plan.split, &self.parts, &tables, out);
         Some(CodecId::Ans)
     }
@@ -163,4 +192,14 @@ impl NumbersEncoder {
         let counts = self.parts.counts();
         huffman::coded_bits(&counts) < ans::coded_bits(&counts)
     }
+}
+
+/// Whether the highest bit of next to all fields is the same, judged by a sample.
+fn is_of_one_sign(plane: &[u8], width: u8) -> bool {
+    let step = usize::from(width / 8);
+    let tops = plane.iter().skip(step - 1).step_by(SIGN_SHARE * step);
+    let (fields, ones) = tops.fold((0, 0), |(fields, ones), byte| {
+        (fields + 1, ones + u32::from(byte >> 7))
+    });
+    ones.min(fields - ones) <= fields / FEW_SIGNS
 }

@@ -35,6 +35,9 @@ pub enum Content {
     Scale,
     /// Quantized weights: whole fields that follow a distribution, and nothing else.
     Levels,
+    /// Integers, or a byte of each: quantized weights above all, or tables. One part of them is believed to be
+    /// like another.
+    Integers,
     /// Anything: text, tables, whole values that repeat.
     Any,
     /// A byte of each element, for the methods of byte planes.

@@ -24,6 +24,8 @@ mod avx2;
 mod avx512;
 mod carried;
 mod choose;
+mod classes;
+mod counts;
 mod decode;
 mod each;
 mod encode;
@@ -42,7 +44,7 @@ mod step_table;
 mod tests;
 
 pub(super) use carried::{Carried, complete_raw, put_states, take_states};
-pub(super) use choose::tables;
+pub(super) use choose::{Alike, tables};
 pub(super) use decode::Decoder;
 pub(super) use each::{EachEncoder, EachTables};
 pub(super) use encode::Encoder;

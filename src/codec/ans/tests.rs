@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::choose::{Alike, tables as chosen};
 use super::decode::Decoder;
 use super::encode::Encoder;
 use super::encode_groups::encode_groups;
@@ -162,5 +163,60 @@ proptest! {
         for simd in Simd::available() {
             let _ = Decoder::default().decode_into(&coded_of(&garbage, width, plane.len(), simd), &mut plane);
         }
+    }
+}
+
+/// Ids of a distribution that wraps around zero, as those of small numbers in two's complement do.
+fn wrapping(rng: &mut fastrand::Rng, width: i32, count: usize) -> Vec<u8> {
+    let id = |_| {
+        let sum: i32 = (0..4).map(|_| rng.i32(-width..=width)).sum();
+        sum.to_le_bytes()[0]
+    };
+    (0..count).map(id).collect()
+}
+
+#[test]
+fn each_segment_has_a_table_with_all_of_its_ids() {
+    let mut rng = fastrand::Rng::with_seed(3);
+    for alike in [Alike::Mean, Alike::Cost, Alike::CostFinely] {
+        for count in [1, 100, 5000, 40_000, 70_001] {
+            let mut ids = wrapping(&mut rng, 3, count);
+            // Rare ids, most of them in what is not counted.
+            for _ in 0..count / 500 {
+                let place = rng.usize(..count);
+                ids[place] = rng.u8(..);
+            }
+            for wide in ids.chunks_mut(3000).step_by(3) {
+                let len = wide.len();
+                wide.copy_from_slice(&wrapping(&mut rng, 25, len));
+            }
+            let tables = chosen(Simd::detect(), &ids, alike);
+            let segment = LANES << tables.segment_bits;
+            assert_eq!(tables.choice.len(), count.div_ceil(segment));
+            for (ids, &choice) in ids.chunks(segment).zip(&tables.choice) {
+                let table = &tables.frequencies[usize::from(choice)];
+                assert!(ids.iter().all(|&id| table[usize::from(id)] > 0));
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_that_differ_get_tables_of_their_own_and_others_do_not() {
+    let mut rng = fastrand::Rng::with_seed(4);
+    for alike in [Alike::Cost, Alike::CostFinely] {
+        let mut ids = wrapping(&mut rng, 30, 1 << 17);
+        assert_eq!(chosen(Simd::detect(), &ids, alike).frequencies.len(), 1);
+        for narrow in ids.chunks_mut(1 << 14).step_by(2) {
+            let len = narrow.len();
+            narrow.copy_from_slice(&wrapping(&mut rng, 2, len));
+        }
+        let tables = chosen(Simd::detect(), &ids, alike);
+        assert_eq!(tables.frequencies.len(), 2);
+        let of_a_part = tables.choice.len() / 8;
+        for part in tables.choice.chunks(of_a_part) {
+            assert!(part.iter().all(|choice| *choice == part[0]));
+        }
+        assert_ne!(tables.choice[0], tables.choice[of_a_part]);
     }
 }

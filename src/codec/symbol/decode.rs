@@ -4,6 +4,7 @@
 use super::avx2;
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
+use super::bytes;
 use super::portable;
 use super::split::{Raw, Split};
 use crate::simd::Simd;
@@ -33,6 +34,7 @@ pub(in crate::codec) fn join(
         _ if split.is_of_bytes() && split.raw_bits == 1 && simd.avx2() => {
             avx2::join_bits(simd, ids, raw, fields)
         }
+        _ if split.width == 8 => bytes::join(split, ids, raw, fields),
         _ => 0,
     };
     portable::join(

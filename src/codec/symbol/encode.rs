@@ -4,6 +4,7 @@
 use super::avx2;
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
+use super::bytes;
 use super::cut_parts::{Names, Parts};
 use super::portable;
 use super::split::Split;
@@ -24,6 +25,7 @@ pub(in crate::codec) fn cut(
     parts.packed.resize(split.packed_bytes(count), 0);
     let names = Names { most_id, stand_in };
     let done = match simd {
+        _ if split.width == 8 => bytes::cut(split, names, plane, parts),
         #[cfg(target_arch = "x86_64")]
         _ if split.width == 16 && simd.avx512() => avx512::cut(simd, split, names, plane, parts),
         #[cfg(target_arch = "x86_64")]

@@ -530,7 +530,7 @@ mod tests {
         close(scales.after_record.unwrap(), 0.0);
         close(scales.correlation_neighbour.unwrap(), -1.0);
         close(scales.shares[5], 0.25);
-        assert!(found.fields[2].shares.is_empty());
+        assert!(found.fields[0].shares.is_empty());
     }
 
     #[test]

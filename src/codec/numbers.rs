@@ -114,7 +114,12 @@ impl NumbersEncoder {
                 raw_bits: &[0, 1],
             },
         )?;
-        self.encode_planned(plane, &plan, out)
+        // Parts of many groups are all alike: what groups differ in is told by their steps.
+        let alike = match self.level {
+            Level::Fast | Level::Default => Alike::Nothing,
+            Level::Max => Alike::CostFinely,
+        };
+        self.encode_by(plane, &plan, alike, out)
     }
 
     /// Appends a plane of places in a list of so many, if coding each by its frequency makes it smaller.
@@ -154,6 +159,22 @@ impl NumbersEncoder {
     }
 
     fn encode_planned(&mut self, plane: &[u8], plan: &Plan, out: &mut Vec<u8>) -> Option<CodecId> {
+        let alike = match (self.level, plan.split) {
+            (Level::Max, Split { width: 8, .. } | Split { rotate: 0, .. }) => Alike::CostFinely,
+            // Of floats the sign comes to the bottom, so that ids grow with the size.
+            (_, Split { rotate: 1, .. }) => Alike::Mean,
+            _ => Alike::Cost,
+        };
+        self.encode_by(plane, plan, alike, out)
+    }
+
+    fn encode_by(
+        &mut self,
+        plane: &[u8],
+        plan: &Plan,
+        alike: Alike,
+        out: &mut Vec<u8>,
+    ) -> Option<CodecId> {
         if plan.bits >= (plane.len() * 8) as f64 {
             return None;
         }
@@ -173,12 +194,6 @@ impl NumbersEncoder {
                 .encode(plan.split, &self.parts, &self.parts.counts(), out);
             return Some(CodecId::Huffman);
         }
-        let alike = match (self.level, plan.split) {
-            (Level::Max, Split { width: 8, .. } | Split { rotate: 0, .. }) => Alike::CostFinely,
-            // Of floats the sign comes to the bottom, so that ids grow with the size.
-            (_, Split { rotate: 1, .. }) => Alike::Mean,
-            _ => Alike::Cost,
-        };
         let tables = ans::tables(self.parts.simd(), &self.parts.ids, alike);
         self.ans.encode(plan.split, &self.parts, &tables, out);
         Some(CodecId::Ans)

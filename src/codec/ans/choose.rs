@@ -19,6 +19,8 @@ const TABLES: usize = 4;
 /// What parts of a plane are told apart by, which get tables of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::codec) enum Alike {
+    /// Nothing: all have the same table.
+    Nothing,
     /// The mean id, of floats: it grows with the logarithm of their size, and is found at once.
     Mean,
     /// What they cost, up to four tables.
@@ -41,6 +43,7 @@ fn one_table(simd: Simd, ids: &[u8]) -> Tables {
 /// The better of one table and several.
 pub(in crate::codec) fn tables(simd: Simd, ids: &[u8], alike: Alike) -> Tables {
     match alike {
+        Alike::Nothing => one_table(simd, ids),
         Alike::Mean => tables_by_mean(simd, ids),
         Alike::Cost => {
             tables_of_classes::<TABLES>(simd, ids).unwrap_or_else(|| one_table(simd, ids))

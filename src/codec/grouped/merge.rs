@@ -89,9 +89,9 @@ pub(super) fn classes(
         }
         classes.remove(at + 1);
         merged.remove(at + 1);
-        for at in at.saturating_sub(1)..=at {
-            merged[at] = merged_with_next(&classes, at);
-        }
+        let before = at.saturating_sub(1);
+        merged[before] = merged_with_next(&classes, before);
+        merged[at] = merged_with_next(&classes, at);
     }
 }
 

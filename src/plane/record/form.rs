@@ -5,7 +5,7 @@ use super::layout::{Factor, Stream, bytes};
 use super::layouts::RecordLayout;
 use super::peaks::Group;
 
-/// Levels that are put together at once, so that they stay in the first cache.
+/// Levels that are taken apart or put together at once, so that they stay in the first cache.
 const LEVELS_AT_ONCE: usize = 8192;
 /// Groups around one whose steps it is compared with, itself included, as log2.
 const AROUND_BITS: usize = 4;
@@ -99,18 +99,33 @@ impl RecordForm {
     /// Takes records apart: a plane for each stream, what was in them replaced. Bytes behind the last whole
     /// record are left out.
     pub fn take(self, records: &[u8], planes: &mut Vec<Vec<u8>>) {
-        planes.truncate(self.layout.streams().len());
-        self.layout.take(records, planes);
-        if self.peaks
-            && let Some(group) = self.group()
-        {
-            let levels = planes.pop().unwrap_or_default();
-            let groups = levels.len() / group.bytes();
-            let (mut places, mut peaks) = (vec![0; groups], vec![0; groups]);
-            let mut rest = vec![0; groups * (group.levels - 1)];
-            group.take(&levels, &mut places, &mut peaks, &mut rest);
-            planes.extend([places, peaks, rest]);
+        planes.resize_with(self.streams().count(), Vec::new);
+        let Some(group) = self.group().filter(|_| self.peaks) else {
+            self.layout.take(records, planes);
+            return;
+        };
+        for plane in &mut *planes {
+            plane.clear();
         }
+        let [kept @ .., places, peaks, rest] = &mut planes[..] else {
+            return;
+        };
+        let mut taken = Vec::new();
+        for records in records.chunks(self.records_at_once(group) * self.layout.bytes()) {
+            self.layout.take(records, &mut taken);
+            let Some((levels, taken)) = taken.split_last() else {
+                return;
+            };
+            for (plane, taken) in kept.iter_mut().zip(taken) {
+                plane.extend_from_slice(taken);
+            }
+            group.take(levels, places, peaks, rest);
+        }
+    }
+
+    /// Records that are taken apart or put together at once.
+    fn records_at_once(self, group: Group) -> usize {
+        LEVELS_AT_ONCE / (usize::from(self.peaks_in_record()) * group.levels)
     }
 
     /// Puts as many records together as there is room for. Each plane has the bytes of all of them.
@@ -125,7 +140,7 @@ impl RecordForm {
         let streams = self.layout.streams();
         let mut kept: Vec<&[u8]> = kept.to_vec();
         let groups = usize::from(self.peaks_in_record());
-        let at_once = LEVELS_AT_ONCE / (groups * group.levels);
+        let at_once = self.records_at_once(group);
         let mut levels = vec![0; at_once * groups * group.bytes()];
         let mut spread = Vec::new();
         for records in records.chunks_mut(at_once * self.layout.bytes()) {

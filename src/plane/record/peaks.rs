@@ -21,8 +21,14 @@ impl Group {
         }
     }
 
-    /// Takes groups apart. For each its farthest level, its place, and the others, one in a byte.
-    pub(super) fn take(self, levels: &[u8], places: &mut [u8], peaks: &mut [u8], rest: &mut [u8]) {
+    /// Takes groups apart, and appends for each its farthest level, its place, and the others, one in a byte.
+    pub(super) fn take(
+        self,
+        levels: &[u8],
+        places: &mut Vec<u8>,
+        peaks: &mut Vec<u8>,
+        rest: &mut Vec<u8>,
+    ) {
         match self.levels {
             16 => self.take_groups::<16>(levels, places, peaks, rest),
             _ => self.take_groups::<32>(levels, places, peaks, rest),
@@ -32,37 +38,54 @@ impl Group {
     fn take_groups<const N: usize>(
         self,
         levels: &[u8],
-        places: &mut [u8],
-        peaks: &mut [u8],
-        rest: &mut [u8],
+        places: &mut Vec<u8>,
+        peaks: &mut Vec<u8>,
+        rest: &mut Vec<u8>,
     ) {
         let groups = levels.chunks_exact(self.bytes());
-        for (i, (group, (place, peak))) in groups.zip(places.iter_mut().zip(peaks)).enumerate() {
+        let mut at = rest.len();
+        // The last group writes one too many.
+        rest.resize(at + groups.len() * (N - 1) + 1, 0);
+        for group in groups {
             let spread = self.spread::<N>(group);
-            let distances = spread.map(|level| self.distance(level));
-            let farthest = distances
-                .iter()
-                .fold(0, |most, &distance| most.max(distance));
-            let mut at = u8::MAX;
-            for (j, distance) in (0..).zip(distances) {
-                at = at.min(if distance == farthest { j } else { u8::MAX });
-            }
-            *place = at;
-            *peak = spread[usize::from(at)];
+            let place = self.farthest(&spread);
+            places.push(place);
+            peaks.push(spread[usize::from(place) % N]);
             let mut behind = [0; N];
             behind[..N - 1].copy_from_slice(&spread[1..]);
             let mut others = [0; N];
             for (j, other) in (0..).zip(&mut others) {
                 let (before, behind) = (spread[usize::from(j)], behind[usize::from(j)]);
-                *other = if j < at { before } else { behind };
+                *other = if j < place { before } else { behind };
             }
-            let rest = &mut rest[i * (N - 1)..];
-            // One more than there are, where the next group will write.
-            match rest.first_chunk_mut::<N>() {
-                Some(rest) => *rest = others,
-                None => rest.copy_from_slice(&others[..N - 1]),
-            }
+            rest[at..at + N].copy_from_slice(&others);
+            at += N - 1;
         }
+        rest.truncate(at);
+    }
+
+    /// The first of the places with the farthest level.
+    fn farthest<const N: usize>(self, levels: &[u8; N]) -> u8 {
+        let distances = levels.map(|level| self.distance(level));
+        let mut farthest = [0; N];
+        farthest.copy_from_slice(&distances);
+        // Each half against the other, so that compilers make vectors of it.
+        let mut half = N / 2;
+        while half > 0 {
+            let (low, high) = farthest.split_at_mut(half);
+            for (low, &high) in low.iter_mut().zip(&*high) {
+                *low = high.max(*low);
+            }
+            half /= 2;
+        }
+        let [farthest, ..] = farthest[..] else {
+            return 0;
+        };
+        let bits = distances.iter().rev().fold(0u32, |bits, &distance| {
+            bits << 1 | u32::from(distance == farthest)
+        });
+        let [place, ..] = bits.trailing_zeros().to_le_bytes();
+        place
     }
 
     /// How far a level is from zero, twice.

@@ -19,7 +19,7 @@ use crate::console::size;
 use crate::daemon::parse_address;
 use crate::fuse;
 
-/// Keep model weights compressed on disk; read them as ordinary .safetensors files.
+/// Keep model weights compressed on disk; read them as ordinary .safetensors and .gguf files.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 #[command(after_help = "Exit status: 0 done, 1 verify found damage, 2 error. \

@@ -6,10 +6,12 @@ use std::fs;
 use std::path::Path;
 
 use weightfs::block::BlockEncoder;
-use weightfs::codec::{Content, Encoder, Method, PlaneShape};
+use weightfs::codec::{Content, Encoder, Hints, Level, Method, PlaneShape};
 use weightfs::format::ElementType;
 use weightfs_fuzz::gguf::{GgufWriter, every_value, u32_value};
-use weightfs_fuzz::{ARCHIVES, AS_IT_IS, Input, LEVELS, MODELS, block_input, plane_input, weights};
+use weightfs_fuzz::{
+    ARCHIVES, AS_IT_IS, Input, LEVELS, LevelGroups, MODELS, block_input, plane_input, weights,
+};
 
 /// Elements of the planes and blocks.
 const COUNTS: [u16; 3] = [40, 300, 1500];
@@ -69,13 +71,37 @@ fn planes() -> weightfs::Result<Vec<Vec<u8>>> {
                         &bytes,
                         shape,
                         content,
-                        &segments.unwrap_or_default(),
+                        Hints {
+                            segments: &segments.unwrap_or_default(),
+                            groups: None,
+                        },
                         &mut coded,
                     )?;
                     let [model, ..] = model.to_le_bytes();
-                    inputs.push(plane_input(codec, width, count, model, &coded));
+                    inputs.push(plane_input(codec, width, count, model, [0, 0], &coded));
                 }
             }
+        }
+    }
+    for how in [3, 0x43, 0x84] {
+        for (fields, count) in [(31, 31 * 300), (16, 16 * 500)] {
+            let groups = LevelGroups::new(fields, how, count).expect("not without fields");
+            let plane = groups.levels(7);
+            let shape = PlaneShape { width: 8, count };
+            let hints = Hints {
+                segments: &[],
+                groups: Some(groups.groups()),
+            };
+            let mut coded = Vec::new();
+            let codec = Encoder::new(Method::Weights, Level::Max, None)?.encode(
+                &plane,
+                shape,
+                Content::Levels,
+                hints,
+                &mut coded,
+            )?;
+            let count = u16::try_from(count).expect("few fields");
+            inputs.push(plane_input(codec, 8, count, 0, [fields, how], &coded));
         }
     }
     inputs.sort();
@@ -107,7 +133,7 @@ fn blocks() -> weightfs::Result<Vec<Vec<u8>>> {
 /// Decisions: how, level, element, kind, columns, length.
 fn round_trips() -> Vec<Vec<u8>> {
     let mut inputs = Vec::new();
-    for element in 0..17 {
+    for element in 0..u8::try_from(ElementType::ALL.len()).expect("few types") {
         for level in 0..3 {
             for how in [0, 2] {
                 inputs.push(vec![how, level, element, 0, 100, 3, 0, 16, 1, 2, 3, 4, 0]);

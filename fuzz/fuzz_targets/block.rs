@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
 use weightfs::block::{BlockDecoder, BlockEncoder};
-use weightfs::codec::{Content, Encoder, Method, PlaneShape};
+use weightfs::codec::{Content, Encoder, Hints, Method, PlaneShape};
 use weightfs::format::{BlockHeader, PlaneHeader, Profiles, checksum};
 use weightfs::plane::{Field, split};
 use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, MODELS, Sample, block_decoders};
@@ -144,7 +144,7 @@ fn tile(sample: &Sample, level: usize, input: &mut Input<'_>, stored: &mut Vec<u
         let before = coded.len();
         let codec = PLANES.with_borrow_mut(|encoders| {
             encoders[level]
-                .encode(&plane, shape, content, &[], &mut coded)
+                .encode(&plane, shape, content, Hints::default(), &mut coded)
                 .expect("memory")
         });
         header.push(PlaneHeader {

@@ -4,11 +4,13 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
-use weightfs::codec::{Coded, Content, Context, Decoder, Encoder, Level, Method, PlaneShape};
+use weightfs::codec::{
+    Coded, Content, Context, Decoder, Encoder, Hints, Level, Method, PlaneShape,
+};
 use weightfs::format::{CodecId, Profiles};
 use weightfs::plane::plane_bytes;
 use weightfs::simd::Simd;
-use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, MODELS, decoders, weights};
+use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, LevelGroups, MODELS, decoders, weights};
 
 /// A coded plane, sound or not.
 struct Case {
@@ -16,6 +18,7 @@ struct Case {
     shape: PlaneShape,
     coded: Vec<u8>,
     profiles: Vec<u8>,
+    groups: Option<LevelGroups>,
     /// What it must decode to, if it is sound.
     plane: Option<Vec<u8>>,
 }
@@ -60,8 +63,10 @@ fn as_it_is(input: &mut Input<'_>) -> Case {
     let width = input.byte() % 64 + 1;
     let count = usize::from(input.short());
     let model = usize::from(input.byte());
+    let groups = LevelGroups::new(input.byte(), input.byte(), count);
     Case {
         codec,
+        groups,
         shape: PlaneShape { width, count },
         profiles: profiles(model),
         coded: input.rest().to_vec(),
@@ -96,7 +101,17 @@ fn edited(input: &mut Input<'_>) -> Case {
     } else {
         bytes
     };
+    let groups = match element {
+        E::U8 => LevelGroups::new(input.byte(), input.byte(), count),
+        _ => None,
+    };
+    let plane = match &groups {
+        Some(groups) => groups.levels(input.long()),
+        None => plane,
+    };
+    let count = if groups.is_some() { plane.len() } else { count };
     let content = match (element.exponent_bits(), input.byte() % 8) {
+        (None, _) if groups.is_some() => Content::Levels,
         (_, 2) if width == 8 => Content::Byte {
             is_top: input.once_in(2),
         },
@@ -110,6 +125,10 @@ fn edited(input: &mut Input<'_>) -> Case {
         Some(model) if width == 16 => MODELS[model].segments(input, count),
         _ => Vec::new(),
     };
+    let hints = Hints {
+        segments: &segments,
+        groups: groups.as_ref().map(LevelGroups::groups),
+    };
     let mut coded = Vec::new();
     let (encoders, encoder) = match content {
         Content::Byte { .. } => (&BYTE_ENCODERS, input.up_to(Method::offered().count() - 2)),
@@ -117,7 +136,7 @@ fn edited(input: &mut Input<'_>) -> Case {
     };
     let codec = encoders.with_borrow_mut(|encoders| {
         encoders[encoder]
-            .encode(&plane, shape, content, &segments, &mut coded)
+            .encode(&plane, shape, content, hints, &mut coded)
             .expect("memory")
     });
     assert!(coded.len() <= plane.len(), "longer than raw");
@@ -137,6 +156,7 @@ fn edited(input: &mut Input<'_>) -> Case {
     let damaged = input.edit(&mut coded);
     Case {
         codec,
+        groups,
         shape,
         coded,
         profiles,
@@ -157,7 +177,7 @@ fn check(case: &Case) {
             shape: case.shape,
             context: Context {
                 profiles,
-                groups: None,
+                groups: case.groups.as_ref().map(LevelGroups::groups),
             },
             simd,
         };

@@ -12,9 +12,9 @@ use weightfs::format::{ElementType, Extent, Geometry, MIN_BLOCK_BYTES, checksum}
 use crate::{MODELS, SharedModel, weights};
 
 /// The archives: one with a few types, one whose blocks share a model, one with more blocks than a
-/// page of the index, and one of nothing.
-pub static ARCHIVES: LazyLock<[Vec<u8>; 4]> = LazyLock::new(|| {
-    use ElementType::{Bf16, Bytes, F8E4M3, F32, I8};
+/// page of the index, one of nothing, and one of records.
+pub static ARCHIVES: LazyLock<[Vec<u8>; 5]> = LazyLock::new(|| {
+    use ElementType::{Bf16, Bytes, F8E4M3, F32, I8, Q4_0, Q6K};
     let parts = [(Bytes, 101), (Bf16, 7500), (F32, 1225), (F8E4M3, 999)];
     let many = [(I8, 70 * MIN_BLOCK_BYTES as usize), (Bytes, 300_000)];
     [
@@ -22,6 +22,7 @@ pub static ARCHIVES: LazyLock<[Vec<u8>; 4]> = LazyLock::new(|| {
         archive(&[(Bf16, 130 * 60)], Some(&MODELS[0]), Level::Max),
         archive(&many, None, Level::Default),
         archive(&[], None, Level::Default),
+        archive(&[(Bytes, 37), (Q4_0, 900), (Q6K, 60)], None, Level::Max),
     ]
 });
 

@@ -7,12 +7,14 @@ mod archives;
 #[path = "../../tests/support/gguf.rs"]
 pub mod gguf;
 mod input;
+mod levels;
 mod models;
 mod sample;
 mod simd;
 
 pub use archives::ARCHIVES;
 pub use input::Input;
+pub use levels::{LevelGroups, records};
 pub use models::{gguf as gguf_file, safetensors, wide};
 pub use sample::{MODELS, Sample, SharedModel, weights};
 pub use simd::{block_decoders, decoders};
@@ -27,10 +29,18 @@ pub const AS_IT_IS: u8 = 0;
 pub const LEVELS: [Level; 3] = Level::ALL;
 
 /// What comes before the coded bytes in an input of the target `plane` that is decoded as it is.
-pub fn plane_input(codec: CodecId, width: u8, count: u16, model: u8, coded: &[u8]) -> Vec<u8> {
+pub fn plane_input(
+    codec: CodecId,
+    width: u8,
+    count: u16,
+    model: u8,
+    groups: [u8; 2],
+    coded: &[u8],
+) -> Vec<u8> {
     let mut input = vec![AS_IT_IS, codec.code(), width - 1];
     input.extend(count.to_le_bytes());
     input.push(model);
+    input.extend(groups);
     input.extend(coded);
     input
 }

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use weightfs::codec::scaled::{Fitter, Model, ModelBuilder, Sample as Rows, Segment};
 use weightfs::format::ElementType;
 
-use crate::Input;
+use crate::{Input, records};
 
 /// A model that planes may be coded with, and what a decoder sees of it.
 #[derive(Debug, Clone)]
@@ -133,6 +133,10 @@ fn fields(element: ElementType, bytes: &[u8]) -> Vec<u16> {
 /// rows and columns have means, then two how much their scales differ, and the highest ones how
 /// many elements are something else.
 pub fn weights(element: ElementType, count: usize, columns: usize, kind: u8, seed: u32) -> Vec<u8> {
+    if let Some(layout) = element.record() {
+        // Of the largest ones, as many as blocks have.
+        return records(layout, count % 1500, kind, seed);
+    }
     let mut random = Rng::with_seed(seed.into());
     let width = usize::from(element.bytes());
     let odd_ones = [u64::MAX, 1000, 50, 5][usize::from(kind >> 6)];
@@ -160,7 +164,7 @@ pub fn weights(element: ElementType, count: usize, columns: usize, kind: u8, see
                 0 => 0,
                 1 => u64::MAX,
                 2 => 1,
-                3 => 1 << (8 * width.min(8) - 1),
+                3 => 1 << (8 * width - 1),
                 4 => float_bits(element, gaussian * 1e-9, noise),
                 5 => float_bits(element, gaussian * 1e4, noise),
                 6 => float_bits(element, f64::INFINITY, noise),
@@ -169,8 +173,7 @@ pub fn weights(element: ElementType, count: usize, columns: usize, kind: u8, see
         } else {
             bits
         };
-        // Records repeat what fits into eight bytes.
-        bytes.extend(bits.to_le_bytes().iter().cycle().take(width));
+        bytes.extend_from_slice(&bits.to_le_bytes()[..width]);
     }
     bytes
 }

@@ -394,6 +394,7 @@ fn geometry(storage: &dyn Storage, superblock: &Superblock) -> Result<Geometry> 
 fn consistent(geometry: Geometry, superblock: &Superblock) -> Result<Geometry> {
     if geometry.original_bytes() != superblock.original_bytes
         || geometry.block_count() != superblock.block_count
+        || geometry.has_records() != superblock.has_records
     {
         return Err(Error::corrupt(
             "superblock and extents contradict each other",

@@ -4,7 +4,7 @@ use super::groups::groups;
 use crate::codec::{Coded, Context, Decoder, PlaneShape};
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockEntry, BlockHeader, CodecId, MAX_PLANES, PlaneHeader, Profiles, checksum,
+    BlockEntry, BlockHeader, CodecId, ElementType, MAX_PLANES, PlaneHeader, Profiles, checksum,
 };
 use crate::plane::{Field, interleave, plane_bytes};
 use crate::simd::Simd;
@@ -38,9 +38,17 @@ impl BlockDecoder {
         })
     }
 
-    /// Gives back the buffer for planes, which is as long as the longest block so far.
+    /// Gives back buffers that are as long as the longest block so far, or longer.
     pub fn give_back(&mut self) {
-        self.scratch = Vec::new();
+        (self.scratch, self.keys) = (Vec::new(), Vec::new());
+        self.codec.give_back();
+    }
+
+    /// What decoding a block takes, itself included: its planes beside it; of records planes of twice its length,
+    /// if levels are a byte each, and the steps of groups.
+    pub fn bytes_for(element: ElementType, block_bytes: usize) -> usize {
+        let times = if element.is_record() { 4 } else { 2 };
+        times * block_bytes
     }
 
     /// Decodes a stored block into `decoded`, whose length is that of the block, and compares its

@@ -109,7 +109,11 @@ impl BlockEncoder {
             let content = |shift| Content::Byte {
                 is_top: shift == (width - 1) * 8,
             };
-            return self.encode_split(bytes, Split::bytes(width), content, &[], stored);
+            self.encode_split(bytes, Split::bytes(width), content, &[], stored)?;
+            if stored.len() > bytes.len() {
+                self.keep_if_smaller(bytes, Split::NONE, stored)?;
+            }
+            return Ok(());
         }
         if let Some(record) = element.record() {
             return self.encode_records(bytes, element, record, stored);

@@ -51,6 +51,7 @@ proptest! {
             .unwrap()
             .encode(&bytes, element, &[], &mut stored)
             .unwrap();
+        prop_assert!(stored.len() <= bytes.len() + 16);
         prop_assert_eq!(encoded.fidelity, Fidelity::Exact);
         prop_assert_eq!(encoded.decoded_checksum, checksum(&bytes));
         prop_assert_eq!(decode(&stored, &bytes).unwrap(), bytes);

@@ -49,6 +49,12 @@ impl Decoder {
         self.scaled.forget_profiles();
     }
 
+    /// Gives back buffers that are as long as the longest plane so far.
+    pub fn give_back(&mut self) {
+        self.places = Vec::new();
+        self.scaled.give_back();
+    }
+
     /// Decodes a plane into `plane`, whose length is that of the shape. Every codec is asked in the same
     /// way; those that keep nothing between planes are functions.
     ///

@@ -1,4 +1,4 @@
-//! Rice codes, and scales as such: how far each lies from one in the middle, in steps.
+//! Rice codes; and scales coded by them: how far each lies from one in the middle, in steps.
 
 use crate::plane::{BitReader, BitWriter};
 
@@ -13,9 +13,11 @@ pub(super) const fn unzigzag(code: u32) -> i32 {
     (code >> 1).cast_signed() ^ -((code & 1).cast_signed())
 }
 
-/// The Rice parameter that suits codes of this sum.
+/// The Rice parameter that suits these codes, of which none is above 2^27.
 pub(super) fn rice_bits(codes: impl Iterator<Item = u32> + Clone) -> u8 {
+    let most = codes.clone().max().unwrap_or(0);
     (0..16u8)
+        .filter(|&bits| most >> bits <= MAX_UNARY)
         .min_by_key(|&bits| {
             codes
                 .clone()

@@ -10,7 +10,7 @@ use super::decoding::{Decoding, For, ReadContext};
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
-use crate::format::BlockSpan;
+use crate::format::{BlockSpan, ElementType};
 use crate::model::ReadAt;
 
 /// While so many threads find room for a block, each keeps what it decodes with.
@@ -106,7 +106,7 @@ impl Entry {
                 self.decoding
                     .cache
                     .copy_or_decode(self.key(number), part, |part| {
-                        self.decode(number, decoder, part, whom)
+                        self.decode(number, span.element, decoder, part, whom)
                     })?;
             } else {
                 // Whoever reads before or behind this needs the rest.
@@ -193,13 +193,14 @@ impl Entry {
         self.decoding
             .cache
             .get_or_decode(self.key(number), span.buffer_bytes(), |buffer| {
-                self.decode(number, decoder, buffer, whom)
+                self.decode(number, span.element, decoder, buffer, whom)
             })
     }
 
     fn decode(
         &self,
         number: u64,
+        element: ElementType,
         decoder: &mut BlockDecoder,
         buffer: &mut [u8],
         whom: For,
@@ -207,8 +208,7 @@ impl Entry {
         self.decoding.heed_memory();
         let _busy = matches!(whom, For::Reader).then(|| self.decoding.demand.begin());
         let room = &self.decoding.memory.room;
-        // The block, and its planes beside it.
-        let bytes = 2 * buffer.len();
+        let bytes = BlockDecoder::bytes_for(element, buffer.len());
         let _part = room.take(bytes);
         let decoded = self.archive.decode_block(number, decoder, buffer);
         if !room.has_plenty(bytes, MANY_THREADS) {

@@ -39,6 +39,25 @@ proptest! {
         prop_assert_eq!(back, plane);
     }
 
+    /// Also where one gap is far wider than all others.
+    #[test]
+    fn lists_of_any_gaps_come_back(first in 0u16..40_000, step in 1u16..8, count in 2u16..1900) {
+        let half = (0..count).map(|i| first % 0x4000 + i * step);
+        let values: Vec<u16> = half.clone().chain(half.map(|value| value | 0x8000)).collect();
+        let mut list = Vec::new();
+        put_values(&values, CodecId::Raw, &mut list);
+        let mut found = Values::default();
+        prop_assert!(found.take(&coded(&list, 0)).is_ok());
+        let places: Vec<u8> = (0..2 * count).flat_map(|place| match values.len() {
+            ..=256 => vec![place.to_le_bytes()[0]],
+            _ => place.to_le_bytes().to_vec(),
+        }).collect();
+        let mut plane = vec![0; 2 * values.len()];
+        found.fill(&places, &mut plane).unwrap();
+        let expected: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        prop_assert_eq!(plane, expected);
+    }
+
     #[test]
     fn a_list_of_values_is_hostile(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut values = Values::default();

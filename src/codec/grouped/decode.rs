@@ -117,12 +117,12 @@ impl Decoder {
     pub fn decode_into(&mut self, coded: &Coded<'_>, fields: &mut [u8]) -> Result<()> {
         let (count, simd) = (fields.len(), coded.simd);
         let groups = coded.context.groups.ok_or_else(malformed)?;
-        if groups.keys.len().checked_mul(groups.fields) != Some(count) {
+        if groups.fields == 0 || groups.keys.len().checked_mul(groups.fields) != Some(count) {
             return Err(malformed());
         }
         let coded = Payload::parse(coded.bytes, count)?;
         self.tables.prepare(&coded.tables(groups.pairs)?);
-        self.choose(groups, &classes(coded.starts), count);
+        let classes = classes(coded.starts);
         let mut states = coded.states;
         let (mut at, mut done) = (0, 0);
         let raw = Raw {
@@ -140,7 +140,8 @@ impl Decoder {
                 self.ids.resize(PIECE.max(self.ids.len()), 0);
                 &mut self.ids[..PIECE]
             };
-            let choice = &self.choice[done..done + PIECE];
+            choose(&mut self.choice, groups, &classes, done, PIECE);
+            let choice = &self.choice[..PIECE];
             self.tables
                 .decode(simd, choice, &mut states, coded.from_words, &mut at, ids)?;
             if coded.split.raw_bits > 0 {
@@ -151,9 +152,10 @@ impl Decoder {
         let last = count - done;
         let whole = last.next_multiple_of(LANES);
         self.ids.resize(whole.max(self.ids.len()), 0);
+        choose(&mut self.choice, groups, &classes, done, last);
         self.tables.decode(
             simd,
-            &self.choice[done..done + whole],
+            &self.choice[..whole],
             &mut states,
             coded.from_words,
             &mut at,
@@ -182,23 +184,35 @@ impl Decoder {
         );
         Ok(())
     }
+}
 
-    /// Finds the class of each field, and of some behind them so that groups of lanes are whole.
-    fn choose(&mut self, groups: Groups<'_>, classes: &[u8; 256], count: usize) {
-        let needed = count.next_multiple_of(LANES) + RUN;
-        if self.choice.len() < needed {
-            self.choice.resize(needed, 0);
-        }
-        let mut at = 0;
-        for &key in groups.keys {
-            let class = classes[usize::from(key)];
-            let run = &mut self.choice[at..];
-            match run.first_chunk_mut::<RUN>() {
-                Some(run) if groups.fields <= RUN => *run = [class; RUN],
-                _ => run[..groups.fields].fill(class),
-            }
-            at += groups.fields;
-        }
-        self.choice[count..needed].fill(0);
+/// Finds the class of each of so many fields from one on, and of some behind them so that groups of lanes are
+/// whole.
+fn choose(
+    choice: &mut Vec<u8>,
+    groups: Groups<'_>,
+    classes: &[u8; 256],
+    first: usize,
+    count: usize,
+) {
+    let whole = count.next_multiple_of(LANES);
+    if choice.len() < whole + RUN {
+        choice.resize(whole + RUN, 0);
     }
+    let mut left = groups.fields - first % groups.fields;
+    let mut at = 0;
+    for &key in &groups.keys[first / groups.fields..] {
+        if at >= count {
+            break;
+        }
+        let class = classes[usize::from(key)];
+        let run = &mut choice[at..];
+        match run.first_chunk_mut::<RUN>() {
+            Some(run) if left <= RUN => *run = [class; RUN],
+            _ => run[..left.min(count - at)].fill(class),
+        }
+        at += left;
+        left = groups.fields;
+    }
+    choice[count..whole].fill(0);
 }

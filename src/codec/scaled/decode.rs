@@ -169,6 +169,11 @@ impl Decoder {
         }
     }
 
+    /// Gives back buffers that are as long as the longest plane so far.
+    pub fn give_back(&mut self) {
+        (self.choice, self.bases) = (Vec::new(), Vec::new());
+    }
+
     /// Decodes a plane of fields of 16 bits into `fields`.
     ///
     /// # Errors

@@ -210,24 +210,25 @@ impl RecordForm {
             plane.len() / first.map_or(1, Stream::bytes)
         });
         let groups = usize::from(grouping.groups);
-        let mut steps = self.logs(grouping.step, planes, records, groups);
+        let mut values = vec![0; records * groups];
+        self.add_logs(grouping.step, planes, &mut values);
         if grouping.minimum.is_empty() {
-            compare_with_those_around(&mut steps);
+            compare_with_those_around(&mut values);
         } else {
-            let minima = self.logs(grouping.minimum, planes, records, groups);
-            for (step, minimum) in steps.iter_mut().zip(minima) {
-                *step = minimum - *step;
+            for value in &mut values {
+                *value = -*value;
             }
+            self.add_logs(grouping.minimum, planes, &mut values);
         }
-        keys.extend(steps.iter().map(|&step| {
-            let [key, ..] = ((step >> KEY_SHIFT).clamp(-128, 127) + 128).to_le_bytes();
+        keys.extend(values.iter().map(|&value| {
+            let [key, ..] = ((value >> KEY_SHIFT).clamp(-128, 127) + 128).to_le_bytes();
             key
         }));
     }
 
-    /// Logarithms of products of fields, for each group.
-    fn logs(self, factors: &[Factor], planes: &[&[u8]], records: usize, groups: usize) -> Vec<i32> {
-        let mut logs = vec![0; records * groups];
+    /// Adds the logarithms of fields to the sum of each group; of those that a record has one of, to all groups.
+    fn add_logs(self, factors: &[Factor], planes: &[&[u8]], sums: &mut [i32]) {
+        let groups = usize::from(self.layout.grouping().map_or(1, |all| all.groups));
         for factor in factors {
             let stream = self.layout.streams()[factor.stream];
             let plane = planes[factor.stream];
@@ -238,20 +239,14 @@ impl RecordForm {
                     factor.magnitude.log(u16::from_le_bytes(field))
                 }
             };
-            if usize::from(stream.fields) == groups {
-                for (i, sum) in logs.iter_mut().enumerate() {
-                    *sum += log(i);
-                }
-            } else {
-                for (i, sums) in logs.chunks_exact_mut(groups).enumerate() {
-                    let log = log(i);
-                    for sum in sums {
-                        *sum += log;
-                    }
+            let groups_of_field = groups / usize::from(stream.fields);
+            for (field, sums) in sums.chunks_exact_mut(groups_of_field).enumerate() {
+                let log = log(field);
+                for sum in sums {
+                    *sum += log;
                 }
             }
         }
-        logs
     }
 }
 

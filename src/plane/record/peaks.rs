@@ -136,7 +136,7 @@ impl Group {
                 for (group, spread) in levels.chunks_exact_mut(self.bytes()).zip(groups) {
                     let (low, high) = spread.split_at(self.levels / 2);
                     for (byte, (low, high)) in group.iter_mut().zip(low.iter().zip(high)) {
-                        *byte = low | high << bits;
+                        *byte = low & ((1 << bits) - 1) | high << bits;
                     }
                 }
             }

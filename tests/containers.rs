@@ -10,7 +10,7 @@ use support::gguf::{GgufWriter, TYPES, Type, every_value, gguf};
 use support::{Dir, Place, json, model, noise, ok, run, safetensors};
 
 /// A model with a large tensor of each type, and a small norm behind each.
-fn quantized(types: &[Type]) -> Vec<u8> {
+fn of_types(types: &[Type]) -> Vec<u8> {
     let mut file = GgufWriter::new();
     for (number, value) in every_value().into_iter().enumerate() {
         file.entry(&format!("key.{number}"), value);
@@ -29,7 +29,7 @@ fn quantized(types: &[Type]) -> Vec<u8> {
 
 #[test]
 fn gguf_files_of_every_type_are_packed_by_it_and_mount_back_equal() {
-    let original = quantized(&TYPES);
+    let original = of_types(&TYPES);
     let place = Place::new();
     let archive = place.pack("model.gguf", &original);
     let found = json(&ok(["inspect", "--json", archive.to_str().unwrap()]));
@@ -60,7 +60,7 @@ fn gguf_files_of_every_type_are_packed_by_it_and_mount_back_equal() {
 #[test]
 fn gguf_files_are_models_in_directories_and_to_analyze() {
     let dir = Dir::new();
-    let original = quantized(&TYPES[..12]);
+    let original = of_types(&TYPES[..12]);
     let file = dir.write("from/model.gguf", &original);
     dir.write("from/named.otherwise", &original);
     ok(["pack", &dir.path("from"), "-o", &dir.path("to")]);
@@ -235,7 +235,7 @@ fn a_header_says_the_same_of_a_file_and_of_its_archive() {
     for (name, bytes) in [
         ("model", model(2, 2)),
         ("header of many blocks", safetensors(&many)),
-        ("GGUF", quantized(&TYPES)),
+        ("GGUF", of_types(&TYPES)),
     ] {
         let dir = Dir::new();
         let file = dir.write("m.safetensors", &bytes);

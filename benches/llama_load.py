@@ -39,6 +39,7 @@ from from_pretrained import TARGETS, Packed, drop, fail, read_all, stop
 from mounts import joining, limit_disks
 
 WAYS = ("mmap", "read")
+LIMIT_SECONDS = 3600  # of one load
 
 
 def load(path, way, threads):
@@ -70,9 +71,12 @@ def measure(args, packed, joins):
                 drop([args.model, mounted])
                 (read_all if args.cached else drop)([archive])
                 path = args.model if target == "raw" else mounted
-                done = subprocess.run([sys.executable, __file__, "--worker", path, way, str(args.threads)],
-                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                      text=True, preexec_fn=joins)
+                try:
+                    done = subprocess.run([sys.executable, __file__, "--worker", path, way, str(args.threads)],
+                                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                          text=True, preexec_fn=joins, timeout=LIMIT_SECONDS)
+                except subprocess.TimeoutExpired:
+                    fail(f"loading {path} took over {LIMIT_SECONDS} s")
                 if done.returncode:
                     fail(f"loading {path}: exit status {done.returncode}\n{done.stderr}")
                 one = json.loads(done.stdout.splitlines()[-1])

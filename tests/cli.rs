@@ -875,6 +875,7 @@ fn analyze_counts_the_fields_of_quantized_tensors() {
         "{text}"
     );
     assert!(text.contains("ceiling of coding each field"), "{text}");
+    assert!(!text.contains("over all float tensors"), "{text}");
     let report = fs::read_to_string(html).unwrap();
     assert!(report.starts_with("<!DOCTYPE html>") && report.ends_with("</html>"));
     for expected in [

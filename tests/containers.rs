@@ -10,7 +10,7 @@ use support::gguf::{GgufWriter, TYPES, Type, every_value, gguf};
 use support::{Dir, Place, json, model, noise, ok, run, safetensors};
 
 /// A model with a large tensor of each type, and a small norm behind each.
-fn quantized(types: &[Type]) -> Vec<u8> {
+fn of_types(types: &[Type]) -> Vec<u8> {
     let mut file = GgufWriter::new();
     for (number, value) in every_value().into_iter().enumerate() {
         file.entry(&format!("key.{number}"), value);
@@ -29,7 +29,7 @@ fn quantized(types: &[Type]) -> Vec<u8> {
 
 #[test]
 fn gguf_files_of_every_type_are_packed_by_it_and_mount_back_equal() {
-    let original = quantized(&TYPES);
+    let original = of_types(&TYPES);
     let place = Place::new();
     let archive = place.pack("model.gguf", &original);
     let found = json(&ok(["inspect", "--json", archive.to_str().unwrap()]));
@@ -60,7 +60,7 @@ fn gguf_files_of_every_type_are_packed_by_it_and_mount_back_equal() {
 #[test]
 fn gguf_files_are_models_in_directories_and_to_analyze() {
     let dir = Dir::new();
-    let original = quantized(&TYPES[..12]);
+    let original = of_types(&TYPES[..12]);
     let file = dir.write("from/model.gguf", &original);
     dir.write("from/named.otherwise", &original);
     ok(["pack", &dir.path("from"), "-o", &dir.path("to")]);
@@ -124,6 +124,62 @@ fn a_gguf_file_that_is_not_read_is_packed_as_bytes_and_says_why() {
 }
 
 #[test]
+fn gguf_files_of_another_version_or_byte_order_are_no_damaged_ones() {
+    for (version, why) in [
+        (1, "GGUF version 1 is not read"),
+        (4, "GGUF version 4 is not read"),
+        (3 << 24, "GGUF of big-endian machines is not read"),
+    ] {
+        let mut file = GgufWriter::new();
+        file.version = version;
+        file.tensor("a", 0, &[25_000], &[7; 100_000]);
+        let (header, data) = file.finish();
+        let dir = Dir::new();
+        let file = dir.write("m/model.gguf", &[header, data].concat());
+        let text = ok(["analyze", &file]);
+        assert!(text.contains(&format!("{why}; taken as")), "{text}");
+        let found = json(&ok(["analyze", "--json", &file]));
+        assert_eq!(found["files"][0]["unread"], why);
+        let (status, _, stderr) = run(["pack", &file, "-o", &dir.path("model.wfz")]);
+        assert_eq!((status, stderr.as_str()), (0, ""));
+        ok(["pack", "--replace", &file]);
+        assert_eq!(dir.names("m"), ["model.gguf.wfz"]);
+    }
+    let dir = Dir::new();
+    let damaged = [b"GGUF\x03\0\0\0".to_vec(), vec![7; 100_000]].concat();
+    let file = dir.write("model.gguf", &damaged);
+    let (status, _, stderr) = run(["pack", "--replace", &file]);
+    assert!(status == 2 && stderr.contains("does not end"), "{stderr}");
+}
+
+#[test]
+fn tensors_of_types_that_no_codec_knows_are_counted_by_their_shape_and_told() {
+    let dir = Dir::new();
+    let file = gguf(&[
+        ("a", 40, &[1000, 64], noise(1, 36_000)),
+        ("b", 99, &[10, 64], noise(2, 640)),
+        ("c", 99, &[30, 64], noise(3, 1920)),
+        ("d", 8, &[500, 64], noise(4, 34_000)),
+    ]);
+    let file = dir.write("model.gguf", &file);
+    let found = json(&ok(["analyze", "--json", &file]));
+    let dtypes = found["dtypes"].as_array().unwrap();
+    for (dtype, elements) in [("NVFP4", 64_000), ("type 99", 2560), ("Q8_0", 32_000)] {
+        let of_dtype = dtypes.iter().find(|one| one["dtype"] == dtype).unwrap();
+        assert_eq!(of_dtype["parameters"], elements, "{dtype}");
+    }
+    ok(["pack", &file]);
+    let archive = dir.path("model.gguf.wfz");
+    let found = json(&ok(["inspect", "--json", &archive]));
+    let dtypes = serde_json::json!(["NVFP4", "type 99"]);
+    assert_eq!(found["packed_as_bytes"], dtypes);
+    assert_eq!(found["missing_bytes"], 0);
+    let text = ok(["inspect", &archive]);
+    let line = "tensors of types that no codec knows, packed as bytes: 3 (NVFP4, type 99)";
+    assert_eq!(text.lines().last(), Some(line), "{text}");
+}
+
+#[test]
 fn of_a_gguf_file_that_is_cut_off_tensors_are_what_is_there() {
     let dir = Dir::new();
     let whole = gguf(&[
@@ -148,6 +204,11 @@ fn of_a_gguf_file_that_is_cut_off_tensors_are_what_is_there() {
         (&Value::from(72_000), &Value::from(34_000))
     );
     assert_eq!(found["tensors"][1]["dtype"], "Q8_0");
+    assert_eq!(found["missing_bytes"], 34_000);
+    assert_eq!(found["packed_as_bytes"], serde_json::json!([]));
+    let text = ok(["inspect", &dir.path("m/cut.gguf.wfz")]);
+    let line = text.lines().last().unwrap();
+    assert!(line.contains("its last 34000 bytes are missing"), "{text}");
 }
 
 /// Name, dtype and shape of the tensors of an object that has some.
@@ -174,7 +235,7 @@ fn a_header_says_the_same_of_a_file_and_of_its_archive() {
     for (name, bytes) in [
         ("model", model(2, 2)),
         ("header of many blocks", safetensors(&many)),
-        ("GGUF", quantized(&TYPES)),
+        ("GGUF", of_types(&TYPES)),
     ] {
         let dir = Dir::new();
         let file = dir.write("m.safetensors", &bytes);

@@ -31,6 +31,8 @@ const CMAKE_ARGS: &str = "-DGGML_NATIVE=OFF";
 
 /// Importing the frameworks for the first time takes a while, and so do models on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1800);
+/// Of each run of pip, which downloads much and compiles llama.cpp.
+const PIP_LIMIT_SECONDS: &str = "3600";
 
 /// Every type of element, odd shapes, whole tensors and slices, with mmap and without.
 #[test]
@@ -384,10 +386,13 @@ fn wheels(python: &Path) -> Result<PathBuf, String> {
     )
 }
 
-/// One of pip's commands, for what the lists name and nothing else.
+/// One of pip's commands, for what the lists name and nothing else. It ends, with all that it has started, if it
+/// takes too long: status 124.
 fn pip(python: &Path, command: &str) -> Command {
-    let mut pip = Command::new(python);
-    pip.args(["-m", "pip", command, "--quiet", "--no-deps"])
+    let mut pip = Command::new("timeout");
+    pip.args(["--kill-after=60", PIP_LIMIT_SECONDS])
+        .arg(python)
+        .args(["-m", "pip", command, "--quiet", "--no-deps"])
         .args(["--disable-pip-version-check", "--no-input"]);
     pip
 }

@@ -1,5 +1,6 @@
 //! What commands print: one JSON object, or a few lines for people.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -203,6 +204,8 @@ pub(super) fn inspection_json<'a>(
             .collect(),
         tensors: TensorsJson(&found.tensors),
         unread: found.unread.as_deref(),
+        missing_bytes: found.missing_bytes,
+        packed_as_bytes: dtypes_packed_as_bytes(found),
     }
 }
 
@@ -219,6 +222,8 @@ struct InspectionJson<'a> {
     planes: Vec<Value>,
     tensors: TensorsJson<'a>,
     unread: Option<&'a str>,
+    missing_bytes: u64,
+    packed_as_bytes: BTreeSet<&'a str>,
 }
 
 struct TensorsJson<'a>(&'a [TensorTotal]);
@@ -267,11 +272,36 @@ pub(super) fn inspection_lines(path: &Path, found: &Inspection) -> Vec<String> {
         lines.push(String::new());
         lines.extend(tensors_table(&found.tensors));
     }
+    let mut notes = Vec::new();
     if let Some(why) = &found.unread {
-        lines.push(String::new());
-        lines.push(format!("model: {why}: packed as bytes"));
+        notes.push(format!("model: {why}: packed as bytes"));
     }
+    let dtypes: Vec<_> = dtypes_packed_as_bytes(found).into_iter().collect();
+    if !dtypes.is_empty() {
+        notes.push(format!(
+            "tensors of types that no codec knows, packed as bytes: {} ({})",
+            found.packed_as_bytes().count(),
+            dtypes.join(", ")
+        ));
+    }
+    if found.missing_bytes > 0 {
+        notes.push(format!(
+            "the original is not complete: by its header, its last {} bytes are missing",
+            found.missing_bytes
+        ));
+    }
+    if !notes.is_empty() {
+        lines.push(String::new());
+    }
+    lines.extend(notes);
     lines
+}
+
+fn dtypes_packed_as_bytes(found: &Inspection) -> BTreeSet<&str> {
+    found
+        .packed_as_bytes()
+        .map(|one| one.dtype.as_str())
+        .collect()
 }
 
 fn planes_table(planes: &[PlaneTotal]) -> Vec<String> {

@@ -12,7 +12,7 @@ use super::archives::original_path;
 use super::source_file::SourceFile;
 use super::walk::{EntryKind, WalkEntry};
 use crate::error::Result;
-use crate::model::{self, ModelFormat, ReadAt};
+use crate::model::{self, ModelFormat, ReadAt, WhyNot};
 use crate::os::is_open_for_writing;
 
 /// What files of Git LFS start with that stand for others.
@@ -56,10 +56,19 @@ pub(super) fn fault(source: &SourceFile, name: &Path) -> Result<Option<String>> 
         }
         None => {
             if let Some(format) = format_by_name(name) {
-                return Ok(Some(format!(
-                    "it has no header of a {} file, or not the whole of it",
-                    format.name()
-                )));
+                match model::why_not(source)? {
+                    // Nothing is wrong with it.
+                    Some(WhyNot::Unread(_)) => {}
+                    Some(WhyNot::Damaged(why)) => {
+                        return Ok(Some(format!("it cannot be read as a model: {why}")));
+                    }
+                    None => {
+                        return Ok(Some(format!(
+                            "it has no header of a {} file, or not the whole of it",
+                            format.name()
+                        )));
+                    }
+                }
             }
         }
         Some(_) => {}

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::archives::open_named;
 use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::error::Result;
-use crate::format::{BlockSpan, CodecId, Superblock};
-use crate::model::{self, Tensor};
+use crate::format::{BlockSpan, CodecId, ElementType, Superblock};
+use crate::model::{self, Tensor, WhyNot};
 use crate::plane::record::RecordForm;
 
 /// Contents of an archive, and what they cost.
@@ -21,6 +21,8 @@ pub struct Inspection {
     pub tensors: Vec<TensorTotal>,
     /// Why the original, which starts as a model, is read as none.
     pub unread: Option<String>,
+    /// Bytes that the original should have behind its end by its header; 0 if it is whole.
+    pub missing_bytes: u64,
     /// How the planes are coded, by element type and codec.
     pub planes: Vec<PlaneTotal>,
 }
@@ -32,6 +34,14 @@ pub struct TensorTotal {
     pub tensor: Tensor,
     /// Its share of the stored bytes. A block that holds several tensors is shared by length.
     pub stored_bytes: u64,
+}
+
+impl Inspection {
+    /// The tensors of types that no codec knows, which are packed as bytes.
+    pub fn packed_as_bytes(&self) -> impl Iterator<Item = &Tensor> {
+        let tensors = self.tensors.iter().map(|total| &total.tensor);
+        tensors.filter(|tensor| tensor.element == ElementType::Bytes)
+    }
 }
 
 /// All planes of one bit field, or of one stream of records, of one element type with one codec.
@@ -56,11 +66,10 @@ pub struct PlaneTotal {
 /// `Corrupt` if the tables, the header or a block header are damaged.
 pub fn inspect(path: &Path) -> Result<Inspection> {
     let reader = open_named(path)?;
-    let tensors = tensors_of(&reader)?;
-    let unread = if tensors.is_empty() {
-        model::why_not(&ArchivedFile::new(&reader)?)?
-    } else {
-        None
+    let original = ArchivedFile::new(&reader)?;
+    let (tensors, data_end, unread) = match model::read(&original)? {
+        Some(header) => (header.tensors, header.data_end, None),
+        None => (Vec::new(), 0, model::why_not(&original)?),
     };
     let mut shares = Shares::new(&tensors);
     let planes = totals(&reader, &mut shares)?;
@@ -73,7 +82,8 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
                 tensor,
             })
             .collect(),
-        unread,
+        unread: unread.map(WhyNot::into_text),
+        missing_bytes: data_end.saturating_sub(reader.superblock().original_bytes),
         planes,
     })
 }

@@ -100,7 +100,9 @@ pub(super) fn read<R: ReadAt + ?Sized>(
     })
 }
 
-fn check_version(first: [u8; 8]) -> Result<()> {
+/// # Errors
+/// `NotThisFormat` for a version or byte order that is not read.
+pub(super) fn check_version(first: [u8; 8]) -> Result<()> {
     let [.., a, b, c, d] = first;
     match u32::from_le_bytes([a, b, c, d]) {
         2 | 3 => Ok(()),
@@ -437,7 +439,7 @@ mod tests {
         let (header, data) = file.finish();
         let file = [header, data].concat();
         assert_eq!(read(&file[..]).unwrap(), None);
-        why_not(&file[..]).unwrap().unwrap()
+        why_not(&file[..]).unwrap().unwrap().into_text()
     }
 
     #[test]
@@ -667,6 +669,7 @@ mod tests {
         );
         file.tensor_at("", 0, &[], 0);
         let why = why_not(&file.finish().0[..]).unwrap().unwrap();
+        let why = why.into_text();
         assert!(why.contains("too many tensors"), "{why}");
     }
 

@@ -72,16 +72,37 @@ pub fn read_keeping<T>(
     }
 }
 
+/// What keeps a file that starts as a model from being read as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhyNot {
+    /// It may be sound: this version does not read its version or byte order.
+    Unread(String),
+    /// Its header is damaged, or not all there.
+    Damaged(String),
+}
+
+impl WhyNot {
+    /// In words.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Unread(why) | Self::Damaged(why) => why,
+        }
+    }
+}
+
 /// Why a file is no model to this version, though it starts as one and as nothing else would.
 ///
 /// # Errors
 /// As `ReadAt::read_at`.
-pub fn why_not(file: &(impl ReadAt + ?Sized)) -> Result<Option<String>> {
-    let Some((ModelFormat::Gguf, _)) = start(file)? else {
+pub fn why_not(file: &(impl ReadAt + ?Sized)) -> Result<Option<WhyNot>> {
+    let Some((ModelFormat::Gguf, first)) = start(file)? else {
         return Ok(None);
     };
+    if let Err(Error::NotThisFormat(why)) = gguf::check_version(first) {
+        return Ok(Some(WhyNot::Unread(why.to_string())));
+    }
     match read_as_told(file, |_| None::<()>) {
-        Err(Error::NotThisFormat(why)) => Ok(Some(why.to_string())),
+        Err(Error::NotThisFormat(why)) => Ok(Some(WhyNot::Damaged(why.to_string()))),
         read => read.map(|_| None),
     }
 }

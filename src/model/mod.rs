@@ -26,6 +26,6 @@ pub use bounds::{
     MAX_NAME_BYTES, MAX_TENSOR_TABLE_BYTES,
 };
 pub use format::ModelFormat;
-pub use header::{Header, read, read_keeping, read_typed, recognize, why_not};
+pub use header::{Header, WhyNot, read, read_keeping, read_typed, recognize, why_not};
 pub use read_at::ReadAt;
 pub use tensor::{Ends, FoundTensor, Tensor, TypedRange};

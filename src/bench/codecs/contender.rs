@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 pub enum Contender {
     /// An archive, as packing makes it.
     Archive(Method, Level),
-    /// The file as it is through a general compressor, at this level, as one stream.
+    /// The file through a general compressor, at this level, without an archive.
     Stream(Tool, u32),
 }
 
@@ -38,7 +38,7 @@ pub enum Family {
     Reordered,
     /// Archives with an entropy code for the highest bytes and next to nothing for the others.
     Split,
-    /// Streams of the file as it is.
+    /// General compressors without an archive: of the file, or of each stream of its records.
     Streams,
 }
 

@@ -67,7 +67,7 @@ impl Original {
     }
 
     /// # Errors
-    /// `InvalidInput` if somebody has written to it since it was opened.
+    /// `Environment` if somebody has written to it since it was opened.
     pub fn check_unchanged(&self) -> Result<()> {
         self.source.check_unchanged()
     }

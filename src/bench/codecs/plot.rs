@@ -157,7 +157,7 @@ fn legend(drawing: &mut Drawing, report: &CodecReport<'_>) {
             "byte planes, general compressor (archive)",
         ),
         (Family::Split, "split streams (archive)"),
-        (Family::Streams, "file as one stream"),
+        (Family::Streams, "general compressor (no archive)"),
     ] {
         if has(family) {
             marker(drawing, family, (x + 6.0, y));

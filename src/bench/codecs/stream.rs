@@ -25,7 +25,7 @@ pub(super) const PIECE_BYTES: usize = 1 << 20;
 /// well.
 ///
 /// # Errors
-/// `Io` if the system refuses, `InvalidInput` if the source changes meanwhile, `Interrupted`.
+/// `Io` if the system refuses, `Environment` if the source changes meanwhile, `Interrupted`.
 pub(super) fn encode(
     tool: Tool,
     level: u32,
@@ -89,7 +89,7 @@ fn feed(
 /// Reads a source from start to end.
 ///
 /// # Errors
-/// That of `each`; `Io` if the system refuses, `InvalidInput` if the file has another length by now.
+/// That of `each`; `Io` if the system refuses, `Environment` if the file has another length by now.
 pub(super) fn for_each_piece(
     source: &SourceFile,
     mut each: impl FnMut(&[u8]) -> Result<()>,

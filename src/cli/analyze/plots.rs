@@ -32,11 +32,8 @@ pub(super) fn expected_ratios(found: &Analysis) -> String {
     let of_floats = |ceiling: Option<Ceiling>| ceiling.map(|ceiling| ceiling.mean);
     // Beside quantized weights there are few floats, whose ratio says nothing of the file.
     let ceilings = match found.by_field_whole {
-        Some(ratio) => [
-            ("fields of records coded, at best", Some(ratio)),
-            ("", None),
-        ],
-        None => [
+        Some(ratio) => vec![("fields of records coded, at best", Some(ratio))],
+        None => vec![
             (
                 "each byte coded on its own, at best",
                 of_floats(found.byte_marginal),

@@ -38,9 +38,11 @@ fn structure(lines: &mut Vec<String>, found: &Analysis) {
             size::show(file.bytes)
         ));
         if file.header_bytes == 0 {
-            lines.push(
-                "  neither safetensors nor GGUF that can be read; taken as plain bytes".into(),
-            );
+            let why = file
+                .unread
+                .as_deref()
+                .unwrap_or("neither safetensors nor GGUF");
+            lines.push(format!("  {why}; taken as plain bytes"));
         } else {
             lines.push(format!(
                 "  header {} bytes ({}), {} tensors",
@@ -192,9 +194,17 @@ fn of_values(lines: &mut Vec<String>, values: &Values) {
 
 fn over_all(lines: &mut Vec<String>, found: &Analysis) {
     lines.push(String::new());
+    // Beside quantized weights there are few floats, whose ratio says nothing of the file.
+    let of_floats = |ceiling| match found.by_field_whole {
+        Some(_) => None,
+        None => ceiling,
+    };
     let ceilings = [
-        ("float tensors, each byte on its own", found.byte_marginal),
-        ("float tensors, whole values", found.joint),
+        (
+            "float tensors, each byte on its own",
+            of_floats(found.byte_marginal),
+        ),
+        ("float tensors, whole values", of_floats(found.joint)),
         ("quantized tensors, each field on its own", found.by_field),
     ];
     for (what, ceiling) in ceilings {

@@ -62,6 +62,8 @@ pub struct FileFacts {
     pub header_bytes: u64,
     /// Number of tensors.
     pub tensors: usize,
+    /// Why it, which starts as a model, is read as none.
+    pub unread: Option<String>,
 }
 
 /// All tensors of one dtype.

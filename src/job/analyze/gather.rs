@@ -206,7 +206,8 @@ impl Dtype {
         let bytes = tensor.range.end - tensor.range.start;
         self.tensors += 1;
         self.bytes += bytes;
-        self.parameters += if tensor.element.is_record() {
+        let is_shaped = tensor.element == ElementType::Bytes && !tensor.shape.is_empty();
+        self.parameters += if tensor.element.is_record() || is_shaped {
             // Of those in a file that is cut off, not more than there can be.
             let elements = tensor.shape.iter().copied().fold(1, u64::saturating_mul);
             elements.min(bytes.saturating_mul(8))

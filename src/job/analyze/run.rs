@@ -12,7 +12,7 @@ use crate::job::archives::named_archive;
 use crate::job::monitor::Monitor;
 use crate::job::source_file::SourceFile;
 use crate::job::walk::{EntryKind, walk};
-use crate::model::{self, Tensor, names};
+use crate::model::{self, Tensor, WhyNot, names};
 
 /// Analyzes a file, or the models of a directory.
 ///
@@ -48,6 +48,11 @@ pub fn analyze(path: &Path, options: &AnalyzeOptions, monitor: &Monitor<'_>) -> 
             bytes,
             header_bytes,
             tensors: if header_bytes == 0 { 0 } else { tensors.len() },
+            unread: if header_bytes == 0 {
+                model::why_not(source)?.map(WhyNot::into_text)
+            } else {
+                None
+            },
         });
         (monitor.progress)(bytes);
     }

@@ -178,7 +178,7 @@ static KEYS: LazyLock<Vec<u8>> = LazyLock::new(|| (0..6).cycle().take(10_000).co
 
 /// The groups of a plane, if they are all of it.
 fn groups(bytes: usize) -> Option<Groups<'static>> {
-    (bytes % GROUP_FIELDS == 0).then(|| Groups {
+    bytes.is_multiple_of(GROUP_FIELDS).then(|| Groups {
         keys: &KEYS[..bytes / GROUP_FIELDS],
         fields: GROUP_FIELDS,
         pairs: None,

@@ -84,27 +84,39 @@ impl Record for Q5_1 {
 }
 
 fn take_five_bits(high: &[u8; 4], low: &[u8; 16], levels: &mut [u8; 32]) {
-    let high = u32::from_le_bytes(*high);
-    for (j, &low) in low.iter().enumerate() {
-        levels[j] = low & 15 | bit(high, j) << 4;
-        levels[j + 16] = low >> 4 | bit(high, j + 16) << 4;
+    for (levels, &high) in levels.as_chunks_mut::<8>().0.iter_mut().zip(high) {
+        *levels = spread_bits(high).to_le_bytes();
+    }
+    let (first, second) = levels.split_at_mut(16);
+    for (low, (first, second)) in low.iter().zip(first.iter_mut().zip(second)) {
+        *first = low & 15 | *first << 4;
+        *second = low >> 4 | *second << 4;
     }
 }
 
 fn put_five_bits(levels: &[u8; 32], high: &mut [u8; 4], low: &mut [u8; 16]) {
-    let mut bits = 0u32;
-    for (j, level) in levels.iter().enumerate() {
-        bits |= u32::from(level >> 4 & 1) << j;
+    for (high, levels) in high.iter_mut().zip(levels.as_chunks::<8>().0) {
+        *high = gather_bits(u64::from_le_bytes(*levels) >> 4);
     }
-    *high = bits.to_le_bytes();
-    for (j, low) in low.iter_mut().enumerate() {
-        *low = levels[j] & 15 | levels[j + 16] << 4;
+    let (first, second) = levels.split_at(16);
+    for (low, (first, second)) in low.iter_mut().zip(first.iter().zip(second)) {
+        *low = first & 15 | second << 4;
     }
 }
 
-fn bit(bits: u32, number: usize) -> u8 {
-    let [lowest, ..] = (bits >> number & 1).to_le_bytes();
-    lowest
+/// Each bit of a byte as the lowest bit of a byte of its own, the lowest first.
+const fn spread_bits(byte: u8) -> u64 {
+    // Of eight copies, each keeps another bit, and what adding makes of it is carried to the top.
+    let one_each = (byte as u64 * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+    (one_each + 0x7F7F_7F7F_7F7F_7F7F) >> 7 & 0x0101_0101_0101_0101
+}
+
+/// The lowest bits of eight bytes, that of the first one lowest.
+fn gather_bits(bytes: u64) -> u8 {
+    let lowest = bytes & 0x0101_0101_0101_0101;
+    // Each product moves one bit to a place of its own in the highest byte.
+    let [.., gathered] = lowest.wrapping_mul(0x0102_0408_1020_4080).to_le_bytes();
+    gathered
 }
 
 /// 256 levels of 2 bits, four of a group in a byte; 16 scales and minima of 4 bits.

@@ -122,9 +122,11 @@ impl Group {
         levels: &mut [u8],
     ) {
         let count = levels.len() / self.bytes();
-        spread.clear();
         // Behind the last group there is room for what is written too far.
-        spread.resize((count + 1) * self.levels + 1, 0);
+        let needed = (count + 1) * self.levels + 1;
+        if spread.len() < needed {
+            spread.resize(needed, 0);
+        }
         match self.levels {
             16 => put_groups::<16>(places, peaks, rest, spread),
             _ => put_groups::<32>(places, peaks, rest, spread),

@@ -818,9 +818,9 @@ fn analyze_counts_the_fields_of_quantized_tensors() {
     assert_eq!(
         fields("Q6_K"),
         named(&[
-            ("levels", 6, 256),
+            ("scale of scales", 16, 1),
             ("scales", 8, 16),
-            ("scale of scales", 16, 1)
+            ("levels", 6, 256)
         ])
     );
     let mut of_q4 = fields("Q4_K");

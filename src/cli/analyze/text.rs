@@ -41,7 +41,7 @@ fn structure(lines: &mut Vec<String>, found: &Analysis) {
             let why = file
                 .unread
                 .as_deref()
-                .unwrap_or("neither safetensors nor GGUF");
+                .unwrap_or("neither safetensors nor GGUF that can be read");
             lines.push(format!("  {why}; taken as plain bytes"));
         } else {
             lines.push(format!(

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::ordinary_user::OrdinaryUser;
+use support::ordinary_user::{OrdinaryUser, copy_program};
 use support::{Mount, Place, is_mounted, model, noise, ok, run, signal, weightfs};
 
 #[test]
@@ -613,9 +613,8 @@ fn an_ordinary_user_mounts_through_fusermount3_and_is_told_if_it_is_missing() {
     let place = Place::new();
     let original = model(11, 1);
     place.pack("m", &original);
-    // Where the user can run it, unlike the target directory of root.
     let program = place.root.path().join("weightfs");
-    fs::copy(env!("CARGO_BIN_EXE_weightfs"), &program).unwrap();
+    copy_program(&program);
     let user = OrdinaryUser::new();
     user.give(&[
         place.root.path(),

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{XattrFlags, getxattr, listxattr, removexattr, setxattr};
-use support::ordinary_user::{NOBODY, OrdinaryUser};
+use support::ordinary_user::{NOBODY, OrdinaryUser, copy_program};
 use support::{Mount, Place};
 
 const LIMIT: Duration = Duration::from_secs(240);
@@ -382,9 +382,8 @@ fn others_may_do_in_a_mount_of_a_user_what_they_and_the_user_may_in_the_source()
     let place = Place::new();
     open_to_all(&place);
     let root = place.root.path().canonicalize().unwrap();
-    // Where the user can run it, unlike the target directory of root.
     let program = root.join("weightfs");
-    fs::copy(env!("CARGO_BIN_EXE_weightfs"), &program).unwrap();
+    copy_program(&program);
     let user = OrdinaryUser::new();
     user.give(&[&place.mountpoint]);
     let alice = CALLERS[1];

@@ -16,6 +16,17 @@ const DEVICE: &str = "/dev/fuse";
 /// The user `nobody`: fusermount3 wants one that has a name.
 pub const NOBODY: u32 = 65534;
 
+/// Copies the program to where an ordinary user can run it, unlike the target directory of root. By a process of
+/// its own: a copy that this one has open for writing is open in all that its other threads start just then, and
+/// cannot be run as long as they have it.
+pub fn copy_program(to: &Path) {
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_weightfs"))
+        .arg(to)
+        .status();
+    assert!(copied.unwrap().success());
+}
+
 impl OrdinaryUser {
     pub fn new() -> Self {
         if !rustix::process::geteuid().is_root() {

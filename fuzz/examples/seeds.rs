@@ -84,7 +84,7 @@ fn planes() -> weightfs::Result<Vec<Vec<u8>>> {
         }
     }
     for how in [3, 0x43, 0x84] {
-        for (fields, count) in [(31, 31 * 300), (16, 16 * 500)] {
+        for (fields, count) in [(31, 31 * 600), (16, 16 * 1100)] {
             let groups = LevelGroups::new(fields, how, count).expect("not without fields");
             let plane = groups.levels(7);
             let shape = PlaneShape { width: 8, count };

@@ -102,7 +102,7 @@ fn edited(input: &mut Input<'_>) -> Case {
         bytes
     };
     let groups = match element {
-        E::U8 => LevelGroups::new(input.byte(), input.byte(), count),
+        E::U8 if input.once_in(2) => LevelGroups::new(input.byte(), input.byte(), count),
         _ => None,
     };
     let plane = match &groups {

@@ -135,7 +135,7 @@ fn fields(element: ElementType, bytes: &[u8]) -> Vec<u16> {
 pub fn weights(element: ElementType, count: usize, columns: usize, kind: u8, seed: u32) -> Vec<u8> {
     if let Some(layout) = element.record() {
         // Of the largest ones, as many as blocks have.
-        return records(layout, count % 1500, kind, seed);
+        return records(layout, count % 1501, kind, seed);
     }
     let mut random = Rng::with_seed(seed.into());
     let width = usize::from(element.bytes());

@@ -207,13 +207,14 @@ impl Dtype {
         self.tensors += 1;
         self.bytes += bytes;
         let is_shaped = tensor.element == ElementType::Bytes && !tensor.shape.is_empty();
-        self.parameters += if tensor.element.is_record() || is_shaped {
+        let elements = if tensor.element.is_record() || is_shaped {
             // Of those in a file that is cut off, not more than there can be.
-            let elements = tensor.shape.iter().copied().fold(1, u64::saturating_mul);
-            elements.min(bytes.saturating_mul(8))
+            let all = tensor.shape.iter().copied().fold(1, u64::saturating_mul);
+            all.min(bytes.saturating_mul(8))
         } else {
             bytes / u64::from(tensor.element.bytes())
         };
+        self.parameters = self.parameters.saturating_add(elements);
     }
 
     fn finish(self, name: String) -> DtypeFacts {

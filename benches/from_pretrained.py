@@ -232,20 +232,24 @@ def measure(args, packed):
     return found
 
 
+def table(found, by, steps, states, size):
+    """Medians of both steps in each state, which `by` tells, and how the packed one does beside the raw one."""
+    for state in states:
+        both = {}
+        for target in TARGETS:
+            runs = [one for one in found if (one[by], one["target"]) == (state, target)]
+            first_s, second_s, both[target] = (statistics.median(sum(one[step] for step in of) for one in runs)
+                                               for of in (steps[:1], steps[1:], steps))
+            print(f"{state:<10}{target:<8}{first_s:8.3f}{second_s:8.3f}{both[target]:8.3f}{size / both[target] / 1e9:8.3f}")
+        print(f"{'':<10}packed takes {both['packed'] / both['raw']:.2f} of raw's time")
+
+
 def report(args, about, found):
     print(f"{args.raw.name}: {about['weights_bytes']} bytes in files, {found[0]['bytes']} in parameters; archives "
           f"{about['archive_bytes'] or 'unknown'}\ntorch {about['torch']}, transformers {about['transformers']}; "
           f"{os.cpu_count()} cores; load before and after: {', '.join(f'{v:.1f}' for v in about['load'])}; medians of "
           f"{args.rounds} rounds\n\n{'seconds':<10}{'':<8}{'load':>8}{'touch':>8}{'both':>8}{'GB/s':>8}")
-    for state in dict.fromkeys(one["cache"] for one in found):
-        both = {}
-        for target in TARGETS:
-            runs = [one for one in found if (one["cache"], one["target"]) == (state, target)]
-            load_s, touch_s, both[target] = (statistics.median(value(one) for one in runs) for value in (
-                lambda one: one["load"], lambda one: one["touch"], lambda one: one["load"] + one["touch"]))
-            print(f"{state:<10}{target:<8}{load_s:8.3f}{touch_s:8.3f}{both[target]:8.3f}"
-                  f"{about['weights_bytes'] / both[target] / 1e9:8.3f}")
-        print(f"{'':<10}packed takes {both['packed'] / both['raw']:.2f} of raw's time")
+    table(found, "cache", ("load", "touch"), dict.fromkeys(one["cache"] for one in found), about["weights_bytes"])
     for note in about["notes"]:
         print(f"note: {note}")
 

@@ -28,14 +28,13 @@ import json
 import os
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from from_pretrained import TARGETS, Packed, drop, fail, read_all, stop
+from from_pretrained import TARGETS, Packed, drop, fail, read_all, stop, table
 from mounts import joining, limit_disks
 
 WAYS = ("mmap", "read")
@@ -92,15 +91,7 @@ def report(args, about, found):
           f"{'in the page cache' if args.cached else 'dropped as well'}\nllama-cpp-python {about['llama-cpp-python']}; "
           f"{os.cpu_count()} cores; load before and after: {', '.join(f'{v:.1f}' for v in about['load'])}; medians of "
           f"{args.rounds} rounds\n\n{'seconds':<10}{'':<8}{'load':>8}{'token':>8}{'both':>8}{'GB/s':>8}")
-    for way in args.ways:
-        both = {}
-        for target in TARGETS:
-            runs = [one for one in found if (one["way"], one["target"]) == (way, target)]
-            load_s, token_s, both[target] = (statistics.median(value(one) for one in runs) for value in (
-                lambda one: one["load"], lambda one: one["token"], lambda one: one["load"] + one["token"]))
-            print(f"{way:<10}{target:<8}{load_s:8.3f}{token_s:8.3f}{both[target]:8.3f}"
-                  f"{about['bytes'] / both[target] / 1e9:8.3f}")
-        print(f"{'':<10}packed takes {both['packed'] / both['raw']:.2f} of raw's time")
+    table(found, "way", ("load", "token"), args.ways, about["bytes"])
     for note in about["notes"]:
         print(f"note: {note}")
 

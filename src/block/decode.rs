@@ -173,10 +173,9 @@ impl BlockDecoder {
                 let mut coded = coded(bytes, &plane);
                 if plane.codec == CodecId::Grouped
                     && let Some((_, form)) = header.record
-                    && form.is_levels(plane.shift)
                 {
-                    form.keys(&planes[..i], &mut self.keys);
-                    coded.context.groups = groups(form, plane.shift, &self.keys);
+                    let before = &planes[..i];
+                    coded.context.groups = groups(form, plane.shift, before, &mut self.keys);
                 }
                 self.codec.decode_into(plane.codec, &coded, place)?;
                 place

@@ -169,8 +169,10 @@ impl BlockEncoder {
         let form = self.take_records(bytes, layout, &mut streams);
         let mut header = BlockHeader::of_records(element, form);
         let planes: Vec<&[u8]> = streams.iter().map(Vec::as_slice).collect();
+        let in_groups = form
+            .groups()
+            .is_some_and(|groups| self.codec.wants_groups(groups.pairs));
         let mut keys = Vec::new();
-        form.keys(&planes, &mut keys);
         self.coded.clear();
         for (number, (&plane, stream)) in (0..).zip(planes.iter().zip(form.streams())) {
             let shape = PlaneShape {
@@ -186,10 +188,10 @@ impl BlockEncoder {
                 Meaning::Levels | Meaning::Places => Content::Levels,
                 Meaning::Scales | Meaning::Bytes => Content::Any,
             };
-            let hints = Hints {
-                groups: groups(form, number, &keys),
-                ..Hints::default()
-            };
+            let mut hints = Hints::default();
+            if in_groups {
+                hints.groups = groups(form, number, &planes, &mut keys);
+            }
             let before = self.coded.len();
             let codec = self
                 .codec

@@ -59,6 +59,17 @@ impl Encoder {
         })
     }
 
+    /// Whether it makes use of groups, of pairs or of single levels, so that they are worth finding.
+    pub const fn wants_groups(&self, pairs: Option<u8>) -> bool {
+        match self.level {
+            _ if self.is_by_bytes() => false,
+            Level::Fast => false,
+            // Pairs are looked up in memory anyway; single levels decode faster with one table.
+            Level::Default => pairs.is_some(),
+            Level::Max => true,
+        }
+    }
+
     /// Whether it codes byte planes by a general method.
     pub const fn is_by_bytes(&self) -> bool {
         self.bytes.is_some()
@@ -170,12 +181,6 @@ impl Encoder {
         let codec = self
             .numbers
             .encode_levels(plane, shape.width, &mut self.coded);
-        let groups = groups.filter(|groups| match self.level {
-            Level::Fast => false,
-            // Pairs are looked up in memory anyway; single levels decode faster with one table.
-            Level::Default => groups.pairs.is_some(),
-            Level::Max => true,
-        });
         let Some(groups) = groups else {
             return codec;
         };

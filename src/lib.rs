@@ -70,6 +70,8 @@ pub mod fs;
 #[doc(hidden)]
 pub mod fuse;
 #[doc(hidden)]
+pub mod grid;
+#[doc(hidden)]
 pub mod job;
 #[doc(hidden)]
 pub mod model;

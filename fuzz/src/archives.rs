@@ -47,7 +47,7 @@ fn archive(parts: &[(ElementType, usize)], model: Option<&SharedModel>, level: L
         BlockEncoder::with_model(level, model.map(|model| model.model.clone())).expect("memory");
     let profiles = model.map_or(&[][..], |model| &model.profiles);
     let file = tempfile::tempfile().expect("a temporary directory");
-    let mut writer = ArchiveWriter::new(&file, &geometry, profiles).expect("a small file");
+    let mut writer = ArchiveWriter::new(&file, &geometry, profiles, 0).expect("a small file");
     let mut stored = Vec::new();
     for block in 0..geometry.block_count() {
         let span = geometry.block(block).expect("one of the blocks");
@@ -67,6 +67,7 @@ fn archive(parts: &[(ElementType, usize)], model: Option<&SharedModel>, level: L
     let superblock = writer
         .finish(&Original {
             sha256: [3; 32],
+            lossy: None,
             mode: 0o640,
             mtime_seconds: 5,
             mtime_nanoseconds: 6,

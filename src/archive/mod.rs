@@ -15,7 +15,7 @@ mod writer;
 
 pub use read_at::ArchivedFile;
 pub use reader::ArchiveReader;
-pub use writer::{ArchiveWriter, Original};
+pub use writer::{ArchiveWriter, LossyOriginal, Original};
 
 #[cfg(test)]
 mod tests;

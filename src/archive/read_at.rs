@@ -109,7 +109,7 @@ mod tests {
     fn archive(bytes: &[u8]) -> (tempfile::NamedTempFile, ArchiveReader) {
         let file = tempfile::NamedTempFile::new().unwrap();
         let geometry = Geometry::new(BLOCK_BYTES, &extents::extents(bytes).unwrap()).unwrap();
-        let mut writer = ArchiveWriter::new(file.as_file(), &geometry, &[]).unwrap();
+        let mut writer = ArchiveWriter::new(file.as_file(), &geometry, &[], 0).unwrap();
         let mut encoder = BlockEncoder::new(Level::Fast).unwrap();
         let mut stored = Vec::new();
         for span in (0..).map_while(|block| geometry.block(block)) {
@@ -122,6 +122,7 @@ mod tests {
         }
         let original = Original {
             sha256: [0; 32],
+            lossy: None,
             mode: 0o644,
             mtime_seconds: 0,
             mtime_nanoseconds: 0,

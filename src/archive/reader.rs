@@ -14,7 +14,7 @@ use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{
     BlockEntry, BlockHeader, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage,
-    MAX_BLOCK_BYTES, Profiles, SUPERBLOCK_BYTES, Superblock, checksum,
+    MAX_BLOCK_BYTES, Profiles, SUPERBLOCK_BYTES, Superblock, TensorFidelity, checksum,
 };
 use crate::storage::{self, Hints, Storage};
 
@@ -149,6 +149,38 @@ impl ArchiveReader {
         self.with_place(block, result)
     }
 
+    /// What the archive says of its lossy tensors; nothing if there are none.
+    ///
+    /// # Errors
+    /// `Corrupt` if both copies of that are damaged, `Unsupported` if a newer version is needed, `Io` if they
+    /// cannot be had.
+    pub fn fidelity(&self) -> Result<Vec<TensorFidelity>> {
+        let Some(lossy) = self.superblock.lossy else {
+            return Ok(Vec::new());
+        };
+        let mut unreadable = None;
+        for tables in self.superblock.table_copies() {
+            if tables.fidelity.end > self.storage.len() {
+                continue;
+            }
+            let records = self.storage.with(tables.fidelity, |table| {
+                // A copy: what is checked is what is used, whatever happens to the file meanwhile.
+                let table = table.to_vec();
+                let is_whole = checksum(&table) == lossy.fidelity_checksum;
+                Ok(is_whole.then(|| TensorFidelity::parse(&table)))
+            });
+            match records {
+                Ok(Some(records)) => return records.map_err(|error| error.at(&self.path)),
+                Ok(None) => {}
+                Err(error) => unreadable = Some(error),
+            }
+        }
+        let error = unreadable.unwrap_or_else(|| {
+            Error::corrupt("both copies of the records of lossy tensors fail their checksum")
+        });
+        Err(error.at(&self.path))
+    }
+
     /// For those who go through all blocks in order, once.
     pub fn expect_sequential(&self) {
         self.storage.expect_sequential();
@@ -237,6 +269,13 @@ impl ArchiveReader {
                     tables.profiles,
                     self.superblock.profiles_checksum,
                     format!("the {which} copy of the profiles fails its checksum"),
+                );
+            }
+            if let Some(lossy) = self.superblock.lossy {
+                compare(
+                    tables.fidelity,
+                    lossy.fidelity_checksum,
+                    format!("the {which} copy of the records of lossy tensors fails its checksum"),
                 );
             }
             let pages = self.superblock.block_count.div_ceil(INDEX_PAGE_ENTRIES);

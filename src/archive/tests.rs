@@ -68,7 +68,7 @@ fn sample_of_records() -> (Vec<u8>, Vec<u8>) {
 
 fn write(original: &[u8], geometry: &Geometry) -> Vec<u8> {
     let file = tempfile::tempfile().unwrap();
-    let mut writer = ArchiveWriter::new(&file, geometry, &[]).unwrap();
+    let mut writer = ArchiveWriter::new(&file, geometry, &[], 0).unwrap();
     let mut encoder = BlockEncoder::new(Level::Default).unwrap();
     let mut stored = Vec::new();
     for block in 0..geometry.block_count() {
@@ -81,6 +81,7 @@ fn write(original: &[u8], geometry: &Geometry) -> Vec<u8> {
     let superblock = writer
         .finish(&Original {
             sha256: [3; 32],
+            lossy: None,
             mode: 0o640,
             mtime_seconds: 5,
             mtime_nanoseconds: 6,

@@ -5,16 +5,18 @@ use std::io;
 
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockEntry, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, SUPERBLOCK_BYTES,
-    Superblock, checksum, encode_index_page, seal_index_page,
+    BlockEntry, FIDELITY_BYTES, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, Lossy,
+    SUPERBLOCK_BYTES, Superblock, TableLengths, checksum, encode_index_page, seal_index_page,
 };
 use crate::os::{read_full_at, write_all_at};
 
 /// What is known of the original file once all of it was read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Original {
-    /// SHA-256 of its bytes.
+    /// SHA-256 of what reading the archive gives.
     pub sha256: [u8; 32],
+    /// What there is of lossy tensors, if there are any.
+    pub lossy: Option<LossyOriginal>,
     /// Permission bits.
     pub mode: u32,
     /// Modification time, seconds since the epoch.
@@ -23,11 +25,21 @@ pub struct Original {
     pub mtime_nanoseconds: u32,
 }
 
+/// What is known of a file of which tensors were made lossy.
+#[derive(Debug, Clone)]
+pub struct LossyOriginal {
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// The records of these tensors, as many as the writer was told.
+    pub fidelity: Vec<u8>,
+}
+
 /// Writes the blocks of one archive in order.
 pub struct ArchiveWriter<'a> {
     file: &'a File,
     geometry: &'a Geometry,
     profiles: &'a [u8],
+    fidelity_bytes: u64,
     /// Entries of the index page that is not full yet.
     page: Vec<BlockEntry>,
     pages_written: u64,
@@ -39,22 +51,33 @@ pub struct ArchiveWriter<'a> {
 const TABLES_AT: u64 = SUPERBLOCK_BYTES as u64;
 
 impl<'a> ArchiveWriter<'a> {
-    /// Starts an archive in an empty file. `profiles` is what its blocks share, if anything.
+    /// Starts an archive in an empty file. `profiles` is what its blocks share, if anything; so many of its
+    /// tensors are lossy.
     ///
     /// # Errors
     /// `InvalidInput` if the file to store is larger than the format can index.
-    pub fn new(file: &'a File, geometry: &'a Geometry, profiles: &'a [u8]) -> Result<Self> {
+    pub fn new(
+        file: &'a File,
+        geometry: &'a Geometry,
+        profiles: &'a [u8],
+        lossy_tensors: usize,
+    ) -> Result<Self> {
         let extents_bytes = geometry.encode().len() as u64;
-        let tables_bytes = Superblock::table_bytes(
-            geometry.extents().len() as u64,
-            geometry.block_count(),
-            profiles.len() as u64,
-        )
-        .ok_or_else(|| Error::InvalidInput("the file is too large".into()))?;
+        let fidelity_bytes = (lossy_tensors * FIDELITY_BYTES) as u64;
+        let lengths = TableLengths {
+            extents: geometry.extents().len() as u64,
+            blocks: geometry.block_count(),
+            profiles_bytes: profiles.len() as u64,
+            fidelity_bytes,
+        };
+        let tables_bytes = lengths
+            .total()
+            .ok_or_else(|| Error::InvalidInput("the file is too large".into()))?;
         Ok(Self {
             file,
             geometry,
             profiles,
+            fidelity_bytes,
             page: Vec::new(),
             pages_written: 0,
             index_at: TABLES_AT + extents_bytes,
@@ -95,7 +118,8 @@ impl<'a> ArchiveWriter<'a> {
     /// `Io` if writing fails.
     ///
     /// # Panics
-    /// If not every block of the geometry was appended, which is a mistake of the caller.
+    /// If not every block of the geometry was appended, or not as many tensors are lossy as were said to be,
+    /// which are mistakes of the caller.
     pub fn finish(mut self, original: &Original) -> Result<Superblock> {
         if !self.page.is_empty() {
             self.write_page()?;
@@ -105,11 +129,18 @@ impl<'a> ArchiveWriter<'a> {
             self.geometry.block_count().div_ceil(INDEX_PAGE_ENTRIES),
             "every block was appended"
         );
+        let fidelity: &[u8] = original.lossy.as_ref().map_or(&[], |lossy| &lossy.fidelity);
+        assert_eq!(
+            fidelity.len() as u64,
+            self.fidelity_bytes,
+            "there is a record for each lossy tensor"
+        );
         let extents = self.geometry.encode();
         self.write(&extents, TABLES_AT)?;
         let tables_copy = self.blocks_at;
         let profiles_copy = tables_copy + (self.index_at - TABLES_AT);
-        let tables_end = profiles_copy + self.profiles.len() as u64;
+        let fidelity_copy = profiles_copy + self.profiles.len() as u64;
+        let tables_end = fidelity_copy + fidelity.len() as u64;
         let superblock = Superblock {
             block_bytes: u32::try_from(self.geometry.block_bytes())
                 .expect("invariant: at most MAX_BLOCK_BYTES"),
@@ -131,8 +162,15 @@ impl<'a> ArchiveWriter<'a> {
                 checksum(self.profiles)
             },
             has_records: self.geometry.has_records(),
+            lossy: original.lossy.as_ref().map(|lossy| Lossy {
+                source_sha256: lossy.sha256,
+                fidelity_bytes: fidelity.len() as u64,
+                fidelity_checksum: checksum(fidelity),
+            }),
         };
         self.write(self.profiles, self.index_at)?;
+        self.write(fidelity, self.index_at + self.profiles.len() as u64)?;
+        self.write(fidelity, fidelity_copy)?;
         self.write(self.profiles, profiles_copy)?;
         self.write(&extents, tables_copy)?;
         self.seal_index(superblock.archive_id(), tables_copy + extents.len() as u64)?;

@@ -4,8 +4,10 @@ use super::groups::groups;
 use crate::codec::{Coded, Context, Decoder, PlaneShape};
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockEntry, BlockHeader, CodecId, ElementType, MAX_PLANES, PlaneHeader, Profiles, checksum,
+    BlockEntry, BlockHeader, CodecId, ElementType, GridHeader, MAX_PLANES, PlaneHeader, Profiles,
+    checksum,
 };
+use crate::grid::{LevelPlanes, Restorer};
 use crate::plane::{Field, interleave, plane_bytes};
 use crate::simd::Simd;
 
@@ -16,6 +18,7 @@ pub struct BlockDecoder {
     scratch: Vec<u8>,
     /// Of groups of levels.
     keys: Vec<u8>,
+    restorer: Restorer,
 }
 
 impl BlockDecoder {
@@ -35,6 +38,7 @@ impl BlockDecoder {
             simd,
             scratch: Vec::new(),
             keys: Vec::new(),
+            restorer: Restorer::default(),
         })
     }
 
@@ -42,6 +46,7 @@ impl BlockDecoder {
     pub fn give_back(&mut self) {
         (self.scratch, self.keys) = (Vec::new(), Vec::new());
         self.codec.give_back();
+        self.restorer.give_back();
     }
 
     /// What decoding a block takes, itself included: its planes beside it; of records planes of twice its length,
@@ -83,6 +88,10 @@ impl BlockDecoder {
         let elements_len = decoded.len() - header.tail_bytes(decoded.len());
         let (elements, tail) = decoded.split_at_mut(elements_len);
         self.decode_elements(&header, stored, profiles, elements)?;
+        if let Some(grid) = &header.grid {
+            let exceptions = header.exceptions(stored, elements_len + tail.len());
+            put_exceptions(grid, exceptions, elements)?;
+        }
         tail.copy_from_slice(&stored[stored.len() - tail.len()..]);
         if checksum(decoded) != expected_checksum {
             return Err(Error::corrupt("the decoded bytes fail their checksum"));
@@ -135,7 +144,9 @@ impl BlockDecoder {
             },
             simd,
         };
-        if let ([plane], 0, None) = (header.planes(), header.rotate, header.record) {
+        if let ([plane], 0, None, None) =
+            (header.planes(), header.rotate, header.record, header.grid)
+        {
             // The plane is the elements as they are.
             let at = header.header_bytes();
             let coded = coded(&stored[at..at + plane.stored_len as usize], plane);
@@ -182,6 +193,17 @@ impl BlockDecoder {
             };
         }
         let used = header.planes().len();
+        if let Some(grid) = &header.grid {
+            let scales = usize::from(grid.kind.scale_bits(grid.element).is_some());
+            // `parse` has shown that there are one or two planes of levels behind the scales.
+            let levels = match planes[scales..used] {
+                [low, high] => LevelPlanes::Wide(low, high.as_chunks().0),
+                _ => LevelPlanes::of_one(planes[scales], fields[scales].width),
+            };
+            let scales = if scales > 0 { planes[0] } else { &[] };
+            self.restorer.restore(grid, scales, levels, elements);
+            return Ok(());
+        }
         if let Some((_, form)) = header.record {
             form.put(&planes[..used], elements);
             return Ok(());
@@ -195,4 +217,19 @@ impl BlockDecoder {
         );
         Ok(())
     }
+}
+
+/// Puts elements that do not lie on the grid in their places.
+fn put_exceptions(grid: &GridHeader, exceptions: &[u8], elements: &mut [u8]) -> Result<()> {
+    let width = usize::from(grid.element.bytes());
+    for exception in exceptions.chunks_exact(grid.exception_bytes()) {
+        let (place, element) = exception.split_at(4);
+        let place = place.iter().rev().fold(0, |place, &byte| place << 8 | usize::from(byte));
+        elements
+            .chunks_exact_mut(width)
+            .nth(place)
+            .ok_or_else(|| Error::corrupt("an exception lies outside its block"))?
+            .copy_from_slice(element);
+    }
+    Ok(())
 }

@@ -8,7 +8,10 @@ use super::structure::{are_bytes_alike, is_structured};
 use crate::codec::scaled::{Model, Segment};
 use crate::codec::{Content, Encoder, Hints, Level, Method, PlaneShape};
 use crate::error::Result;
-use crate::format::{BlockHeader, ElementType, PlaneHeader};
+use crate::format::{
+    BlockHeader, ElementType, Fidelity, GridKind, PlaneHeader, SCALES_SHIFT, checksum,
+};
+use crate::grid::{Levels, PartsOf, Quantizer, Treatment};
 use crate::plane::record::{Meaning, RecordForm, RecordLayout};
 use crate::plane::{Field, split};
 
@@ -20,6 +23,7 @@ pub struct BlockEncoder {
     streams: Vec<Vec<u8>>,
     coded: Vec<u8>,
     candidate: Vec<u8>,
+    quantizer: Quantizer,
 }
 
 /// A way to take elements apart: planes of equal width.
@@ -71,6 +75,7 @@ impl BlockEncoder {
             streams: Vec::new(),
             coded: Vec::new(),
             candidate: Vec::new(),
+            quantizer: Quantizer::default(),
         })
     }
 
@@ -92,6 +97,106 @@ impl BlockEncoder {
     ) -> Result<Encoded> {
         self.encode_smallest(bytes, element, segments, stored)?;
         Ok(Encoded::exact(bytes))
+    }
+
+    /// The same for a block whose numbers may be served as others: what `treatment` allows. Those in `parts`
+    /// are the block's `count` elements and what completes parts of rows.
+    ///
+    /// # Errors
+    /// `Io` if a codec runs out of memory.
+    pub fn encode_treated(
+        &mut self,
+        element: ElementType,
+        treatment: &Treatment,
+        parts: PartsOf<'_>,
+        count: usize,
+        segments: &[Segment],
+        stored: &mut Vec<u8>,
+    ) -> Result<Encoded> {
+        let width = usize::from(element.bytes());
+        let bytes = &parts.bytes[parts.before * width..(parts.before + count) * width];
+        // Numbers that are all the same are stored as they are in hardly a byte.
+        if is_one_byte(bytes) {
+            return self.encode(bytes, element, segments, stored);
+        }
+        let mut quantizer = std::mem::take(&mut self.quantizer);
+        let encoded = match quantizer.quantize(element, treatment, parts, count) {
+            Some(levels) => self.encode_levels(levels, bytes, segments, stored),
+            None => self.encode(bytes, element, segments, stored),
+        };
+        self.quantizer = quantizer;
+        encoded
+    }
+
+    /// Encodes levels, or the numbers that they were made of if those take less.
+    fn encode_levels(
+        &mut self,
+        levels: &Levels,
+        bytes: &[u8],
+        segments: &[Segment],
+        stored: &mut Vec<u8>,
+    ) -> Result<Encoded> {
+        let grid = levels.grid;
+        let mut header = BlockHeader::of_levels(grid);
+        self.coded.clear();
+        let mut push = |plane: &[u8], width: u8, shift: u8, content, hints| -> Result<()> {
+            let shape = PlaneShape {
+                width,
+                count: plane.len() / usize::from(width / 8),
+            };
+            let before = self.coded.len();
+            let codec = self
+                .codec
+                .encode(plane, shape, content, hints, &mut self.coded)?;
+            header.push(PlaneHeader {
+                codec,
+                shift,
+                width,
+                stored_len: u32::try_from(self.coded.len() - before)
+                    .expect("invariant: a plane is not larger than its block"),
+            });
+            Ok(())
+        };
+        if let Some(bits) = grid.kind.scale_bits(grid.element) {
+            let content = match (grid.kind, bits) {
+                (GridKind::Groups, 16) => Content::Scale,
+                (GridKind::Groups, _) => Content::Any,
+                _ => Content::Levels,
+            };
+            push(&levels.scales, bits, SCALES_SHIFT, content, Hints::default())?;
+        }
+        let mut shift = 0;
+        if !levels.low.is_empty() {
+            push(&levels.low, 8, 0, Content::Mantissa, Hints::default())?;
+            shift = 8;
+        }
+        let hints = Hints {
+            segments,
+            in_steps: &levels.in_steps,
+            ..Hints::default()
+        };
+        push(&levels.fields, levels.width, shift, Content::Levels, hints)?;
+        stored.clear();
+        header.encode_to(stored);
+        stored.extend_from_slice(&self.coded);
+        stored.extend_from_slice(&levels.exceptions);
+        let encoded = Encoded {
+            decoded_checksum: checksum(&levels.served),
+            fidelity: if levels.served == bytes {
+                Fidelity::Exact
+            } else {
+                Fidelity::Lossy
+            },
+        };
+        if stored.len() > bytes.len() / 2 {
+            let mut exact = Vec::new();
+            self.encode_smallest(bytes, grid.element, segments, &mut exact)?;
+            if exact.len() <= stored.len() {
+                std::mem::swap(stored, &mut exact);
+                return Ok(Encoded::exact(bytes));
+            }
+        }
+        Ok(encoded)
     }
 
     fn encode_smallest(
@@ -274,7 +379,7 @@ impl BlockEncoder {
         let element_bits = how.element_bytes * 8;
         let hints = Hints {
             segments,
-            groups: None,
+            ..Hints::default()
         };
         for shift in (0..element_bits).step_by(how.field_bits.into()) {
             let field = Field {

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::lossy_args::LossyArgs;
 use super::process_args::{AskArgs, GuardArgs, MountProcessArgs};
 #[cfg(feature = "comparison")]
 use crate::bench::codecs::{BenchArgs, BenchOneArgs};
@@ -98,6 +99,8 @@ pub(super) struct PackArgs {
     /// Only tell what --replace would do
     #[arg(long, requires = "replace")]
     pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) lossy: LossyArgs,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,

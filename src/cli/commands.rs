@@ -21,6 +21,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
         threads: args.threads.unwrap_or_else(cores),
         force: args.force,
         block_bytes: args.block_size,
+        lossy: args.lossy.options()?,
     };
     let start = Instant::now();
     if args.replace {

@@ -8,6 +8,7 @@ mod commands;
 mod demo;
 mod in_mount;
 mod job_report;
+mod lossy_args;
 mod mount;
 mod mount_helper;
 mod process_args;

@@ -6,7 +6,7 @@ use super::general;
 use super::grouped;
 use super::plain::{ZstdDecoder, decode_constant, decode_raw};
 use super::plane::Coded;
-use super::{ans, huffman, scaled, trimmed};
+use super::{ans, huffman, scaled, spread, trimmed};
 use crate::error::{Error, Result};
 use crate::format::CodecId;
 use crate::plane::plane_bytes;
@@ -20,6 +20,7 @@ pub struct Decoder {
     values: dictionary::Values,
     places: Vec<u8>,
     grouped: grouped::Decoder,
+    spread: spread::Decoder,
     #[cfg(feature = "comparison")]
     deflate: general::DeflateDecoder,
     arithmetic: general::ArithmeticDecoder,
@@ -37,6 +38,7 @@ impl Decoder {
             values: dictionary::Values::default(),
             places: Vec::new(),
             grouped: grouped::Decoder::default(),
+            spread: spread::Decoder::default(),
             #[cfg(feature = "comparison")]
             deflate: general::DeflateDecoder::new(),
             arithmetic: general::ArithmeticDecoder::new(),
@@ -47,12 +49,14 @@ impl Decoder {
     /// ones.
     pub fn forget_profiles(&mut self) {
         self.scaled.forget_profiles();
+        self.spread.forget_profiles();
     }
 
     /// Gives back buffers that are as long as the longest plane so far.
     pub fn give_back(&mut self) {
         self.places = Vec::new();
         self.scaled.give_back();
+        self.spread.give_back();
     }
 
     /// Decodes a plane into `plane`, whose length is that of the shape. Every codec is asked in the same
@@ -92,6 +96,7 @@ impl Decoder {
             CodecId::Arithmetic => self.arithmetic.decode_into(coded, plane),
             CodecId::Dictionary => self.decode_by_values(coded, plane),
             CodecId::Grouped => self.grouped.decode_into(coded, plane),
+            CodecId::Spread => self.spread.decode_into(coded, plane),
             CodecId::RunLength => general::decode_run_length(coded, plane),
         }
     }

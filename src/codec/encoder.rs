@@ -9,8 +9,9 @@ use super::hints::Hints;
 use super::method::Method;
 use super::numbers::NumbersEncoder;
 use super::plain::{ZstdEncoder, encode_constant};
-use super::plane::{Content, Groups, Level, PlaneShape, enough_saved};
+use super::plane::{Content, Level, PlaneShape, enough_saved};
 use super::scaled::{self, Model, Segment};
+use super::spread;
 use super::trimmed;
 use crate::error::Result;
 use crate::format::CodecId;
@@ -30,6 +31,7 @@ pub struct Encoder {
     level: Level,
     numbers: NumbersEncoder,
     scaled: Option<scaled::Encoder>,
+    spread: Option<spread::Encoder>,
     matching: ZstdEncoder,
     bytes: Option<general::Encoder>,
     dictionary: dictionary::Encoder,
@@ -49,6 +51,7 @@ impl Encoder {
         Ok(Self {
             level,
             numbers: NumbersEncoder::new(level),
+            spread: model.clone().map(spread::Encoder::new),
             scaled: model.map(scaled::Encoder::new),
             matching: ZstdEncoder::new(Method::Weights.library_level(level))?,
             bytes: general::Encoder::new(method, level)?,
@@ -107,7 +110,7 @@ impl Encoder {
                 trimmed::encode(plane, shape.width, &mut self.coded).then_some(CodecId::Trimmed)
             }
             (Content::Scale, _) => self.encode_scales(plane, shape),
-            (Content::Levels, _) => self.encode_levels(plane, shape, hints.groups),
+            (Content::Levels, _) => self.encode_levels(plane, shape, hints),
             // With one table for all, parts that differ make matching pay where a sample does not show it.
             (Content::Integers, _) => self.encode_any(plane, shape, self.level != Level::Fast)?,
             (Content::Any | Content::Byte { .. }, _) => self.encode_any(plane, shape, false)?,
@@ -171,17 +174,29 @@ impl Encoder {
         codec
     }
 
-    /// The better of a table for all, and of tables by group.
+    /// The better of a table for all, and of tables by what is known of groups, or of rows and columns.
     fn encode_levels(
         &mut self,
         plane: &[u8],
         shape: PlaneShape,
-        groups: Option<Groups<'_>>,
+        hints: Hints<'_>,
     ) -> Option<CodecId> {
         let codec = self
             .numbers
             .encode_levels(plane, shape.width, &mut self.coded);
-        let Some(groups) = groups else {
+        if let Some(spread) = &mut self.spread
+            && !hints.in_steps.is_empty()
+        {
+            self.candidate.clear();
+            let (width, in_steps) = (shape.width, hints.in_steps);
+            if spread.encode(plane, width, in_steps, hints.segments, &mut self.candidate)
+                && (codec.is_none() || self.candidate.len() < self.coded.len())
+            {
+                std::mem::swap(&mut self.candidate, &mut self.coded);
+                return Some(CodecId::Spread);
+            }
+        }
+        let Some(groups) = hints.groups else {
             return codec;
         };
         let to_beat = if codec.is_some() {

@@ -10,4 +10,6 @@ pub struct Hints<'a> {
     pub segments: &'a [Segment],
     /// The groups the fields are in.
     pub groups: Option<Groups<'a>>,
+    /// The numbers that the levels were made of, in steps from level 0 on; empty if steps are not equal.
+    pub in_steps: &'a [f32],
 }

@@ -22,6 +22,7 @@ mod plain;
 mod plane;
 mod rice;
 pub mod scaled;
+mod spread;
 mod symbol;
 #[cfg(test)]
 mod tests;

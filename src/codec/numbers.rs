@@ -104,14 +104,19 @@ impl NumbersEncoder {
         self.encode_planned(plane, &plan, out)
     }
 
-    /// Appends a plane of levels, the lowest bit coded or not, if coding each by its frequency makes it smaller.
+    /// Appends a plane of levels, their lowest bits coded or not, if coding each by its frequency makes it smaller.
     pub fn encode_levels(&mut self, plane: &[u8], width: u8, out: &mut Vec<u8>) -> Option<CodecId> {
+        let raw_bits: &[u8] = if width == 8 {
+            &[0, 1]
+        } else {
+            &[0, 1, 2, 3, 4, 5, 6, 7, 8]
+        };
         let plan = self.planner.choose(
             plane,
             Choices {
                 width,
                 rotate: 0,
-                raw_bits: &[0, 1],
+                raw_bits,
             },
         )?;
         // Parts of many groups are all alike: what groups differ in is told by their steps.

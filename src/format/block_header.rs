@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::codec_id::CodecId;
 use super::element::ElementType;
 use super::field;
+use super::grid::{GRID_BYTES, GridHeader, MAX_LEVEL_BITS};
 use crate::error::{Error, Result};
 use crate::plane::record::RecordForm;
 
@@ -15,8 +16,11 @@ const FIXED_BYTES: usize = 8;
 /// Bytes that describe a plane.
 const PLANE_BYTES: usize = 8;
 
-/// One plane: the bits `shift .. shift + width` of each rotated element; or stream number `shift` of
-/// records, with fields of `width` bits.
+/// The shift of a plane that is not of levels, but of the scales of a grid.
+pub const SCALES_SHIFT: u8 = 255;
+
+/// One plane: the bits `shift .. shift + width` of each rotated element, or of each level; or stream number
+/// `shift` of records, with fields of `width` bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlaneHeader {
     /// How the plane is coded.
@@ -34,7 +38,7 @@ pub struct PlaneHeader {
 /// Each element, a little-endian number of `element_bytes`, is first rotated left by `rotate` bits
 /// (so that fields which are not neighbours, such as the sign and the mantissa, become neighbours),
 /// then cut into planes from its lowest bit upwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BlockHeader {
     /// Bytes of an element: 1, 2, 4 or 8; or those of a record.
     pub element_bytes: u8,
@@ -42,6 +46,8 @@ pub struct BlockHeader {
     pub rotate: u8,
     /// What the elements are, if they are records, and their form: a plane is a stream of it then.
     pub record: Option<(ElementType, RecordForm)>,
+    /// The grid that the elements lie on, if they are stored as levels: planes are of those then.
+    pub grid: Option<GridHeader>,
     plane_count: u8,
     planes: [PlaneHeader; MAX_PLANES],
 }
@@ -52,10 +58,18 @@ enum Tiling {
     Number { bits: u32, there: u32 },
     /// The form of a record, and how many of its streams are there.
     Record { form: RecordForm, there: u8 },
+    /// Bits of a scale that is still to come, and of a level that are there.
+    Levels { scale: Option<u8>, there: u8 },
 }
 
 impl Tiling {
     fn new(header: &BlockHeader) -> Self {
+        if let Some(grid) = header.grid {
+            return Self::Levels {
+                scale: grid.kind.scale_bits(grid.element),
+                there: 0,
+            };
+        }
         match header.record {
             Some((_, form)) => Self::Record { form, there: 0 },
             None => Self::Number {
@@ -80,6 +94,20 @@ impl Tiling {
                 *there += 1;
                 is_next
             }
+            Self::Levels { scale, there } => {
+                if let Some(bits) = scale.take() {
+                    return plane.shift == SCALES_SHIFT && plane.width == bits;
+                }
+                // The low byte of wide levels, and what is above it or all of others.
+                let is_next = plane.shift == *there
+                    && match *there {
+                        0 => matches!(plane.width, 8 | 16),
+                        8 => plane.width == 16,
+                        _ => false,
+                    };
+                *there = there.saturating_add(plane.width);
+                is_next
+            }
         }
     }
 
@@ -87,6 +115,9 @@ impl Tiling {
         match self {
             Self::Number { bits, there } => *bits == *there,
             Self::Record { form, there } => form.streams().count() == usize::from(*there),
+            Self::Levels { scale, there } => {
+                scale.is_none() && matches!(*there, 8 | 16 | MAX_LEVEL_BITS)
+            }
         }
     }
 }
@@ -105,6 +136,7 @@ impl BlockHeader {
             element_bytes,
             rotate,
             record: None,
+            grid: None,
             plane_count: 0,
             planes: [NO_PLANE; MAX_PLANES],
         }
@@ -114,6 +146,13 @@ impl BlockHeader {
     pub const fn of_records(element: ElementType, form: RecordForm) -> Self {
         let mut header = Self::new(element.bytes(), 0);
         header.record = Some((element, form));
+        header
+    }
+
+    /// The same for levels of a grid.
+    pub const fn of_levels(grid: GridHeader) -> Self {
+        let mut header = Self::new(grid.element.bytes(), 0);
+        header.grid = Some(grid);
         header
     }
 
@@ -133,14 +172,17 @@ impl BlockHeader {
 
     /// Bytes of the header itself.
     pub fn header_bytes(&self) -> usize {
-        FIXED_BYTES + PLANE_BYTES * usize::from(self.plane_count)
+        FIXED_BYTES
+            + PLANE_BYTES * usize::from(self.plane_count)
+            + if self.grid.is_some() { GRID_BYTES } else { 0 }
     }
 
     /// Appends the header to a block.
     pub fn encode_to(&self, block: &mut Vec<u8>) {
-        let kind = match self.record {
-            Some((element, form)) => [0, form.code(), element.code()],
-            None => [self.element_bytes, self.rotate, 0],
+        let kind = match (self.record, self.grid) {
+            (Some((element, form)), _) => [0, form.code(), element.code()],
+            (None, Some(grid)) => [0, grid.kind.code(), grid.element.code()],
+            (None, None) => [self.element_bytes, self.rotate, 0],
         };
         block.push(self.plane_count);
         block.extend_from_slice(&kind);
@@ -148,6 +190,9 @@ impl BlockHeader {
         for plane in self.planes() {
             block.extend_from_slice(&[plane.codec.code(), plane.shift, plane.width, 0]);
             block.extend_from_slice(&plane.stored_len.to_le_bytes());
+        }
+        if let Some(grid) = &self.grid {
+            grid.encode_to(block);
         }
     }
 
@@ -160,12 +205,20 @@ impl BlockHeader {
         let malformed = || Error::corrupt("the block header is malformed");
         let fixed = block.get(..FIXED_BYTES).ok_or_else(malformed)?;
         let plane_count = usize::from(fixed[0]);
+        let planes_end = FIXED_BYTES + plane_count * PLANE_BYTES;
         let mut header = match (fixed[1], fixed[3]) {
             (0, code) => {
                 let element = ElementType::from_code(code)?;
-                let layout = element.record().ok_or_else(malformed)?;
-                let form = RecordForm::from_code(layout, fixed[2]).ok_or_else(malformed)?;
-                Self::of_records(element, form)
+                if let Some(layout) = element.record() {
+                    let form = RecordForm::from_code(layout, fixed[2]).ok_or_else(malformed)?;
+                    Self::of_records(element, form)
+                } else {
+                    let grid = block.get(planes_end..planes_end + GRID_BYTES);
+                    let elements = decoded_len / usize::from(element.bytes());
+                    grid.and_then(|grid| GridHeader::parse(element, fixed[2], grid, elements))
+                        .map(Self::of_levels)
+                        .ok_or_else(malformed)?
+                }
             }
             (element_bytes @ (1 | 2 | 4 | 8), 0) => Self::new(element_bytes, fixed[2]),
             _ => return Err(malformed()),
@@ -177,10 +230,10 @@ impl BlockHeader {
             return Err(malformed());
         }
         let rows = block
-            .get(FIXED_BYTES..FIXED_BYTES + plane_count * PLANE_BYTES)
+            .get(FIXED_BYTES..planes_end)
             .ok_or_else(malformed)?;
         let mut tiling = Tiling::new(&header);
-        let mut stored = header.tail_bytes(decoded_len) as u64;
+        let mut stored = (header.tail_bytes(decoded_len) + header.exceptions_bytes()) as u64;
         for row in rows.chunks_exact(PLANE_BYTES) {
             let plane = PlaneHeader {
                 codec: CodecId::from_code(row[0])?,
@@ -203,6 +256,11 @@ impl BlockHeader {
     /// Fields of a plane in a block that decodes to `decoded_len` bytes.
     pub fn field_count(&self, plane: &PlaneHeader, decoded_len: usize) -> usize {
         let elements = self.element_count(decoded_len);
+        if let Some(grid) = &self.grid
+            && plane.shift == SCALES_SHIFT
+        {
+            return grid.parts.count(elements);
+        }
         match self.record {
             // A stream that there is: `parse` has seen to that.
             Some((_, form)) => {
@@ -221,6 +279,17 @@ impl BlockHeader {
     /// Bytes behind the last whole element, stored as they are at the end of the block.
     pub fn tail_bytes(&self, decoded_len: usize) -> usize {
         decoded_len % usize::from(self.element_bytes)
+    }
+
+    /// Bytes of what does not lie on the grid, stored behind the planes.
+    fn exceptions_bytes(&self) -> usize {
+        self.grid.map_or(0, |grid| grid.exceptions_bytes())
+    }
+
+    /// What is stored behind the planes of elements that do not lie on the grid.
+    pub fn exceptions<'b>(&self, block: &'b [u8], decoded_len: usize) -> &'b [u8] {
+        let end = block.len() - self.tail_bytes(decoded_len);
+        &block[end - self.exceptions_bytes()..end]
     }
 
     /// The planes with the ranges of their coded bytes in the block.

@@ -113,6 +113,8 @@ codecs! {
     Dictionary = 12, "dictionary", PAIRS, "0.1.0", ALWAYS;
     /// As `Ans`, with tables that depend on the step of the group.
     Grouped = 13, "grouped", BYTES, "0.1.0", ALWAYS;
+    /// Levels with tables that follow from the scales of row and column and one shape.
+    Spread = 14, "spread", BYTES_OR_PAIRS, "0.1.0", ALWAYS;
 }
 
 impl CodecId {

@@ -1,4 +1,11 @@
-//! How what reading an archive gives compares with what the archive was made from.
+//! How what reading an archive gives compares with what the archive was made from: of a block, and of each
+//! tensor that was made lossy.
+
+use super::field;
+use crate::error::{Error, Result};
+
+/// Bytes of the record of a tensor.
+pub const FIDELITY_BYTES: usize = 80;
 
 /// What decoded bytes are of the bytes they were made from.
 ///
@@ -6,8 +13,134 @@
 /// blocks and the SHA-256 of an archive are of what reading gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Fidelity {
-    /// The very same bytes. Nothing else exists so far, and nothing but an option that asks for it may
-    /// ever make something else.
+    /// The very same bytes. Nothing but an option that asks for it makes something else.
     #[default]
     Exact,
+    /// Numbers near those.
+    Lossy,
+}
+
+/// What was asked for a tensor. The code is the one on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum LossyMethod {
+    /// A bound on the error.
+    ErrorBound = 1,
+    /// The same as a share of the range of the tensor's numbers.
+    RelativeBound = 2,
+    /// The same as a share of the root mean square of each row.
+    RowBound = 3,
+    /// The same as a share of each number.
+    PointwiseBound = 4,
+    /// Levels of 8 bits times the scale of a group.
+    Int8 = 5,
+    /// Levels of 4 bits times the scale of a group.
+    Int4 = 6,
+}
+
+impl LossyMethod {
+    const ALL: [Self; 6] = [
+        Self::ErrorBound,
+        Self::RelativeBound,
+        Self::RowBound,
+        Self::PointwiseBound,
+        Self::Int8,
+        Self::Int4,
+    ];
+
+    /// The name, as the option is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ErrorBound => "error-bound",
+            Self::RelativeBound => "relative-bound",
+            Self::RowBound => "row-bound",
+            Self::PointwiseBound => "pointwise-bound",
+            Self::Int8 => "int8",
+            Self::Int4 => "int4",
+        }
+    }
+}
+
+/// What an archive says of a tensor that is not served as it was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TensorFidelity {
+    /// Where the tensor starts in the file.
+    pub start: u64,
+    /// Its numbers.
+    pub elements: u64,
+    /// What was asked for.
+    pub method: LossyMethod,
+    /// Numbers of a group; 0 if there are none.
+    pub group: u32,
+    /// The number that was asked for with it; 0 if there is none.
+    pub parameter: f64,
+    /// The bound in force, in the unit of the method; 0 if there is none.
+    pub bound: f64,
+    /// The greatest error of a number that is finite.
+    pub greatest_error: f64,
+    /// The mean of all absolute errors.
+    pub mean_error: f64,
+    /// The root of the mean square of all errors.
+    pub root_mean_square_error: f64,
+    /// Bytes that its blocks are stored in.
+    pub stored_bytes: u64,
+    /// Numbers that are served as they were.
+    pub exact: u64,
+}
+
+impl TensorFidelity {
+    /// Appends the record.
+    pub fn encode_to(&self, table: &mut Vec<u8>) {
+        table.extend(self.start.to_le_bytes());
+        table.extend(self.elements.to_le_bytes());
+        table.extend([self.method as u8, 0, 0, 0]);
+        table.extend(self.group.to_le_bytes());
+        for number in [
+            self.parameter,
+            self.bound,
+            self.greatest_error,
+            self.mean_error,
+            self.root_mean_square_error,
+        ] {
+            table.extend(number.to_le_bytes());
+        }
+        table.extend(self.stored_bytes.to_le_bytes());
+        table.extend(self.exact.to_le_bytes());
+    }
+
+    /// Reads all records of a table.
+    ///
+    /// # Errors
+    /// `Corrupt` if one is malformed, `Unsupported` for an unknown method.
+    pub fn parse(table: &[u8]) -> Result<Vec<Self>> {
+        let records = table.chunks(FIDELITY_BYTES).map(|record| {
+            if record.len() < FIDELITY_BYTES || !field::is_zero(&record[17..20]) {
+                return Err(Error::corrupt("the record of a lossy tensor is malformed"));
+            }
+            let method = LossyMethod::ALL
+                .into_iter()
+                .find(|&method| method as u8 == record[16])
+                .ok_or_else(|| {
+                    Error::unsupported(format!(
+                        "unknown lossy method {}; a newer weightfs is needed to read this archive",
+                        record[16]
+                    ))
+                })?;
+            let number = |at| f64::from_bits(field::u64(record, at));
+            Ok(Self {
+                start: field::u64(record, 0),
+                elements: field::u64(record, 8),
+                method,
+                group: field::u32(record, 20),
+                parameter: number(24),
+                bound: number(32),
+                greatest_error: number(40),
+                mean_error: number(48),
+                root_mean_square_error: number(56),
+                stored_bytes: field::u64(record, 64),
+                exact: field::u64(record, 72),
+            })
+        });
+        records.collect()
+    }
 }

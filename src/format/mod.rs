@@ -14,24 +14,26 @@ mod element;
 mod fidelity;
 mod field;
 mod geometry;
+mod grid;
 mod index;
 mod name;
 mod profiles;
 mod superblock;
 
-pub use block_header::{BlockHeader, MAX_PLANES, PlaneHeader};
+pub use block_header::{BlockHeader, MAX_PLANES, PlaneHeader, SCALES_SHIFT};
 pub use checksum::checksum;
 pub use codec_id::{CodecId, Widths};
 pub use element::ElementType;
-pub use fidelity::Fidelity;
+pub use fidelity::{FIDELITY_BYTES, Fidelity, LossyMethod, TensorFidelity};
 pub use geometry::{
     BlockSpan, DEFAULT_BLOCK_BYTES, EXTENT_BYTES, Extent, Geometry, MAX_BLOCK_BYTES, MAX_EXTENTS,
     MIN_BLOCK_BYTES,
 };
+pub use grid::{GridHeader, GridKind, MAX_GROUP_LEVEL, MAX_OCTAVE_STEPS, RowParts};
 pub use index::{
     BlockEntry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, encode_index_page, index_bytes,
     seal_index_page,
 };
 pub use name::{ARCHIVE_SUFFIX, archive_name, original_name};
 pub use profiles::{MAX_PROFILES_BYTES, Profiles};
-pub use superblock::{SUPERBLOCK_BYTES, Superblock, TableRange};
+pub use superblock::{Lossy, SUPERBLOCK_BYTES, Superblock, TableLengths, TableRange};

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use super::checksum::checksum;
+use super::fidelity::FIDELITY_BYTES;
 use super::field;
 use super::geometry::{EXTENT_BYTES, MAX_BLOCK_BYTES, MAX_EXTENTS, MIN_BLOCK_BYTES};
 use super::index::index_bytes;
@@ -21,8 +22,10 @@ const VERSION: u16 = 1;
 const FEATURE_PROFILES: u64 = 1;
 /// There are extents of records.
 const FEATURE_RECORDS: u64 = 2;
+/// There are tensors that are not served as they were.
+const FEATURE_LOSSY: u64 = 4;
 /// Incompatible features this version knows.
-const KNOWN_FEATURES: u64 = FEATURE_PROFILES | FEATURE_RECORDS;
+const KNOWN_FEATURES: u64 = FEATURE_PROFILES | FEATURE_RECORDS | FEATURE_LOSSY;
 
 // Offsets of the fields; `docs/FORMAT.md` has the same table.
 const AT_VERSION: usize = 8;
@@ -43,7 +46,10 @@ const AT_TABLES_COPY: usize = 112;
 const AT_EXTENTS_CHECKSUM: usize = 120;
 const AT_PROFILES_BYTES: usize = 128;
 const AT_PROFILES_CHECKSUM: usize = 136;
-const AT_RESERVED: usize = 144;
+const AT_SOURCE_SHA256: usize = 144;
+const AT_FIDELITY_BYTES: usize = 176;
+const AT_FIDELITY_CHECKSUM: usize = 184;
+const AT_RESERVED: usize = 192;
 const AT_CHECKSUM: usize = SUPERBLOCK_BYTES - 8;
 
 /// The one kind of checksum so far: XXH3, 64 bits.
@@ -62,7 +68,7 @@ pub struct Superblock {
     pub archive_bytes: u64,
     /// Length of the original file.
     pub original_bytes: u64,
-    /// SHA-256 of the original file.
+    /// SHA-256 of what reading gives: the original file, unless the archive is lossy.
     pub sha256: [u8; 32],
     /// Modification time of the original file: seconds since the epoch.
     pub mtime_seconds: i64,
@@ -84,6 +90,43 @@ pub struct Superblock {
     pub profiles_checksum: u64,
     /// Whether there may be extents of records.
     pub has_records: bool,
+    /// What is there of tensors that are not served as they were, if there are any.
+    pub lossy: Option<Lossy>,
+}
+
+/// What a superblock says of an archive that is lossy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lossy {
+    /// SHA-256 of the file that the archive was made from.
+    pub source_sha256: [u8; 32],
+    /// Bytes of the records of its lossy tensors, not zero.
+    pub fidelity_bytes: u64,
+    /// Checksum of those.
+    pub fidelity_checksum: u64,
+}
+
+/// Lengths of the tables of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableLengths {
+    /// Number of extents.
+    pub extents: u64,
+    /// Number of blocks.
+    pub blocks: u64,
+    /// Bytes of the profiles.
+    pub profiles_bytes: u64,
+    /// Bytes of the records of lossy tensors.
+    pub fidelity_bytes: u64,
+}
+
+impl TableLengths {
+    /// Bytes of one copy of all tables; `None` if the counts are impossible.
+    pub fn total(&self) -> Option<u64> {
+        let extents = self.extents.checked_mul(EXTENT_BYTES as u64)?;
+        extents
+            .checked_add(index_bytes(self.blocks)?)?
+            .checked_add(self.profiles_bytes)?
+            .checked_add(self.fidelity_bytes)
+    }
 }
 
 /// Where one copy of the tables lies in the archive.
@@ -95,6 +138,8 @@ pub struct TableRange {
     pub index: Range<u64>,
     /// The profiles.
     pub profiles: Range<u64>,
+    /// The records of lossy tensors.
+    pub fidelity: Range<u64>,
 }
 
 impl Superblock {
@@ -146,10 +191,17 @@ impl Superblock {
             profiles_bytes: field::u64(bytes, AT_PROFILES_BYTES),
             profiles_checksum: field::u64(bytes, AT_PROFILES_CHECKSUM),
             has_records: field::u64(bytes, AT_FEATURES) & FEATURE_RECORDS != 0,
+            lossy: (field::u64(bytes, AT_FEATURES) & FEATURE_LOSSY != 0).then(|| Lossy {
+                source_sha256: field::array(bytes, AT_SOURCE_SHA256),
+                fidelity_bytes: field::u64(bytes, AT_FIDELITY_BYTES),
+                fidelity_checksum: field::u64(bytes, AT_FIDELITY_CHECKSUM),
+            }),
         };
         let has_profiles = field::u64(bytes, AT_FEATURES) & FEATURE_PROFILES != 0;
         let reserved_are_zero = field::is_zero(&bytes[AT_RESERVED_32..AT_EXTENT_COUNT])
-            && field::is_zero(&bytes[AT_RESERVED..AT_CHECKSUM]);
+            && field::is_zero(&bytes[AT_RESERVED..AT_CHECKSUM])
+            && (superblock.lossy.is_some()
+                || field::is_zero(&bytes[AT_SOURCE_SHA256..AT_RESERVED]));
         if !reserved_are_zero
             || !superblock.is_sound()
             || has_profiles != (superblock.profiles_bytes > 0)
@@ -176,7 +228,8 @@ impl Superblock {
         field::put(&mut bytes, AT_MODE, &self.mode.to_le_bytes());
         let feature = |is_used: bool, feature: u64| if is_used { feature } else { 0 };
         let features = feature(self.profiles_bytes > 0, FEATURE_PROFILES)
-            | feature(self.has_records, FEATURE_RECORDS);
+            | feature(self.has_records, FEATURE_RECORDS)
+            | feature(self.lossy.is_some(), FEATURE_LOSSY);
         field::put(&mut bytes, AT_FEATURES, &features.to_le_bytes());
         field::put(
             &mut bytes,
@@ -199,6 +252,16 @@ impl Superblock {
             &self.original_bytes.to_le_bytes(),
         );
         field::put(&mut bytes, AT_SHA256, &self.sha256);
+        if let Some(lossy) = &self.lossy {
+            field::put(&mut bytes, AT_SOURCE_SHA256, &lossy.source_sha256);
+            let numbers = [
+                (AT_FIDELITY_BYTES, lossy.fidelity_bytes),
+                (AT_FIDELITY_CHECKSUM, lossy.fidelity_checksum),
+            ];
+            for (at, number) in numbers {
+                field::put(&mut bytes, at, &number.to_le_bytes());
+            }
+        }
         field::put(
             &mut bytes,
             AT_MTIME_SECONDS,
@@ -244,26 +307,30 @@ impl Superblock {
             let index_len = index_bytes(self.block_count).unwrap_or(0);
             let index = extents.end..extents.end + index_len;
             let profiles = index.end..index.end + self.profiles_bytes;
+            let fidelity = profiles.end..profiles.end + self.fidelity_bytes();
             TableRange {
                 extents,
                 index,
                 profiles,
+                fidelity,
             }
         })
     }
 
-    /// Bytes of one copy of the tables; `None` if the counts are impossible.
-    pub fn table_bytes(extent_count: u64, block_count: u64, profiles_bytes: u64) -> Option<u64> {
-        let extents = extent_count.checked_mul(EXTENT_BYTES as u64)?;
-        extents
-            .checked_add(index_bytes(block_count)?)?
-            .checked_add(profiles_bytes)
+    fn fidelity_bytes(&self) -> u64 {
+        self.lossy.map_or(0, |lossy| lossy.fidelity_bytes)
     }
 
     fn is_sound(&self) -> bool {
+        let lengths = TableLengths {
+            extents: self.extent_count,
+            blocks: self.block_count,
+            profiles_bytes: self.profiles_bytes,
+            fidelity_bytes: self.fidelity_bytes(),
+        };
+        let tables = lengths.total();
         let fits = |at: u64| {
-            let end = Self::table_bytes(self.extent_count, self.block_count, self.profiles_bytes)
-                .and_then(|len| at.checked_add(len));
+            let end = tables.and_then(|len| at.checked_add(len));
             at >= SUPERBLOCK_BYTES as u64
                 && end.is_some_and(|end| end <= self.archive_bytes - SUPERBLOCK_BYTES as u64)
         };
@@ -276,6 +343,11 @@ impl Superblock {
             && self.archive_bytes >= 2 * SUPERBLOCK_BYTES as u64
             && self.extent_count <= MAX_EXTENTS
             && self.profiles_bytes <= MAX_PROFILES_BYTES
+            && self.lossy.is_none_or(|lossy| {
+                let records = lossy.fidelity_bytes / FIDELITY_BYTES as u64;
+                lossy.fidelity_bytes % FIDELITY_BYTES as u64 == 0
+                    && (1..=self.extent_count).contains(&records)
+            })
             && (self.profiles_bytes > 0 || self.profiles_checksum == 0)
             && fits(self.tables)
             && fits(self.tables_copy)
@@ -303,6 +375,11 @@ mod tests {
             profiles_bytes: 100,
             profiles_checksum: 5,
             has_records: true,
+            lossy: Some(Lossy {
+                source_sha256: [3; 32],
+                fidelity_bytes: 80,
+                fidelity_checksum: 6,
+            }),
         }
     }
 
@@ -324,7 +401,7 @@ mod tests {
 
     #[test]
     fn impossible_counts_and_places_are_refused_even_with_a_right_checksum() {
-        let cases: [fn(&mut Superblock); 13] = [
+        let cases: [fn(&mut Superblock); 16] = [
             |s| s.block_bytes = 1 << 30,
             |s| s.block_bytes = 1 << 11,
             |s| s.mode = 0o100_644,
@@ -336,6 +413,9 @@ mod tests {
             |s| s.block_count = 1_000_000,
             |s| s.profiles_bytes = u64::MAX,
             |s| s.profiles_bytes = 0,
+            |s| s.lossy.as_mut().unwrap().fidelity_bytes = 0,
+            |s| s.lossy.as_mut().unwrap().fidelity_bytes = 79,
+            |s| s.lossy.as_mut().unwrap().fidelity_bytes = 240,
             |s| s.tables = 0,
             |s| s.tables_copy = u64::MAX - 10,
         ];
@@ -354,7 +434,7 @@ mod tests {
         assert!(matches!(error, Error::Unsupported(_)), "{error}");
 
         let mut bytes = sample().encode();
-        bytes[AT_FEATURES] |= 4;
+        bytes[AT_FEATURES] |= 8;
         let sum = checksum(&bytes[..AT_CHECKSUM]);
         field::put(&mut bytes, AT_CHECKSUM, &sum.to_le_bytes());
         let error = Superblock::parse(&bytes).unwrap_err();

@@ -24,6 +24,7 @@ mod directory_plan;
 mod fitting;
 mod inspect;
 mod links;
+mod lossy;
 mod monitor;
 mod output;
 mod pack;
@@ -45,6 +46,9 @@ pub use analyze::{
 };
 pub use conversion::Conversion;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
+pub use lossy::{
+    Asked, DEFAULT_GROUP, Grid, KeptTensor, LossyOptions, LossyPlan, PlannedTensor, Rule, Setting,
+};
 pub use monitor::Monitor;
 pub use pack::{PackOptions, pack, pack_file};
 pub use replace::{

@@ -9,6 +9,7 @@ use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Step, copy_file};
 use super::fitting::fitting_threads;
+use super::lossy::{self, Asked, LossyOptions, LossyPlan, TreatedBlock};
 use super::monitor::Monitor;
 use super::output::{OutputFile, refuse_source, remove_abandoned};
 use super::pipeline;
@@ -17,18 +18,19 @@ use super::source_file::SourceFile;
 use super::survey::{Survey, survey};
 use super::totals::Totals;
 use super::walk::{EntryKind, WalkEntry, walk};
-use crate::archive::{ArchiveWriter, Original};
+use crate::archive::{ArchiveWriter, LossyOriginal, Original};
 use crate::block::{BlockEncoder, Encoded};
 use crate::codec::scaled::Segment;
 use crate::codec::{Level, Method};
 use crate::error::{Error, Result};
-use crate::format::{ElementType, Geometry, Superblock};
+use crate::format::{BlockSpan, Geometry, Superblock};
+use crate::grid::PartsOf;
 use crate::model::{extents, names};
 use crate::os::in_scope;
 use crate::sync::cores;
 
 /// How to pack.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PackOptions {
     /// How blocks are coded.
     pub method: Method,
@@ -41,6 +43,8 @@ pub struct PackOptions {
     /// Uncompressed bytes of a block: a power of two within the format's limits. `None` for what
     /// suits the level.
     pub block_bytes: Option<u32>,
+    /// How to make models lossy; nothing is without.
+    pub lossy: Option<LossyOptions>,
 }
 
 impl PackOptions {
@@ -55,7 +59,10 @@ impl PackOptions {
     /// `Environment` if there is none for a single one.
     pub(super) fn fitting(&self, monitor: &Monitor<'_>) -> Result<Self> {
         let threads = fitting_threads(self.threads, self.thread_bytes(), monitor)?;
-        Ok(Self { threads, ..*self })
+        Ok(Self {
+            threads,
+            ..self.clone()
+        })
     }
 
     /// What encoding and comparing hold for each thread: buffers of a block's length and what the coders
@@ -83,6 +90,7 @@ impl Default for PackOptions {
             threads: cores(),
             force: false,
             block_bytes: None,
+            lossy: None,
         }
     }
 }
@@ -180,9 +188,13 @@ pub(super) fn pack_to(
     monitor: &Monitor<'_>,
     sync: impl FnOnce(&OutputFile) -> Result<()>,
 ) -> Result<Totals> {
-    let extents = extents::extents(source)?;
+    let plan = match &options.lossy {
+        Some(lossy) => plan_lossy(source, lossy, options, monitor)?,
+        None => LossyPlan::default(),
+    };
+    let extents = extents::extents_with_apart(source, &plan.ranges())?;
     let geometry = Geometry::new(options.block_bytes(), &extents)?;
-    let (superblock, entries) = write(source, output, &geometry, options, monitor)?;
+    let (superblock, entries) = write(source, output, &geometry, &plan, options, monitor)?;
     sync(output)?;
     read_back::compare_tables(output, &superblock, entries)?;
     source.check_unchanged()?;
@@ -194,14 +206,55 @@ pub(super) fn pack_to(
     })
 }
 
-struct EncodeWorker {
+struct EncodeWorker<'p> {
     encoder: BlockEncoder,
     bytes: Vec<u8>,
-    element: ElementType,
+    span: BlockSpan,
+    /// The lossy tensor it is of; then there is more than the block in `bytes`.
+    treated: Option<TreatedBlock<'p>>,
     segments: Vec<Segment>,
     stored: Vec<u8>,
     /// What `stored` will decode to, once there is something in it.
     encoded: Option<Encoded>,
+}
+
+impl EncodeWorker<'_> {
+    fn encode(&mut self) -> Result<()> {
+        let (element, segments) = (self.span.element, &self.segments);
+        let encoded = match &self.treated {
+            Some(block) => {
+                let parts = PartsOf {
+                    bytes: &self.bytes,
+                    before: block.before(),
+                    row: block.tensor.row,
+                    first_column: block.first_column(),
+                };
+                let count = self.span.buffer_bytes() / usize::from(element.bytes());
+                let treatment = &block.tensor.treatment;
+                self.encoder
+                    .encode_treated(element, treatment, parts, count, segments, &mut self.stored)
+            }
+            None => self
+                .encoder
+                .encode(&self.bytes, element, segments, &mut self.stored),
+        };
+        self.encoded = Some(encoded?);
+        Ok(())
+    }
+}
+
+/// What is done to the tensors of a source.
+fn plan_lossy(
+    source: &SourceFile,
+    lossy: &LossyOptions,
+    _options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<LossyPlan> {
+    let setting = match lossy.asked {
+        Asked::Setting(setting) => setting,
+        Asked::Bits(..) | Asked::Size(..) => todo!(),
+    };
+    lossy::plan(source, setting, lossy, monitor)
 }
 
 /// Encodes the source and, at the same time, reads back and compares what was written.
@@ -209,27 +262,32 @@ fn write(
     source: &SourceFile,
     output: &OutputFile,
     geometry: &Geometry,
+    plan: &LossyPlan,
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<(Superblock, EntriesChecksum)> {
-    let survey = match (options.method, options.level) {
-        (Method::Weights, Level::Max) => survey(source, monitor)?,
+    let survey = match options.method {
+        Method::Weights => survey(source, plan, options.level, monitor)?,
         _ => Survey::default(),
     };
-    let mut writer = ArchiveWriter::new(output.file(), geometry, &survey.profiles)?;
+    let lossy_tensors = plan.tensors.len();
+    let mut writer =
+        ArchiveWriter::new(output.file(), geometry, &survey.profiles, lossy_tensors)?;
     let (written, unread) = read_back::channel(output);
     let (encoded, compared) = thread::scope(|scope| {
         let profiles = &survey.profiles;
         let threads = options.threads;
         let comparing = in_scope(scope, move || {
-            read_back::compare(unread, source, output, geometry, profiles, threads, monitor)
+            let beside = (profiles.as_slice(), plan);
+            read_back::compare(unread, source, output, geometry, beside, threads, monitor)
         })?;
+        let beside = (&survey, plan);
         let encoded = encode(
             source,
             output,
             &mut writer,
             written,
-            &survey,
+            beside,
             options,
             monitor,
         );
@@ -243,6 +301,16 @@ fn write(
     encoded?;
     let original = Original {
         sha256: compared.sha256,
+        lossy: (lossy_tensors > 0).then(|| {
+            let mut fidelity = Vec::new();
+            for (tensor, (errors, stored_bytes)) in plan.tensors.iter().zip(&compared.lossy) {
+                tensor.fidelity(errors, *stored_bytes).encode_to(&mut fidelity);
+            }
+            LossyOriginal {
+                sha256: compared.source_sha256,
+                fidelity,
+            }
+        }),
         mode: source.mode,
         mtime_seconds: source.mtime.0,
         mtime_nanoseconds: source.mtime.1,
@@ -256,7 +324,7 @@ fn encode(
     output: &OutputFile,
     writer: &mut ArchiveWriter<'_>,
     mut written: Written<'_>,
-    survey: &Survey,
+    (survey, plan): (&Survey, &LossyPlan),
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<()> {
@@ -267,7 +335,8 @@ fn encode(
             Ok(EncodeWorker {
                 encoder: options.encoder(survey)?,
                 bytes: Vec::new(),
-                element: ElementType::Bytes,
+                span: BlockSpan::EMPTY,
+                treated: None,
                 segments: Vec::new(),
                 stored: Vec::new(),
                 encoded: None,
@@ -281,21 +350,17 @@ fn encode(
             let Some(span) = geometry.block(next) else {
                 return Ok(false);
             };
-            source.read_block(&span, &mut worker.bytes)?;
-            worker.element = span.element;
+            worker.treated = plan.block(&span);
+            match &worker.treated {
+                Some(block) => block.read(source, &mut worker.bytes)?,
+                None => source.read_block(&span, &mut worker.bytes)?,
+            }
             worker.segments = survey.segments(&span);
+            worker.span = span;
             next += 1;
             Ok(true)
         },
-        |worker| {
-            worker.encoded = Some(worker.encoder.encode(
-                &worker.bytes,
-                worker.element,
-                &worker.segments,
-                &mut worker.stored,
-            )?);
-            Ok(())
-        },
+        EncodeWorker::encode,
         |worker| {
             let encoded = worker.encoded.take();
             let encoded = encoded.expect("invariant: blocks are written once they are encoded");
@@ -305,7 +370,7 @@ fn encode(
                 .map_err(|e| e.at(output.path()))?;
             written.add(entry, encoded.fidelity)?;
             // Half of the work; the other one is done when it was read back and compared.
-            (monitor.progress)(worker.bytes.len() as u64 / 2);
+            (monitor.progress)(worker.span.buffer_bytes() as u64 / 2);
             Ok(())
         },
     )?;

@@ -11,6 +11,7 @@ use std::vec;
 
 use sha2::{Digest, Sha256};
 
+use super::lossy::{Comparer, Errors, LossyPlan, TreatedBlock};
 use super::monitor::Monitor;
 use super::output::OutputFile;
 use super::pipeline;
@@ -130,8 +131,12 @@ fn range(blocks: &[WrittenBlock]) -> Range<u64> {
 
 /// Findings of reading all blocks back.
 pub(super) struct Compared {
-    /// SHA-256 of what reading gives. Where all blocks are `Exact`, that is the source's as well.
+    /// SHA-256 of what reading gives.
     pub(super) sha256: [u8; 32],
+    /// SHA-256 of the source.
+    pub(super) source_sha256: [u8; 32],
+    /// For each lossy tensor of the plan how far what is served is from the source, and its stored bytes.
+    pub(super) lossy: Vec<(Errors, u64)>,
     /// Of their entries.
     pub(super) entries: EntriesChecksum,
 }
@@ -153,7 +158,8 @@ impl EntriesChecksum {
     }
 }
 
-struct Worker {
+struct Worker<'p> {
+    plan: &'p LossyPlan,
     decoder: BlockDecoder,
     block: u64,
     span: BlockSpan,
@@ -164,6 +170,9 @@ struct Worker {
     decoded: Vec<u8>,
     /// What it was made from.
     original: Vec<u8>,
+    /// The lossy tensor that it is of, and how far it is from that.
+    lossy: Option<(usize, Errors)>,
+    comparer: Comparer,
 }
 
 /// Reads back what the writer hands over until it ends, and compares every byte it decodes to with
@@ -176,17 +185,21 @@ pub(super) fn compare(
     source: &SourceFile,
     output: &OutputFile,
     geometry: &Geometry,
-    profiles: &[u8],
+    (profiles, plan): (&[u8], &LossyPlan),
     threads: NonZeroUsize,
     monitor: &Monitor<'_>,
 ) -> Result<Compared> {
     let profiles_checksum = checksum(profiles);
     let mut sha256 = Sha256::new();
+    let is_lossy = !plan.tensors.is_empty();
+    let mut source_sha256 = Sha256::new();
+    let mut lossy = vec![(Errors::default(), 0); plan.tensors.len()];
     let mut checked = EntriesChecksum::default();
     let mut next = 0;
     let workers = (0..threads.get())
         .map(|_| {
             Ok(Worker {
+                plan,
                 decoder: BlockDecoder::new()?,
                 block: 0,
                 span: BlockSpan::EMPTY,
@@ -195,6 +208,8 @@ pub(super) fn compare(
                 stored: Vec::new(),
                 decoded: Vec::new(),
                 original: Vec::new(),
+                lossy: None,
+                comparer: Comparer::default(),
             })
         })
         .collect::<Result<Vec<_>>>()?;
@@ -217,19 +232,34 @@ pub(super) fn compare(
         |worker| worker.compare(source, output, Profiles::new(profiles, profiles_checksum)),
         |worker| {
             sha256.update(&worker.decoded);
+            if is_lossy {
+                source_sha256.update(&worker.original);
+            }
+            if let Some((number, errors)) = &worker.lossy {
+                let (sum, stored_bytes) = &mut lossy[*number];
+                sum.add(errors);
+                *stored_bytes += u64::from(worker.entry.stored_len);
+            }
             checked.add(&worker.entry);
             // What encoding has left of the block to count.
             (monitor.progress)((worker.decoded.len() as u64).div_ceil(2));
             Ok(())
         },
     )?;
+    let sha256 = sha256.finalize().into();
     Ok(Compared {
-        sha256: sha256.finalize().into(),
+        sha256,
+        source_sha256: if is_lossy {
+            source_sha256.finalize().into()
+        } else {
+            sha256
+        },
+        lossy,
         entries: checked,
     })
 }
 
-impl Worker {
+impl Worker<'_> {
     fn compare(
         &mut self,
         source: &SourceFile,
@@ -254,9 +284,21 @@ impl Worker {
             )
             .map_err(in_archive)?;
         source.read_block(&self.span, &mut self.original)?;
-        let is_as_made = match self.fidelity {
-            Fidelity::Exact => self.decoded == self.original,
+        let block = self.plan.block(&self.span);
+        let is_as_made = match (self.fidelity, &block) {
+            (Fidelity::Exact, _) => self.decoded == self.original,
+            (Fidelity::Lossy, Some(block)) => {
+                let kept = self.comparer.compare(block, source, &self.decoded)?;
+                self.lossy = kept.map(|errors| (block.number, errors));
+                kept.is_some()
+            }
+            // Nothing else is to be lossy.
+            (Fidelity::Lossy, None) => false,
         };
+        if self.fidelity == Fidelity::Exact {
+            let count = |block: TreatedBlock<'_>| block.elements(&self.span);
+            self.lossy = block.map(|block| (block.number, Errors::none(count(block))));
+        }
         if is_as_made {
             Ok(())
         } else {
@@ -346,7 +388,7 @@ mod tests {
             bytes,
             ..
         } = files;
-        let mut writer = ArchiveWriter::new(output.file(), geometry, &[])?;
+        let mut writer = ArchiveWriter::new(output.file(), geometry, &[], 0)?;
         let mut encoder = BlockEncoder::new(Level::Fast)?;
         let (mut written, unread) = channel(output);
         let mut stored = Vec::new();
@@ -359,10 +401,12 @@ mod tests {
         }
         written.finish()?;
         damage();
-        let compared = compare(unread, source, output, geometry, &[], ONE, &MONITOR)?;
+        let plan = LossyPlan::default();
+        let compared = compare(unread, source, output, geometry, (&[], &plan), ONE, &MONITOR)?;
         assert_eq!(compared.sha256, *Sha256::digest(bytes));
         let superblock = writer.finish(&Original {
             sha256: compared.sha256,
+            lossy: None,
             mode: 0o644,
             mtime_seconds: 0,
             mtime_nanoseconds: 0,

@@ -1,11 +1,13 @@
-//! Before packing at the level `max`: learns the scales of a model's matrices from samples of their
+//! Before packing at the level `max`, or with loss: learns the scales of a model's matrices from samples of their
 //! rows, so that blocks can be coded by them.
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::lossy::LossyPlan;
 use super::monitor::Monitor;
 use super::source_file::SourceFile;
+use crate::codec::Level;
 use crate::codec::scaled::{Fitter, Model, ModelBuilder, Sample, Segment};
 use crate::error::Result;
 use crate::format::{BlockSpan, ElementType};
@@ -14,6 +16,8 @@ use crate::model::{ReadAt, TypedRange, extents};
 /// Elements of a matrix that are looked at: with fewer rows, the error of the column scales shows in
 /// the size.
 const SAMPLE_ELEMENTS: u64 = 1 << 21;
+/// The same of matrices that become levels: tables of these follow from few numbers.
+const LEVELS_SAMPLE_ELEMENTS: u64 = 1 << 19;
 /// Columns of all matrices, which stay in memory while packing, two bytes each. Matrices behind those
 /// are coded without a profile.
 const ENOUGH_COLUMNS: usize = 1 << 23;
@@ -37,18 +41,37 @@ struct Matrix {
     profile: u32,
 }
 
-/// Samples all matrices of a file.
+/// Samples the matrices of a file: at the level `max` all of them, and at other levels but `fast` those that become
+/// levels by a plan.
 ///
 /// # Errors
 /// `Io` if it cannot be read, `Environment` if it shrinks, `Interrupted`.
-pub(super) fn survey(source: &SourceFile, monitor: &Monitor<'_>) -> Result<Survey> {
+pub(super) fn survey(
+    source: &SourceFile,
+    plan: &LossyPlan,
+    level: Level,
+    monitor: &Monitor<'_>,
+) -> Result<Survey> {
+    let wants_all = level == Level::Max;
+    if !wants_all && (level == Level::Fast || plan.tensors.is_empty()) {
+        return Ok(Survey::default());
+    }
     let tensors = extents::matrices(source)?;
     let mut builder = ModelBuilder::default();
     let mut fitter = Fitter::default();
     let mut matrices = Vec::new();
     let mut fields = Vec::new();
-    for tensor in tensors {
+    for mut tensor in tensors {
         monitor.check()?;
+        let planned = plan.tensor_at(&tensor.range);
+        if let Some(planned) = planned {
+            if !planned.treatment.has_equal_steps() {
+                continue;
+            }
+            tensor.columns = Some(planned.row.into());
+        } else if !wants_all {
+            continue;
+        }
         let Some((exponent_bits, rows, columns)) = shape(&tensor) else {
             continue;
         };
@@ -56,7 +79,12 @@ pub(super) fn survey(source: &SourceFile, monitor: &Monitor<'_>) -> Result<Surve
         if builder.total_columns() + columns_len > ENOUGH_COLUMNS {
             break;
         }
-        sample(source, &tensor, rows, columns, &mut fields)?;
+        let wanted = if planned.is_some() {
+            LEVELS_SAMPLE_ELEMENTS
+        } else {
+            SAMPLE_ELEMENTS
+        };
+        sample(source, &tensor, wanted, (rows, columns), &mut fields)?;
         let sample = Sample {
             exponent_bits,
             columns: columns_len,
@@ -66,7 +94,11 @@ pub(super) fn survey(source: &SourceFile, monitor: &Monitor<'_>) -> Result<Surve
             range: tensor.range,
             element: tensor.element,
             columns,
-            profile: fitter.add(sample, rows, &mut builder),
+            profile: if planned.is_some() {
+                fitter.add_levels(sample, rows, &mut builder)
+            } else {
+                fitter.add(sample, rows, &mut builder)
+            },
         });
     }
     let (model, profiles) = builder.finish().unzip();
@@ -94,12 +126,12 @@ fn shape(tensor: &TypedRange) -> Option<(u8, u64, u32)> {
 fn sample(
     source: &SourceFile,
     tensor: &TypedRange,
-    rows: u64,
-    columns: u32,
+    wanted: u64,
+    (rows, columns): (u64, u32),
     fields: &mut Vec<u16>,
 ) -> Result<()> {
     let element_bytes = usize::from(tensor.element.bytes());
-    let wanted = (SAMPLE_ELEMENTS / u64::from(columns)).clamp(1, rows);
+    let wanted = (wanted / u64::from(columns)).clamp(1, rows);
     let mut row = vec![0; columns as usize * element_bytes];
     fields.clear();
     for i in 0..wanted {

@@ -217,7 +217,7 @@ mod tests {
         };
         let geometry = Geometry::new(4096, &[extent]).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut writer = ArchiveWriter::new(file.as_file(), &geometry, &[]).unwrap();
+        let mut writer = ArchiveWriter::new(file.as_file(), &geometry, &[], 0).unwrap();
         let mut encoder = BlockEncoder::new(Level::Default).unwrap();
         let mut stored = Vec::new();
         for span in (0..).map_while(|block| geometry.block(block)) {
@@ -229,6 +229,7 @@ mod tests {
         }
         let original = Original {
             sha256: Sha256::digest(b"something else").into(),
+            lossy: None,
             mode: 0o644,
             mtime_seconds: 0,
             mtime_nanoseconds: 0,

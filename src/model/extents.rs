@@ -20,9 +20,20 @@ const ENOUGH_EXTENT_BYTES: u64 = 64 * 1024;
 /// # Errors
 /// As `ReadAt::read_at`.
 pub fn extents(file: &(impl ReadAt + ?Sized)) -> Result<Vec<Extent>> {
+    extents_with_apart(file, &[])
+}
+
+/// The same, with an extent of its own for each tensor that has one of some places, which are sorted.
+///
+/// # Errors
+/// As `ReadAt::read_at`.
+pub fn extents_with_apart(
+    file: &(impl ReadAt + ?Sized),
+    apart: &[Range<u64>],
+) -> Result<Vec<Extent>> {
     let (header_end, tensors) =
         read_typed(file)?.map_or_else(Default::default, |header| (header.end, header.tensors));
-    Ok(tile(header_end, &tensors, file.file_bytes()))
+    Ok(tile(header_end, &tensors, file.file_bytes(), apart))
 }
 
 /// The tensors of a file with two or more dimensions, sorted by place; of those that overlap the first
@@ -51,13 +62,18 @@ fn extent(range: Range<u64>, element: ElementType) -> Option<Extent> {
 }
 
 /// Extents that tile the whole file, from tensors sorted by place.
-fn tile(header_end: u64, ranges: &[TypedRange], file_bytes: u64) -> Vec<Extent> {
+fn tile(
+    header_end: u64,
+    ranges: &[TypedRange],
+    file_bytes: u64,
+    apart: &[Range<u64>],
+) -> Vec<Extent> {
     let mut least_bytes = ENOUGH_EXTENT_BYTES;
     loop {
         let mut extents: Vec<_> = extent(0..header_end, ElementType::Bytes)
             .into_iter()
             .collect();
-        let mut data = Merger::new(least_bytes);
+        let mut data = Merger::new(least_bytes, apart);
         let mut at = header_end;
         for typed in ranges {
             // Gaps are bytes; of two tensors that overlap, the first one has the overlap.
@@ -87,22 +103,36 @@ fn whole_from(typed: &TypedRange, at: u64) -> u64 {
 }
 
 /// Appends extents, merging each with the one before where that pays.
-struct Merger {
+struct Merger<'a> {
     least_bytes: u64,
+    /// Places of those that are merged with nothing.
+    apart: &'a [Range<u64>],
     extents: Vec<Extent>,
 }
 
-impl Merger {
-    const fn new(least_bytes: u64) -> Self {
+impl<'a> Merger<'a> {
+    const fn new(least_bytes: u64, apart: &'a [Range<u64>]) -> Self {
         Self {
             least_bytes,
+            apart,
             extents: Vec::new(),
         }
     }
 
+    fn is_apart(&self, extent: &Extent) -> bool {
+        let place = |range: &Range<u64>| (range.start, range.end);
+        let found = self
+            .apart
+            .binary_search_by_key(&(extent.start, extent.end()), place);
+        found.is_ok()
+    }
+
     fn push(&mut self, next: Option<Extent>) {
         let Some(next) = next else { return };
-        if let Some(last) = self.extents.last_mut()
+        let is_apart = |extent: &Extent| self.is_apart(extent);
+        let stays = is_apart(&next) || self.extents.last().is_some_and(is_apart);
+        if !stays
+            && let Some(last) = self.extents.last_mut()
             && let Some(element) = merged_element(last, &next, self.least_bytes)
         {
             last.element = element;
@@ -150,7 +180,7 @@ mod tests {
     }
 
     fn tiled(pieces: &[(u64, u64, ElementType)], file_bytes: u64) -> Vec<(u64, ElementType)> {
-        let extents = tile(100, &typed(pieces), file_bytes);
+        let extents = tile(100, &typed(pieces), file_bytes, &[]);
         Geometry::new(4096, &extents).unwrap();
         extents.iter().map(|e| (e.len, e.element)).collect()
     }
@@ -293,7 +323,7 @@ mod tests {
                 at = start + (least + elements) * bytes;
                 ranges.push(TypedRange { range: start..at, element, columns: None });
             }
-            let extents = tile(100, &ranges, at);
+            let extents = tile(100, &ranges, at, &[]);
             for TypedRange { range, element, .. } in ranges {
                 if range.end - range.start < ENOUGH_EXTENT_BYTES {
                     continue;

@@ -30,32 +30,54 @@ struct Table {
     slots: Vec<u16>,
 }
 
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            frequencies: [0; 256],
+            first_slots: [0; 256],
+            slots: Vec::new(),
+        }
+    }
+}
+
+impl Table {
+    fn new(frequencies: &Frequencies) -> Self {
+        let mut next = 0;
+        let first_slots = frequencies.map(|frequency| {
+            let first = next;
+            next += frequency;
+            first
+        });
+        let mut slots = vec![0; SLOTS];
+        for (slot, id, rank) in Buckets::new(frequencies, BUCKET_BITS).slots() {
+            slots[usize::from(first_slots[usize::from(id)] + rank)] =
+                u16::try_from(slot).unwrap_or(0);
+        }
+        Self {
+            frequencies: *frequencies,
+            first_slots,
+            slots,
+        }
+    }
+}
+
 impl EachEncoder {
     pub fn new(frequencies: &[Frequencies]) -> Self {
-        let tables = frequencies.iter().map(|frequencies| {
-            let mut next = 0;
-            let first_slots = frequencies.map(|frequency| {
-                let first = next;
-                next += frequency;
-                first
-            });
-            let mut slots = vec![0; SLOTS];
-            for (slot, id, rank) in Buckets::new(frequencies, BUCKET_BITS).slots() {
-                slots[usize::from(first_slots[usize::from(id)] + rank)] =
-                    u16::try_from(slot).unwrap_or(0);
-            }
-            Table {
-                frequencies: *frequencies,
-                first_slots,
-                slots,
-            }
-        });
         Self {
-            tables: tables.collect(),
+            tables: frequencies.iter().map(Table::new).collect(),
             ids: Vec::new(),
             choice: Vec::new(),
             words: Vec::new(),
         }
+    }
+
+    /// Replaces one of `TABLES` tables.
+    pub fn set(&mut self, table: u8, frequencies: &Frequencies) {
+        let table = usize::from(table);
+        if self.tables.len() <= table {
+            self.tables.resize_with(table + 1, Table::default);
+        }
+        self.tables[table] = Table::new(frequencies);
     }
 
     /// Whether a table has a frequency for an id.
@@ -63,17 +85,23 @@ impl EachEncoder {
         self.tables[usize::from(table)].frequencies[usize::from(id)] > 0
     }
 
-    /// Encodes ids that their tables know. The states start at `STATE_MIN` plus `payload`.
-    pub fn encode(&mut self, ids: &[u8], choice: &[u8], payload: &[u16; LANES]) -> (&[u8], States) {
+    /// Encodes ids that their tables know; decoders take the table `last` behind the end. The states start at
+    /// `STATE_MIN` plus `payload`.
+    pub fn encode(
+        &mut self,
+        ids: &[u8],
+        choice: &[u8],
+        last: u8,
+        payload: &[u16; LANES],
+    ) -> (&[u8], States) {
         let whole = ids.len().next_multiple_of(LANES);
         self.ids.clear();
         self.ids.extend_from_slice(ids);
         self.choice.clear();
         self.choice.extend_from_slice(&choice[..ids.len()]);
-        // Decoders take table 0 behind the end.
-        self.ids
-            .resize(whole, likeliest(&self.tables[0].frequencies));
-        self.choice.resize(whole, 0);
+        let likeliest = likeliest(&self.tables[usize::from(last)].frequencies);
+        self.ids.resize(whole, likeliest);
+        self.choice.resize(whole, last);
         self.words.resize(2 * whole, 0);
         let mut states = payload.map(|bits| STATE_MIN | u32::from(bits));
         let mut at = self.words.len();
@@ -120,6 +148,13 @@ impl EachTables {
     /// Prepares tables, at most `TABLES`. Elements that choose others get arbitrary ids.
     pub fn prepare(&mut self, frequencies: &[Frequencies]) {
         for (frequencies, slots) in frequencies.iter().zip(self.slots.as_chunks_mut().0) {
+            fill_slots(frequencies, &Buckets::new(frequencies, BUCKET_BITS), slots);
+        }
+    }
+
+    /// Prepares one of the tables.
+    pub fn prepare_one(&mut self, table: u8, frequencies: &Frequencies) {
+        if let Some(slots) = self.slots.as_chunks_mut().0.get_mut(usize::from(table)) {
             fill_slots(frequencies, &Buckets::new(frequencies, BUCKET_BITS), slots);
         }
     }

@@ -48,6 +48,6 @@ pub(super) use choose::{Alike, tables};
 pub(super) use decode::Decoder;
 pub(super) use each::{EachEncoder, EachTables};
 pub(super) use encode::Encoder;
-pub(super) use lanes::{LANES, States};
+pub(super) use lanes::{LANES, States, TABLES};
 pub(super) use layout::coded_bits;
 pub(super) use piece::{PIECE, prefetch_piece};

@@ -66,7 +66,7 @@ impl Encoder {
         let carried = Carried::new(split, plane.len());
         let (_, packed, payload) = carried.lend(&self.parts);
         let mut encoder = EachEncoder::new(&multiplied);
-        let (words, states) = encoder.encode(&self.parts.ids, &self.choice, &payload);
+        let (words, states) = encoder.encode(&self.parts.ids, &self.choice, 0, &payload);
 
         let long = |len: usize| {
             u32::try_from(len)

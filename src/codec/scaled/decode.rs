@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use super::ids::{SYMBOL_MASK, raw_bits, tables};
-use super::layout::{HEADER_BYTES, NO_PROFILE, SEGMENT_BYTES, escaped_id, lowest_symbols};
+use super::kept::KeptColumns;
+use super::layout::{HEADER_BYTES, escaped_id, lowest_symbols};
 use super::mean::{BINS, NONE, SIGN};
 use super::mean_codes::{MeanCodes, NO_MEANS};
-use super::place::{Columns, Row, fill};
-use super::segment::Segment;
-use super::stored_profile::{take_columns, take_tables};
+use super::place::{Row, fill};
+use super::segment::{SEGMENT_BYTES, Segment};
+use super::stored_profile::take_tables;
 use crate::codec::ans::{
     Carried, EachTables, LANES, PIECE, States, complete_raw, prefetch_piece, take_states,
 };
@@ -20,9 +21,6 @@ use crate::error::{Error, Result};
 use crate::format::Profiles;
 use crate::plane::BitReader;
 use crate::simd::Simd;
-
-/// Column scales that a decoder keeps.
-const KEPT_COLUMNS: usize = 4;
 
 /// A coded plane, taken apart.
 struct Payload<'a> {
@@ -110,36 +108,10 @@ impl<'a> Payload<'a> {
             escape_words,
         })
     }
-
-    fn segments(&self) -> impl Iterator<Item = Segment> + use<'a> {
-        self.segments
-            .as_chunks::<SEGMENT_BYTES>()
-            .0
-            .iter()
-            .map(|row| {
-                let field = |at: usize| {
-                    u32::from_le_bytes([row[at], row[at + 1], row[at + 2], row[at + 3]])
-                };
-                Segment {
-                    profile: Some(field(0)).filter(|&number| number != NO_PROFILE),
-                    columns: field(4),
-                    first_column: field(8),
-                    elements: field(12),
-                }
-            })
-    }
 }
 
 fn malformed() -> Error {
     Error::corrupt("a plane coded with scales is malformed")
-}
-
-/// Columns of a profile.
-#[derive(Debug, Default)]
-struct Kept {
-    /// Profiles and number.
-    of: Option<(u64, u32)>,
-    columns: Columns,
 }
 
 /// Decodes planes; holds tables and buffers between calls.
@@ -149,8 +121,7 @@ pub(in crate::codec) struct Decoder {
     tables_of: Option<u64>,
     /// For each table the symbol below which there are none with a frequency.
     lowest: Vec<u8>,
-    kept: [Kept; KEPT_COLUMNS],
-    next_kept: usize,
+    kept: KeptColumns,
     choice: Vec<u8>,
     bases: Vec<u16>,
     ids: Vec<u8>,
@@ -164,9 +135,7 @@ impl Decoder {
     /// Keeps nothing of the profiles it has read: they may not have been what they should be.
     pub fn forget_profiles(&mut self) {
         self.tables_of = None;
-        for kept in &mut self.kept {
-            kept.of = None;
-        }
+        self.kept.forget();
     }
 
     /// Gives back buffers that are as long as the longest plane so far.
@@ -250,23 +219,14 @@ impl Decoder {
         }
         let mut rows = BitReader::new(coded.rows);
         let mut at = 0usize;
-        for segment in coded.segments() {
+        for segment in Segment::all(coded.segments) {
             let elements = segment.elements as usize;
             if elements == 0 || elements > count - at {
                 return Err(malformed());
             }
-            let kept = match segment.profile {
-                Some(number) => Some(self.load_columns(profiles, number)?),
-                None => None,
-            };
-            let columns = kept.map(|kept| &self.kept[kept].columns);
+            let columns = self.kept.of_segment(profiles, &segment)?;
             let mut means = None;
             if let Some(columns) = columns {
-                if columns.scales.len() != segment.columns as usize
-                    || segment.first_column >= segment.columns
-                {
-                    return Err(malformed());
-                }
                 if !columns.means.is_empty() {
                     if self.lowest.len() < tables(BINS) {
                         return Err(malformed());
@@ -301,21 +261,6 @@ impl Decoder {
         }
         self.choice[count..whole].fill(0);
         Ok(())
-    }
-
-    /// Which of the kept columns are those of a profile.
-    fn load_columns(&mut self, profiles: Profiles<'_>, number: u32) -> Result<usize> {
-        let of = Some((profiles.id(), number));
-        if let Some(kept) = self.kept.iter().position(|kept| kept.of == of) {
-            return Ok(kept);
-        }
-        let place = self.next_kept;
-        let kept = &mut self.kept[place];
-        kept.of = None;
-        take_columns(profiles.record(number)?, &mut kept.columns)?;
-        kept.of = of;
-        self.next_kept = (place + 1) % KEPT_COLUMNS;
-        Ok(place)
     }
 
     /// Decodes the ids of some elements to the start of `self.ids`, escapes resolved.

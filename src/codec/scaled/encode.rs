@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::ids::{PLAIN_ROW, SIGN_BIT, base, distance, near_id, raw_bits};
-use super::layout::{MAX_SEGMENTS, NO_PROFILE, escape_code, lowest_symbols};
+use super::layout::{escape_code, lowest_symbols};
 use super::mean::SIGN;
 use super::mean_codes::{MeanCodes, NO_MEANS};
 use super::model::Model;
 use super::place::fill;
 use super::rows::{find_row, inverse_scales, row_step_bits, value};
-use super::segment::Segment;
+use super::segment::{MAX_SEGMENTS, Segment};
 use crate::codec::ans::{Carried, EachEncoder, put_states};
 use crate::codec::rice::{codes, middle, put_rice, rice_bits, rice_length};
 use crate::codec::symbol::{Parts, Split, cut};
@@ -187,7 +187,7 @@ impl Encoder {
         let count = self.parts.ids.len();
         let carried = Carried::new(split, count);
         let (low, packed, payload) = carried.lend(&self.parts);
-        let (words, states) = self.ans.encode(&self.parts.ids, &self.choice, &payload);
+        let (words, states) = self.ans.encode(&self.parts.ids, &self.choice, 0, &payload);
         let middle = middle(&self.scales);
         let codes = codes(&self.scales, middle, step_bits);
         let bits = rice_bits(codes.clone());
@@ -225,10 +225,7 @@ impl Encoder {
         out.extend(long(escapes_len));
         out.extend(long(self.escape_words.len()));
         for segment in segments {
-            out.extend(segment.profile.unwrap_or(NO_PROFILE).to_le_bytes());
-            out.extend(segment.columns.to_le_bytes());
-            out.extend(segment.first_column.to_le_bytes());
-            out.extend(segment.elements.to_le_bytes());
+            out.extend(segment.to_bytes());
         }
         let at = out.len();
         out.resize(at + rows_len, 0);

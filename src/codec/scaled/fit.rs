@@ -7,6 +7,7 @@ use super::place::{Columns, fill};
 use super::rows::{
     DEVIATION, Fit, find_row, inverse_scales, quantize, row_step_bits, scaled_mean, value,
 };
+use super::shape::{self, Shape};
 use crate::codec::symbol::log2;
 
 /// Times that row and column scales are fitted in turn: after three they hardly move.
@@ -67,18 +68,8 @@ impl Fitter {
 
     /// Adds a matrix of so many rows to the model and says the number of its profile.
     pub fn add(&mut self, sample: Sample<'_>, rows: u64, model: &mut ModelBuilder) -> u32 {
-        self.values.clear();
-        self.values.extend(
-            sample
-                .fields
-                .iter()
-                .map(|&field| value(field, sample.exponent_bits)),
-        );
-        let step_bits = ROWS_FOR_STEP
-            .iter()
-            .position(|&least| rows >= least)
-            .unwrap_or(ROWS_FOR_STEP.len());
-        let [step_bits, ..] = step_bits.to_le_bytes();
+        self.take(sample);
+        let step_bits = step_bits(rows);
         self.fit_scales(sample.columns);
         let mut profile = self.profile(step_bits);
         let mut counts = self.count(sample, &profile);
@@ -94,6 +85,40 @@ impl Fitter {
             }
         }
         model.push(profile, step_bits, &counts, rows as f64 / sampled)
+    }
+
+    /// The same for a matrix whose numbers become levels.
+    pub fn add_levels(&mut self, sample: Sample<'_>, rows: u64, model: &mut ModelBuilder) -> u32 {
+        self.take(sample);
+        let step_bits = step_bits(rows);
+        self.means.clear();
+        self.fit_scales(sample.columns);
+        let profile = self.profile(step_bits);
+        let inverse = inverse_scales(&profile.columns.scales);
+        let row_step_bits = row_step_bits(sample.columns);
+        let mut in_bins = [0.0; shape::BINS];
+        let mut left = Vec::new();
+        for row in self.values.chunks_exact(sample.columns) {
+            let scale = find_row(row, &inverse, &[], row_step_bits, &mut left).scale;
+            let factor = (-f32::from(scale) / PHASES as f32).exp2();
+            for (value, inverse) in row.iter().zip(&inverse) {
+                if let Some(bin) = Shape::bin((value * inverse * factor).abs()) {
+                    in_bins[bin] += 1.0;
+                }
+            }
+        }
+        let sampled = (sample.fields.len() / sample.columns) as f64;
+        model.push_levels(profile, step_bits, &in_bins, rows as f64 / sampled)
+    }
+
+    fn take(&mut self, sample: Sample<'_>) {
+        self.values.clear();
+        self.values.extend(
+            sample
+                .fields
+                .iter()
+                .map(|&field| value(field, sample.exponent_bits)),
+        );
     }
 
     /// Finds `inverse`, as if there were no means.
@@ -276,6 +301,15 @@ impl Fitter {
         }
         counts
     }
+}
+
+/// log2 of the step between column scales, as many rows as they are of.
+fn step_bits(rows: u64) -> u8 {
+    let step_bits = ROWS_FOR_STEP
+        .iter()
+        .position(|&least| rows >= least)
+        .unwrap_or(ROWS_FOR_STEP.len());
+    step_bits.to_le_bytes()[0]
 }
 
 /// Bits that coding takes with the best of tables.

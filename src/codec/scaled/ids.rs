@@ -17,7 +17,7 @@ pub(super) const SYMBOL_MASK: u8 = 0x7F;
 /// The bit of an id that is set if the sign is not that of the mean.
 pub(super) const SIGN_BIT: u8 = 0x80;
 /// Length of a row where there is no matrix: so many elements share a scale.
-pub(super) const PLAIN_ROW: usize = 1024;
+pub(in crate::codec) const PLAIN_ROW: usize = 1024;
 
 /// The symbol of id 0 in octave 0, for floats with so many exponent bits.
 pub(super) const fn base(exponent_bits: u8) -> u16 {

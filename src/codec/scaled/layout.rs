@@ -29,9 +29,6 @@ use super::ids::{SIGN_BIT, SYMBOL_MASK};
 use crate::codec::ans::frequencies::Frequencies;
 
 pub(super) const HEADER_BYTES: usize = 28;
-pub(super) const SEGMENT_BYTES: usize = 16;
-pub(super) const MAX_SEGMENTS: usize = 255;
-pub(super) const NO_PROFILE: u32 = u32::MAX;
 
 /// For each table the lowest symbol that has a frequency, but for the escape.
 pub(super) fn lowest_symbols(frequencies: &[Frequencies]) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use super::ids::{MAX_TABLES, tables};
 use super::mean::BINS;
 use super::place::Columns;
+use super::shape::{self, Shape};
 use super::stored_profile::record;
 use crate::codec::ans::frequencies::{self, Frequencies};
 use crate::format::Profiles;
@@ -33,6 +34,23 @@ pub struct Model {
     /// Those of bin 0, or of all bins.
     pub(super) frequencies: Vec<Frequencies>,
     pub(super) profiles: Vec<Profile>,
+    /// The shape of levels, and the number of its record.
+    shape: Option<(u32, Shape)>,
+}
+
+impl Model {
+    /// The columns of a profile.
+    pub(in crate::codec) fn columns(&self, number: u32) -> &Columns {
+        &self.profiles[number as usize].columns
+    }
+
+    /// The shape of levels, and the number of its record, if there is one.
+    pub(in crate::codec) const fn shape(&self) -> Option<(u32, &Shape)> {
+        match &self.shape {
+            Some((number, shape)) => Some((*number, shape)),
+            None => None,
+        }
+    }
 }
 
 /// Collects a model: first all matrices, then the tables.
@@ -43,6 +61,8 @@ pub struct ModelBuilder {
     records: Vec<Vec<u8>>,
     /// Of whole matrices, as far as their samples tell.
     counts: Box<[[u64; 256]]>,
+    /// How many numbers that become levels lie in each bin of their shape.
+    in_bins: [f64; shape::BINS],
 }
 
 impl Default for ModelBuilder {
@@ -52,6 +72,7 @@ impl Default for ModelBuilder {
             total_columns: 0,
             records: Vec::new(),
             counts: vec![[0; 256]; MAX_TABLES].into_boxed_slice(),
+            in_bins: [0.0; shape::BINS],
         }
     }
 }
@@ -83,13 +104,27 @@ impl ModelBuilder {
         u32::try_from(self.records.len() - 1).expect("invariant: fewer matrices than tensors")
     }
 
+    /// Adds a matrix that becomes levels, of `weight` times as many elements as are in the bins.
+    pub(super) fn push_levels(
+        &mut self,
+        profile: Profile,
+        step_bits: u8,
+        in_bins: &[f64; shape::BINS],
+        weight: f64,
+    ) -> u32 {
+        for (all, new) in self.in_bins.iter_mut().zip(in_bins) {
+            *all += new * weight;
+        }
+        self.push(profile, step_bits, &no_counts(), 0.0)
+    }
+
     /// Columns of all matrices so far.
     pub const fn total_columns(&self) -> usize {
         self.total_columns
     }
 
     /// The model, and the form that is stored. `None` if there is no matrix.
-    pub fn finish(self) -> Option<(Model, Vec<u8>)> {
+    pub fn finish(mut self) -> Option<(Model, Vec<u8>)> {
         if self.records.is_empty() {
             return None;
         }
@@ -109,10 +144,20 @@ impl ModelBuilder {
             frequencies::put_frequencies(frequencies, &mut writer);
         }
         writer.finish();
+        let shape = self.in_bins.iter().any(|&count| count > 0.0).then(|| {
+            let shape = Shape::of_counts(&self.in_bins);
+            self.records.push(shape.record().to_vec());
+            let number = u32::try_from(self.records.len() - 1);
+            (
+                number.expect("invariant: fewer matrices than tensors"),
+                shape,
+            )
+        });
         let section = Profiles::encode(&tables, &self.records);
         let model = Model {
             frequencies,
             profiles: self.profiles,
+            shape,
         };
         Some((model, section))
     }

@@ -13,7 +13,7 @@ pub(super) struct Row {
 
 /// What is stored of the columns of a matrix.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Columns {
+pub(in crate::codec) struct Columns {
     pub scales: Vec<i16>,
     /// In the form of `mean`, or none at all.
     pub means: Vec<i16>,

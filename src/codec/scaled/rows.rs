@@ -26,7 +26,7 @@ pub(super) fn value(field: u16, exponent_bits: u8) -> f32 {
 }
 
 /// Scales as factors to divide by.
-pub(super) fn inverse_scales(scales: &[i16]) -> Vec<f32> {
+pub(in crate::codec) fn inverse_scales(scales: &[i16]) -> Vec<f32> {
     scales
         .iter()
         .map(|&scale| (-f32::from(scale) / PHASES as f32).exp2())
@@ -35,7 +35,7 @@ pub(super) fn inverse_scales(scales: &[i16]) -> Vec<f32> {
 
 /// log2 of the step between the scales of rows with so many elements: a step of 1/8 octave instead
 /// of 1/4 saves 0.0027 bit an element and costs one a row.
-pub(super) const fn row_step_bits(elements: usize) -> u8 {
+pub(in crate::codec) const fn row_step_bits(elements: usize) -> u8 {
     if elements >= 370 { 0 } else { 1 }
 }
 
@@ -101,7 +101,7 @@ impl Fit {
 }
 
 /// The mean absolute value of a row, its columns' scales taken off.
-pub(super) fn scaled_mean(values: &[f32], inverse: &[f32]) -> f32 {
+pub(in crate::codec) fn scaled_mean(values: &[f32], inverse: &[f32]) -> f32 {
     sum(values, inverse, |value, inverse| (value * inverse).abs()) / values.len() as f32
 }
 
@@ -120,7 +120,7 @@ fn sum(left: &[f32], right: &[f32], of: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 /// A logarithm in octaves as a scale in eighths, rounded to a step.
-pub(super) fn quantize(octaves: f32, step_bits: u8) -> i16 {
+pub(in crate::codec) fn quantize(octaves: f32, step_bits: u8) -> i16 {
     let step = f32::from(1u16 << step_bits);
     let steps = (octaves * PHASES as f32 / step).round() * step;
     // Logarithms of floats are within 150.

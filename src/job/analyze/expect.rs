@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::block::BlockEncoder;
 use crate::codec::Level;
 use crate::error::{Error, Result};
-use crate::format::{BlockSpan, Extent, Geometry, SUPERBLOCK_BYTES, Superblock};
+use crate::format::{BlockSpan, Extent, Geometry, SUPERBLOCK_BYTES, TableLengths};
+use crate::job::lossy::LossyPlan;
 use crate::job::monitor::Monitor;
 use crate::job::pack::PackOptions;
 use crate::job::pipeline;
@@ -44,7 +45,7 @@ pub(super) fn expect(
     let default = Sampler::new(source, &extents, Level::Default, options, monitor, &nothing)?;
     let fast_bytes = fast.stored(&fast.choose(options.sample_bytes))?;
     let default_bytes = default.stored(&default.choose(options.sample_bytes))?;
-    let survey = survey(source, monitor)?;
+    let survey = survey(source, &LossyPlan::default(), Level::Max, monitor)?;
     let max = Sampler::new(source, &extents, Level::Max, options, monitor, &survey)?;
     let few = max.choose(options.sample_bytes / MAX_LEVEL_SHARE);
     // Both have blocks of the same size, so these are the same bytes.
@@ -105,12 +106,15 @@ impl<'a> Sampler<'a> {
 
     /// Bytes of an archive that are not in blocks.
     fn tables_bytes(&self) -> Result<f64> {
-        let table = Superblock::table_bytes(
-            self.geometry.extents().len() as u64,
-            self.geometry.block_count(),
-            self.survey.profiles.len() as u64,
-        )
-        .ok_or_else(|| Error::InvalidInput("the file is too large".into()))?;
+        let lengths = TableLengths {
+            extents: self.geometry.extents().len() as u64,
+            blocks: self.geometry.block_count(),
+            profiles_bytes: self.survey.profiles.len() as u64,
+            fidelity_bytes: 0,
+        };
+        let table = lengths
+            .total()
+            .ok_or_else(|| Error::InvalidInput("the file is too large".into()))?;
         Ok((2 * (SUPERBLOCK_BYTES as u64 + table)) as f64)
     }
 

@@ -1,0 +1,284 @@
+//! Decoding levels with the profiles of their archive. What is stored is described in `layout`.
+
+use std::ops::Range;
+
+use super::layout::{HEADER_BYTES, MAX_RAW_BITS, SCALES, middle_symbol, split};
+use super::scales::{COUNT, Prepared, Used};
+use crate::codec::ans::{
+    Carried, EachTables, LANES, PIECE, States, complete_raw, prefetch_piece, take_states,
+};
+use crate::codec::parts::PartReader;
+use crate::codec::plane::Coded;
+use crate::codec::rice::{scale, take_rice, unzigzag};
+use crate::codec::scaled::{KeptColumns, SEGMENT_BYTES, Segment, Shape};
+use crate::codec::symbol::{Raw, Split, join};
+use crate::error::{Error, Result};
+use crate::format::Profiles;
+use crate::plane::BitReader;
+use crate::simd::Simd;
+
+/// A coded plane, taken apart.
+struct Payload<'a> {
+    split: Split,
+    step_bits: u8,
+    rice_bits: u8,
+    escape_bits: u8,
+    middle: i16,
+    lowest: i16,
+    shape: u32,
+    segments: &'a [u8],
+    rows: &'a [u8],
+    states: States,
+    words: &'a [u8],
+    /// From the words on to the end: kernels may look beyond what they take.
+    from_words: &'a [u8],
+    raw: Raw<'a>,
+    escapes: &'a [u8],
+}
+
+impl<'a> Payload<'a> {
+    fn parse(coded: &'a [u8], width: u8, count: usize) -> Result<Self> {
+        let mut parts = PartReader::new(coded);
+        let header = parts.take_array::<HEADER_BYTES>()?;
+        let [
+            raw_bits,
+            step_bits,
+            rice_bits,
+            escape_bits,
+            segments,
+            reserved,
+            a,
+            b,
+            c,
+            d,
+            ..,
+        ] = *header;
+        let long = |at: usize| {
+            u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+        };
+        let most_raw_bits = if width == 8 { 0 } else { MAX_RAW_BITS };
+        let lowest = i16::from_le_bytes([c, d]);
+        if raw_bits > most_raw_bits
+            || step_bits > 8
+            || rice_bits > 15
+            || escape_bits > 15
+            || segments == 0
+            || reserved != 0
+            || !(*SCALES.start()..=*SCALES.end() - COUNT + 1).contains(&lowest)
+            || long(18) % 2 != 0
+        {
+            return Err(malformed());
+        }
+        let split = split(width, raw_bits);
+        let carried = Carried::new(split, count);
+        let segments = parts.take(usize::from(segments) * SEGMENT_BYTES)?;
+        let rows = parts.take(long(14) as usize)?;
+        let states = take_states(&mut parts)?;
+        let from_words = parts.rest();
+        let words = parts.take(long(18) as usize)?;
+        let low = parts.take(split.low_bytes(count) - carried.low)?;
+        let packed = parts.take(split.packed_bytes(count) - carried.packed)?;
+        let escapes = parts.take(long(22) as usize)?;
+        parts.finish()?;
+        Ok(Self {
+            split,
+            step_bits,
+            rice_bits,
+            escape_bits,
+            middle: i16::from_le_bytes([a, b]),
+            lowest,
+            shape: long(10),
+            segments,
+            rows,
+            states,
+            words,
+            from_words,
+            raw: Raw { low, packed },
+            escapes,
+        })
+    }
+}
+
+fn malformed() -> Error {
+    Error::corrupt("a plane of levels with scales is malformed")
+}
+
+/// Decodes planes; holds tables and buffers between calls.
+#[derive(Default)]
+pub(in crate::codec) struct Decoder {
+    tables: EachTables,
+    prepared: Prepared,
+    kept: KeptColumns,
+    choice: Vec<u8>,
+    ids: Vec<u8>,
+    low: Vec<u8>,
+    packed: Vec<u8>,
+    /// Places of a piece that are escapes, and their symbols.
+    escaped: Vec<(usize, u16)>,
+}
+
+impl Decoder {
+    /// Keeps nothing of the profiles it has read: they may not have been what they should be.
+    pub fn forget_profiles(&mut self) {
+        self.prepared.forget();
+        self.kept.forget();
+    }
+
+    /// Gives back buffers that are as long as the longest plane so far.
+    pub fn give_back(&mut self) {
+        self.choice = Vec::new();
+    }
+
+    /// Decodes a plane of fields of 8 or 16 bits into `fields`.
+    ///
+    /// # Errors
+    /// `Corrupt` if the coded bytes are not such a plane, or need profiles that are not there.
+    pub fn decode_into(&mut self, coded: &Coded<'_>, fields: &mut [u8]) -> Result<()> {
+        let (profiles, simd) = (coded.context.profiles, coded.simd);
+        let count = coded.shape.count;
+        let coded = Payload::parse(coded.bytes, coded.shape.width, count)?;
+        let used = self.find_places(&coded, profiles, count)?;
+        let shape = Shape::take(profiles.record(coded.shape)?)?;
+        let tables = &mut self.tables;
+        let of = (profiles.id(), coded.shape, coded.split.raw_bits);
+        self.prepared.make(of, &shape, &used, |table, frequencies| {
+            tables.prepare_one(table, frequencies);
+        });
+        let mut states = coded.states;
+        let (mut at, mut done) = (0, 0);
+        let mut escapes = BitReader::new(coded.escapes);
+        // The last piece is long enough to hold all elements with a raw bit that the states carry.
+        while count - done >= 2 * PIECE {
+            let raw = coded.raw.skip(coded.split, done);
+            prefetch_piece(coded.split, raw, coded.words, at);
+            let elements = done..done + PIECE;
+            self.decode_ids(&coded, simd, &mut states, &mut at, elements, &mut escapes)?;
+            self.join(coded.split, simd, done, PIECE, raw, fields)?;
+            done += PIECE;
+        }
+        let last = count - done;
+        let elements = done..count;
+        self.decode_ids(&coded, simd, &mut states, &mut at, elements, &mut escapes)?;
+        if at != coded.words.len() || escapes.taken_bytes() != coded.escapes.len() {
+            return Err(malformed());
+        }
+        let (mut low, mut packed) = (
+            std::mem::take(&mut self.low),
+            std::mem::take(&mut self.packed),
+        );
+        let carried = Carried::new(coded.split, count);
+        let stored = coded.raw.skip(coded.split, done);
+        complete_raw(stored, carried, &states, &mut low, &mut packed)?;
+        let raw = Raw {
+            low: &low,
+            packed: &packed,
+        };
+        self.join(coded.split, simd, done, last, raw, fields)?;
+        (self.low, self.packed) = (low, packed);
+        Ok(())
+    }
+
+    /// Tables of all elements, and of some behind them so that groups are whole.
+    fn find_places(
+        &mut self,
+        coded: &Payload<'_>,
+        profiles: Profiles<'_>,
+        count: usize,
+    ) -> Result<Used> {
+        let whole = count.next_multiple_of(LANES);
+        if self.choice.len() < whole {
+            self.choice.resize(whole, 0);
+        }
+        let mut used = Used::new(coded.lowest);
+        let mut rows = BitReader::new(coded.rows);
+        let mut at = 0usize;
+        for segment in Segment::all(coded.segments) {
+            let elements = segment.elements as usize;
+            if elements == 0 || elements > count - at {
+                return Err(malformed());
+            }
+            let columns = self.kept.of_segment(profiles, &segment)?;
+            let mut column = segment.first_column as usize;
+            for len in segment.rows() {
+                let code = take_rice(&mut rows, coded.rice_bits).ok_or_else(malformed)?;
+                let row = scale(code, coded.middle, coded.step_bits);
+                let place = columns.map(|columns| (columns, column));
+                used.fill(row, place, &mut self.choice[at..at + len]);
+                at += len;
+                column = 0;
+            }
+        }
+        if at != count || rows.taken_bytes() != coded.rows.len() {
+            return Err(malformed());
+        }
+        let last = self.choice[..count].last().copied().unwrap_or(0);
+        self.choice[count..whole].fill(last);
+        Ok(used)
+    }
+
+    /// Decodes the ids of some elements to the start of `self.ids`, and the symbols of escapes.
+    fn decode_ids(
+        &mut self,
+        coded: &Payload<'_>,
+        simd: Simd,
+        states: &mut States,
+        at: &mut usize,
+        elements: Range<usize>,
+        escapes: &mut BitReader<'_>,
+    ) -> Result<()> {
+        let (done, len) = (elements.start, elements.len());
+        let whole = len.next_multiple_of(LANES);
+        if self.ids.len() < whole {
+            self.ids.resize(whole, 0);
+        }
+        self.tables.decode(
+            simd,
+            &self.choice[done..done + whole],
+            states,
+            coded.from_words,
+            at,
+            &mut self.ids[..whole],
+        )?;
+        self.escaped.clear();
+        let middle = i32::from(middle_symbol(coded.split.width, coded.split.raw_bits));
+        let symbols = 1i32 << (coded.split.width - coded.split.raw_bits);
+        for (first, ids) in self.ids[..len].chunks(32).enumerate() {
+            // Escapes are rare: most chunks are done with one comparison.
+            if !ids.contains(&0) {
+                continue;
+            }
+            for i in (0..ids.len()).filter(|&i| ids[i] == 0) {
+                let code = take_rice(escapes, coded.escape_bits).ok_or_else(malformed)?;
+                let symbol = unzigzag(code).saturating_add(middle);
+                if !(0..symbols).contains(&symbol) {
+                    return Err(malformed());
+                }
+                let symbol = u16::try_from(symbol).map_err(|_| malformed())?;
+                self.escaped.push((32 * first + i, symbol));
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins ids and raw bits of elements `done .. done + len`.
+    fn join(
+        &self,
+        split: Split,
+        simd: Simd,
+        done: usize,
+        len: usize,
+        raw: Raw<'_>,
+        fields: &mut [u8],
+    ) -> Result<()> {
+        let bytes = usize::from(split.width / 8);
+        let fields = &mut fields[bytes * done..bytes * (done + len)];
+        join(split, simd, &self.ids[..len], raw, fields);
+        for &(place, symbol) in &self.escaped {
+            let field = &mut fields[place * bytes..(place + 1) * bytes];
+            let raw = u16::from(field[0]) & ((1 << split.raw_bits) - 1);
+            let whole = symbol << split.raw_bits | raw;
+            field.copy_from_slice(&whole.to_le_bytes()[..bytes]);
+        }
+        Ok(())
+    }
+}

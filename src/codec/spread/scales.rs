@@ -1,0 +1,100 @@
+//! The scale that is expected of each element, and its table.
+
+use super::layout::SCALES;
+use crate::codec::ans::TABLES;
+use crate::codec::scaled::{Columns, Shape};
+
+/// Scales that there are tables for at once, one for each.
+pub(super) const COUNT: i16 = TABLES as i16;
+
+/// Which of so many tables are those of which scale.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    of: Option<(u64, u32, u8)>,
+    scales: [Option<i16>; TABLES],
+}
+
+impl Default for Prepared {
+    fn default() -> Self {
+        Self {
+            of: None,
+            scales: [None; TABLES],
+        }
+    }
+}
+
+impl Prepared {
+    /// Nothing is prepared any more.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Has `prepare` make the tables of all scales that are in use, if they are not there: by the shape
+    /// that has this name.
+    pub fn make(
+        &mut self,
+        of: (u64, u32, u8),
+        shape: &Shape,
+        used: &Used,
+        mut prepare: impl FnMut(u8, &crate::codec::ans::frequencies::Frequencies),
+    ) {
+        if self.of != Some(of) {
+            self.forget();
+            self.of = Some(of);
+        }
+        for scale in used.lowest..used.lowest + COUNT {
+            let table = table_of(scale);
+            let is_used = used.tables >> table & 1 == 1;
+            let prepared = &mut self.scales[usize::from(table)];
+            if is_used && *prepared != Some(scale) {
+                *prepared = None;
+                prepare(table, &shape.table(scale, of.2));
+                *prepared = Some(scale);
+            }
+        }
+    }
+}
+
+/// Which tables the elements of a plane are coded with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Used {
+    /// Scales below count as this, those that are too high as the highest.
+    pub lowest: i16,
+    /// A bit for each table.
+    pub tables: u64,
+}
+
+impl Used {
+    pub const fn new(lowest: i16) -> Self {
+        Self { lowest, tables: 0 }
+    }
+
+    /// Finds the tables of a run of a row, which starts at column `first` of a matrix, if it is of one.
+    pub fn fill(&mut self, row: i16, columns: Option<(&Columns, usize)>, choice: &mut [u8]) {
+        let (lowest, highest) = (self.lowest, self.lowest + COUNT - 1);
+        let place = |scale: i16| table_of(scale.clamp(lowest, highest));
+        let Some((columns, first)) = columns else {
+            let table = place(row);
+            self.tables |= 1 << table;
+            choice.fill(table);
+            return;
+        };
+        let mut tables = 0u64;
+        for (table, &scale) in choice.iter_mut().zip(&columns.scales[first..]) {
+            *table = place(row.saturating_add(scale));
+            tables |= 1 << *table;
+        }
+        self.tables |= tables;
+    }
+}
+
+/// The table that a scale has its place in.
+fn table_of(scale: i16) -> u8 {
+    scale.rem_euclid(COUNT).to_le_bytes()[0]
+}
+
+/// The lowest of the scales that there are tables for, if these are the highest of those that are wanted.
+pub(super) fn lowest_below(highest: i16) -> i16 {
+    let last = *SCALES.end();
+    highest.clamp(*SCALES.start() + COUNT - 1, last) - COUNT + 1
+}

@@ -1,0 +1,104 @@
+//! Covers: as few numbers of a type of 16 bits as are within a bound of all finite ones.
+//!
+//! From zero up, each is the greatest that is within the bound of the least number that those before it leave
+//! over. So numbers that are farther from each other than the bound are all among them, and are kept as they
+//! are. All magnitudes are compared as F64, in which each is exact.
+
+use super::number::{greatest, magnitude};
+use crate::format::ElementType;
+
+/// The sign bit.
+pub(super) const SIGN: u16 = 1 << 15;
+/// Most steps to each side of zero that the covers of rows have: they stay small enough to keep many.
+pub(super) const ROW_STEPS: usize = 4095;
+
+/// How far numbers may be from the one that they are served as.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Reach {
+    Absolute(f64),
+    /// A share of the number itself.
+    Relative(f64),
+}
+
+impl Reach {
+    /// Whether a number may be served as another, both not negative.
+    #[inline(always)]
+    fn allows(self, number: f64, served: f64) -> bool {
+        let error = (number - served).abs();
+        match self {
+            Self::Absolute(bound) => error <= bound,
+            Self::Relative(bound) => error <= bound * number,
+        }
+    }
+}
+
+/// The magnitudes of a cover as bits of the type, ascending from 0, as many as `most` beside it.
+pub(super) fn magnitudes(element: ElementType, reach: Reach, most: usize) -> Vec<u16> {
+    let greatest = greatest(element);
+    let mut cover = vec![0];
+    // The least that is not covered.
+    let mut next = past(element, reach, 0, 0);
+    while next <= greatest && cover.len() <= most {
+        let least = magnitude(element, next);
+        let served = last_where(next, greatest, |bits| {
+            reach.allows(least, magnitude(element, bits))
+        });
+        cover.push(served);
+        next = past(element, reach, served, served);
+    }
+    cover
+}
+
+/// The first magnitude above one that is not to be served as that.
+fn past(element: ElementType, reach: Reach, from: u16, served: u16) -> u16 {
+    let value = magnitude(element, served);
+    let last = last_where(from, greatest(element), |bits| {
+        bits == served || reach.allows(magnitude(element, bits), value)
+    });
+    last + 1
+}
+
+/// The last of a range, from its first on, for which something holds that holds for all before it.
+fn last_where(first: u16, last: u16, holds: impl Fn(u16) -> bool) -> u16 {
+    // Steps are mostly short: doubling them, then halving.
+    let mut known = first;
+    let mut step = 1u16;
+    while last - known >= step && holds(known + step) {
+        known += step;
+        step = step.saturating_mul(2);
+    }
+    while step > 0 {
+        if last - known >= step && holds(known + step) {
+            known += step;
+        }
+        step /= 2;
+    }
+    known
+}
+
+/// For each finite magnitude of the type the step of the cover that is nearest to it.
+pub(super) fn nearest(element: ElementType, cover: &[u16]) -> Vec<u16> {
+    let mut step = 0;
+    let value = |bits| magnitude(element, bits);
+    (0..=greatest(element))
+        .map(|bits| {
+            while let Some(&above) = cover.get(step + 1)
+                && value(above) - value(bits) < (value(bits) - value(cover[step])).abs()
+            {
+                step += 1;
+            }
+            u16::try_from(step).unwrap_or(u16::MAX)
+        })
+        .collect()
+}
+
+/// The numbers of a cover by level, from the lowest to the highest, as bits with their sign.
+pub(super) fn signed(cover: &[u16]) -> Vec<u16> {
+    let below = cover[1..].iter().rev().map(|bits| bits | SIGN);
+    below.chain(cover.iter().copied()).collect()
+}
+
+/// The numbers of a cover by twice the step, and one more for the negative one.
+pub(super) fn in_pairs(cover: &[u16]) -> Vec<u16> {
+    cover.iter().flat_map(|&bits| [bits, bits | SIGN]).collect()
+}

@@ -1,0 +1,90 @@
+//! Numbers of the four types of floats, as F64, which holds all of them.
+
+use half::{bf16, f16};
+
+use crate::format::ElementType;
+
+/// The numbers of some bytes, replacing what `values` held.
+pub fn values(element: ElementType, bytes: &[u8], values: &mut Vec<f64>) {
+    values.clear();
+    match element {
+        ElementType::Bf16 => values.extend(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f64::from(from_bf16(u16::from_le_bytes(bytes)))),
+        ),
+        ElementType::F16 => values.extend(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f16::from_le_bytes(bytes).to_f64()),
+        ),
+        ElementType::F32 => values.extend(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f64::from(f32::from_le_bytes(bytes))),
+        ),
+        _ => values.extend(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f64::from_le_bytes(bytes)),
+        ),
+    }
+}
+
+/// A number of BF16, exactly.
+#[inline(always)]
+pub(super) const fn from_bf16(bits: u16) -> f32 {
+    f32::from_bits((bits as u32) << 16)
+}
+
+/// The nearest number of BF16, of two the even one.
+#[inline(always)]
+pub(super) fn to_bf16(value: f32) -> u16 {
+    bf16::from_f32(value).to_bits()
+}
+
+/// The nearest number of F16, of two the even one.
+#[inline(always)]
+pub(super) fn to_f16(value: f32) -> u16 {
+    f16::from_f32(value).to_bits()
+}
+
+/// The number that a magnitude of a type of 16 bits stands for: its bits without the sign.
+pub(super) fn magnitude(element: ElementType, bits: u16) -> f64 {
+    if element == ElementType::Bf16 {
+        from_bf16(bits).into()
+    } else {
+        f16::from_bits(bits).to_f64()
+    }
+}
+
+/// The bits of the greatest finite number of a type of 16 bits.
+pub(super) const fn greatest(element: ElementType) -> u16 {
+    match element {
+        ElementType::Bf16 => 0x7F7F,
+        _ => 0x7BFF,
+    }
+}
+
+/// Mantissa bits of a type of 16 bits.
+pub(super) const fn mantissa_bits(element: ElementType) -> u32 {
+    match element {
+        ElementType::Bf16 => 7,
+        _ => 10,
+    }
+}
+
+/// F64 to F32, rounded to the nearest.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "rounding is what it is for")]
+pub(super) const fn narrow(value: f64) -> f32 {
+    value as f32
+}

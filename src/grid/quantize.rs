@@ -1,0 +1,645 @@
+//! From numbers to levels.
+
+use super::cover::{self, ROW_STEPS, Reach, SIGN};
+use super::levels::LevelPlanes;
+use super::number::{mantissa_bits, narrow, values};
+use super::octave::{SCALE_STEPS, exp2, octave_ratio, octave_steps, powers, scale_powers};
+use super::restore::{NO_SCALE, Restorer, octave_of, power, row_reach, row_step};
+use super::treatment::{Bound, PartsOf, ScaleFit, Treatment};
+use crate::format::{ElementType, GridHeader, GridKind, MAX_OCTAVE_STEPS, RowParts};
+
+/// Level 0 as a field of 8, 16 and 24 bits.
+const MIDDLES: [i32; 3] = [1 << 7, 1 << 15, 1 << 23];
+/// One element in so many may be an exception before wider levels are taken.
+const FEW_FAR: usize = 1 << 12;
+/// With more exceptions than one element in so many, numbers are not stored as levels.
+const FEW_EXCEPTIONS: usize = 16;
+/// The share of a bound that steps of F32 and F64 leave to the arithmetic of who compares.
+const SPARE: f64 = 1.0 / (1 << 20) as f64;
+/// Most of a step that is left for the rounding of the type, at a cost of 0.09 bit an element; what it does not
+/// do for are exceptions.
+const MOST_SPARE: f64 = 1.0 / 16.0;
+/// Scales that are tried for a group, as shares of the greatest magnitude.
+const SCALE_SHARES: [f64; 14] = [
+    1.0, 0.98, 0.96, 0.94, 0.92, 0.9, 0.88, 0.86, 0.84, 0.81, 0.78, 0.74, 0.7, 0.65,
+];
+
+/// A run of numbers as levels.
+#[derive(Debug)]
+pub struct Levels {
+    /// The grid.
+    pub grid: GridHeader,
+    /// A scale for each part of a row, as the grid has them.
+    pub scales: Vec<u8>,
+    /// The low bytes of levels of 24 bits.
+    pub low: Vec<u8>,
+    /// The levels, or what is above the low bytes.
+    pub fields: Vec<u8>,
+    /// Bits of one of `fields`.
+    pub width: u8,
+    /// Place and element of each that does not lie on the grid.
+    pub exceptions: Vec<u8>,
+    /// What will be served.
+    pub served: Vec<u8>,
+    /// The numbers in steps of `fields`, from level 0 on, where steps are equal.
+    pub in_steps: Vec<f32>,
+}
+
+/// Makes levels of numbers, with buffers and tables that are used again.
+#[derive(Debug)]
+pub struct Quantizer {
+    restorer: Restorer,
+    scale_powers: Vec<f64>,
+    cover: Option<(ElementType, Reach, Vec<u16>)>,
+    rows: (Option<ElementType>, Vec<Vec<u16>>),
+    values: Vec<f64>,
+    served: Vec<f64>,
+    /// Greatest error that each part allows, where parts differ.
+    part_bounds: Vec<f64>,
+    levels: Vec<i32>,
+    result: Levels,
+}
+
+impl Default for Quantizer {
+    fn default() -> Self {
+        Self {
+            restorer: Restorer::default(),
+            scale_powers: scale_powers(),
+            cover: None,
+            rows: (None, Vec::new()),
+            values: Vec::new(),
+            served: Vec::new(),
+            part_bounds: Vec::new(),
+            levels: Vec::new(),
+            result: Levels {
+                grid: GridHeader {
+                    element: ElementType::F32,
+                    kind: GridKind::Uniform,
+                    parameter: 0.0,
+                    parts: RowParts::default(),
+                    steps: 0,
+                    bias: 0,
+                    exceptions: 0,
+                },
+                scales: Vec::new(),
+                low: Vec::new(),
+                fields: Vec::new(),
+                width: 8,
+                exceptions: Vec::new(),
+                served: Vec::new(),
+                in_steps: Vec::new(),
+            },
+        }
+    }
+}
+
+/// The root mean square of the finite ones.
+pub fn root_mean_square(values: &[f64]) -> f64 {
+    let mean_square = |unit: f64| {
+        let finite = values.iter().filter(|value| value.is_finite());
+        let (sum, count) = finite.fold((0.0, 0u64), |(sum, count), value| {
+            (sum + (value / unit) * (value / unit), count + 1)
+        });
+        sum / count.max(1) as f64
+    };
+    let square = mean_square(1.0);
+    if square.is_finite() {
+        return square.sqrt();
+    }
+    // Squares of numbers of F64 may be too large for it.
+    let greatest = greatest_of(values);
+    mean_square(greatest).sqrt() * greatest
+}
+
+/// The greatest finite magnitude.
+fn greatest_of(values: &[f64]) -> f64 {
+    let finite = values.iter().filter(|value| value.is_finite());
+    finite.fold(0.0, |most, value| value.abs().max(most))
+}
+
+/// The step of a uniform grid that keeps a bound, with what its type's rounding takes of it.
+fn step_within(bound: f64, typical: f64, element: ElementType) -> f64 {
+    let unit = match element {
+        ElementType::F32 => f64::from(narrow(typical).abs()) * f64::from(f32::EPSILON),
+        _ => typical * f64::EPSILON,
+    };
+    let spare = (unit / 2.0 / bound).clamp(SPARE, MOST_SPARE);
+    let step = 2.0 * bound * (1.0 - spare);
+    if element == ElementType::F32 {
+        narrow(step).into()
+    } else {
+        step
+    }
+}
+
+impl Quantizer {
+    /// Makes levels of a run of `count` elements. `None` if too many of them do not lie on such a grid.
+    pub fn quantize(
+        &mut self,
+        element: ElementType,
+        treatment: &Treatment,
+        parts: PartsOf<'_>,
+        count: usize,
+    ) -> Option<&Levels> {
+        let mut all = std::mem::take(&mut self.values);
+        values(element, parts.bytes, &mut all);
+        let width = usize::from(element.bytes());
+        let source = parts
+            .bytes
+            .get(parts.before * width..(parts.before + count) * width)?;
+        let is_on_grid = self.make(element, treatment, parts, &all, count);
+        let run = &all[parts.before..parts.before + count];
+        let fits = is_on_grid && self.finish(treatment, run, source);
+        self.values = all;
+        fits.then_some(&self.result)
+    }
+
+    /// Finds the grid, scales and levels.
+    fn make(
+        &mut self,
+        element: ElementType,
+        treatment: &Treatment,
+        parts: PartsOf<'_>,
+        all: &[f64],
+        count: usize,
+    ) -> bool {
+        let grid = &mut self.result.grid;
+        grid.element = element;
+        (grid.parameter, grid.steps, grid.parts) = (0.0, 0, RowParts::default());
+        if let Some(part) = treatment.part(parts.row) {
+            grid.parts = RowParts {
+                row: parts.row,
+                first_column: parts.first_column,
+                part,
+            };
+        }
+        self.result.scales.clear();
+        self.result.in_steps.clear();
+        self.part_bounds.clear();
+        self.levels.clear();
+        let run = &all[parts.before..parts.before + count];
+        let is_short = element.bytes() == 2;
+        match *treatment {
+            Treatment::Bounded { bound, typical } => match (bound, is_short) {
+                (Bound::Absolute(bound), true) => self.cover(Reach::Absolute(bound), run),
+                (Bound::Pointwise(bound), true) => self.cover(Reach::Relative(bound), run),
+                (Bound::Absolute(bound), false) => self.uniform(bound, typical, run),
+                (Bound::Pointwise(bound), false) => return self.logarithmic(bound, run),
+                (Bound::Row(ratio), _) => self.rows(ratio, all, parts.before, count),
+            },
+            Treatment::Groups { most, fit, .. } => {
+                self.groups(most, fit, all, parts.before, count);
+            }
+        }
+        true
+    }
+
+    fn uniform(&mut self, bound: f64, typical: f64, run: &[f64]) {
+        let grid = &mut self.result.grid;
+        let step = step_within(bound, typical, grid.element);
+        (grid.kind, grid.parameter) = (GridKind::Uniform, step);
+        push_uniform(run, grid.element, step, bound, &mut self.levels);
+        let in_steps = run.iter().map(|value| narrow(value / step));
+        self.result.in_steps.extend(in_steps);
+    }
+
+    fn cover(&mut self, reach: Reach, run: &[f64]) {
+        let element = self.result.grid.element;
+        let is_same = |(of, with, _): &(ElementType, Reach, Vec<u16>)| {
+            (*of, *with) == (element, reach)
+        };
+        if !self.cover.as_ref().is_some_and(is_same) {
+            self.cover = None;
+        }
+        let (_, _, nearest) = self.cover.get_or_insert_with(|| {
+            let cover = cover::magnitudes(element, reach, usize::MAX);
+            (element, reach, cover::nearest(element, &cover))
+        });
+        let grid = &mut self.result.grid;
+        match reach {
+            Reach::Absolute(bound) => {
+                (grid.kind, grid.parameter) = (GridKind::Cover, bound);
+                let levels = run
+                    .iter()
+                    .map(|&value| signed_level(nearest, element, value));
+                self.levels.extend(levels);
+                let in_steps = run.iter().zip(&self.levels).map(|(value, &level)| {
+                    // Where numbers are farther apart than steps, levels are.
+                    let level = f64::from(level);
+                    narrow((value / (2.0 * bound)).clamp(level - 0.5, level + 0.5))
+                });
+                self.result.in_steps.extend(in_steps);
+            }
+            Reach::Relative(bound) => {
+                (grid.kind, grid.parameter) = (GridKind::PointwiseCover, bound);
+                self.levels.extend(run.iter().map(|&value| {
+                    if !value.is_finite() {
+                        return 0;
+                    }
+                    let bits = magnitude_bits(element, value);
+                    let step = nearest.get(usize::from(bits)).copied().unwrap_or(0);
+                    i32::from(step) << 1 | i32::from(value.is_sign_negative())
+                }));
+            }
+        }
+    }
+
+    fn logarithmic(&mut self, bound: f64, run: &[f64]) -> bool {
+        let steps = octave_steps(bound * (1.0 - SPARE));
+        if !(1.0..=f64::from(MAX_OCTAVE_STEPS)).contains(&steps) {
+            return false;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole and limited"
+        )]
+        let count = steps as u32;
+        let ratio = octave_ratio(count);
+        let powers = powers(ratio, count as usize);
+        let exponent = |value: f64| {
+            let exponent = (value.abs().log2() * steps).round();
+            #[expect(clippy::cast_possible_truncation, reason = "2^16 steps of 2048 octaves")]
+            let exponent = exponent as i32;
+            exponent
+        };
+        let numbers = || {
+            run.iter()
+                .filter(|value| value.is_finite() && **value != 0.0)
+        };
+        let bias = numbers().map(|&value| exponent(value)).min().unwrap_or(0) - 1;
+        let grid = &mut self.result.grid;
+        (grid.kind, grid.parameter) = (GridKind::Logarithmic, ratio);
+        (grid.steps, grid.bias) = (count, bias);
+        let is_near = |field: i32, value: f64| {
+            let served = power(&powers, bias, field.cast_unsigned());
+            let served = match grid.element {
+                ElementType::F32 => narrow(served).into(),
+                _ => served,
+            };
+            (served - value).abs() <= bound * value.abs()
+        };
+        self.levels.extend(run.iter().map(|&value| {
+            let sign = i32::from(value.is_sign_negative());
+            if value == 0.0 || !value.is_finite() {
+                return sign;
+            }
+            let field = (exponent(value) - bias + 1) << 1 | sign;
+            let near = [field, field + 2, field - 2];
+            near.into_iter()
+                .find(|&field| field >= 2 && is_near(field, value))
+                .unwrap_or(sign)
+        }));
+        true
+    }
+
+    fn rows(&mut self, ratio: f64, all: &[f64], before: usize, count: usize) {
+        let grid = &mut self.result.grid;
+        let element = grid.element;
+        let is_short = element.bytes() == 2;
+        grid.kind = if is_short {
+            GridKind::CoverRows
+        } else {
+            GridKind::UniformRows
+        };
+        if is_short && self.rows.0 != Some(element) {
+            self.rows = (Some(element), vec![Vec::new(); SCALE_STEPS as usize]);
+        }
+        let parts = grid.parts;
+        for (part, run) in parts_of(parts, all, before, count) {
+            let bound = ratio * root_mean_square(part);
+            self.part_bounds.push(bound);
+            let spare = if is_short { 0.0 } else { 1.0 / 4096.0 };
+            let scale = scale_within(&self.scale_powers, bound * (1.0 - spare));
+            self.result.scales.extend(scale.to_le_bytes());
+            if scale == NO_SCALE {
+                self.levels.extend(run.iter().map(|_| 0));
+            } else if is_short {
+                let (octave, fraction) = octave_of(scale);
+                let nearest = &mut self.rows.1[fraction];
+                if nearest.is_empty() {
+                    let reach = row_reach(&self.scale_powers, fraction);
+                    let cover = cover::magnitudes(element, reach, ROW_STEPS);
+                    *nearest = cover::nearest(element, &cover);
+                }
+                let factor = exp2(-octave);
+                let levels = run
+                    .iter()
+                    .map(|value| signed_level(nearest, element, value * factor));
+                self.levels.extend(levels);
+            } else {
+                let step = row_step(&self.scale_powers, scale);
+                push_uniform(run, element, step, bound, &mut self.levels);
+            }
+        }
+    }
+
+    fn groups(&mut self, most: u32, fit: ScaleFit, all: &[f64], before: usize, count: usize) {
+        let grid = &mut self.result.grid;
+        (grid.kind, grid.steps) = (GridKind::Groups, most);
+        let element = grid.element;
+        let farthest = f64::from(most);
+        for (part, run) in parts_of(grid.parts, all, before, count) {
+            let greatest = greatest_of(part);
+            let shares: &[f64] = match fit {
+                ScaleFit::Max => &SCALE_SHARES[..1],
+                ScaleFit::LeastSquares => &SCALE_SHARES,
+            };
+            let both_signs = fit == ScaleFit::LeastSquares;
+            let best = shares
+                .iter()
+                .flat_map(|&share| {
+                    let negative = -share * farthest / (farthest + 1.0);
+                    [Some(share), both_signs.then_some(negative)]
+                })
+                .flatten()
+                .map(|share| Scale::new(element, greatest * share, farthest))
+                .min_by(|one, other| {
+                    let errors = |scale: &Scale| {
+                        if both_signs {
+                            scale.errors(part, farthest)
+                        } else {
+                            0.0
+                        }
+                    };
+                    errors(one).total_cmp(&errors(other))
+                })
+                .unwrap_or_default();
+            let width = usize::from(element.bytes());
+            self.result.scales.extend(&best.bytes[..width]);
+            self.levels.extend(run.iter().map(|value| {
+                #[expect(clippy::cast_possible_truncation, reason = "clamped to a byte")]
+                let level = best.level(*value, farthest) as i32;
+                level
+            }));
+        }
+    }
+
+    /// Writes the planes, restores them, and notes what does not keep the bound. False if that is too much.
+    fn finish(&mut self, treatment: &Treatment, run: &[f64], source: &[u8]) -> bool {
+        self.write_planes();
+        let result = &mut self.result;
+        let width = usize::from(result.grid.element.bytes());
+        result.served.resize(source.len(), 0);
+        let levels = if result.low.is_empty() {
+            LevelPlanes::of_one(&result.fields, result.width)
+        } else {
+            LevelPlanes::Wide(&result.low, result.fields.as_chunks().0)
+        };
+        self.restorer
+            .restore(&result.grid, &result.scales, levels, &mut result.served);
+        values(result.grid.element, &result.served, &mut self.served);
+        result.exceptions.clear();
+        let mut except = |place: usize| {
+            let element = &source[place * width..][..width];
+            result.served[place * width..][..width].copy_from_slice(element);
+            let place = u32::try_from(place).expect("invariant: elements of a block");
+            result.exceptions.extend(place.to_le_bytes());
+            result.exceptions.extend(element);
+        };
+        let mut check = |places: std::ops::Range<usize>, keeps: &dyn Fn(f64, f64) -> bool| {
+            let pairs = run[places.clone()].iter().zip(&self.served[places.clone()]);
+            for (place, (&value, &served)) in places.zip(pairs) {
+                if !value.is_finite() || !keeps(value, served) {
+                    except(place);
+                }
+            }
+        };
+        let all = 0..run.len();
+        match *treatment {
+            Treatment::Groups { .. } => check(all, &|_, served| served.is_finite()),
+            Treatment::Bounded { bound, .. } => match bound {
+                Bound::Absolute(bound) => {
+                    check(all, &|value, served| (served - value).abs() <= bound);
+                }
+                Bound::Pointwise(bound) => check(all, &|value, served| {
+                    (served - value).abs() <= bound * value.abs()
+                }),
+                Bound::Row(_) => {
+                    let mut at = 0;
+                    let lengths = result.grid.parts.lengths(run.len());
+                    for (len, &bound) in lengths.zip(&self.part_bounds) {
+                        check(at..at + len, &|value, served| {
+                            (served - value).abs() <= bound
+                        });
+                        at += len;
+                    }
+                }
+            },
+        }
+        let exceptions = result.exceptions.len() / result.grid.exception_bytes();
+        result.grid.exceptions = u32::try_from(exceptions).unwrap_or(u32::MAX);
+        exceptions <= run.len() / FEW_EXCEPTIONS
+    }
+
+    /// Writes levels as fields of the least width that holds all but few of them.
+    fn write_planes(&mut self) {
+        let grid = &mut self.result.grid;
+        let is_signed = !matches!(
+            grid.kind,
+            GridKind::PointwiseCover | GridKind::Logarithmic
+        );
+        let is_within = |level: i32, middle: i32| {
+            if is_signed {
+                // The lowest field is of no level, which codecs make use of.
+                level > -middle && level < middle
+            } else {
+                (0..2 * middle).contains(&level)
+            }
+        };
+        let is_groups = grid.kind == GridKind::Groups;
+        let far = |middle: i32| {
+            let far = |level: &&i32| !is_within(**level, middle);
+            self.levels.iter().filter(far).count()
+        };
+        let (bytes, middle) = if is_groups || far(MIDDLES[0]) == 0 {
+            (1, MIDDLES[0])
+        } else if far(MIDDLES[1]) <= self.levels.len() / FEW_FAR {
+            (2, MIDDLES[1])
+        } else {
+            (3, MIDDLES[2])
+        };
+        if is_signed {
+            grid.bias = middle;
+        } else if grid.kind == GridKind::PointwiseCover {
+            grid.bias = 0;
+        }
+        let add = if is_signed { middle } else { 0 };
+        let fields = self.levels.iter().map(|&level| {
+            let level = if is_groups || is_within(level, middle) {
+                level
+            } else {
+                0
+            };
+            (level + add).to_le_bytes()
+        });
+        let result = &mut self.result;
+        result.low.clear();
+        result.fields.clear();
+        match bytes {
+            1 => result.fields.extend(fields.map(|[low, ..]| low)),
+            2 => result.fields.extend(fields.flat_map(|[a, b, ..]| [a, b])),
+            _ => {
+                result.low.extend(fields.clone().map(|[low, ..]| low));
+                result.fields.extend(fields.flat_map(|[_, b, c, _]| [b, c]));
+                // Steps of what is coded are as long as those of so many levels.
+                for number in &mut result.in_steps {
+                    *number /= 256.0;
+                }
+            }
+        }
+        result.width = if bytes == 1 { 8 } else { 16 };
+    }
+}
+
+/// Of each part of rows that a run has a share in: the numbers of the whole part, and those in the run.
+fn parts_of(
+    parts: RowParts,
+    all: &[f64],
+    before: usize,
+    count: usize,
+) -> impl Iterator<Item = (&[f64], &[f64])> {
+    let whole = RowParts {
+        first_column: parts
+            .first_column
+            .saturating_sub(u32::try_from(before).unwrap_or(0)),
+        ..parts
+    };
+    let mut at = 0;
+    whole.lengths(all.len()).filter_map(move |len| {
+        let part = at..at + len;
+        at += len;
+        let share = part.start.max(before)..part.end.min(before + count);
+        (share.start < share.end).then(|| (&all[part], &all[share]))
+    })
+}
+
+/// Appends the levels of numbers on a uniform grid, those that keep the bound if there are such.
+fn push_uniform(
+    run: &[f64],
+    element: ElementType,
+    step: f64,
+    bound: f64,
+    levels: &mut Vec<i32>,
+) {
+    let short_step = narrow(step);
+    let step = if element == ElementType::F32 {
+        f64::from(short_step)
+    } else {
+        step
+    };
+    let inverse = 1.0 / step;
+    levels.extend(run.iter().map(|&value| {
+        if !value.is_finite() {
+            return 0;
+        }
+        // What is too far becomes an exception.
+        #[expect(clippy::cast_possible_truncation, reason = "clamped")]
+        let level = (value * inverse)
+            .round_ties_even()
+            .clamp(-f64::from(1 << 24), f64::from(1 << 24)) as i32;
+        let served = |level: i32| match element {
+            ElementType::F32 => f64::from(level as f32 * short_step),
+            _ => f64::from(level) * step,
+        };
+        let keeps = |level: i32| (served(level) - value).abs() <= bound;
+        if keeps(level) {
+            level
+        } else {
+            let other = [level + 1, level - 1].into_iter().find(|&level| keeps(level));
+            other.unwrap_or(level)
+        }
+    }));
+}
+
+/// The greatest scale of a row that stands for no more than a bound.
+fn scale_within(scale_powers: &[f64], bound: f64) -> i16 {
+    let exponent = (bound.log2() * f64::from(SCALE_STEPS)).floor();
+    if !(exponent > f64::from(i16::MIN) + 2.0 && exponent < f64::from(i16::MAX)) {
+        return NO_SCALE;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within the type")]
+    let scale = exponent as i16;
+    // Logarithms are rounded.
+    if row_step(scale_powers, scale) / 2.0 <= bound {
+        scale
+    } else {
+        scale - 1
+    }
+}
+
+/// The bits of a number without its sign; those of the greatest if it is too large for the type.
+fn magnitude_bits(element: ElementType, value: f64) -> u16 {
+    let bits = if element == ElementType::Bf16 {
+        half::bf16::from_f64(value).to_bits()
+    } else {
+        half::f16::from_f64(value).to_bits()
+    };
+    let infinite = (SIGN >> mantissa_bits(element)) - 1;
+    (bits & !SIGN).min((infinite << mantissa_bits(element)) - 1)
+}
+
+fn signed_level(nearest: &[u16], element: ElementType, value: f64) -> i32 {
+    if !value.is_finite() {
+        return 0;
+    }
+    let bits = magnitude_bits(element, value);
+    let step = nearest.get(usize::from(bits)).copied().unwrap_or(0);
+    if value < 0.0 {
+        -i32::from(step)
+    } else {
+        i32::from(step)
+    }
+}
+
+/// The scale of a group as it is stored.
+#[derive(Debug, Default)]
+struct Scale {
+    bytes: [u8; 8],
+    unit: f64,
+}
+
+impl Scale {
+    fn new(element: ElementType, scale: f64, most: f64) -> Self {
+        let mut bytes = [0; 8];
+        let short = |value: f32| f64::from(value / narrow(most));
+        let unit = match element {
+            ElementType::Bf16 => {
+                let number = half::bf16::from_f64(scale);
+                bytes[..2].copy_from_slice(&number.to_le_bytes());
+                short(number.to_f32())
+            }
+            ElementType::F16 => {
+                let number = half::f16::from_f64(scale);
+                bytes[..2].copy_from_slice(&number.to_le_bytes());
+                short(number.to_f32())
+            }
+            ElementType::F32 => {
+                bytes[..4].copy_from_slice(&narrow(scale).to_le_bytes());
+                short(narrow(scale))
+            }
+            _ => {
+                bytes = scale.to_le_bytes();
+                scale / most
+            }
+        };
+        Self { bytes, unit }
+    }
+
+    fn level(&self, value: f64, most: f64) -> f64 {
+        let level = (value / self.unit).round_ties_even();
+        if level.is_nan() {
+            0.0
+        } else {
+            level.clamp(-most - 1.0, most)
+        }
+    }
+
+    /// The sum of squared errors of the finite ones.
+    fn errors(&self, part: &[f64], most: f64) -> f64 {
+        let finite = part.iter().filter(|value| value.is_finite());
+        finite
+            .map(|&value| (self.level(value, most) * self.unit - value).powi(2))
+            .sum()
+    }
+}

@@ -43,6 +43,8 @@ enum Kind {
     FewValues,
     /// Groups whose spread is what the keys of `KEYS` say.
     Groups,
+    /// Levels of such a matrix.
+    Levels,
 }
 
 const fn weights(level: Level, content: Content, plane: Kind) -> Way {
@@ -101,6 +103,7 @@ fn ways(codec: CodecId, width: u8) -> Vec<Way> {
         CodecId::Lzma => vec![bytes(Method::Lzma, true, Kind::Runs)],
         CodecId::Arithmetic => vec![bytes(Method::SplitArithmetic, true, Kind::Runs)],
         CodecId::RunLength => vec![bytes(Method::SplitArithmetic, false, Kind::Runs)],
+        CodecId::Spread => vec![weights(Level::Default, Content::Levels, Kind::Levels)],
     }
 }
 
@@ -164,6 +167,18 @@ fn plane(kind: Kind, width: u8, fields: usize, seed: u64) -> Vec<u8> {
             let zeros = if i / 200 % 2 == 0 { 0 } else { width - 3 };
             random.u64(..) >> zeros << zeros
         })),
+        Kind::Levels => {
+            let most = if width == 8 { 100.0 } else { 20_000.0 };
+            let middle = 1i32 << (width - 1);
+            matrix_of(LEVELS_SCALES, fields / COLUMNS + 1, seed)
+                .iter()
+                .map(|&field| f32::from_bits(u32::from(field) << 16) / LARGEST * most)
+                .flat_map(|level| {
+                    let field = level.round() as i32 + middle;
+                    field.to_le_bytes().into_iter().take(width as usize / 8)
+                })
+                .collect()
+        }
         Kind::Matrix => matrix(fields / COLUMNS + 1, seed)
             .iter()
             .flat_map(|field| field.to_le_bytes())
@@ -187,12 +202,34 @@ fn groups(bytes: usize) -> Option<Groups<'static>> {
 
 const COLUMNS: usize = 128;
 
+/// No number of the matrix is larger.
+const LARGEST: f32 = 32_768.0 / 16_777_216.0;
+/// Scales of columns of a matrix that becomes levels.
+const LEVELS_SCALES: u32 = 4;
+
+/// The levels of a plane as the numbers that they were made of.
+fn in_steps(plane: &[u8], width: u8) -> Vec<f32> {
+    let middle = 1i32 << (width - 1);
+    plane
+        .chunks(width as usize / 8)
+        .map(|field| {
+            let field = field.iter().rev().fold(0, |sum, byte| sum << 8 | i32::from(*byte));
+            (field - middle) as f32
+        })
+        .collect()
+}
+
 /// Rows of a matrix whose columns have scales.
 fn matrix(rows: usize, seed: u64) -> Vec<u16> {
+    matrix_of(16, rows, seed)
+}
+
+/// The same with so many different scales, an octave apart.
+fn matrix_of(scales: u32, rows: usize, seed: u64) -> Vec<u16> {
     let mut random = Rng::with_seed(seed);
     (0..rows * COLUMNS)
         .map(|i| {
-            let scale = f32::from_bits((100 + i as u32 % 16) << 23);
+            let scale = f32::from_bits((100 + i as u32 % scales) << 23);
             let value = (f32::from(random.u16(..)) - 32_767.5) * scale;
             (value.to_bits() >> 16) as u16
         })
@@ -209,6 +246,13 @@ static MODEL: LazyLock<(Arc<Model>, Vec<u8>)> = LazyLock::new(|| {
     };
     let mut builder = ModelBuilder::default();
     assert_eq!(Fitter::default().add(sample, 256, &mut builder), 0);
+    let fields = matrix_of(LEVELS_SCALES, 256, 7);
+    let of_levels = Sample {
+        fields: &fields,
+        ..sample
+    };
+    let number = Fitter::default().add_levels(of_levels, 256, &mut builder);
+    assert_eq!(number, 1);
     let (model, profiles) = builder.finish().unwrap();
     (Arc::new(model), profiles)
 });
@@ -235,8 +279,13 @@ impl Case {
             _ => shape,
         };
         let (model, segments) = match way.plane {
-            Kind::Matrix => (Some(MODEL.0.clone()), vec![segment(count)]),
+            Kind::Matrix => (Some(MODEL.0.clone()), vec![segment(0, count)]),
+            Kind::Levels => (Some(MODEL.0.clone()), vec![segment(1, count)]),
             _ => (None, Vec::new()),
+        };
+        let in_steps = match way.plane {
+            Kind::Levels => in_steps(&plane, width),
+            _ => Vec::new(),
         };
         let hints = Hints {
             segments: &segments,
@@ -244,6 +293,7 @@ impl Case {
                 Kind::Groups => groups(plane.len()),
                 _ => None,
             },
+            in_steps: &in_steps,
         };
         let mut coded = vec![0xEE];
         let found = Encoder::new(way.method, way.level, model)
@@ -308,9 +358,9 @@ impl Case {
     }
 }
 
-fn segment(count: usize) -> Segment {
+fn segment(profile: u32, count: usize) -> Segment {
     Segment {
-        profile: Some(0),
+        profile: Some(profile),
         columns: COLUMNS as u32,
         first_column: 0,
         elements: count as u32,
@@ -328,7 +378,7 @@ impl std::fmt::Display for Case {
 fn enough_fields(codec: CodecId, width: u8) -> usize {
     match codec {
         CodecId::Ans => 6000,
-        CodecId::Scaled | CodecId::Grouped => 8000,
+        CodecId::Scaled | CodecId::Grouped | CodecId::Spread => 8000,
         _ => 400 * 8 / usize::from(width) + 400,
     }
 }

@@ -29,6 +29,9 @@ use crate::model::{extents, names};
 use crate::os::in_scope;
 use crate::sync::cores;
 
+/// Uncompressed bytes of a block where models are made lossy.
+const LOSSY_BLOCK_BYTES: u32 = 1 << 20;
+
 /// How to pack.
 #[derive(Debug, Clone)]
 pub struct PackOptions {
@@ -49,8 +52,13 @@ pub struct PackOptions {
 
 impl PackOptions {
     pub(super) fn block_bytes(&self) -> u32 {
-        self.block_bytes
-            .unwrap_or_else(|| self.method.default_block_bytes(self.level))
+        let default = || match (&self.lossy, self.level) {
+            (None, _) => self.method.default_block_bytes(self.level),
+            // Of levels the same number of stored bytes is a longer block.
+            (Some(_), Level::Max) => LOSSY_BLOCK_BYTES * 2,
+            (Some(_), _) => LOSSY_BLOCK_BYTES,
+        };
+        self.block_bytes.unwrap_or_else(default)
     }
 
     /// The same, with as many threads as there is memory for.

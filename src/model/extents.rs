@@ -305,7 +305,7 @@ mod tests {
                 })
                 .collect();
             ranges.sort_by_key(|typed| (typed.range.start, typed.range.end));
-            let geometry = Geometry::new(4096, &tile(100, &ranges, file_bytes)).unwrap();
+            let geometry = Geometry::new(4096, &tile(100, &ranges, file_bytes, &[])).unwrap();
             prop_assert_eq!(geometry.original_bytes(), file_bytes);
         }
 

@@ -10,7 +10,7 @@ use crate::plane::{BitReader, BitWriter};
 /// About what all states take: 27.5 bits each.
 pub(super) const STATES_BYTES: usize = 27 * LANES / 8 + LANES / 16;
 /// Raw bytes that the states carry.
-pub(super) const CARRIED_BYTES: usize = 2 * LANES;
+pub(in crate::codec) const CARRIED_BYTES: usize = 2 * LANES;
 
 /// Which of the raw parts lends its last bytes to the states, and how many: the last part that is
 /// not empty, if it is long enough.
@@ -46,12 +46,37 @@ impl Carried {
     pub fn lend(self, parts: &Parts) -> (&[u8], &[u8], [u16; LANES]) {
         let (low, lent_low) = parts.low.split_at(parts.low.len() - self.low);
         let (packed, lent_packed) = parts.packed.split_at(parts.packed.len() - self.packed);
-        let mut payload = [0u16; LANES];
-        for (i, &byte) in lent_low.iter().chain(lent_packed).enumerate() {
-            payload[i / 2] |= u16::from(byte) << (8 * (i % 2));
-        }
-        (low, packed, payload)
+        (low, packed, payload(lent_low.iter().chain(lent_packed)))
     }
+}
+
+/// Bytes as states carry them: at most as many as they can.
+pub(in crate::codec) fn payload<'b>(bytes: impl Iterator<Item = &'b u8>) -> [u16; LANES] {
+    let mut payload = [0u16; LANES];
+    for (i, &byte) in bytes.enumerate() {
+        payload[i / 2] |= u16::from(byte) << (8 * (i % 2));
+    }
+    payload
+}
+
+/// The bytes that states carry at the end, which are zero if they carry none.
+///
+/// # Errors
+/// `Corrupt` if the states are not where an encoder can have started.
+pub(in crate::codec) fn carried_bytes(states: &States) -> Result<[u8; CARRIED_BYTES]> {
+    let mut bytes = [0; CARRIED_BYTES];
+    for (state, bytes) in states.iter().zip(bytes.as_chunks_mut::<2>().0) {
+        let [a, b, c, d] = state.wrapping_sub(STATE_MIN).to_le_bytes();
+        if [c, d] != [0, 0] {
+            return Err(wrong_state());
+        }
+        *bytes = [a, b];
+    }
+    Ok(bytes)
+}
+
+fn wrong_state() -> Error {
+    Error::corrupt("a coded plane ends in the wrong state")
 }
 
 /// Appends the states: for each the number of bits from 16 up to its highest, 4 bits each; the low
@@ -123,17 +148,13 @@ pub(in crate::codec) fn complete_raw(
     low.extend_from_slice(stored.low);
     packed.clear();
     packed.extend_from_slice(stored.packed);
-    for state in states {
-        let [a, b, c, d] = state.wrapping_sub(STATE_MIN).to_le_bytes();
-        let is_carried = carried.low + carried.packed > 0;
-        if [c, d] != [0, 0] || (!is_carried && [a, b] != [0, 0]) {
-            return Err(Error::corrupt("a coded plane ends in the wrong state"));
-        }
-        if carried.low > 0 {
-            low.extend([a, b]);
-        } else if carried.packed > 0 {
-            packed.extend([a, b]);
-        }
+    let bytes = carried_bytes(states)?;
+    if carried.low > 0 {
+        low.extend(bytes);
+    } else if carried.packed > 0 {
+        packed.extend(bytes);
+    } else if bytes != [0; CARRIED_BYTES] {
+        return Err(wrong_state());
     }
     Ok(())
 }

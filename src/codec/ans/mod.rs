@@ -43,7 +43,9 @@ mod step_table;
 #[cfg(test)]
 mod tests;
 
-pub(super) use carried::{Carried, complete_raw, put_states, take_states};
+pub(super) use carried::{
+    CARRIED_BYTES, Carried, carried_bytes, complete_raw, payload, put_states, take_states,
+};
 pub(super) use choose::{Alike, tables};
 pub(super) use decode::Decoder;
 pub(super) use each::{EachEncoder, EachTables};

@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 
-use super::layout::{HEADER_BYTES, MAX_RAW_BITS, SCALES, middle_symbol, split};
+use super::layout::{
+    FEW_ESCAPES, HEADER_BYTES, MAX_RAW_BITS, SCALES, carried_escapes, middle_symbol, split,
+};
 use super::scales::{COUNT, Prepared, Used};
 use crate::codec::ans::{
-    Carried, EachTables, LANES, PIECE, States, complete_raw, prefetch_piece, take_states,
+    Carried, EachTables, LANES, PIECE, States, carried_bytes, complete_raw, prefetch_piece,
+    take_states,
 };
 use crate::codec::parts::PartReader;
 use crate::codec::plane::Coded;
@@ -19,6 +22,7 @@ use crate::simd::Simd;
 
 /// A coded plane, taken apart.
 struct Payload<'a> {
+    count: usize,
     split: Split,
     step_bits: u8,
     rice_bits: u8,
@@ -33,7 +37,9 @@ struct Payload<'a> {
     /// From the words on to the end: kernels may look beyond what they take.
     from_words: &'a [u8],
     raw: Raw<'a>,
+    /// Those that are stored; the states carry so many more bytes.
     escapes: &'a [u8],
+    carried_escapes: usize,
 }
 
 impl<'a> Payload<'a> {
@@ -78,9 +84,12 @@ impl<'a> Payload<'a> {
         let words = parts.take(long(18) as usize)?;
         let low = parts.take(split.low_bytes(count) - carried.low)?;
         let packed = parts.take(split.packed_bytes(count) - carried.packed)?;
-        let escapes = parts.take(long(22) as usize)?;
+        let escapes_len = long(22) as usize;
+        let carried_escapes = carried_escapes(split, count, escapes_len);
+        let escapes = parts.take(escapes_len - carried_escapes)?;
         parts.finish()?;
         Ok(Self {
+            count,
             split,
             step_bits,
             rice_bits,
@@ -95,6 +104,7 @@ impl<'a> Payload<'a> {
             from_words,
             raw: Raw { low, packed },
             escapes,
+            carried_escapes,
         })
     }
 }
@@ -113,8 +123,8 @@ pub(in crate::codec) struct Decoder {
     ids: Vec<u8>,
     low: Vec<u8>,
     packed: Vec<u8>,
-    /// Places of a piece that are escapes, and their symbols.
-    escaped: Vec<(usize, u16)>,
+    /// Places of escapes.
+    escaped: Vec<u32>,
 }
 
 impl Decoder {
@@ -146,36 +156,42 @@ impl Decoder {
         });
         let mut states = coded.states;
         let (mut at, mut done) = (0, 0);
-        let mut escapes = BitReader::new(coded.escapes);
+        self.escaped.clear();
         // The last piece is long enough to hold all elements with a raw bit that the states carry.
         while count - done >= 2 * PIECE {
             let raw = coded.raw.skip(coded.split, done);
             prefetch_piece(coded.split, raw, coded.words, at);
             let elements = done..done + PIECE;
-            self.decode_ids(&coded, simd, &mut states, &mut at, elements, &mut escapes)?;
-            self.join(coded.split, simd, done, PIECE, raw, fields)?;
+            self.decode_ids(&coded, simd, &mut states, &mut at, elements)?;
+            self.join(coded.split, simd, done, PIECE, raw, fields);
             done += PIECE;
         }
         let last = count - done;
         let elements = done..count;
-        self.decode_ids(&coded, simd, &mut states, &mut at, elements, &mut escapes)?;
-        if at != coded.words.len() || escapes.taken_bytes() != coded.escapes.len() {
+        self.decode_ids(&coded, simd, &mut states, &mut at, elements)?;
+        if at != coded.words.len() {
             return Err(malformed());
+        }
+        let carried = Carried::new(coded.split, count);
+        let stored = coded.raw.skip(coded.split, done);
+        if coded.carried_escapes > 0 {
+            let mut escapes = coded.escapes.to_vec();
+            escapes.extend(carried_bytes(&states)?);
+            self.join(coded.split, simd, done, last, stored, fields);
+            return self.put_escapes(&coded, &escapes, fields);
         }
         let (mut low, mut packed) = (
             std::mem::take(&mut self.low),
             std::mem::take(&mut self.packed),
         );
-        let carried = Carried::new(coded.split, count);
-        let stored = coded.raw.skip(coded.split, done);
         complete_raw(stored, carried, &states, &mut low, &mut packed)?;
         let raw = Raw {
             low: &low,
             packed: &packed,
         };
-        self.join(coded.split, simd, done, last, raw, fields)?;
+        self.join(coded.split, simd, done, last, raw, fields);
         (self.low, self.packed) = (low, packed);
-        Ok(())
+        self.put_escapes(&coded, coded.escapes, fields)
     }
 
     /// Tables of all elements, and of some behind them so that groups are whole.
@@ -216,7 +232,7 @@ impl Decoder {
         Ok(used)
     }
 
-    /// Decodes the ids of some elements to the start of `self.ids`, and the symbols of escapes.
+    /// Decodes the ids of some elements to the start of `self.ids`, and notes which are escapes.
     fn decode_ids(
         &mut self,
         coded: &Payload<'_>,
@@ -224,7 +240,6 @@ impl Decoder {
         states: &mut States,
         at: &mut usize,
         elements: Range<usize>,
-        escapes: &mut BitReader<'_>,
     ) -> Result<()> {
         let (done, len) = (elements.start, elements.len());
         let whole = len.next_multiple_of(LANES);
@@ -239,23 +254,17 @@ impl Decoder {
             at,
             &mut self.ids[..whole],
         )?;
-        self.escaped.clear();
-        let middle = i32::from(middle_symbol(coded.split.width, coded.split.raw_bits));
-        let symbols = 1i32 << (coded.split.width - coded.split.raw_bits);
         for (first, ids) in self.ids[..len].chunks(32).enumerate() {
             // Escapes are rare: most chunks are done with one comparison.
             if !ids.contains(&0) {
                 continue;
             }
-            for i in (0..ids.len()).filter(|&i| ids[i] == 0) {
-                let code = take_rice(escapes, coded.escape_bits).ok_or_else(malformed)?;
-                let symbol = unzigzag(code).saturating_add(middle);
-                if !(0..symbols).contains(&symbol) {
-                    return Err(malformed());
-                }
-                let symbol = u16::try_from(symbol).map_err(|_| malformed())?;
-                self.escaped.push((32 * first + i, symbol));
-            }
+            let places = (0u32..).zip(ids).filter(|(_, id)| **id == 0);
+            let first = u32::try_from(done + 32 * first).map_err(|_| malformed())?;
+            self.escaped.extend(places.map(|(i, _)| first + i));
+        }
+        if self.escaped.len() > coded.count / FEW_ESCAPES {
+            return Err(malformed());
         }
         Ok(())
     }
@@ -269,16 +278,35 @@ impl Decoder {
         len: usize,
         raw: Raw<'_>,
         fields: &mut [u8],
-    ) -> Result<()> {
+    ) {
         let bytes = usize::from(split.width / 8);
         let fields = &mut fields[bytes * done..bytes * (done + len)];
         join(split, simd, &self.ids[..len], raw, fields);
-        for &(place, symbol) in &self.escaped {
-            let field = &mut fields[place * bytes..(place + 1) * bytes];
+    }
+
+    /// Puts the symbols of escapes in their places.
+    fn put_escapes(&self, coded: &Payload<'_>, escapes: &[u8], fields: &mut [u8]) -> Result<()> {
+        let split = coded.split;
+        let bytes = usize::from(split.width / 8);
+        let middle = i32::from(middle_symbol(split.width, split.raw_bits));
+        let symbols = 1i32 << (split.width - split.raw_bits);
+        let mut codes = BitReader::new(escapes);
+        for &place in &self.escaped {
+            let code = take_rice(&mut codes, coded.escape_bits).ok_or_else(malformed)?;
+            let symbol = unzigzag(code).saturating_add(middle);
+            if !(0..symbols).contains(&symbol) {
+                return Err(malformed());
+            }
+            let symbol = u16::try_from(symbol).map_err(|_| malformed())?;
+            let field = &mut fields[place as usize * bytes..][..bytes];
             let raw = u16::from(field[0]) & ((1 << split.raw_bits) - 1);
             let whole = symbol << split.raw_bits | raw;
             field.copy_from_slice(&whole.to_le_bytes()[..bytes]);
         }
-        Ok(())
+        if codes.taken_bytes() == escapes.len() {
+            Ok(())
+        } else {
+            Err(malformed())
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::layout::{MAX_RAW_BITS, middle_symbol, split};
+use super::layout::{FEW_ESCAPES, MAX_RAW_BITS, carried_escapes, middle_symbol, split};
 use super::scales::{Prepared, Used, lowest_below};
-use crate::codec::ans::{Carried, EachEncoder, put_states};
+use crate::codec::ans::{self, Carried, EachEncoder, put_states};
 use crate::codec::rice::{codes, middle, put_rice, rice_bits, rice_length, zigzag};
 use crate::codec::scaled::{
     MAX_SEGMENTS, Model, PLAIN_ROW, Segment, inverse_scales, quantize, row_step_bits, scaled_mean,
@@ -79,6 +79,9 @@ impl Encoder {
             });
         cut(&mut self.parts, split(width, raw_bits), u8::MAX, 0, plane);
         self.find_escapes(plane, width, raw_bits);
+        if self.escapes.len() > count / FEW_ESCAPES {
+            return false;
+        }
         self.write(width, raw_bits, step_bits, used.lowest, number, segments, out);
         true
     }
@@ -178,8 +181,16 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) {
         let count = self.parts.ids.len();
-        let carried = Carried::new(split(width, raw_bits), count);
-        let (low, packed, payload) = carried.lend(&self.parts);
+        let split = split(width, raw_bits);
+        let carried = Carried::new(split, count);
+        let (low, packed, mut payload) = carried.lend(&self.parts);
+        let escape_bits = rice_bits(self.escapes.iter().copied());
+        let mut escapes = Vec::new();
+        put_codes(self.escapes.iter().copied(), escape_bits, &mut escapes);
+        let stored_escapes = escapes.len() - carried_escapes(split, count, escapes.len());
+        if stored_escapes < escapes.len() {
+            payload = ans::payload(escapes[stored_escapes..].iter());
+        }
         let last = self.choice.last().copied().unwrap_or(0);
         let (words, states) = self
             .ans
@@ -187,13 +198,8 @@ impl Encoder {
         let middle = middle(&self.scales);
         let codes = codes(&self.scales, middle, step_bits);
         let bits = rice_bits(codes.clone());
-        let escape_bits = rice_bits(self.escapes.iter().copied());
-        let bytes_of = |codes: &mut dyn Iterator<Item = u32>, bits: u8| {
-            let lengths = codes.map(|code| rice_length(code, bits));
-            lengths.sum::<usize>().div_ceil(8)
-        };
-        let rows_len = bytes_of(&mut codes.clone(), bits);
-        let escapes_len = bytes_of(&mut self.escapes.iter().copied(), escape_bits);
+        let mut rows = Vec::new();
+        put_codes(codes, bits, &mut rows);
         let long = |len: usize| {
             u32::try_from(len)
                 .expect("invariant: bounded by the block")
@@ -204,26 +210,26 @@ impl Encoder {
         out.extend(middle.to_le_bytes());
         out.extend(lowest.to_le_bytes());
         out.extend(shape.to_le_bytes());
-        out.extend(long(rows_len));
+        out.extend(long(rows.len()));
         out.extend(long(words.len()));
-        out.extend(long(escapes_len));
+        out.extend(long(escapes.len()));
         for segment in segments {
             out.extend(segment.to_bytes());
         }
-        put_codes(codes, bits, rows_len, out);
+        out.extend(rows);
         put_states(&states, out);
         out.extend(words);
         out.extend(low);
         out.extend(packed);
-        put_codes(self.escapes.iter().copied(), escape_bits, escapes_len, out);
+        out.extend(&escapes[..stored_escapes]);
     }
 }
 
-/// Appends Rice codes of so many bytes.
-fn put_codes(codes: impl Iterator<Item = u32>, bits: u8, len: usize, out: &mut Vec<u8>) {
-    let at = out.len();
-    out.resize(at + len, 0);
-    let mut writer = BitWriter::new(&mut out[at..]);
+/// Writes Rice codes as one bit string.
+fn put_codes(codes: impl Iterator<Item = u32> + Clone, bits: u8, out: &mut Vec<u8>) {
+    let lengths = codes.clone().map(|code| rice_length(code, bits));
+    out.resize(lengths.sum::<usize>().div_ceil(8), 0);
+    let mut writer = BitWriter::new(out);
     for code in codes {
         put_rice(code, bits, &mut writer);
     }

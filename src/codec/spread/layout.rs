@@ -18,7 +18,10 @@
 //! | .. | for each part of a row the Rice code of its scale, as one bit string |
 //! | .. | the states of the lanes, words, run of low bytes, other raw bits, as in `ans` |
 //! | .. | for each escape a Rice code, as one bit string |
+//!
+//! Where there are no raw bits that states can carry, they carry the last bytes of the escapes.
 
+use crate::codec::ans::{CARRIED_BYTES, Carried};
 use crate::codec::symbol::Split;
 
 pub(super) const HEADER_BYTES: usize = 26;
@@ -26,6 +29,19 @@ pub(super) const HEADER_BYTES: usize = 26;
 pub(super) const MAX_RAW_BITS: u8 = 8;
 /// The scales that there are tables for.
 pub(super) const SCALES: std::ops::RangeInclusive<i16> = -64..=200;
+
+/// One element in so many may be an escape.
+pub(super) const FEW_ESCAPES: usize = 8;
+
+/// Bytes of the escapes that the states carry.
+pub(super) fn carried_escapes(split: Split, count: usize, escapes_len: usize) -> usize {
+    let carried = Carried::new(split, count);
+    if carried.low + carried.packed == 0 && escapes_len >= CARRIED_BYTES {
+        CARRIED_BYTES
+    } else {
+        0
+    }
+}
 
 /// How fields of a width are cut: level 0 is at the middle of all fields, and has id 128.
 pub(super) fn split(width: u8, raw_bits: u8) -> Split {

@@ -96,8 +96,12 @@ pub(super) struct PackArgs {
     /// again if it was stopped; `unpack --replace` undoes it
     #[arg(long, conflicts_with = "dst")]
     pub(super) replace: bool,
-    /// Only tell what --replace would do
+    /// With --replace and lossy packing: the files that are replaced are gone, and cannot be had back
     #[arg(long, requires = "replace")]
+    pub(super) discard_original: bool,
+    /// Only tell what --replace would do; or, of lossy packing, what would be done to each tensor and what it
+    /// would take
+    #[arg(long)]
     pub(super) dry_run: bool,
     #[command(flatten)]
     pub(super) lossy: LossyArgs,
@@ -217,6 +221,10 @@ pub(super) struct MountArgs {
     /// Have all inode numbers fit 32 bits, for 32-bit programs without large-file support
     #[arg(long)]
     pub(super) inode32: bool,
+    /// Let nobody read files of archives that are lossy (pack --error-bound and the like): opening one is an
+    /// error
+    #[arg(long)]
+    pub(super) refuse_lossy: bool,
     /// Seconds that names may be remembered before SRC is looked at again
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     pub(super) ttl: f64,
@@ -245,7 +253,7 @@ pub(super) struct UmountArgs {
 /// Tell what a mount has done so far: bytes and sizes of reads, cache, decoding, memory
 ///
 /// Each file that is an archive tells of itself by extended attributes, which are read by name:
-/// getfattr -n user.weightfs.ratio MOUNTPOINT/FILE (and .original_sha256, .codec, .archive)
+/// getfattr -n user.weightfs.ratio MOUNTPOINT/FILE (and .original_sha256, .codec, .archive, .fidelity, .source_sha256)
 #[derive(Debug, Parser)]
 pub(super) struct StatsArgs {
     /// Where it is mounted

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
-use super::{in_mount, job_report};
+use super::{in_mount, job_report, lossy_report};
 use crate::console::{
     Outcome, Stop, is_broken_pipe, print, print_as, print_json, print_lines, say, watched,
 };
@@ -25,6 +25,12 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
     };
     let start = Instant::now();
     if args.replace {
+        if options.lossy.is_some() && !args.discard_original {
+            return Err(Error::InvalidInput(
+                "what lossy packing replaces cannot be had back; say --discard-original if that is wanted"
+                    .into(),
+            ));
+        }
         in_mount::refuse_source(&args.src)?;
         return replace(
             (args.dry_run, args.json),
@@ -33,11 +39,28 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
             |files, monitor| job::replace_by_archives(files, &options, monitor),
         );
     }
+    if args.dry_run {
+        let preview = watched("looking", &Stop::on_signals()?, |monitor| {
+            job::preview_lossy(&args.src, &options, monitor)
+        })?;
+        unless_nobody_reads(print_as(
+            args.json,
+            || lossy_report::preview_json(&preview),
+            || lossy_report::preview_lines(&preview),
+        ))?;
+        return Ok(Outcome::Done);
+    }
     in_mount::refuse_destination(args.dst.as_deref().unwrap_or(&args.src))?;
     let done = watched("packing", &Stop::on_signals()?, |monitor| {
         job::pack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
-    report(&done, start, args.json)
+    let outcome = report(&done, start, args.json)?;
+    if options.lossy.is_some() && !args.json {
+        for line in lossy_report::packed_lines(&done)? {
+            unless_nobody_reads(print(&line))?;
+        }
+    }
+    Ok(outcome)
 }
 
 pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use super::lossy_report::{self, hex};
 use crate::console::size::{self, ratio, show_speed};
 use crate::console::text_table::{TextTable, left, right};
 use crate::error::Error;
@@ -116,6 +117,7 @@ pub(super) fn verified_json(found: &[Verification], failures: &[Error], time: Du
             "original_bytes": v.original_bytes,
             "stored_bytes": v.stored_bytes,
             "ok": v.problem_count == 0,
+            "lossy": v.lossy.as_ref().map(lossy_report::summary_json),
             "problem_count": v.problem_count,
             "problems": v.problems.iter().map(problem_json).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
@@ -141,7 +143,9 @@ pub(super) fn verified_lines(found: &[Verification], time: Duration) -> Vec<Stri
     let mut lines = Vec::new();
     for archive in found {
         if archive.problem_count == 0 {
-            lines.push(format!("{}: ok", printable_name(&archive.path)));
+            let lossy = archive.lossy.as_ref();
+            let lossy = lossy.map_or_else(String::new, |lossy| format!(" (lossy: {lossy})"));
+            lines.push(format!("{}: ok{lossy}", printable_name(&archive.path)));
             continue;
         }
         lines.extend(archive.problems.iter().map(ToString::to_string));
@@ -187,6 +191,7 @@ pub(super) fn inspection_json<'a>(
         ratio: ratio(superblock.original_bytes, superblock.archive_bytes),
         seconds: time.as_secs_f64(),
         sha256: hex(&superblock.sha256),
+        fidelity: lossy_report::fidelity_json(found),
         block_bytes: superblock.block_bytes,
         blocks: superblock.block_count,
         planes: found
@@ -202,7 +207,7 @@ pub(super) fn inspection_json<'a>(
                 })
             })
             .collect(),
-        tensors: TensorsJson(&found.tensors),
+        tensors: TensorsJson(found),
         unread: found.unread.as_deref(),
         missing_bytes: found.missing_bytes,
         packed_as_bytes: dtypes_packed_as_bytes(found),
@@ -217,6 +222,7 @@ struct InspectionJson<'a> {
     ratio: f64,
     seconds: f64,
     sha256: String,
+    fidelity: Value,
     block_bytes: u32,
     blocks: u64,
     planes: Vec<Value>,
@@ -226,16 +232,17 @@ struct InspectionJson<'a> {
     packed_as_bytes: BTreeSet<&'a str>,
 }
 
-struct TensorsJson<'a>(&'a [TensorTotal]);
+struct TensorsJson<'a>(&'a Inspection);
 
 impl Serialize for TensorsJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|total| TensorJson {
+        serializer.collect_seq(self.0.tensors.iter().map(|total| TensorJson {
             name: &total.tensor.name,
             dtype: &total.tensor.dtype,
             shape: &total.tensor.shape,
             original_bytes: total.tensor.range.end - total.tensor.range.start,
             stored_bytes: total.stored_bytes,
+            fidelity: self.0.fidelity_of(&total.tensor).map(lossy_report::tensor_json),
         }))
     }
 }
@@ -247,6 +254,8 @@ struct TensorJson<'a> {
     shape: &'a [u64],
     original_bytes: u64,
     stored_bytes: u64,
+    /// Nothing for a tensor that is as it was.
+    fidelity: Option<Value>,
 }
 
 pub(super) fn inspection_lines(path: &Path, found: &Inspection) -> Vec<String> {
@@ -272,7 +281,12 @@ pub(super) fn inspection_lines(path: &Path, found: &Inspection) -> Vec<String> {
         lines.push(String::new());
         lines.extend(tensors_table(&found.tensors));
     }
+    if !found.fidelity.is_empty() {
+        lines.push(String::new());
+        lines.extend(lossy_report::table(found));
+    }
     let mut notes = Vec::new();
+    notes.extend(lossy_report::notes(found));
     if let Some(why) = &found.unread {
         notes.push(format!("model: {why}: packed as bytes"));
     }
@@ -339,8 +353,4 @@ fn tensors_table(tensors: &[TensorTotal]) -> Vec<String> {
         ]);
     }
     table.into_lines()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

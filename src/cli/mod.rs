@@ -9,6 +9,7 @@ mod demo;
 mod in_mount;
 mod job_report;
 mod lossy_args;
+mod lossy_report;
 mod mount;
 mod mount_helper;
 mod process_args;

@@ -56,7 +56,7 @@ fn as_lines(found: &Value) -> Vec<String> {
     let _ = write!(
         text,
         "mounted for         {seconds:.0} s\n\
-         open files          {}\n\
+         open files          {} ({} lossy)\n\
          memory              {}\n\
          bytes served        {}\n\
          reads               {} up to 4K, {} to 16K, {} to 64K, {} to 128K, {} to 512K, {} longer\n\
@@ -67,6 +67,7 @@ fn as_lines(found: &Value) -> Vec<String> {
          cache               {} of {}\n\
          fetched ahead       {}: {} pushed to the kernel, {} used, {} in vain, {} left",
         number(&found["open_files"]),
+        number(&found["open_lossy_files"]),
         size::show(number(&found["memory_bytes"])),
         size::show(number(&reads["bytes"])),
         by_size(0),

@@ -1,6 +1,8 @@
 //! How what reading an archive gives compares with what the archive was made from: of a block, and of each
 //! tensor that was made lossy.
 
+use std::fmt;
+
 use super::field;
 use crate::error::{Error, Result};
 
@@ -86,6 +88,81 @@ pub struct TensorFidelity {
     pub stored_bytes: u64,
     /// Numbers that are served as they were.
     pub exact: u64,
+}
+
+/// What an archive says of all of its lossy tensors together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FidelitySummary {
+    /// How many there are.
+    pub tensors: u64,
+    /// Their numbers.
+    pub elements: u64,
+    /// Bytes that these are stored in.
+    pub stored_bytes: u64,
+    /// What was asked for, as options are called, with the number that was asked for with it.
+    pub settings: Vec<String>,
+    /// The greatest error of all.
+    pub greatest_error: f64,
+    /// The root of the mean square of all errors.
+    pub root_mean_square_error: f64,
+}
+
+impl FidelitySummary {
+    /// Of some records; nothing if there are none.
+    pub fn of(records: &[TensorFidelity]) -> Option<Self> {
+        if records.is_empty() {
+            return None;
+        }
+        let mut settings: Vec<String> = Vec::new();
+        for record in records {
+            let name = record.method.name();
+            let setting = match record.method {
+                LossyMethod::Int8 | LossyMethod::Int4 => format!("{name}:{}", record.group),
+                _ => format!("{name}={}", record.parameter),
+            };
+            if !settings.contains(&setting) {
+                settings.push(setting);
+            }
+        }
+        let elements = records
+            .iter()
+            .fold(0u64, |sum, record| sum.saturating_add(record.elements));
+        let squares = records.iter().map(|record| {
+            let error = record.root_mean_square_error;
+            error * error * record.elements as f64
+        });
+        Some(Self {
+            tensors: records.len() as u64,
+            elements,
+            stored_bytes: records
+                .iter()
+                .fold(0u64, |sum, record| sum.saturating_add(record.stored_bytes)),
+            settings,
+            greatest_error: records
+                .iter()
+                .fold(0.0, |most: f64, record| most.max(record.greatest_error)),
+            root_mean_square_error: (squares.sum::<f64>() / (elements as f64).max(1.0)).sqrt(),
+        })
+    }
+
+    /// Bits that a number takes.
+    pub fn bits(&self) -> f64 {
+        self.stored_bytes as f64 * 8.0 / (self.elements as f64).max(1.0)
+    }
+}
+
+impl fmt::Display for FidelitySummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} tensors by {}, {:.3} bits a weight, greatest error {:.4e}, RMS error {:.4e}",
+            self.tensors,
+            self.settings.join(", "),
+            self.bits(),
+            self.greatest_error,
+            self.root_mean_square_error
+        )
+    }
 }
 
 impl TensorFidelity {

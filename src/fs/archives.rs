@@ -13,9 +13,10 @@ use super::inode::{Inode, Numbers};
 use super::open_archive::open_archive;
 use super::place::ArchivePlace;
 use super::source::Source;
+use crate::archive::ArchiveReader;
 use crate::error::Result;
 use crate::file::{ReadShared, VirtualFile};
-use crate::format::Superblock;
+use crate::format::{FidelitySummary, Superblock};
 use crate::sync::lock;
 
 /// Superblocks of archives that were looked at, so that looking at them again opens none.
@@ -28,6 +29,10 @@ pub(super) struct Archives {
     open: Mutex<HashMap<Inode, Weak<VirtualFile>>>,
     /// The file that is expected to be opened next.
     expected: Mutex<Option<Arc<VirtualFile>>>,
+    /// Whether lossy archives are not to be read.
+    refuses_lossy: bool,
+    /// Those that are told to be lossy already.
+    told: Mutex<LruCache<Inode, ()>>,
 }
 
 impl Archives {
@@ -37,7 +42,36 @@ impl Archives {
             superblocks: Mutex::new(LruCache::new(SUPERBLOCKS_KEPT)),
             open: Mutex::default(),
             expected: Mutex::default(),
+            refuses_lossy: false,
+            told: Mutex::new(LruCache::new(SUPERBLOCKS_KEPT)),
         }
+    }
+
+    /// Has files of lossy archives be there, and not be read.
+    pub(super) fn refuse_lossy(&mut self) {
+        self.refuses_lossy = true;
+    }
+
+    /// Says of a lossy archive that it is one, once; or refuses it.
+    fn look_at_fidelity(&self, reader: &ArchiveReader, inode: Inode) -> Result<()> {
+        if reader.superblock().lossy.is_none() {
+            return Ok(());
+        }
+        if self.refuses_lossy {
+            let path = reader.path().display();
+            tracing::warn!("{path} is lossy and is not read (--refuse-lossy)");
+            return Err(errno("the archive is lossy", libc::EACCES));
+        }
+        if lock(&self.told).put(inode, ()).is_none() {
+            let fidelity = reader.fidelity().unwrap_or_default();
+            let summary = FidelitySummary::of(&fidelity)
+                .map_or_else(String::new, |summary| format!(": {summary}"));
+            tracing::warn!(
+                "{} is lossy; what is read is not what it was made from{summary}",
+                reader.path().display()
+            );
+        }
+        Ok(())
     }
 
     /// The number of an inode that is no archive's, or none that can be opened.
@@ -88,6 +122,7 @@ impl Archives {
             // The kernel looks again.
             return Err(stale(inode));
         }
+        self.look_at_fidelity(&reader, inode)?;
         let file = Arc::new(VirtualFile::new(reader, inode, Arc::clone(shared)));
         let mut open = lock(&self.open);
         // Those that were still being decoded ahead when they were closed.
@@ -128,6 +163,18 @@ impl Archives {
         let mut generation = superblock.encode().to_vec();
         generation.extend_from_slice(&at.way);
         self.numbers.of(facts.number, &generation)
+    }
+
+    /// How many of the files that are open are lossy.
+    pub(super) fn open_lossy_count(&self) -> usize {
+        let files: Vec<_> = lock(&self.open)
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
+        files
+            .iter()
+            .filter(|file| file.archive().superblock().lossy.is_some())
+            .count()
     }
 
     #[cfg(test)]

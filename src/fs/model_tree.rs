@@ -88,6 +88,11 @@ impl ModelTree {
         self.archives = Archives::new(Numbers::narrow());
     }
 
+    /// Has files of lossy archives not be read. To be said before anything is looked up.
+    pub fn refuse_lossy(&mut self) {
+        self.archives.refuse_lossy();
+    }
+
     /// The source.
     pub const fn source(&self) -> &Source {
         &self.source
@@ -305,6 +310,7 @@ impl ModelTree {
             seconds: self.since.elapsed().as_secs_f64(),
             memory_bytes: memory_bytes("RssAnon").ok(),
             open_files: self.opened.count(),
+            open_lossy_files: self.archives.open_lossy_count(),
             source_changed: self.source_changed.load(Ordering::Relaxed),
             reads: self.shared.read_stats(),
             cache: self.shared.cache_stats(),

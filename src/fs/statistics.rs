@@ -11,6 +11,8 @@ pub struct MountStats {
     pub seconds: f64,
     /// Files that are open.
     pub open_files: usize,
+    /// Of those, files of lossy archives.
+    pub open_lossy_files: usize,
     /// Memory of the process that is its own, if the system tells.
     pub memory_bytes: Option<u64>,
     /// True if SRC names something else now than what is shown, or nothing.

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::archive::ArchiveReader;
-use crate::format::CodecId;
+use crate::format::{CodecId, FidelitySummary};
 
 /// All names of our own begin with this.
 pub(super) const OWN: &str = "user.weightfs.";
@@ -24,11 +24,13 @@ pub const SOURCE_XATTR: &str = "user.weightfs.source";
 pub const ARCHIVE_XATTR: &str = "user.weightfs.archive";
 
 /// On each file that is an archive.
-pub(super) const OF_ARCHIVES: [&str; 4] = [
+pub(super) const OF_ARCHIVES: [&str; 6] = [
     ARCHIVE_XATTR,
     "user.weightfs.codec",
+    "user.weightfs.fidelity",
     "user.weightfs.original_sha256",
     "user.weightfs.ratio",
+    "user.weightfs.source_sha256",
 ];
 
 /// The value of one of `OF_ARCHIVES` of the archive at `path`; `None` for another name.
@@ -37,13 +39,11 @@ pub(super) fn of_archive(archive: &ArchiveReader, path: &Path, name: &OsStr) -> 
     Some(match name.to_str()?.strip_prefix(OWN)? {
         "archive" => path.as_os_str().as_bytes().to_vec(),
         "codec" => codecs(archive).into_bytes(),
-        "original_sha256" => {
-            let mut hex = String::new();
-            for byte in superblock.sha256 {
-                // Writing to a String does not fail.
-                let _ = write!(hex, "{byte:02x}");
-            }
-            hex.into_bytes()
+        "fidelity" => fidelity(archive).into_bytes(),
+        "original_sha256" => hex(&superblock.sha256).into_bytes(),
+        "source_sha256" => {
+            let source = superblock.lossy.map(|lossy| lossy.source_sha256);
+            hex(&source.unwrap_or(superblock.sha256)).into_bytes()
         }
         "ratio" => {
             let ratio =
@@ -52,6 +52,27 @@ pub(super) fn of_archive(archive: &ArchiveReader, path: &Path, name: &OsStr) -> 
         }
         _ => return None,
     })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::new();
+    for byte in bytes {
+        // Writing to a String does not fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+/// `exact`, or how far what is read is from what the archive was made from.
+fn fidelity(archive: &ArchiveReader) -> String {
+    if archive.superblock().lossy.is_none() {
+        return "exact".into();
+    }
+    match archive.fidelity() {
+        Ok(records) => FidelitySummary::of(&records)
+            .map_or_else(|| "exact".into(), |summary| format!("lossy: {summary}")),
+        Err(error) => format!("lossy: {error}"),
+    }
 }
 
 /// The codecs of the block in the middle, which is of the model rather than of its header.

@@ -62,6 +62,9 @@ pub fn mount(
     if options.inode32 {
         tree.number_in_32_bits();
     }
+    if options.refuse_lossy {
+        tree.refuse_lossy();
+    }
     let tree = Arc::new(tree);
     let progress = Arc::new(Progress::default());
     let server = Server::new(Arc::clone(&tree), options.ttl, Arc::clone(&progress));

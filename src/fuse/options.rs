@@ -41,6 +41,8 @@ pub struct MountOptions {
     pub allow_other: bool,
     /// Have all inode numbers fit 32 bits, for programs that know no others.
     pub inode32: bool,
+    /// Let nobody read files of lossy archives.
+    pub refuse_lossy: bool,
     /// How long the kernel may believe names and attributes before it asks again.
     pub ttl: Duration,
     /// Let nobody run programs from the mount.
@@ -62,6 +64,7 @@ impl Default for MountOptions {
             readahead_bytes: 4 << 20,
             allow_other: false,
             inode32: false,
+            refuse_lossy: false,
             ttl: Duration::from_secs(1),
             no_exec: false,
             source_name: "weightfs".into(),

@@ -8,7 +8,10 @@ use std::path::Path;
 use super::archives::open_named;
 use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::error::Result;
-use crate::format::{BlockSpan, CodecId, ElementType, Superblock};
+use crate::format::{
+    BlockHeader, BlockSpan, CodecId, ElementType, PlaneHeader, SCALES_SHIFT,
+    Superblock, TensorFidelity,
+};
 use crate::model::{self, Tensor, WhyNot};
 use crate::plane::record::RecordForm;
 
@@ -17,6 +20,8 @@ use crate::plane::record::RecordForm;
 pub struct Inspection {
     /// What the archive says of itself.
     pub superblock: Superblock,
+    /// What it says of its lossy tensors, by place.
+    pub fidelity: Vec<TensorFidelity>,
     /// The tensors by place; empty if the original is no model.
     pub tensors: Vec<TensorTotal>,
     /// Why the original, which starts as a model, is read as none.
@@ -37,6 +42,17 @@ pub struct TensorTotal {
 }
 
 impl Inspection {
+    /// What the archive says of a tensor that is lossy.
+    pub fn fidelity_of(&self, tensor: &Tensor) -> Option<&TensorFidelity> {
+        let start = tensor.range.start;
+        let bytes = u64::from(tensor.element.bytes());
+        let found = self
+            .fidelity
+            .binary_search_by_key(&start, |record| record.start);
+        let found = found.ok().map(|number| &self.fidelity[number]);
+        found.filter(|record| record.elements * bytes == tensor.range.end - start)
+    }
+
     /// The tensors of types that no codec knows, which are packed as bytes.
     pub fn packed_as_bytes(&self) -> impl Iterator<Item = &Tensor> {
         let tensors = self.tensors.iter().map(|total| &total.tensor);
@@ -75,6 +91,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
     let planes = totals(&reader, &mut shares)?;
     Ok(Inspection {
         superblock: *reader.superblock(),
+        fidelity: reader.fidelity()?,
         tensors: tensors
             .into_iter()
             .map(|tensor| TensorTotal {
@@ -164,6 +181,27 @@ impl fmt::Display for Part {
     }
 }
 
+/// What a plane has of the elements of its block.
+fn part(header: &BlockHeader, plane: &PlaneHeader, split: bool) -> Part {
+    match (&header.record, &header.grid) {
+        (Some((_, form)), _) => Part::stream(*form, plane.shift),
+        (None, Some(_)) if plane.shift == SCALES_SHIFT => Part::Stream(0, "scales"),
+        (None, Some(_)) if plane.shift == 0 && is_wide(header) => {
+            Part::Stream(1, "low bytes of levels")
+        }
+        (None, Some(_)) => Part::Stream(2, "levels"),
+        (None, None) if split => {
+            Part::Bits(plane.shift, plane.shift + plane.width, header.element_bytes)
+        }
+        (None, None) => Part::Unsplit(header.element_bytes),
+    }
+}
+
+/// Whether levels are cut in two planes.
+fn is_wide(header: &BlockHeader) -> bool {
+    header.planes().iter().any(|plane| plane.shift == 8)
+}
+
 fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>> {
     let mut planes = BTreeMap::new();
     for block in 0..reader.geometry().block_count() {
@@ -174,13 +212,7 @@ fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>
         let header = reader.block_header(block)?;
         let split = header.planes().len() > 1;
         for plane in header.planes() {
-            let part = match header.record {
-                Some((_, form)) => Part::stream(form, plane.shift),
-                None if split => {
-                    Part::Bits(plane.shift, plane.shift + plane.width, header.element_bytes)
-                }
-                None => Part::Unsplit(header.element_bytes),
-            };
+            let part = part(&header, plane, split);
             let total: &mut (u64, u64) = planes
                 .entry((element.code(), element.name(), part, plane.codec))
                 .or_default();

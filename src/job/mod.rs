@@ -21,10 +21,12 @@ mod blocks;
 mod condition;
 mod conversion;
 mod directory_plan;
+mod encode_worker;
 mod fitting;
 mod inspect;
 mod links;
 mod lossy;
+mod lossy_target;
 mod monitor;
 mod output;
 mod pack;
@@ -49,6 +51,7 @@ pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
 pub use lossy::{
     Asked, DEFAULT_GROUP, Grid, KeptTensor, LossyOptions, LossyPlan, PlannedTensor, Rule, Setting,
 };
+pub use lossy_target::{LossyExpected, LossyPreview, preview_lossy};
 pub use monitor::Monitor;
 pub use pack::{PackOptions, pack, pack_file};
 pub use replace::{

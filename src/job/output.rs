@@ -166,6 +166,14 @@ impl OutputFile {
             .map_err(|e| self.cannot_write(e))
     }
 
+    /// Takes back all that was written.
+    ///
+    /// # Errors
+    /// `Io` if the system refuses.
+    pub(super) fn empty(&self) -> Result<()> {
+        self.file().set_len(0).map_err(|e| self.cannot_write(e))
+    }
+
     /// The error for what the system answered to an attempt to write.
     pub(super) fn cannot_write(&self, error: io::Error) -> Error {
         Error::io(format!("cannot write {}", self.path.display()), error)

@@ -9,7 +9,9 @@ use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Step, copy_file};
 use super::fitting::fitting_threads;
-use super::lossy::{self, Asked, LossyOptions, LossyPlan, TreatedBlock};
+use super::encode_worker::EncodeWorker;
+use super::lossy::{self, Asked, LossyOptions, LossyPlan};
+use super::lossy_target;
 use super::monitor::Monitor;
 use super::output::{OutputFile, refuse_source, remove_abandoned};
 use super::pipeline;
@@ -19,18 +21,19 @@ use super::survey::{Survey, survey};
 use super::totals::Totals;
 use super::walk::{EntryKind, WalkEntry, walk};
 use crate::archive::{ArchiveWriter, LossyOriginal, Original};
-use crate::block::{BlockEncoder, Encoded};
-use crate::codec::scaled::Segment;
+use crate::block::BlockEncoder;
 use crate::codec::{Level, Method};
 use crate::error::{Error, Result};
-use crate::format::{BlockSpan, Geometry, Superblock};
-use crate::grid::PartsOf;
+use crate::format::{Geometry, Superblock};
 use crate::model::{extents, names};
 use crate::os::in_scope;
 use crate::sync::cores;
 
 /// Uncompressed bytes of a block where models are made lossy.
 const LOSSY_BLOCK_BYTES: u32 = 1 << 20;
+
+/// Archives that are written until one has the size that was asked for.
+const MOST_SIZES: usize = 4;
 
 /// How to pack.
 #[derive(Debug, Clone)]
@@ -85,7 +88,7 @@ impl PackOptions {
         blocks * u64::from(self.block_bytes()) + (512 << 10)
     }
 
-    fn encoder(&self, survey: &Survey) -> Result<BlockEncoder> {
+    pub(super) fn encoder(&self, survey: &Survey) -> Result<BlockEncoder> {
         BlockEncoder::with_method(self.method, self.level, survey.model.clone())
     }
 }
@@ -196,13 +199,10 @@ pub(super) fn pack_to(
     monitor: &Monitor<'_>,
     sync: impl FnOnce(&OutputFile) -> Result<()>,
 ) -> Result<Totals> {
-    let plan = match &options.lossy {
-        Some(lossy) => plan_lossy(source, lossy, options, monitor)?,
-        None => LossyPlan::default(),
+    let (superblock, entries) = match &options.lossy {
+        Some(lossy) => write_lossy(source, output, lossy, options, monitor)?,
+        None => write_planned(source, output, &LossyPlan::default(), options, monitor)?,
     };
-    let extents = extents::extents_with_apart(source, &plan.ranges())?;
-    let geometry = Geometry::new(options.block_bytes(), &extents)?;
-    let (superblock, entries) = write(source, output, &geometry, &plan, options, monitor)?;
     sync(output)?;
     read_back::compare_tables(output, &superblock, entries)?;
     source.check_unchanged()?;
@@ -214,55 +214,45 @@ pub(super) fn pack_to(
     })
 }
 
-struct EncodeWorker<'p> {
-    encoder: BlockEncoder,
-    bytes: Vec<u8>,
-    span: BlockSpan,
-    /// The lossy tensor it is of; then there is more than the block in `bytes`.
-    treated: Option<TreatedBlock<'p>>,
-    segments: Vec<Segment>,
-    stored: Vec<u8>,
-    /// What `stored` will decode to, once there is something in it.
-    encoded: Option<Encoded>,
-}
-
-impl EncodeWorker<'_> {
-    fn encode(&mut self) -> Result<()> {
-        let (element, segments) = (self.span.element, &self.segments);
-        let encoded = match &self.treated {
-            Some(block) => {
-                let parts = PartsOf {
-                    bytes: &self.bytes,
-                    before: block.before(),
-                    row: block.tensor.row,
-                    first_column: block.first_column(),
-                };
-                let count = self.span.buffer_bytes() / usize::from(element.bytes());
-                let treatment = &block.tensor.treatment;
-                self.encoder
-                    .encode_treated(element, treatment, parts, count, segments, &mut self.stored)
-            }
-            None => self
-                .encoder
-                .encode(&self.bytes, element, segments, &mut self.stored),
-        };
-        self.encoded = Some(encoded?);
-        Ok(())
-    }
-}
-
-/// What is done to the tensors of a source.
-fn plan_lossy(
+/// Writes all of an archive by what is asked for its tensors.
+fn write_lossy(
     source: &SourceFile,
+    output: &OutputFile,
     lossy: &LossyOptions,
-    _options: &PackOptions,
+    options: &PackOptions,
     monitor: &Monitor<'_>,
-) -> Result<LossyPlan> {
-    let setting = match lossy.asked {
-        Asked::Setting(setting) => setting,
-        Asked::Bits(..) | Asked::Size(..) => todo!(),
-    };
-    lossy::plan(source, setting, lossy, monitor)
+) -> Result<(Superblock, EntriesChecksum)> {
+    let mut share = 1.0;
+    for _ in 0..MOST_SIZES {
+        let setting = lossy_target::find(source, lossy, share, options, monitor)?;
+        let plan = lossy::plan(source, setting, lossy, monitor)?;
+        let (superblock, entries) = write_planned(source, output, &plan, options, monitor)?;
+        match lossy.asked {
+            Asked::Size(bytes, _) if superblock.archive_bytes > bytes => {
+                // The sample had told of less.
+                share *= bytes as f64 / superblock.archive_bytes as f64;
+                output.empty()?;
+            }
+            _ => return Ok((superblock, entries)),
+        }
+    }
+    Err(Error::InvalidInput(format!(
+        "{}: no bound was found with which the archive has the size that was asked for",
+        source.path.display()
+    )))
+}
+
+/// Writes all of an archive by a plan.
+fn write_planned(
+    source: &SourceFile,
+    output: &OutputFile,
+    plan: &LossyPlan,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<(Superblock, EntriesChecksum)> {
+    let extents = extents::extents_with_apart(source, &plan.ranges())?;
+    let geometry = Geometry::new(options.block_bytes(), &extents)?;
+    write(source, output, &geometry, plan, options, monitor)
 }
 
 /// Encodes the source and, at the same time, reads back and compares what was written.
@@ -340,15 +330,8 @@ fn encode(
     let mut next = 0;
     let workers = (0..options.threads.get())
         .map(|_| {
-            Ok(EncodeWorker {
-                encoder: options.encoder(survey)?,
-                bytes: Vec::new(),
-                span: BlockSpan::EMPTY,
-                treated: None,
-                segments: Vec::new(),
-                stored: Vec::new(),
-                encoded: None,
-            })
+            let encoder = options.encoder(survey)?;
+            Ok(EncodeWorker::new(encoder))
         })
         .collect::<Result<Vec<_>>>()?;
     pipeline::run(
@@ -358,13 +341,7 @@ fn encode(
             let Some(span) = geometry.block(next) else {
                 return Ok(false);
             };
-            worker.treated = plan.block(&span);
-            match &worker.treated {
-                Some(block) => block.read(source, &mut worker.bytes)?,
-                None => source.read_block(&span, &mut worker.bytes)?,
-            }
-            worker.segments = survey.segments(&span);
-            worker.span = span;
+            worker.take(span, source, survey, plan)?;
             next += 1;
             Ok(true)
         },

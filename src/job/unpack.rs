@@ -124,6 +124,17 @@ pub(super) fn unpack_to(
     monitor: &Monitor<'_>,
     sync: impl FnOnce(&OutputFile) -> Result<()>,
 ) -> Result<Totals> {
+    if let Some(lossy) = reader.superblock().lossy {
+        let hex: String = lossy
+            .source_sha256
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        (monitor.warn)(&format!(
+            "{} is lossy: what it holds is not the file that it was made from (SHA-256 {hex})",
+            reader.path().display()
+        ));
+    }
     let mut sha256 = Sha256::new();
     for_each_block(
         reader,

@@ -15,7 +15,7 @@ use super::monitor::Monitor;
 use super::walk::{EntryKind, walk};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::format::{ARCHIVE_SUFFIX, DEFAULT_BLOCK_BYTES};
+use crate::format::{ARCHIVE_SUFFIX, DEFAULT_BLOCK_BYTES, FidelitySummary};
 use crate::model::Tensor;
 
 /// Most problems of one archive that are kept; the rest are only counted.
@@ -39,6 +39,8 @@ pub struct Verification {
     pub original_bytes: u64,
     /// Bytes of the archive as it should be, 0 if it could not be opened.
     pub stored_bytes: u64,
+    /// What it says of its lossy tensors, if it has any and that can be read.
+    pub lossy: Option<FidelitySummary>,
     /// Number of problems; 0 means that every block decodes to the bytes it was made of, as far as
     /// its checksum can tell, and that both copies of the tables are whole.
     pub problem_count: u64,
@@ -127,6 +129,7 @@ fn unreadable(path: &Path, problem: Error) -> Verification {
         path: path.to_path_buf(),
         original_bytes: 0,
         stored_bytes: 0,
+        lossy: None,
         problem_count: 1,
         problems: vec![problem],
     }
@@ -181,6 +184,7 @@ fn verify_reader(
         path: reader.path().to_path_buf(),
         original_bytes: superblock.original_bytes,
         stored_bytes: superblock.archive_bytes,
+        lossy: FidelitySummary::of(&reader.fidelity().unwrap_or_default()),
         problem_count,
         problems,
     })

@@ -156,7 +156,7 @@ pub enum Grid {
 
 impl Grid {
     /// The setting with a bound.
-    pub(super) const fn setting(self, bound: f64) -> Setting {
+    pub(in crate::job) const fn setting(self, bound: f64) -> Setting {
         match self {
             Self::Absolute => Setting::ErrorBound(bound),
             Self::Row => Setting::RowBound(bound),

@@ -6,7 +6,9 @@ use super::errors::Errors;
 use super::options::{LossyOptions, Setting};
 use super::select::{Choice, choose, elements, row};
 use crate::error::Result;
-use crate::format::{BlockSpan, ElementType, LossyMethod, MAX_GROUP_LEVEL, TensorFidelity};
+use crate::format::{
+    BlockSpan, ElementType, FIDELITY_BYTES, LossyMethod, MAX_GROUP_LEVEL, TensorFidelity,
+};
 use crate::grid::{Bound, Treatment, root_mean_square, values};
 use crate::job::monitor::Monitor;
 use crate::job::source_file::SourceFile;
@@ -60,6 +62,14 @@ impl PlannedTensor {
     /// Its numbers.
     pub fn elements(&self) -> u64 {
         (self.range.end - self.range.start) / u64::from(self.element.bytes())
+    }
+
+    /// About the root mean square of its numbers; 0 where that was not looked at.
+    pub(in crate::job) const fn typical(&self) -> f64 {
+        match self.treatment {
+            Treatment::Bounded { typical, .. } => typical,
+            Treatment::Groups { .. } => 0.0,
+        }
     }
 
     /// The method, as archives name it.
@@ -172,6 +182,11 @@ impl LossyPlan {
         let start = |tensor: &PlannedTensor| tensor.range.start;
         let found = self.tensors.binary_search_by_key(&range.start, start).ok()?;
         Some(&self.tensors[found]).filter(|tensor| tensor.range == *range)
+    }
+
+    /// Bytes of the records of its tensors in an archive.
+    pub(in crate::job) const fn fidelity_bytes(&self) -> usize {
+        self.tensors.len() * FIDELITY_BYTES
     }
 
     /// The places of its tensors.

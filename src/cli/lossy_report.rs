@@ -1,0 +1,209 @@
+//! What commands print of lossy tensors.
+
+use serde_json::{Value, json};
+
+use crate::archive::ArchiveReader;
+use crate::console::size::{self, ratio};
+use crate::console::text_table::{TextTable, left, right};
+use crate::error::Result;
+use crate::format::{FidelitySummary, TensorFidelity};
+use crate::job::{Conversion, Inspection, LossyPreview, PlannedTensor, Setting};
+
+pub(super) fn summary_json(summary: &FidelitySummary) -> Value {
+    json!({
+        "tensors": summary.tensors,
+        "elements": summary.elements,
+        "stored_bytes": summary.stored_bytes,
+        "bits": summary.bits(),
+        "settings": summary.settings,
+        "greatest_error": summary.greatest_error,
+        "rms_error": summary.root_mean_square_error,
+    })
+}
+
+pub(super) fn fidelity_json(found: &Inspection) -> Value {
+    let summary = FidelitySummary::of(&found.fidelity);
+    let Some(lossy) = found.superblock.lossy else {
+        return json!({ "exact": true });
+    };
+    json!({
+        "exact": false,
+        "source_sha256": hex(&lossy.source_sha256),
+        "lossy": summary.as_ref().map(summary_json),
+    })
+}
+
+pub(super) fn tensor_json(record: &TensorFidelity) -> Value {
+    json!({
+        "method": record.method.name(),
+        "parameter": record.parameter,
+        "group": record.group,
+        "bound": record.bound,
+        "greatest_error": record.greatest_error,
+        "mean_error": record.mean_error,
+        "rms_error": record.root_mean_square_error,
+        "elements": record.elements,
+        "exact_elements": record.exact,
+        "stored_bytes": record.stored_bytes,
+        "bits": record.stored_bytes as f64 * 8.0 / (record.elements as f64).max(1.0),
+    })
+}
+
+/// What is told of an archive that is lossy.
+pub(super) fn notes(found: &Inspection) -> Vec<String> {
+    let summary = FidelitySummary::of(&found.fidelity);
+    let (Some(lossy), Some(summary)) = (&found.superblock.lossy, summary) else {
+        return Vec::new();
+    };
+    vec![
+        format!("lossy: {summary}"),
+        format!(
+            "what it was made from is another file: sha256 {}",
+            hex(&lossy.source_sha256)
+        ),
+    ]
+}
+
+/// What is told of a file that was packed with loss; nothing of a directory, whose archives tell it.
+pub(super) fn packed_lines(done: &Conversion) -> Result<Vec<String>> {
+    if !done.path.is_file() {
+        return Ok(vec!["lossy: `weightfs inspect` tells of each archive what it is".into()]);
+    }
+    let reader = ArchiveReader::open(&done.path)?;
+    let summary = FidelitySummary::of(&reader.fidelity()?);
+    Ok(vec![summary.map_or_else(
+        || "no tensor was made lossy".into(),
+        |summary| format!("lossy: {summary}"),
+    )])
+}
+
+/// The lossy tensors of an archive, with their errors.
+pub(super) fn table(found: &Inspection) -> Vec<String> {
+    let mut table = TextTable::new([
+        left(16).after(0),
+        right(10),
+        right(8),
+        right(12),
+        right(12),
+        right(12),
+        left(0).after(2),
+    ]);
+    table.row([
+        "lossy by",
+        "parameter",
+        "bits",
+        "greatest",
+        "mean",
+        "RMS error",
+        "tensor",
+    ]);
+    for total in &found.tensors {
+        let Some(record) = found.fidelity_of(&total.tensor) else {
+            continue;
+        };
+        let parameter = if record.group > 0 {
+            format!("{}", record.group)
+        } else {
+            format!("{}", record.parameter)
+        };
+        let bits = record.stored_bytes as f64 * 8.0 / (record.elements as f64).max(1.0);
+        table.row([
+            record.method.name(),
+            &parameter,
+            &format!("{bits:.3}"),
+            &format!("{:.4e}", record.greatest_error),
+            &format!("{:.4e}", record.mean_error),
+            &format!("{:.4e}", record.root_mean_square_error),
+            &total.tensor.name,
+        ]);
+    }
+    table.into_lines()
+}
+
+
+pub(super) fn preview_json(preview: &LossyPreview) -> Value {
+    let plan = &preview.plan;
+    json!({
+        "dry_run": true,
+        "original_bytes": preview.original_bytes,
+        "expected_bytes": preview.expected.total(),
+        "lossy": plan.tensors.iter().zip(&preview.expected.tensors).map(|(tensor, bytes)| json!({
+            "tensor": tensor.name,
+            "dtype": tensor.element.name(),
+            "setting": setting_text(&tensor.setting),
+            "bound": tensor.bound(),
+            "original_bytes": original_bytes(tensor),
+            "expected_bytes": bytes,
+        })).collect::<Vec<_>>(),
+        "exact": plan.kept.iter().map(|kept| json!({
+            "tensor": kept.name,
+            "why": kept.why,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn preview_lines(preview: &LossyPreview) -> Vec<String> {
+    let plan = &preview.plan;
+    let mut table = TextTable::new([
+        right(12).after(0),
+        right(12),
+        right(8),
+        left(24).after(2),
+        left(0),
+    ]);
+    table.row(["original", "expected", "bits", "what", "tensor"]);
+    for (tensor, bytes) in plan.tensors.iter().zip(&preview.expected.tensors) {
+        let bits = bytes * 8.0 / (tensor.elements() as f64).max(1.0);
+        table.row([
+            &size::show(original_bytes(tensor)),
+            &size::show(whole(*bytes)),
+            &format!("{bits:.3}"),
+            &setting_text(&tensor.setting),
+            &tensor.name,
+        ]);
+    }
+    for kept in &plan.kept {
+        table.row(["", "", "", &format!("exact: {}", kept.why), &kept.name]);
+    }
+    let mut lines = table.into_lines();
+    let expected = whole(preview.expected.total());
+    lines.push(format!(
+        "{} tensors would be lossy, {} exact; original {}, expected {}, ratio {:.4}",
+        plan.tensors.len(),
+        plan.kept.len(),
+        size::show(preview.original_bytes),
+        size::show(expected),
+        ratio(preview.original_bytes, expected),
+    ));
+    lines
+}
+
+fn original_bytes(tensor: &PlannedTensor) -> u64 {
+    tensor.range.end - tensor.range.start
+}
+
+fn whole(bytes: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bytes of a file, rounded"
+    )]
+    let whole = bytes.max(0.0).round() as u64;
+    whole
+}
+
+/// A setting as it is written.
+fn setting_text(setting: &Setting) -> String {
+    let Some(method) = setting.method() else {
+        return "exact".into();
+    };
+    match setting {
+        Setting::Quantize { group, .. } => format!("{}:{group}", method.name()),
+        _ => format!("{}={}", method.name(), setting.parameter()),
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

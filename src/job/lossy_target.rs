@@ -1,0 +1,265 @@
+//! What lossy packing will take, and the bound with which it takes what is wanted: both by encoding a sample.
+
+use std::path::Path;
+
+use super::encode_worker::EncodeWorker;
+use super::lossy::{self, Asked, Grid, LossyOptions, LossyPlan, Setting};
+use super::monitor::Monitor;
+use super::pack::PackOptions;
+use super::pipeline;
+use super::source_file::SourceFile;
+use super::survey::survey;
+use crate::error::{Error, Result};
+use crate::format::{Geometry, SUPERBLOCK_BYTES, TableLengths};
+use crate::model::extents;
+
+/// Bytes of a file that are encoded to tell what all of it takes.
+const SAMPLE_BYTES: u64 = 128 << 20;
+/// Bounds that are tried: after three the size hardly moves.
+const MOST_TRIES: usize = 7;
+/// A bound is good enough with which a weight takes so few bits more or less than wanted.
+const NEAR_BITS: f64 = 0.004;
+/// The share of a size that is left for what a sample does not tell.
+const SPARE_OF_ALL: f64 = 0.001;
+const SPARE_OF_SAMPLE: f64 = 0.006;
+/// Bits that a number of a normal distribution takes when its bound is its deviation.
+const GAUSSIAN_BITS: f64 = 1.047;
+
+/// What a file will take.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LossyExpected {
+    /// For each tensor of the plan its bytes, about.
+    pub tensors: Vec<f64>,
+    /// All others, and what an archive has beside its blocks.
+    pub rest: f64,
+    /// Whether all of it was encoded.
+    is_whole: bool,
+}
+
+impl LossyExpected {
+    /// Bytes of the archive, about.
+    pub fn total(&self) -> f64 {
+        self.tensors.iter().sum::<f64>() + self.rest
+    }
+}
+
+/// Encodes a sample of a file by a plan.
+///
+/// # Errors
+/// `Io` if the file cannot be read, `Environment` if it shrinks, `Interrupted`.
+pub(super) fn expect(
+    source: &SourceFile,
+    plan: &LossyPlan,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<LossyExpected> {
+    let survey = survey(source, plan, options.level, monitor)?;
+    let extents = extents::extents_with_apart(source, &plan.ranges())?;
+    let geometry = Geometry::new(options.block_bytes(), &extents)?;
+    let every = geometry.original_bytes().div_ceil(SAMPLE_BYTES).max(1);
+    let mut blocks = geometry.extents().flat_map(|extent| {
+        let block_at = |offset| geometry.block_at(offset).unwrap_or(0);
+        let (first, last) = (block_at(extent.start), block_at(extent.end() - 1));
+        let count = last - first + 1;
+        // From the middle of each run of so many: the first block of a tensor is often a short one.
+        let step = every.min(count);
+        (0..count / step).map(move |run| first + run * step + step / 2)
+    });
+    // For each tensor, and last for all else: bytes that were encoded, and what they take.
+    let mut sums = vec![(0u64, 0u64); plan.tensors.len() + 1];
+    let workers = (0..options.threads.get())
+        .map(|_| Ok(EncodeWorker::new(options.encoder(&survey)?)))
+        .collect::<Result<Vec<_>>>()?;
+    pipeline::run(
+        workers,
+        monitor.cancel,
+        |worker| {
+            let Some(span) = blocks.next().and_then(|block| geometry.block(block)) else {
+                return Ok(false);
+            };
+            worker.take(span, source, &survey, plan)?;
+            Ok(true)
+        },
+        EncodeWorker::encode,
+        |worker| {
+            let number = plan.block(&worker.span).map(|block| block.number);
+            let (bytes, stored) = &mut sums[number.unwrap_or(plan.tensors.len())];
+            *bytes += worker.span.buffer_bytes() as u64;
+            *stored += worker.stored.len() as u64;
+            Ok(())
+        },
+    )?;
+    let lengths = TableLengths {
+        extents: geometry.extents().len() as u64,
+        blocks: geometry.block_count(),
+        profiles_bytes: survey.profiles.len() as u64,
+        fidelity_bytes: plan.fidelity_bytes() as u64,
+    };
+    let tables = 2 * (SUPERBLOCK_BYTES as u64 + lengths.total().unwrap_or(0));
+    let scaled = |(bytes, stored): (u64, u64), all: u64| {
+        stored as f64 * all as f64 / (bytes as f64).max(1.0)
+    };
+    let of_tensors = plan
+        .tensors
+        .iter()
+        .map(|tensor| tensor.range.end - tensor.range.start);
+    let others = geometry.original_bytes() - of_tensors.clone().sum::<u64>();
+    Ok(LossyExpected {
+        tensors: sums
+            .iter()
+            .zip(of_tensors)
+            .map(|(&sum, all)| scaled(sum, all))
+            .collect(),
+        rest: tables as f64 + scaled(sums[plan.tensors.len()], others),
+        is_whole: every == 1,
+    })
+}
+
+/// The setting with which a file takes what is asked for; `share` of the size that is, if one is.
+///
+/// # Errors
+/// `InvalidInput` if that cannot be reached; else as `expect`.
+pub(super) fn find(
+    source: &SourceFile,
+    lossy: &LossyOptions,
+    share: f64,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<Setting> {
+    let grid = match lossy.asked {
+        Asked::Setting(setting) => return Ok(setting),
+        Asked::Bits(_, grid) | Asked::Size(_, grid) => grid,
+    };
+    let plan_with = |bound: f64| lossy::plan(source, grid.setting(bound), lossy, monitor);
+    let any = plan_with(1.0)?;
+    // Rules may say something else of some.
+    let is_asked = |plan: &LossyPlan, number: usize| {
+        plan.tensors[number].setting.method() == grid.setting(1.0).method()
+    };
+    let asked: Vec<_> = (0..any.tensors.len())
+        .filter(|&number| is_asked(&any, number))
+        .collect();
+    let elements: f64 = asked
+        .iter()
+        .map(|&number| any.tensors[number].elements() as f64)
+        .sum();
+    if asked.is_empty() {
+        return match lossy.asked {
+            Asked::Size(..) => Err(Error::InvalidInput(format!(
+                "{}: it has no tensors that may become lossy, so a size cannot be chosen",
+                source.path.display()
+            ))),
+            _ => Ok(grid.setting(1.0)),
+        };
+    }
+    let squares = asked.iter().map(|&number| {
+        let tensor = &any.tensors[number];
+        tensor.typical().powi(2) * tensor.elements() as f64
+    });
+    let typical = match grid {
+        Grid::Absolute => (squares.sum::<f64>() / elements).sqrt(),
+        Grid::Row => 1.0,
+    };
+    // How many bits a weight takes too many with a bound.
+    let excess = |bound: f64| -> Result<f64> {
+        let plan = plan_with(bound)?;
+        let expected = expect(source, &plan, options, monitor)?;
+        Ok(match lossy.asked {
+            Asked::Size(bytes, _) => {
+                let spare = if expected.is_whole {
+                    SPARE_OF_ALL
+                } else {
+                    SPARE_OF_SAMPLE
+                };
+                let goal = bytes as f64 * share * (1.0 - spare);
+                if expected.rest >= goal {
+                    return Err(Error::InvalidInput(format!(
+                        "{}: what stays as it is takes {:.0} bytes, so an archive of {bytes} cannot be \
+                         reached; --include more tensors",
+                        source.path.display(),
+                        expected.rest
+                    )));
+                }
+                (expected.total() - goal) * 8.0 / elements
+            }
+            Asked::Bits(bits, _) => {
+                let stored: f64 = asked.iter().map(|&number| expected.tensors[number]).sum();
+                stored * 8.0 / elements - bits
+            }
+            Asked::Setting(_) => 0.0,
+        })
+    };
+    let wanted = match lossy.asked {
+        Asked::Bits(bits, _) => bits,
+        Asked::Size(bytes, _) => (bytes as f64 * 8.0 / elements).min(16.0),
+        Asked::Setting(_) => 8.0,
+    };
+    let mut place = typical.max(f64::MIN_POSITIVE).log2() + GAUSSIAN_BITS - wanted;
+    let mut before: Option<(f64, f64)> = None;
+    for _ in 0..MOST_TRIES {
+        let now = excess(place.exp2())?;
+        let is_good = match lossy.asked {
+            // At most: what is above is not good enough.
+            Asked::Size(..) => (-4.0 * NEAR_BITS..=0.0).contains(&now),
+            _ => now.abs() <= NEAR_BITS,
+        };
+        if is_good {
+            break;
+        }
+        // A bit less for a bound twice as wide, or as much less as it was last.
+        let slope = before
+            .map(|(place_before, excess_before)| (now - excess_before) / (place - place_before))
+            .filter(|slope| (-1.5..-0.02).contains(slope))
+            .unwrap_or(-1.0);
+        before = Some((place, now));
+        let aim = match lossy.asked {
+            Asked::Size(..) => now + NEAR_BITS,
+            _ => now,
+        };
+        place -= (aim / slope).clamp(-4.0, 4.0);
+    }
+    Ok(grid.setting(round(place.exp2())))
+}
+
+/// A number that is short to read, and no greater.
+fn round(bound: f64) -> f64 {
+    let unit = 10f64.powf(bound.log10().floor() - 4.0);
+    let short = (bound / unit).floor() * unit;
+    // As it is printed: without what the product adds.
+    format!("{short:.4e}").parse().unwrap_or(bound)
+}
+
+/// What lossy packing would do to a file.
+#[derive(Debug)]
+pub struct LossyPreview {
+    /// What would be done to each tensor.
+    pub plan: LossyPlan,
+    /// What that would take.
+    pub expected: LossyExpected,
+    /// Bytes of the file.
+    pub original_bytes: u64,
+}
+
+/// Tells what packing a file with loss would do.
+///
+/// # Errors
+/// `InvalidInput` if nothing lossy is asked for or what is asked for cannot be reached; `Io` if the file cannot
+/// be read; `Interrupted`.
+pub fn preview_lossy(
+    path: &Path,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<LossyPreview> {
+    let lossy = options.lossy.as_ref().ok_or_else(|| {
+        Error::InvalidInput("--dry-run tells of --replace, or of lossy packing".into())
+    })?;
+    let options = &options.fitting(monitor)?;
+    let source = SourceFile::open(path)?;
+    let setting = find(&source, lossy, 1.0, options, monitor)?;
+    let plan = lossy::plan(&source, setting, lossy, monitor)?;
+    Ok(LossyPreview {
+        expected: expect(&source, &plan, options, monitor)?,
+        plan,
+        original_bytes: source.stamp.size,
+    })
+}

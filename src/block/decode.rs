@@ -201,7 +201,7 @@ impl BlockDecoder {
                 _ => LevelPlanes::of_one(planes[scales], fields[scales].width),
             };
             let scales = if scales > 0 { planes[0] } else { &[] };
-            self.restorer.restore(grid, scales, levels, elements);
+            self.restorer.restore(simd, grid, scales, levels, elements);
             return Ok(());
         }
         if let Some((_, form)) = header.record {

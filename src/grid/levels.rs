@@ -22,6 +22,7 @@ impl<'a> LevelPlanes<'a> {
     }
 
     /// Some of the elements.
+    #[inline(always)]
     pub(super) fn part(self, from: usize, len: usize) -> Self {
         let end = from + len;
         match self {

@@ -1,6 +1,6 @@
 //! Numbers of the four types of floats, as F64, which holds all of them.
 
-use half::{bf16, f16};
+use half::f16;
 
 use crate::format::ElementType;
 
@@ -45,10 +45,14 @@ pub(super) const fn from_bf16(bits: u16) -> f32 {
     f32::from_bits((bits as u32) << 16)
 }
 
-/// The nearest number of BF16, of two the even one.
+/// The nearest number of BF16, of two the even one. Without a branch for what is no number, as levels are not
+/// restored to that: loops become vector instructions.
 #[inline(always)]
-pub(super) fn to_bf16(value: f32) -> u16 {
-    bf16::from_f32(value).to_bits()
+pub(super) const fn to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1));
+    let [_, _, low, high] = rounded.to_le_bytes();
+    u16::from_le_bytes([low, high])
 }
 
 /// The nearest number of F16, of two the even one.

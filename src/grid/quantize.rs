@@ -1,5 +1,7 @@
 //! From numbers to levels.
 
+use std::ops::Range;
+
 use super::cover::{self, ROW_STEPS, Reach, SIGN};
 use super::levels::LevelPlanes;
 use super::number::{mantissa_bits, narrow, values};
@@ -7,6 +9,7 @@ use super::octave::{SCALE_STEPS, exp2, octave_ratio, octave_steps, powers, scale
 use super::restore::{NO_SCALE, Restorer, octave_of, power, row_reach, row_step};
 use super::treatment::{Bound, PartsOf, ScaleFit, Treatment};
 use crate::format::{ElementType, GridHeader, GridKind, MAX_OCTAVE_STEPS, RowParts};
+use crate::simd::Simd;
 
 /// Level 0 as a field of 8, 16 and 24 bits.
 const MIDDLES: [i32; 3] = [1 << 7, 1 << 15, 1 << 23];
@@ -19,6 +22,10 @@ const SPARE: f64 = 1.0 / (1 << 20) as f64;
 /// Most of a step that is left for the rounding of the type, at a cost of 0.09 bit an element; what it does not
 /// do for are exceptions.
 const MOST_SPARE: f64 = 1.0 / 16.0;
+/// No level is farther; fields have less.
+const FARTHEST: f64 = (1 << 24) as f64;
+/// Numbers that are looked at together: next to all of them are as they may be.
+const CHECKED_AT_ONCE: usize = 256;
 /// Scales that are tried for a group, as shares of the greatest magnitude.
 const SCALE_SHARES: [f64; 14] = [
     1.0, 0.98, 0.96, 0.94, 0.92, 0.9, 0.88, 0.86, 0.84, 0.81, 0.78, 0.74, 0.7, 0.65,
@@ -48,6 +55,7 @@ pub struct Levels {
 /// Makes levels of numbers, with buffers and tables that are used again.
 #[derive(Debug)]
 pub struct Quantizer {
+    simd: Simd,
     restorer: Restorer,
     scale_powers: Vec<f64>,
     cover: Option<(ElementType, Reach, Vec<u16>)>,
@@ -63,6 +71,7 @@ pub struct Quantizer {
 impl Default for Quantizer {
     fn default() -> Self {
         Self {
+            simd: Simd::detect(),
             restorer: Restorer::default(),
             scale_powers: scale_powers(),
             cover: None,
@@ -198,9 +207,17 @@ impl Quantizer {
         let grid = &mut self.result.grid;
         let step = step_within(bound, typical, grid.element);
         (grid.kind, grid.parameter) = (GridKind::Uniform, step);
-        push_uniform(run, grid.element, step, bound, &mut self.levels);
-        let in_steps = run.iter().map(|value| narrow(value / step));
-        self.result.in_steps.extend(in_steps);
+        push_uniform(self.simd, run, grid.element, step, bound, &mut self.levels);
+        let (inverse, in_steps) = (1.0 / step, &mut self.result.in_steps);
+        in_steps.resize(run.len(), 0.0);
+        self.simd.vectorized(
+            #[inline(always)]
+            || {
+                for (number, value) in in_steps.iter_mut().zip(run) {
+                    *number = narrow(value * inverse);
+                }
+            },
+        );
     }
 
     fn cover(&mut self, reach: Reach, run: &[f64]) {
@@ -329,7 +346,7 @@ impl Quantizer {
                 self.levels.extend(levels);
             } else {
                 let step = row_step(&self.scale_powers, scale);
-                push_uniform(run, element, step, bound, &mut self.levels);
+                push_uniform(self.simd, run, element, step, bound, &mut self.levels);
             }
         }
     }
@@ -387,39 +404,33 @@ impl Quantizer {
             LevelPlanes::Wide(&result.low, result.fields.as_chunks().0)
         };
         self.restorer
-            .restore(&result.grid, &result.scales, levels, &mut result.served);
+            .restore(self.simd, &result.grid, &result.scales, levels, &mut result.served);
         values(result.grid.element, &result.served, &mut self.served);
         result.exceptions.clear();
-        let mut except = |place: usize| {
-            let element = &source[place * width..][..width];
-            result.served[place * width..][..width].copy_from_slice(element);
-            let place = u32::try_from(place).expect("invariant: elements of a block");
-            result.exceptions.extend(place.to_le_bytes());
-            result.exceptions.extend(element);
-        };
-        let mut check = |places: std::ops::Range<usize>, keeps: &dyn Fn(f64, f64) -> bool| {
-            let pairs = run[places.clone()].iter().zip(&self.served[places.clone()]);
-            for (place, (&value, &served)) in places.zip(pairs) {
-                if !value.is_finite() || !keeps(value, served) {
-                    except(place);
-                }
-            }
+        let served = &self.served;
+        let mut check = Check {
+            simd: self.simd,
+            width,
+            source,
+            result,
+            run,
+            served,
         };
         let all = 0..run.len();
         match *treatment {
-            Treatment::Groups { .. } => check(all, &|_, served| served.is_finite()),
+            Treatment::Groups { .. } => check.all(all, |_, _| true),
             Treatment::Bounded { bound, .. } => match bound {
                 Bound::Absolute(bound) => {
-                    check(all, &|value, served| (served - value).abs() <= bound);
+                    check.all(all, |value, served| (served - value).abs() <= bound);
                 }
-                Bound::Pointwise(bound) => check(all, &|value, served| {
+                Bound::Pointwise(bound) => check.all(all, |value, served| {
                     (served - value).abs() <= bound * value.abs()
                 }),
                 Bound::Row(_) => {
                     let mut at = 0;
-                    let lengths = result.grid.parts.lengths(run.len());
+                    let lengths = check.result.grid.parts.lengths(run.len());
                     for (len, &bound) in lengths.zip(&self.part_bounds) {
-                        check(at..at + len, &|value, served| {
+                        check.all(at..at + len, |value, served| {
                             (served - value).abs() <= bound
                         });
                         at += len;
@@ -448,13 +459,16 @@ impl Quantizer {
             }
         };
         let is_groups = grid.kind == GridKind::Groups;
+        let (levels, simd) = (&self.levels, self.simd);
         let far = |middle: i32| {
-            let far = |level: &&i32| !is_within(**level, middle);
-            self.levels.iter().filter(far).count()
+            simd.vectorized(
+                #[inline(always)]
+                || levels.iter().map(|&level| usize::from(!is_within(level, middle))).sum::<usize>(),
+            )
         };
         let (bytes, middle) = if is_groups || far(MIDDLES[0]) == 0 {
             (1, MIDDLES[0])
-        } else if far(MIDDLES[1]) <= self.levels.len() / FEW_FAR {
+        } else if far(MIDDLES[1]) <= levels.len() / FEW_FAR {
             (2, MIDDLES[1])
         } else {
             (3, MIDDLES[2])
@@ -465,30 +479,93 @@ impl Quantizer {
             grid.bias = 0;
         }
         let add = if is_signed { middle } else { 0 };
-        let fields = self.levels.iter().map(|&level| {
-            let level = if is_groups || is_within(level, middle) {
-                level
-            } else {
-                0
-            };
-            (level + add).to_le_bytes()
-        });
+        let field = |level: i32| {
+            let is_there = is_groups || is_within(level, middle);
+            ((if is_there { level } else { 0 }) + add).to_le_bytes()
+        };
         let result = &mut self.result;
         result.low.clear();
-        result.fields.clear();
-        match bytes {
-            1 => result.fields.extend(fields.map(|[low, ..]| low)),
-            2 => result.fields.extend(fields.flat_map(|[a, b, ..]| [a, b])),
-            _ => {
-                result.low.extend(fields.clone().map(|[low, ..]| low));
-                result.fields.extend(fields.flat_map(|[_, b, c, _]| [b, c]));
-                // Steps of what is coded are as long as those of so many levels.
-                for number in &mut result.in_steps {
-                    *number /= 256.0;
+        result
+            .fields
+            .resize(levels.len() * if bytes == 1 { 1 } else { 2 }, 0);
+        simd.vectorized(
+            #[inline(always)]
+            || match bytes {
+                1 => {
+                    for (byte, &level) in result.fields.iter_mut().zip(levels) {
+                        *byte = field(level)[0];
+                    }
+                }
+                2 => {
+                    let fields = result.fields.as_chunks_mut().0;
+                    for (bytes, &level) in fields.iter_mut().zip(levels) {
+                        let [low, high, ..] = field(level);
+                        *bytes = [low, high];
+                    }
+                }
+                _ => {
+                    result.low.resize(levels.len(), 0);
+                    let fields = result.fields.as_chunks_mut().0.iter_mut();
+                    for ((bytes, low), &level) in fields.zip(&mut result.low).zip(levels) {
+                        let [a, b, c, _] = field(level);
+                        (*low, *bytes) = (a, [b, c]);
+                    }
+                    // Steps of what is coded are as long as those of so many levels.
+                    for number in &mut result.in_steps {
+                        *number /= 256.0;
+                    }
+                }
+            },
+        );
+        result.width = if bytes == 1 { 8 } else { 16 };
+    }
+}
+
+/// Looks for numbers that are not served as they may be.
+struct Check<'a> {
+    simd: Simd,
+    width: usize,
+    source: &'a [u8],
+    result: &'a mut Levels,
+    run: &'a [f64],
+    served: &'a [f64],
+}
+
+impl Check<'_> {
+    /// Makes exceptions of the numbers of a range that are not finite, or not kept.
+    #[inline(always)]
+    fn all(&mut self, range: Range<usize>, keeps: impl Fn(f64, f64) -> bool) {
+        let is_good = |value: f64, served: f64| {
+            value.is_finite() & served.is_finite() & keeps(value, served)
+        };
+        for start in range.clone().step_by(CHECKED_AT_ONCE) {
+            let end = (start + CHECKED_AT_ONCE).min(range.end);
+            let (run, served) = (&self.run[start..end], &self.served[start..end]);
+            let all_good = self.simd.vectorized(
+                #[inline(always)]
+                || {
+                    let pairs = run.iter().zip(served);
+                    pairs.fold(true, |good, (&value, &served)| good & is_good(value, served))
+                },
+            );
+            if all_good {
+                continue;
+            }
+            for place in start..end {
+                if !is_good(self.run[place], self.served[place]) {
+                    self.except(place);
                 }
             }
         }
-        result.width = if bytes == 1 { 8 } else { 16 };
+    }
+
+    fn except(&mut self, place: usize) {
+        let bytes = place * self.width..(place + 1) * self.width;
+        let element = &self.source[bytes.clone()];
+        self.result.served[bytes].copy_from_slice(element);
+        let place = u32::try_from(place).expect("invariant: elements of a block");
+        self.result.exceptions.extend(place.to_le_bytes());
+        self.result.exceptions.extend(element);
     }
 }
 
@@ -516,6 +593,7 @@ fn parts_of(
 
 /// Appends the levels of numbers on a uniform grid, those that keep the bound if there are such.
 fn push_uniform(
+    simd: Simd,
     run: &[f64],
     element: ElementType,
     step: f64,
@@ -523,33 +601,56 @@ fn push_uniform(
     levels: &mut Vec<i32>,
 ) {
     let short_step = narrow(step);
-    let step = if element == ElementType::F32 {
-        f64::from(short_step)
-    } else {
-        step
-    };
+    let is_short = element == ElementType::F32;
+    let step = if is_short { f64::from(short_step) } else { step };
     let inverse = 1.0 / step;
-    levels.extend(run.iter().map(|&value| {
-        if !value.is_finite() {
-            return 0;
-        }
-        // What is too far becomes an exception.
-        #[expect(clippy::cast_possible_truncation, reason = "clamped")]
-        let level = (value * inverse)
-            .round_ties_even()
-            .clamp(-f64::from(1 << 24), f64::from(1 << 24)) as i32;
-        let served = |level: i32| match element {
-            ElementType::F32 => f64::from(level as f32 * short_step),
-            _ => f64::from(level) * step,
-        };
-        let keeps = |level: i32| (served(level) - value).abs() <= bound;
-        if keeps(level) {
-            level
+    let first = levels.len();
+    levels.resize(first + run.len(), 0);
+    let levels = &mut levels[first..];
+    let served = |level: f64| {
+        if is_short {
+            f64::from(narrow(level) * short_step)
         } else {
-            let other = [level + 1, level - 1].into_iter().find(|&level| keeps(level));
-            other.unwrap_or(level)
+            level * step
         }
-    }));
+    };
+    let all_kept = simd.vectorized(
+        #[inline(always)]
+        || {
+            let mut all_kept = true;
+            for (level, &value) in levels.iter_mut().zip(run) {
+                // What is too far becomes an exception.
+                let nearest = round(value * inverse).clamp(-FARTHEST, FARTHEST);
+                all_kept &= (served(nearest) - value).abs() <= bound;
+                #[expect(clippy::cast_possible_truncation, reason = "clamped, or 0")]
+                let nearest = nearest as i32;
+                *level = nearest;
+            }
+            all_kept
+        },
+    );
+    if all_kept {
+        return;
+    }
+    // A neighbour may keep what rounding to the type took.
+    for (level, &value) in levels.iter_mut().zip(run) {
+        let keeps = |level: i32| (served(level.into()) - value).abs() <= bound;
+        if !value.is_finite() {
+            *level = 0;
+        } else if !keeps(*level) {
+            let near = [*level + 1, *level - 1];
+            *level = near.into_iter().find(|&near| keeps(near)).unwrap_or(*level);
+        }
+    }
+}
+
+/// The nearest whole number, of two the even one, of those that are not too large; without a call where the
+/// processor has no instruction for it.
+#[inline(always)]
+const fn round(value: f64) -> f64 {
+    // So large that nothing is left behind the point.
+    const LARGE: f64 = 1.5 * (1u64 << 52) as f64;
+    (value + LARGE) - LARGE
 }
 
 /// The greatest scale of a row that stands for no more than a bound.
@@ -627,7 +728,7 @@ impl Scale {
     }
 
     fn level(&self, value: f64, most: f64) -> f64 {
-        let level = (value / self.unit).round_ties_even();
+        let level = round(value / self.unit);
         if level.is_nan() {
             0.0
         } else {

@@ -9,6 +9,7 @@ use super::levels::LevelPlanes;
 use super::number::{from_bf16, mantissa_bits, narrow, to_bf16, to_f16};
 use super::octave::{SCALE_STEPS, exp2, powers, scale_powers};
 use crate::format::{ElementType, GridHeader, GridKind, MAX_OCTAVE_STEPS};
+use crate::simd::Simd;
 
 /// The scale of a row of which all numbers are zero.
 pub(super) const NO_SCALE: i16 = i16::MIN;
@@ -67,6 +68,21 @@ impl Restorer {
 
     /// Writes the numbers of all levels to `elements`. `scales` is the plane of those, if there are any.
     pub fn restore(
+        &mut self,
+        simd: Simd,
+        grid: &GridHeader,
+        scales: &[u8],
+        levels: LevelPlanes<'_>,
+        elements: &mut [u8],
+    ) {
+        simd.vectorized(
+            #[inline(always)]
+            || self.restore_all(grid, scales, levels, elements),
+        );
+    }
+
+    #[inline(always)]
+    fn restore_all(
         &mut self,
         grid: &GridHeader,
         scales: &[u8],
@@ -134,6 +150,7 @@ impl Restorer {
         }
     }
 
+    #[inline(always)]
     fn rows(
         &mut self,
         grid: &GridHeader,
@@ -165,6 +182,7 @@ impl Restorer {
         }
     }
 
+    #[inline(always)]
     fn cover_row(
         &mut self,
         grid: &GridHeader,
@@ -198,6 +216,7 @@ impl Restorer {
         look_up(levels, first, numbers, moved, elements);
     }
 
+    #[inline(always)]
     fn logarithmic(&mut self, grid: &GridHeader, levels: LevelPlanes<'_>, elements: &mut [u8]) {
         let of = grid.parameter.to_bits();
         if self.octave.0 != of || self.octave.1.len() < grid.steps as usize {
@@ -237,6 +256,7 @@ fn middle(numbers: &[u16]) -> i32 {
     i32::try_from(numbers.len() / 2).unwrap_or(i32::MAX)
 }
 
+#[inline(always)]
 fn look_up(
     levels: LevelPlanes<'_>,
     first: i32,
@@ -251,18 +271,21 @@ fn look_up(
     });
 }
 
+#[inline(always)]
 fn uniform_32(levels: LevelPlanes<'_>, bias: i32, step: f32, elements: &mut [u8]) {
     levels.make(elements.as_chunks_mut().0, |field| {
         ((field.cast_signed() - bias) as f32 * step).to_le_bytes()
     });
 }
 
+#[inline(always)]
 fn uniform_64(levels: LevelPlanes<'_>, bias: i32, step: f64, elements: &mut [u8]) {
     levels.make(elements.as_chunks_mut().0, |field| {
         (f64::from(field.cast_signed() - bias) * step).to_le_bytes()
     });
 }
 
+#[inline(always)]
 fn groups(grid: &GridHeader, scales: &[u8], levels: LevelPlanes<'_>, elements: &mut [u8]) {
     let width = usize::from(grid.element.bytes());
     let (most, bias) = (grid.steps as f32, grid.bias);

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::format::{ElementType, GridHeader};
+use crate::simd::Simd;
 
 /// Bits of numbers of a type: weights of many sizes, and what weights never are.
 fn numbers(element: ElementType) -> impl Strategy<Value = Vec<u8>> {
@@ -70,7 +71,11 @@ fn check(element: ElementType, bytes: &[u8], treatment: Treatment, row: u32, cut
         LevelPlanes::Wide(&levels.low, levels.fields.as_chunks().0)
     };
     let mut restored = vec![0; source.len()];
-    Restorer::default().restore(&grid, &levels.scales, planes, &mut restored);
+    for simd in Simd::available() {
+        let before = restored.clone();
+        Restorer::default().restore(simd, &grid, &levels.scales, planes, &mut restored);
+        assert!(before == restored || before.iter().all(|&byte| byte == 0));
+    }
     for exception in levels.exceptions.chunks(grid.exception_bytes()) {
         let place = u32::from_le_bytes(exception[..4].try_into().unwrap()) as usize;
         restored[place * width..][..width].copy_from_slice(&exception[4..]);

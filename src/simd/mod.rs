@@ -9,6 +9,7 @@ pub(crate) mod avx2;
 pub(crate) mod avx512;
 mod instruction_set;
 mod prefetch;
+mod vectorized;
 
 pub use instruction_set::Simd;
 pub use prefetch::prefetch;

@@ -77,6 +77,18 @@ impl Shape {
         (bin >= 0.0 && number < BINS).then_some(number)
     }
 
+    /// The share of numbers beyond so many scales, at either side.
+    pub fn share_beyond(&self, scales: f64) -> f64 {
+        let bins = scales * f64::from(1u32 << BINS_A_SCALE_BITS);
+        let (mut beyond, mut all) = (0.0, 0.0);
+        for (bin, &density) in (0u32..).zip(&self.0) {
+            let count = (-f64::from(density) / 16.0).exp2();
+            all += count;
+            beyond += count * (f64::from(bin) + 1.0 - bins).clamp(0.0, 1.0);
+        }
+        beyond / all
+    }
+
     /// The table for levels whose scale is `2^(scale / 8)`, of which `2^raw_bits` share an id.
     ///
     /// An id has the part of the distribution between half a level below its first level and that below the

@@ -147,7 +147,7 @@ impl Decoder {
         let (profiles, simd) = (coded.context.profiles, coded.simd);
         let count = coded.shape.count;
         let coded = Payload::parse(coded.bytes, coded.shape.width, count)?;
-        let used = self.find_places(&coded, profiles, count)?;
+        let used = self.find_places(&coded, simd, profiles, count)?;
         let shape = Shape::take(profiles.record(coded.shape)?)?;
         let tables = &mut self.tables;
         let of = (profiles.id(), coded.shape, coded.split.raw_bits);
@@ -198,6 +198,7 @@ impl Decoder {
     fn find_places(
         &mut self,
         coded: &Payload<'_>,
+        simd: Simd,
         profiles: Profiles<'_>,
         count: usize,
     ) -> Result<Used> {
@@ -219,7 +220,7 @@ impl Decoder {
                 let code = take_rice(&mut rows, coded.rice_bits).ok_or_else(malformed)?;
                 let row = scale(code, coded.middle, coded.step_bits);
                 let place = columns.map(|columns| (columns, column));
-                used.fill(row, place, &mut self.choice[at..at + len]);
+                used.fill(simd, row, place, &mut self.choice[at..at + len]);
                 at += len;
                 column = 0;
             }

@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use super::layout::{FEW_ESCAPES, MAX_RAW_BITS, carried_escapes, middle_symbol, split};
-use super::scales::{Prepared, Used, lowest_below};
+use super::scales::{COUNT, Prepared, Used, lowest_below, table_of};
 use crate::codec::ans::{self, Carried, EachEncoder, put_states};
 use crate::codec::rice::{codes, middle, put_rice, rice_bits, rice_length, zigzag};
 use crate::codec::scaled::{
-    MAX_SEGMENTS, Model, PLAIN_ROW, Segment, inverse_scales, quantize, row_step_bits, scaled_mean,
+    MAX_SEGMENTS, Model, PLAIN_ROW, Segment, Shape, inverse_scales, quantize, row_step_bits,
+    scaled_mean,
 };
 use crate::codec::symbol::{Parts, cut};
 use crate::plane::BitWriter;
 
-/// Ids of a scale: where more levels are, they share ids. With fewer, an element takes 0.002 bit more.
-const ENOUGH_IDS_A_SCALE: f32 = 20.0;
+/// Bits more that an element takes whose scale has so many ids, times the square of those: within an id all levels
+/// count as alike (of a normal distribution, of which a scale is the mean magnitude).
+const ALIKE_BITS: f64 = 0.0383;
+/// About what an escape takes more than the id it stands for.
+const ESCAPE_BITS: f64 = 12.0;
+/// Of so many elements the scale of one is counted.
+const COUNTED_SHARE: usize = 5;
 
 /// Encodes planes with the shape and profiles of one model, with buffers that are used again.
 pub(in crate::codec) struct Encoder {
@@ -70,8 +76,12 @@ impl Encoder {
         let Some(highest) = self.highest(segments) else {
             return false;
         };
-        let raw_bits = if width == 8 { 0 } else { raw_bits(highest) };
         let used = self.find_tables(segments, Used::new(lowest_below(highest)));
+        let raw_bits = if width == 8 {
+            0
+        } else {
+            self.raw_bits(shape, used.lowest)
+        };
         let ans = &mut self.ans;
         self.prepared
             .make((0, number, raw_bits), shape, &used, |table, frequencies| {
@@ -141,12 +151,33 @@ impl Encoder {
             let mut column = segment.first_column as usize;
             for (len, &row) in segment.rows().zip(rows.by_ref()) {
                 let place = columns.map(|columns| (columns, column));
-                used.fill(row, place, &mut self.choice[at..at + len]);
+                used.fill(self.parts.simd(), row, place, &mut self.choice[at..at + len]);
                 at += len;
                 column = 0;
             }
         }
         used
+    }
+
+    /// The raw bits with which the elements take least: with few, those of high scales are escapes; with many, those
+    /// of low ones have too few ids.
+    fn raw_bits(&self, shape: &Shape, lowest: i16) -> u8 {
+        let mut counts = [0u32; COUNT as usize];
+        for &table in self.choice.iter().step_by(COUNTED_SHARE) {
+            counts[usize::from(table)] += 1;
+        }
+        let cost = |raw_bits: u8| -> f64 {
+            let costs = (lowest..lowest + COUNT).map(|scale| {
+                let count = f64::from(counts[usize::from(table_of(scale))]);
+                let ids = (f64::from(scale) / 8.0 - f64::from(raw_bits)).exp2();
+                let alike = if raw_bits > 0 { ALIKE_BITS / (ids * ids) } else { 0.0 };
+                count * (alike.min(4.0) + ESCAPE_BITS * shape.share_beyond(127.0 / ids))
+            });
+            costs.sum()
+        };
+        (0..=MAX_RAW_BITS)
+            .min_by(|&one, &other| cost(one).total_cmp(&cost(other)))
+            .unwrap_or(0)
     }
 
     fn find_escapes(&mut self, plane: &[u8], width: u8, raw_bits: u8) {
@@ -234,16 +265,4 @@ fn put_codes(codes: impl Iterator<Item = u32> + Clone, bits: u8, out: &mut Vec<u
         put_rice(code, bits, &mut writer);
     }
     writer.finish();
-}
-
-/// Raw bits with which the highest scale has about as many ids as are enough.
-fn raw_bits(highest: i16) -> u8 {
-    let octaves = f32::from(highest) / 8.0 - ENOUGH_IDS_A_SCALE.log2();
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped"
-    )]
-    let bits = octaves.ceil().clamp(0.0, MAX_RAW_BITS.into()) as u8;
-    bits
 }

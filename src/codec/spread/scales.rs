@@ -2,7 +2,9 @@
 
 use super::layout::SCALES;
 use crate::codec::ans::TABLES;
+use crate::codec::ans::frequencies::Frequencies;
 use crate::codec::scaled::{Columns, Shape};
+use crate::simd::Simd;
 
 /// Scales that there are tables for at once, one for each.
 pub(super) const COUNT: i16 = TABLES as i16;
@@ -36,7 +38,7 @@ impl Prepared {
         of: (u64, u32, u8),
         shape: &Shape,
         used: &Used,
-        mut prepare: impl FnMut(u8, &crate::codec::ans::frequencies::Frequencies),
+        mut prepare: impl FnMut(u8, &Frequencies),
     ) {
         if self.of != Some(of) {
             self.forget();
@@ -55,7 +57,7 @@ impl Prepared {
     }
 }
 
-/// Which tables the elements of a plane are coded with.
+/// Which tables the elements of a plane are coded with, and some more.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Used {
     /// Scales below count as this, those that are too high as the highest.
@@ -70,27 +72,47 @@ impl Used {
     }
 
     /// Finds the tables of a run of a row, which starts at column `first` of a matrix, if it is of one.
-    pub fn fill(&mut self, row: i16, columns: Option<(&Columns, usize)>, choice: &mut [u8]) {
+    pub fn fill(
+        &mut self,
+        simd: Simd,
+        row: i16,
+        columns: Option<(&Columns, usize)>,
+        choice: &mut [u8],
+    ) {
         let (lowest, highest) = (self.lowest, self.lowest + COUNT - 1);
-        let place = |scale: i16| table_of(scale.clamp(lowest, highest));
+        let place = |scale: i16| scale.clamp(lowest, highest);
         let Some((columns, first)) = columns else {
-            let table = place(row);
+            let table = table_of(place(row));
             self.tables |= 1 << table;
             choice.fill(table);
             return;
         };
-        let mut tables = 0u64;
-        for (table, &scale) in choice.iter_mut().zip(&columns.scales[first..]) {
-            *table = place(row.saturating_add(scale));
-            tables |= 1 << *table;
+        let scales = &columns.scales[first..];
+        let (least, most) = simd.vectorized(
+            #[inline(always)]
+            || {
+                let (mut least, mut most) = (i16::MAX, i16::MIN);
+                for (table, &scale) in choice.iter_mut().zip(scales) {
+                    let scale = place(row.saturating_add(scale));
+                    least = least.min(scale);
+                    most = most.max(scale);
+                    *table = table_of(scale);
+                }
+                (least, most)
+            },
+        );
+        for scale in least..=most {
+            self.tables |= 1 << table_of(scale);
         }
-        self.tables |= tables;
     }
 }
 
 /// The table that a scale has its place in.
-fn table_of(scale: i16) -> u8 {
-    scale.rem_euclid(COUNT).to_le_bytes()[0]
+#[inline(always)]
+pub(super) const fn table_of(scale: i16) -> u8 {
+    // A power of two of them.
+    let [low, _] = scale.to_le_bytes();
+    low % COUNT.to_le_bytes()[0]
 }
 
 /// The lowest of the scales that there are tables for, if these are the highest of those that are wanted.

@@ -1,17 +1,87 @@
 //! Comparing what was decoded with the source, by what was promised.
 
+use std::ops::Range;
+
 use super::errors::Errors;
 use super::plan::TreatedBlock;
 use crate::error::Result;
 use crate::grid::{Bound, Treatment, root_mean_square, values};
 use crate::job::source_file::SourceFile;
+use crate::simd::Simd;
 
 /// Compares blocks, with buffers that are used again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Comparer {
+    simd: Simd,
     bytes: Vec<u8>,
     source: Vec<f64>,
     served: Vec<f64>,
+}
+
+impl Default for Comparer {
+    fn default() -> Self {
+        Self {
+            simd: Simd::detect(),
+            bytes: Vec::new(),
+            source: Vec::new(),
+            served: Vec::new(),
+        }
+    }
+}
+
+/// The greatest error of a number.
+enum Allowed {
+    Any,
+    Absolute(f64),
+    /// This share of it.
+    Share(f64),
+}
+
+impl Allowed {
+    fn of(&self, value: f64) -> f64 {
+        match *self {
+            Self::Any => f64::INFINITY,
+            Self::Absolute(bound) => bound,
+            Self::Share(share) => share * value.abs(),
+        }
+    }
+}
+
+/// Sums that are added up side by side.
+const LANES: usize = 8;
+
+/// Sums over numbers that are all finite and as near as they are to be; `None` if one is not.
+#[inline(always)]
+fn sums(numbers: &[f64], served: &[f64], bound: impl Fn(f64) -> f64) -> Option<Errors> {
+    let mut exact = [0u64; LANES];
+    let mut greatest = [0f64; LANES];
+    let mut sum = [0f64; LANES];
+    let mut square_sum = [0f64; LANES];
+    let mut all_kept = true;
+    let mut count = |lane: usize, value: f64, served: f64| {
+        let error = (served - value).abs();
+        all_kept &= error <= bound(value) && error < f64::INFINITY;
+        exact[lane] += u64::from(error == 0.0);
+        greatest[lane] = if error > greatest[lane] { error } else { greatest[lane] };
+        sum[lane] += error;
+        square_sum[lane] += error * error;
+    };
+    let (values, values_rest) = numbers.as_chunks::<LANES>();
+    let (served, served_rest) = served.as_chunks::<LANES>();
+    for (values, served) in values.iter().zip(served) {
+        for lane in 0..LANES {
+            count(lane, values[lane], served[lane]);
+        }
+    }
+    for (&value, &served) in values_rest.iter().zip(served_rest) {
+        count(0, value, served);
+    }
+    all_kept.then(|| Errors {
+        exact: exact.iter().sum(),
+        greatest: greatest.into_iter().fold(0.0, f64::max),
+        sum: sum.iter().sum(),
+        square_sum: square_sum.iter().sum(),
+    })
 }
 
 impl Comparer {
@@ -36,24 +106,39 @@ impl Comparer {
         let bytes = &self.bytes[before * width..(before + count) * width];
         let mut errors = Errors::default();
         let mut is_kept = true;
-        let mut check = |places: std::ops::Range<usize>, bound: &dyn Fn(f64) -> f64| {
-            for place in places {
-                let (value, served) = (self.source[before + place], self.served[place]);
+        let (simd, numbers, served) = (self.simd, &self.source, &self.served);
+        let mut check = |places: Range<usize>, bound: &Allowed| {
+            let numbers = &numbers[before + places.start..before + places.end];
+            let served = &served[places.clone()];
+            let found = simd.vectorized(
+                #[inline(always)]
+                || match *bound {
+                    Allowed::Any => sums(numbers, served, |_| f64::INFINITY),
+                    Allowed::Absolute(bound) => sums(numbers, served, |_| bound),
+                    Allowed::Share(share) => sums(numbers, served, |value| share * value.abs()),
+                },
+            );
+            if let Some(found) = found {
+                errors.add(&found);
+                return;
+            }
+            // Some are not finite: those are to be as they were.
+            for (place, (&value, &served)) in places.zip(numbers.iter().zip(served)) {
                 let of = place * width..(place + 1) * width;
                 if bytes[of.clone()] == decoded[of] {
                     errors.exact += 1;
                     continue;
                 }
                 let error = (served - value).abs();
-                is_kept &= value.is_finite() && served.is_finite() && error <= bound(value);
+                is_kept &= value.is_finite() && served.is_finite() && error <= bound.of(value);
                 errors.count(error);
             }
         };
         match block.tensor.treatment {
-            Treatment::Groups { .. } => check(0..count, &|_| f64::INFINITY),
+            Treatment::Groups { .. } => check(0..count, &Allowed::Any),
             Treatment::Bounded { bound, .. } => match bound {
-                Bound::Absolute(bound) => check(0..count, &|_| bound),
-                Bound::Pointwise(bound) => check(0..count, &|value| bound * value.abs()),
+                Bound::Absolute(bound) => check(0..count, &Allowed::Absolute(bound)),
+                Bound::Pointwise(bound) => check(0..count, &Allowed::Share(bound)),
                 Bound::Row(ratio) => {
                     let row = block.tensor.row as usize;
                     // What was read starts with a row.
@@ -61,7 +146,8 @@ impl Comparer {
                         let bound = ratio * root_mean_square(whole);
                         let start = (number * row).max(before) - before;
                         let end = (number * row + whole.len()).min(before + count);
-                        check(start..end.saturating_sub(before), &|_| bound);
+                        let end = end.saturating_sub(before);
+                        check(start..end.max(start), &Allowed::Absolute(bound));
                     }
                 }
             },

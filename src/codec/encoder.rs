@@ -181,20 +181,25 @@ impl Encoder {
         shape: PlaneShape,
         hints: Hints<'_>,
     ) -> Option<CodecId> {
+        self.candidate.clear();
+        let is_spread = match &mut self.spread {
+            Some(spread) if !hints.in_steps.is_empty() => {
+                let (width, in_steps) = (shape.width, hints.in_steps);
+                spread.encode(plane, width, in_steps, hints.segments, &mut self.candidate)
+            }
+            _ => false,
+        };
+        let to_beat = if is_spread {
+            self.candidate.len()
+        } else {
+            plane.len()
+        };
         let codec = self
             .numbers
-            .encode_levels(plane, shape.width, &mut self.coded);
-        if let Some(spread) = &mut self.spread
-            && !hints.in_steps.is_empty()
-        {
-            self.candidate.clear();
-            let (width, in_steps) = (shape.width, hints.in_steps);
-            if spread.encode(plane, width, in_steps, hints.segments, &mut self.candidate)
-                && (codec.is_none() || self.candidate.len() < self.coded.len())
-            {
-                std::mem::swap(&mut self.candidate, &mut self.coded);
-                return Some(CodecId::Spread);
-            }
+            .encode_levels(plane, shape.width, to_beat, &mut self.coded);
+        if is_spread && (codec.is_none() || self.candidate.len() < self.coded.len()) {
+            std::mem::swap(&mut self.candidate, &mut self.coded);
+            return Some(CodecId::Spread);
         }
         let Some(groups) = hints.groups else {
             return codec;

@@ -104,8 +104,15 @@ impl NumbersEncoder {
         self.encode_planned(plane, &plan, out)
     }
 
-    /// Appends a plane of levels, their lowest bits coded or not, if coding each by its frequency makes it smaller.
-    pub fn encode_levels(&mut self, plane: &[u8], width: u8, out: &mut Vec<u8>) -> Option<CodecId> {
+    /// Appends a plane of levels, their lowest bits coded or not, if coding each by its frequency is expected to make
+    /// it smaller than so many bytes.
+    pub fn encode_levels(
+        &mut self,
+        plane: &[u8],
+        width: u8,
+        to_beat: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<CodecId> {
         let raw_bits: &[u8] = if width == 8 {
             &[0, 1]
         } else {
@@ -119,6 +126,9 @@ impl NumbersEncoder {
                 raw_bits,
             },
         )?;
+        if plan.bits >= (to_beat * 8) as f64 {
+            return None;
+        }
         // Parts of many groups are all alike: what groups differ in is told by their steps.
         let alike = match self.level {
             Level::Fast | Level::Default => Alike::Nothing,

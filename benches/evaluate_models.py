@@ -47,6 +47,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,7 @@ from pathlib import Path
 
 from evaluate import fail, gguf_model, results, texts
 from evaluate.variants import Baseline, Given, Job, Original, PackedHere, Unusable
+from from_pretrained import stop
 
 WORKER = Path(__file__).parent / "evaluate" / "worker.py"
 SETTINGS = ("tokens", "window", "prompts", "prompt_tokens", "new_tokens", "questions", "sentences", "threads")
@@ -71,7 +73,8 @@ def run(variant, args, original):
             "plain_bits": original.plain_bits, "reference": str(args.out / "reference"), "out": str(out)}
         (Path(tmp) / "task.json").write_text(json.dumps(task))
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TMPDIR": tmp,
-                                    "HF_HUB_DISABLE_PROGRESS_BARS": "1", "OMP_NUM_THREADS": str(args.threads)}
+                                    "HF_HUB_DISABLE_PROGRESS_BARS": "1", "OMP_NUM_THREADS": str(args.threads),
+                                    "OMP_WAIT_POLICY": "passive"}
         log = args.out / f"{file_name(variant.name)}.log"
         with open(log, "wb") as file:
             worker = subprocess.Popen([sys.executable, "-W", "ignore", WORKER, Path(tmp) / "task.json"],
@@ -194,6 +197,8 @@ def main():
     if sys.argv[1:2] == ["make-gemma"]:
         return make_gemma()
     args = arguments()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
     texts.documents()  # says what is missing before anything is measured
     evaluate(args)
 

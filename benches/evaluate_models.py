@@ -26,7 +26,8 @@ What models are asked is in benches/evaluate/texts.py: news and film reviews tha
 * Encoders: cosines of the embeddings of --sentences sentences with the original's; same_nearest: the share whose
   nearest other sentence is the same.
 * load_seconds is from_pretrained with the file in the page cache; run_seconds the continuations or the embedding;
-  peak_bytes the greatest resident memory up to there, mapped pages of files included.
+  peak_bytes the greatest resident memory up to there, mapped pages of files included. Only on an idle machine do times
+  say anything.
 * bits: of the whole file, archive or GGUF file, a weight; bits_matrices: what is stored of tensors of two and more
   dimensions, a weight of theirs. bnb-* and torchao-* have no file: it is what their tensors take. They leave
   embeddings alone, and output heads. torchao-int4 is its IntxWeightOnlyConfig in groups of 128; its
@@ -56,8 +57,13 @@ from pathlib import Path
 from evaluate import fail, gguf_model, results, texts
 from evaluate.variants import Baseline, Given, Job, Original, PackedHere, Unusable
 from from_pretrained import stop
+from peers import installed
 
 WORKER = Path(__file__).parent / "evaluate" / "worker.py"
+NEED = {"torch": "==2.11.0", "transformers": "==5.23.0", "gensim": "==4.4.0", "sacrebleu": "==2.6.0",
+        "rouge-score": "==0.1.2", "matplotlib": "==3.11.2"}
+NEED_FOR = {"bnb": ("bitsandbytes", "==0.50.2"), "torchao": ("torchao", "==0.18.0"),
+            "gguf": ("llama-cpp-python", "==0.3.36")}
 SETTINGS = ("tokens", "window", "prompts", "prompt_tokens", "new_tokens", "questions", "sentences", "threads")
 
 
@@ -100,7 +106,7 @@ def file_name(name):
 
 def begin(args, original):
     """Makes DIR, or checks that what is in it was asked in the same way."""
-    about = {"model": str(original.directory), "weights": original.weights,
+    about = {"model": str(original.directory), "weights": original.weights, "versions": installed(NEED, ""),
              "files": [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in original.files]}
     about |= {key: getattr(args, key) for key in SETTINGS}
     path = args.out / "run.json"
@@ -199,6 +205,7 @@ def main():
     args = arguments()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+    installed(dict(NEED_FOR[b.partition("-")[0].partition(":")[0]] for b in args.baseline), ", or leave out --baseline")
     texts.documents()  # says what is missing before anything is measured
     evaluate(args)
 

@@ -298,7 +298,7 @@ def arguments():
     return args
 
 
-def installed(need, otherwise="leave them out with --peers"):
+def installed(need, otherwise=", or leave them out with --peers"):
     """The versions of these packages: {name: "==VERSION" to install, or nothing}."""
     versions, missing = {}, []
     for package, pin in need.items():
@@ -307,7 +307,7 @@ def installed(need, otherwise="leave them out with --peers"):
         except importlib.metadata.PackageNotFoundError:
             missing.append(package + pin)
     if missing:
-        sys.exit(f"{Path(sys.argv[0]).name}: packages are missing; install them, or {otherwise}:\n"
+        sys.exit(f"{Path(sys.argv[0]).name}: packages are missing; install them{otherwise}:\n"
                  f"    {sys.executable} -m pip install {' '.join(missing)}")
     return versions
 

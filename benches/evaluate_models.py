@@ -191,7 +191,8 @@ def arguments():
 
 
 def make_gemma():
-    parser = argparse.ArgumentParser(prog=f"{Path(sys.argv[0]).name} make-gemma", description=gguf_model.make_gemma.__doc__)
+    parser = argparse.ArgumentParser(prog=f"{Path(sys.argv[0]).name} make-gemma",
+                                     description=gguf_model.make_gemma.__doc__)
     parser.add_argument("out", type=Path, metavar="OUT_DIR")
     parser.add_argument("--gguf", type=Path, required=True, metavar="FILE", help="gemma-3-270m as Q4_K_M")
     parser.add_argument("--spread", action="store_true", help="spread weights within the steps of their quantizer")

@@ -215,7 +215,8 @@ def arguments():
     parser.add_argument("--peers", type=words, default=",".join(PEERS), metavar="LIST", help="[default: %(default)s]")
     parser.add_argument("--levels", type=words, default="default,max", metavar="LIST",
                         help="levels of weightfs; may be empty [default: %(default)s]")
-    parser.add_argument("--least", type=int, default=100_000, metavar="N", help="elements of a tensor [default: %(default)s]")
+    parser.add_argument("--least", type=int, default=100_000, metavar="N",
+                        help="elements of a tensor [default: %(default)s]")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="[default: %(default)s]")
     parser.add_argument("--target-ratio", type=float, metavar="RATIO", help="find the bounds that give this ratio")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the file of tensors that are compared, as "

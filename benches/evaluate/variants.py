@@ -182,7 +182,7 @@ class Baseline:
             return {"directory": str(job.original.directory), "quantize": self.name}
         source, out = job.args.gguf_source or job.original.directory / gguf_model.SOURCE, job.tmp / f"{self.kind}.gguf"
         if job.original.encoder or not source.exists():
-            raise Unusable(f"needs the original as a GGUF file, such as make-gemma writes beside it; {source} is not there")
+            raise Unusable(f"needs the original as a GGUF file, as make-gemma writes it; {source} is not there")
         if why := gguf_model.quantize(source, out, self.kind, job.args.threads):
             raise Unusable(why)
         return {"directory": str(job.tmp), "gguf": out.name} | gguf_model.bits(out)

@@ -189,10 +189,12 @@ class Peer:
 
 
 class Weightfs:
-    """A level of weightfs; with `simd`, that level's archive decoded with WEIGHTFS_SIMD set."""
+    """A level of weightfs; with `simd`, that level's archive decoded with WEIGHTFS_SIMD set; `options` are more of
+    its `pack`."""
 
-    def __init__(self, args, level, simd, tmp):
+    def __init__(self, args, level, simd, tmp, options=()):
         self.args, self.level, self.archive = args, level, os.path.join(tmp, f"{level}.wfz")
+        self.options = options
         self.name = f"weightfs-{level}" + (f":{simd}" if simd else "")
         self.encodes, self.once = simd is None, level == "max"
         self.env = {k: v for k, v in os.environ.items() if k != "WEIGHTFS_SIMD"}
@@ -202,12 +204,12 @@ class Weightfs:
         done = subprocess.run([self.args.weightfs, *command, "--threads", "1", "--json"], env=self.env,
                               stdout=subprocess.PIPE, text=True)
         if done.returncode:
-            sys.exit(f"peers.py: weightfs {' '.join(command)}: exit status {done.returncode}")
+            sys.exit(f"{Path(sys.argv[0]).name}: weightfs {' '.join(command)}: exit status {done.returncode}")
         return json.loads(done.stdout)["seconds"]
 
     def ask(self, word):
         if word == "encode":
-            return self.run("pack", self.args.file, "-o", self.archive, "--level", self.level, "--force")
+            return self.run("pack", self.args.file, "-o", self.archive, "--level", self.level, *self.options, "--force")
         if word == "decode":
             return self.run("verify", self.archive)
         self.size = os.path.getsize(self.archive)
@@ -296,9 +298,8 @@ def arguments():
     return args
 
 
-def installed(peers):
-    """The versions of the packages that these peers need."""
-    need = dict([PACKAGES[next(filter(None, PEER.match(p).groups()))] for p in peers] + [("numpy", "")] * bool(peers))
+def installed(need, otherwise=", or leave them out with --peers"):
+    """The versions of these packages: {name: "==VERSION" to install, or nothing}."""
     versions, missing = {}, []
     for package, pin in need.items():
         try:
@@ -306,18 +307,23 @@ def installed(peers):
         except importlib.metadata.PackageNotFoundError:
             missing.append(package + pin)
     if missing:
-        sys.exit(f"peers.py: packages are missing; install them, or leave them out with --peers:\n"
+        sys.exit(f"{Path(sys.argv[0]).name}: packages are missing; install them{otherwise}:\n"
                  f"    {sys.executable} -m pip install {' '.join(missing)}")
     return versions
+
+
+def cpu():
+    with contextlib.suppress(OSError, TypeError):
+        return re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)[1]
+    return "unknown CPU"
 
 
 def main():
     if sys.argv[1:2] == ["--worker"]:
         return serve(*sys.argv[2:])
     args = arguments()
-    about = {"file": args.file, "rounds": args.rounds, "versions": installed(args.peers), "cpu": "unknown CPU"}
-    with contextlib.suppress(OSError, TypeError):
-        about["cpu"] = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)[1]
+    need = [PACKAGES[next(filter(None, PEER.match(p).groups()))] for p in args.peers] + [("numpy", "")] * bool(args.peers)
+    about = {"file": args.file, "rounds": args.rounds, "versions": installed(dict(need)), "cpu": cpu()}
     with open(args.file, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         about |= {"bytes": len(data), "dtype": read_header(data)[1]}
     names = [name for p in args.peers for name in ([p, "zipnn-warm"] if p == "zipnn" else [p])]

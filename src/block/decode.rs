@@ -224,7 +224,10 @@ fn put_exceptions(grid: &GridHeader, exceptions: &[u8], elements: &mut [u8]) -> 
     let width = usize::from(grid.element.bytes());
     for exception in exceptions.chunks_exact(grid.exception_bytes()) {
         let (place, element) = exception.split_at(4);
-        let place = place.iter().rev().fold(0, |place, &byte| place << 8 | usize::from(byte));
+        let place = place
+            .iter()
+            .rev()
+            .fold(0, |place, &byte| place << 8 | usize::from(byte));
         elements
             .chunks_exact_mut(width)
             .nth(place)

@@ -163,7 +163,13 @@ impl BlockEncoder {
                 (GridKind::Groups, _) => Content::Any,
                 _ => Content::Levels,
             };
-            push(&levels.scales, bits, SCALES_SHIFT, content, Hints::default())?;
+            push(
+                &levels.scales,
+                bits,
+                SCALES_SHIFT,
+                content,
+                Hints::default(),
+            )?;
         }
         let mut shift = 0;
         if !levels.low.is_empty() {

@@ -236,13 +236,18 @@ struct TensorsJson<'a>(&'a Inspection);
 
 impl Serialize for TensorsJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.tensors.iter().map(|total| TensorJson {
-            name: &total.tensor.name,
-            dtype: &total.tensor.dtype,
-            shape: &total.tensor.shape,
-            original_bytes: total.tensor.range.end - total.tensor.range.start,
-            stored_bytes: total.stored_bytes,
-            fidelity: self.0.fidelity_of(&total.tensor).map(lossy_report::tensor_json),
+        serializer.collect_seq(self.0.tensors.iter().map(|total| {
+            TensorJson {
+                name: &total.tensor.name,
+                dtype: &total.tensor.dtype,
+                shape: &total.tensor.shape,
+                original_bytes: total.tensor.range.end - total.tensor.range.start,
+                stored_bytes: total.stored_bytes,
+                fidelity: self
+                    .0
+                    .fidelity_of(&total.tensor)
+                    .map(lossy_report::tensor_json),
+            }
         }))
     }
 }

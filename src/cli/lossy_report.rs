@@ -67,7 +67,9 @@ pub(super) fn notes(found: &Inspection) -> Vec<String> {
 /// What is told of a file that was packed with loss; nothing of a directory, whose archives tell it.
 pub(super) fn packed_lines(done: &Conversion) -> Result<Vec<String>> {
     if !done.path.is_file() {
-        return Ok(vec!["lossy: `weightfs inspect` tells of each archive what it is".into()]);
+        return Ok(vec![
+            "lossy: `weightfs inspect` tells of each archive what it is".into(),
+        ]);
     }
     let reader = ArchiveReader::open(&done.path)?;
     let summary = FidelitySummary::of(&reader.fidelity()?);
@@ -119,7 +121,6 @@ pub(super) fn table(found: &Inspection) -> Vec<String> {
     }
     table.into_lines()
 }
-
 
 pub(super) fn preview_json(preview: &LossyPreview) -> Value {
     let plan = &preview.plan;

@@ -23,7 +23,7 @@ const NAME: &str = "mount.weightfs";
 const USAGE: &str = "\
 usage: mount.weightfs SRC DIR [-sfnv] [-o OPTION,...]
 options: cache_size=SIZE, threads=N, readahead=SIZE, push=WHEN, ttl=SECONDS, metrics=ADDR:PORT (as
-         those of weightfs mount), allow_other, inode32, noexec, logfile=PATH, and what mount(8) knows";
+         those of weightfs mount), allow_other, inode32, refuse_lossy, noexec, logfile=PATH, and what mount(8) knows";
 const SEE_HELP: &str = "; mount.weightfs --help tells what there is";
 /// mount(8)'s exit status for wrong arguments.
 const WRONG_USAGE: u8 = 1;
@@ -239,6 +239,7 @@ impl Request {
             }
             ("allow_other", None) => self.set("--allow-other", ""),
             ("inode32", None) => self.set("--inode32", ""),
+            ("refuse_lossy", None) => self.set("--refuse-lossy", ""),
             ("noexec", None) => self.no_exec = true,
             ("exec", None) => self.no_exec = false,
             ("comment" | "user", Some(_)) => {}

@@ -213,7 +213,10 @@ fn in_steps(plane: &[u8], width: u8) -> Vec<f32> {
     plane
         .chunks(width as usize / 8)
         .map(|field| {
-            let field = field.iter().rev().fold(0, |sum, byte| sum << 8 | i32::from(*byte));
+            let field = field
+                .iter()
+                .rev()
+                .fold(0, |sum, byte| sum << 8 | i32::from(*byte));
             (field - middle) as f32
         })
         .collect()

@@ -229,9 +229,7 @@ impl BlockHeader {
         {
             return Err(malformed());
         }
-        let rows = block
-            .get(FIXED_BYTES..planes_end)
-            .ok_or_else(malformed)?;
+        let rows = block.get(FIXED_BYTES..planes_end).ok_or_else(malformed)?;
         let mut tiling = Tiling::new(&header);
         let mut stored = (header.tail_bytes(decoded_len) + header.exceptions_bytes()) as u64;
         for row in rows.chunks_exact(PLANE_BYTES) {

@@ -24,9 +24,7 @@ pub use block_header::{BlockHeader, MAX_PLANES, PlaneHeader, SCALES_SHIFT};
 pub use checksum::checksum;
 pub use codec_id::{CodecId, Widths};
 pub use element::ElementType;
-pub use fidelity::{
-    FIDELITY_BYTES, Fidelity, FidelitySummary, LossyMethod, TensorFidelity,
-};
+pub use fidelity::{FIDELITY_BYTES, Fidelity, FidelitySummary, LossyMethod, TensorFidelity};
 pub use geometry::{
     BlockSpan, DEFAULT_BLOCK_BYTES, EXTENT_BYTES, Extent, Geometry, MAX_BLOCK_BYTES, MAX_EXTENTS,
     MIN_BLOCK_BYTES,

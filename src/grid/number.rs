@@ -88,7 +88,10 @@ pub(super) const fn mantissa_bits(element: ElementType) -> u32 {
 
 /// F64 to F32, rounded to the nearest.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "rounding is what it is for")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding is what it is for"
+)]
 pub(super) const fn narrow(value: f64) -> f32 {
     value as f32
 }

@@ -222,9 +222,8 @@ impl Quantizer {
 
     fn cover(&mut self, reach: Reach, run: &[f64]) {
         let element = self.result.grid.element;
-        let is_same = |(of, with, _): &(ElementType, Reach, Vec<u16>)| {
-            (*of, *with) == (element, reach)
-        };
+        let is_same =
+            |(of, with, _): &(ElementType, Reach, Vec<u16>)| (*of, *with) == (element, reach);
         if !self.cover.as_ref().is_some_and(is_same) {
             self.cover = None;
         }
@@ -276,7 +275,10 @@ impl Quantizer {
         let powers = powers(ratio, count as usize);
         let exponent = |value: f64| {
             let exponent = (value.abs().log2() * steps).round();
-            #[expect(clippy::cast_possible_truncation, reason = "2^16 steps of 2048 octaves")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "2^16 steps of 2048 octaves"
+            )]
             let exponent = exponent as i32;
             exponent
         };
@@ -403,8 +405,13 @@ impl Quantizer {
         } else {
             LevelPlanes::Wide(&result.low, result.fields.as_chunks().0)
         };
-        self.restorer
-            .restore(self.simd, &result.grid, &result.scales, levels, &mut result.served);
+        self.restorer.restore(
+            self.simd,
+            &result.grid,
+            &result.scales,
+            levels,
+            &mut result.served,
+        );
         values(result.grid.element, &result.served, &mut self.served);
         result.exceptions.clear();
         let served = &self.served;
@@ -446,10 +453,7 @@ impl Quantizer {
     /// Writes levels as fields of the least width that holds all but few of them.
     fn write_planes(&mut self) {
         let grid = &mut self.result.grid;
-        let is_signed = !matches!(
-            grid.kind,
-            GridKind::PointwiseCover | GridKind::Logarithmic
-        );
+        let is_signed = !matches!(grid.kind, GridKind::PointwiseCover | GridKind::Logarithmic);
         let is_within = |level: i32, middle: i32| {
             if is_signed {
                 // The lowest field is of no level, which codecs make use of.
@@ -463,7 +467,12 @@ impl Quantizer {
         let far = |middle: i32| {
             simd.vectorized(
                 #[inline(always)]
-                || levels.iter().map(|&level| usize::from(!is_within(level, middle))).sum::<usize>(),
+                || {
+                    levels
+                        .iter()
+                        .map(|&level| usize::from(!is_within(level, middle)))
+                        .sum::<usize>()
+                },
             )
         };
         let (bytes, middle) = if is_groups || far(MIDDLES[0]) == 0 {
@@ -535,9 +544,8 @@ impl Check<'_> {
     /// Makes exceptions of the numbers of a range that are not finite, or not kept.
     #[inline(always)]
     fn all(&mut self, range: Range<usize>, keeps: impl Fn(f64, f64) -> bool) {
-        let is_good = |value: f64, served: f64| {
-            value.is_finite() & served.is_finite() & keeps(value, served)
-        };
+        let is_good =
+            |value: f64, served: f64| value.is_finite() & served.is_finite() & keeps(value, served);
         for start in range.clone().step_by(CHECKED_AT_ONCE) {
             let end = (start + CHECKED_AT_ONCE).min(range.end);
             let (run, served) = (&self.run[start..end], &self.served[start..end]);
@@ -545,7 +553,9 @@ impl Check<'_> {
                 #[inline(always)]
                 || {
                     let pairs = run.iter().zip(served);
-                    pairs.fold(true, |good, (&value, &served)| good & is_good(value, served))
+                    pairs.fold(true, |good, (&value, &served)| {
+                        good & is_good(value, served)
+                    })
                 },
             );
             if all_good {
@@ -602,7 +612,11 @@ fn push_uniform(
 ) {
     let short_step = narrow(step);
     let is_short = element == ElementType::F32;
-    let step = if is_short { f64::from(short_step) } else { step };
+    let step = if is_short {
+        f64::from(short_step)
+    } else {
+        step
+    };
     let inverse = 1.0 / step;
     let first = levels.len();
     levels.resize(first + run.len(), 0);

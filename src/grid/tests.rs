@@ -91,10 +91,17 @@ fn check(element: ElementType, bytes: &[u8], treatment: Treatment, row: u32, cut
     values(element, &restored, &mut got);
     let pairs = given.iter().zip(&got).enumerate();
     for (i, (&value, &served)) in pairs {
-        let (from_bytes, to_bytes) = (&source[i * width..][..width], &restored[i * width..][..width]);
+        let (from_bytes, to_bytes) = (
+            &source[i * width..][..width],
+            &restored[i * width..][..width],
+        );
         let row_of = (from + i) / row as usize * row as usize;
         let row_values = &all[row_of..(row_of + row as usize).min(elements)];
-        let finite: Vec<f64> = row_values.iter().copied().filter(|v| v.is_finite()).collect();
+        let finite: Vec<f64> = row_values
+            .iter()
+            .copied()
+            .filter(|v| v.is_finite())
+            .collect();
         let bound = match treatment {
             Treatment::Bounded { bound, .. } => match bound {
                 Bound::Absolute(bound) => bound,
@@ -169,8 +176,16 @@ fn a_cover_has_the_numbers_that_are_needed() {
         .map(|&bits| number::magnitude(ElementType::Bf16, bits))
         .filter(|value| (130.0..250.0).contains(value))
         .collect();
-    assert!(values.windows(2).all(|pair| pair[1] - pair[0] == 3.0), "{values:?}");
+    assert!(
+        values.windows(2).all(|pair| pair[1] - pair[0] == 3.0),
+        "{values:?}"
+    );
     // From 512 on they are four and more apart.
-    let all = cover.iter().filter(|&&bits| bits >= half::bf16::from_f32(512.0).to_bits());
-    assert_eq!(all.count(), usize::from(0x7F80 - half::bf16::from_f32(512.0).to_bits()));
+    let all = cover
+        .iter()
+        .filter(|&&bits| bits >= half::bf16::from_f32(512.0).to_bits());
+    assert_eq!(
+        all.count(),
+        usize::from(0x7F80 - half::bf16::from_f32(512.0).to_bits())
+    );
 }

@@ -74,8 +74,14 @@ impl<'p> EncodeWorker<'p> {
                 };
                 let count = self.span.buffer_bytes() / usize::from(element.bytes());
                 let treatment = &block.tensor.treatment;
-                self.encoder
-                    .encode_treated(element, treatment, parts, count, segments, &mut self.stored)
+                self.encoder.encode_treated(
+                    element,
+                    treatment,
+                    parts,
+                    count,
+                    segments,
+                    &mut self.stored,
+                )
             }
             None => self
                 .encoder

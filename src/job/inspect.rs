@@ -9,8 +9,8 @@ use super::archives::open_named;
 use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::error::Result;
 use crate::format::{
-    BlockHeader, BlockSpan, CodecId, ElementType, PlaneHeader, SCALES_SHIFT,
-    Superblock, TensorFidelity,
+    BlockHeader, BlockSpan, CodecId, ElementType, PlaneHeader, SCALES_SHIFT, Superblock,
+    TensorFidelity,
 };
 use crate::model::{self, Tensor, WhyNot};
 use crate::plane::record::RecordForm;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::encode_worker::EncodeWorker;
 use super::lossy::{self, Asked, Grid, LossyOptions, LossyPlan, Setting};
 use super::monitor::Monitor;
-use super::pack::PackOptions;
+use super::pack_options::PackOptions;
 use super::pipeline;
 use super::source_file::SourceFile;
 use super::survey::survey;

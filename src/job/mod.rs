@@ -30,6 +30,7 @@ mod lossy_target;
 mod monitor;
 mod output;
 mod pack;
+mod pack_options;
 mod pipeline;
 mod read_back;
 mod removal;
@@ -53,7 +54,8 @@ pub use lossy::{
 };
 pub use lossy_target::{LossyExpected, LossyPreview, preview_lossy};
 pub use monitor::Monitor;
-pub use pack::{PackOptions, pack, pack_file};
+pub use pack::{pack, pack_file};
+pub use pack_options::PackOptions;
 pub use replace::{
     Replacement, Replacements, archives_to_make, originals_to_make, replace_by_archives,
     replace_by_originals,

@@ -1,6 +1,5 @@
 //! Packing: a file into an archive, a model directory into a directory of archives.
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread;
 
@@ -8,12 +7,12 @@ use super::archives::{archive_path, can_be_archived, is_archive_name, named_arch
 use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Step, copy_file};
-use super::fitting::fitting_threads;
 use super::encode_worker::EncodeWorker;
 use super::lossy::{self, Asked, LossyOptions, LossyPlan};
 use super::lossy_target;
 use super::monitor::Monitor;
 use super::output::{OutputFile, refuse_source, remove_abandoned};
+use super::pack_options::PackOptions;
 use super::pipeline;
 use super::read_back::{self, EntriesChecksum, Written};
 use super::source_file::SourceFile;
@@ -21,90 +20,14 @@ use super::survey::{Survey, survey};
 use super::totals::Totals;
 use super::walk::{EntryKind, WalkEntry, walk};
 use crate::archive::{ArchiveWriter, LossyOriginal, Original};
-use crate::block::BlockEncoder;
-use crate::codec::{Level, Method};
+use crate::codec::Method;
 use crate::error::{Error, Result};
 use crate::format::{Geometry, Superblock};
 use crate::model::{extents, names};
 use crate::os::in_scope;
-use crate::sync::cores;
-
-/// Uncompressed bytes of a block where models are made lossy.
-const LOSSY_BLOCK_BYTES: u32 = 1 << 20;
 
 /// Archives that are written until one has the size that was asked for.
 const MOST_SIZES: usize = 4;
-
-/// How to pack.
-#[derive(Debug, Clone)]
-pub struct PackOptions {
-    /// How blocks are coded.
-    pub method: Method,
-    /// What to optimize for.
-    pub level: Level,
-    /// Threads that encode.
-    pub threads: NonZeroUsize,
-    /// Replace a destination that exists.
-    pub force: bool,
-    /// Uncompressed bytes of a block: a power of two within the format's limits. `None` for what
-    /// suits the level.
-    pub block_bytes: Option<u32>,
-    /// How to make models lossy; nothing is without.
-    pub lossy: Option<LossyOptions>,
-}
-
-impl PackOptions {
-    pub(super) fn block_bytes(&self) -> u32 {
-        let default = || match (&self.lossy, self.level) {
-            (None, _) => self.method.default_block_bytes(self.level),
-            // Of levels the same number of stored bytes is a longer block.
-            (Some(_), Level::Max) => LOSSY_BLOCK_BYTES * 2,
-            (Some(_), _) => LOSSY_BLOCK_BYTES,
-        };
-        self.block_bytes.unwrap_or_else(default)
-    }
-
-    /// The same, with as many threads as there is memory for.
-    ///
-    /// # Errors
-    /// `Environment` if there is none for a single one.
-    pub(super) fn fitting(&self, monitor: &Monitor<'_>) -> Result<Self> {
-        let threads = fitting_threads(self.threads, self.thread_bytes(), monitor)?;
-        Ok(Self {
-            threads,
-            ..self.clone()
-        })
-    }
-
-    /// What encoding and comparing hold for each thread: buffers of a block's length and what the coders
-    /// keep. Measured on weights: 7 times the length of a block, 20 times at the level `max`, 9 times with
-    /// general compressors.
-    fn thread_bytes(&self) -> u64 {
-        let blocks = match (self.method, self.level) {
-            (Method::Weights, Level::Max) => 21,
-            (Method::Weights, _) => 8,
-            _ => 10,
-        };
-        blocks * u64::from(self.block_bytes()) + (512 << 10)
-    }
-
-    pub(super) fn encoder(&self, survey: &Survey) -> Result<BlockEncoder> {
-        BlockEncoder::with_method(self.method, self.level, survey.model.clone())
-    }
-}
-
-impl Default for PackOptions {
-    fn default() -> Self {
-        Self {
-            method: Method::default(),
-            level: Level::default(),
-            threads: cores(),
-            force: false,
-            block_bytes: None,
-            lossy: None,
-        }
-    }
-}
 
 /// Packs a file (to `FILE.wfz` beside it unless `to` says otherwise) or a directory (to `to`). Of a
 /// directory, what could not be packed is among the failures.
@@ -269,8 +192,7 @@ fn write(
         _ => Survey::default(),
     };
     let lossy_tensors = plan.tensors.len();
-    let mut writer =
-        ArchiveWriter::new(output.file(), geometry, &survey.profiles, lossy_tensors)?;
+    let mut writer = ArchiveWriter::new(output.file(), geometry, &survey.profiles, lossy_tensors)?;
     let (written, unread) = read_back::channel(output);
     let (encoded, compared) = thread::scope(|scope| {
         let profiles = &survey.profiles;
@@ -302,7 +224,9 @@ fn write(
         lossy: (lossy_tensors > 0).then(|| {
             let mut fidelity = Vec::new();
             for (tensor, (errors, stored_bytes)) in plan.tensors.iter().zip(&compared.lossy) {
-                tensor.fidelity(errors, *stored_bytes).encode_to(&mut fidelity);
+                tensor
+                    .fidelity(errors, *stored_bytes)
+                    .encode_to(&mut fidelity);
             }
             LossyOriginal {
                 sha256: compared.source_sha256,

@@ -402,7 +402,15 @@ mod tests {
         written.finish()?;
         damage();
         let plan = LossyPlan::default();
-        let compared = compare(unread, source, output, geometry, (&[], &plan), ONE, &MONITOR)?;
+        let compared = compare(
+            unread,
+            source,
+            output,
+            geometry,
+            (&[], &plan),
+            ONE,
+            &MONITOR,
+        )?;
         assert_eq!(compared.sha256, *Sha256::digest(bytes));
         let superblock = writer.finish(&Original {
             sha256: compared.sha256,

@@ -49,7 +49,9 @@ impl KeptColumns {
         if columns.scales.len() != segment.columns as usize
             || segment.first_column >= segment.columns
         {
-            return Err(Error::corrupt("a profile is not of the matrix it is used for"));
+            return Err(Error::corrupt(
+                "a profile is not of the matrix it is used for",
+            ));
         }
         Ok(Some(columns))
     }

@@ -120,7 +120,11 @@ impl Shape {
             } else {
                 total
             };
-            if twice < 0 { total - part } else { total + part }
+            if twice < 0 {
+                total - part
+            } else {
+                total + part
+            }
         };
         let slot = 2 * total / SLOTS as u64 + 1;
         let least = slot + slot / 8;

@@ -92,7 +92,15 @@ impl Encoder {
         if self.escapes.len() > count / FEW_ESCAPES {
             return false;
         }
-        self.write(width, raw_bits, step_bits, used.lowest, number, segments, out);
+        self.write(
+            width,
+            raw_bits,
+            step_bits,
+            used.lowest,
+            number,
+            segments,
+            out,
+        );
         true
     }
 
@@ -151,7 +159,12 @@ impl Encoder {
             let mut column = segment.first_column as usize;
             for (len, &row) in segment.rows().zip(rows.by_ref()) {
                 let place = columns.map(|columns| (columns, column));
-                used.fill(self.parts.simd(), row, place, &mut self.choice[at..at + len]);
+                used.fill(
+                    self.parts.simd(),
+                    row,
+                    place,
+                    &mut self.choice[at..at + len],
+                );
                 at += len;
                 column = 0;
             }
@@ -170,7 +183,11 @@ impl Encoder {
             let costs = (lowest..lowest + COUNT).map(|scale| {
                 let count = f64::from(counts[usize::from(table_of(scale))]);
                 let ids = (f64::from(scale) / 8.0 - f64::from(raw_bits)).exp2();
-                let alike = if raw_bits > 0 { ALIKE_BITS / (ids * ids) } else { 0.0 };
+                let alike = if raw_bits > 0 {
+                    ALIKE_BITS / (ids * ids)
+                } else {
+                    0.0
+                };
                 count * (alike.min(4.0) + ESCAPE_BITS * shape.share_beyond(127.0 / ids))
             });
             costs.sum()

@@ -11,7 +11,11 @@ use crate::format::Profiles;
 use crate::simd::Simd;
 
 /// Numbers of a matrix with scales of rows and columns, and its model.
-fn matrix(rows: usize, columns: usize, seed: u64) -> (Vec<f32>, Arc<crate::codec::scaled::Model>, Vec<u8>) {
+fn matrix(
+    rows: usize,
+    columns: usize,
+    seed: u64,
+) -> (Vec<f32>, Arc<crate::codec::scaled::Model>, Vec<u8>) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut normal = move || {
         let sum: f32 = (0..12).map(|_| rng.f32()).sum();
@@ -30,7 +34,10 @@ fn matrix(rows: usize, columns: usize, seed: u64) -> (Vec<f32>, Arc<crate::codec
         columns,
         fields: &fields,
     };
-    assert_eq!(Fitter::default().add_levels(sample, rows as u64, &mut builder), 0);
+    assert_eq!(
+        Fitter::default().add_levels(sample, rows as u64, &mut builder),
+        0
+    );
     let (model, profiles) = builder.finish().unwrap();
     (numbers, Arc::new(model), profiles)
 }
@@ -38,13 +45,20 @@ fn matrix(rows: usize, columns: usize, seed: u64) -> (Vec<f32>, Arc<crate::codec
 fn planes(in_steps: &[f32], width: u8) -> Vec<u8> {
     let most = if width == 8 { 127.0 } else { 32767.0 };
     let middle = if width == 8 { 128 } else { 1 << 15 };
-    let fields = in_steps.iter().map(|number| (number.round().clamp(-most, most) as i32 + middle).to_le_bytes());
-    fields.flat_map(|bytes| bytes[..usize::from(width / 8)].to_vec()).collect()
+    let fields = in_steps
+        .iter()
+        .map(|number| (number.round().clamp(-most, most) as i32 + middle).to_le_bytes());
+    fields
+        .flat_map(|bytes| bytes[..usize::from(width / 8)].to_vec())
+        .collect()
 }
 
 fn round_trip(width: u8, step: f32, from: usize, count: usize) -> usize {
     let (numbers, model, profiles) = matrix(80, 100, 1);
-    let in_steps: Vec<f32> = numbers[from..from + count].iter().map(|n| n / step).collect();
+    let in_steps: Vec<f32> = numbers[from..from + count]
+        .iter()
+        .map(|n| n / step)
+        .collect();
     let plane = planes(&in_steps, width);
     let segments = [Segment {
         profile: Some(0),
@@ -102,6 +116,9 @@ fn levels_take_what_their_spread_says() {
             .map(|number| f64::from((number.abs() + step * 0.3) / step).log2())
             .sum();
         let expected = (bits / 8000.0 + 2.05 + 0.9).max(0.5);
-        assert!((bytes * 8) as f64 / 8000.0 < expected + 0.8, "{step}: {bytes}, {expected}");
+        assert!(
+            (bytes * 8) as f64 / 8000.0 < expected + 0.8,
+            "{step}: {bytes}, {expected}"
+        );
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::format::{BlockSpan, Extent, Geometry, SUPERBLOCK_BYTES, TableLengths};
 use crate::job::lossy::LossyPlan;
 use crate::job::monitor::Monitor;
-use crate::job::pack::PackOptions;
+use crate::job::pack_options::PackOptions;
 use crate::job::pipeline;
 use crate::job::source_file::SourceFile;
 use crate::job::survey::{Survey, survey};

@@ -62,7 +62,11 @@ fn sums(numbers: &[f64], served: &[f64], bound: impl Fn(f64) -> f64) -> Option<E
         let error = (served - value).abs();
         all_kept &= error <= bound(value) && error < f64::INFINITY;
         exact[lane] += u64::from(error == 0.0);
-        greatest[lane] = if error > greatest[lane] { error } else { greatest[lane] };
+        greatest[lane] = if error > greatest[lane] {
+            error
+        } else {
+            greatest[lane]
+        };
         sum[lane] += error;
         square_sum[lane] += error * error;
     };

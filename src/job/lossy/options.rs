@@ -91,7 +91,9 @@ impl Setting {
             Self::ErrorBound(bound) | Self::RelativeBound(bound) | Self::RowBound(bound)
                 if !(bound > 0.0 && bound.is_finite()) =>
             {
-                invalid(format!("a bound of {bound} is not possible; it must be above 0"))
+                invalid(format!(
+                    "a bound of {bound} is not possible; it must be above 0"
+                ))
             }
             Self::PointwiseBound(bound) if !(bound > 0.0 && bound < 1.0) => invalid(format!(
                 "a bound of {bound} of each number is not possible; it must be above 0 and below 1"
@@ -104,7 +106,9 @@ impl Setting {
                      another bound"
                 ))
             }
-            Self::Quantize { group: 0, .. } => invalid("groups of 0 numbers are not possible".into()),
+            Self::Quantize { group: 0, .. } => {
+                invalid("groups of 0 numbers are not possible".into())
+            }
             _ => Ok(()),
         }
     }
@@ -179,7 +183,9 @@ pub struct Rule {
 fn glob(pattern: &str) -> Result<GlobMatcher> {
     let glob = Glob::new(pattern);
     glob.map(|glob| glob.compile_matcher()).map_err(|error| {
-        Error::InvalidInput(format!("{pattern:?} is no pattern of tensor names: {error}"))
+        Error::InvalidInput(format!(
+            "{pattern:?} is no pattern of tensor names: {error}"
+        ))
     })
 }
 

@@ -156,18 +156,16 @@ impl LossyPlan {
             .tensors
             .partition_point(|tensor| tensor.range.end <= span.range.start);
         let tensor = self.tensors.get(number)?;
-        let is_of_it =
-            tensor.range.start <= span.range.start && span.range.end <= tensor.range.end;
+        let is_of_it = tensor.range.start <= span.range.start && span.range.end <= tensor.range.end;
         if !is_of_it || tensor.element != span.element {
             return None;
         }
         let width = u64::from(tensor.element.bytes());
         let element = |place: u64| (place - tensor.range.start) / width;
         let run = element(span.range.start)..element(span.range.end);
-        let whole =
-            tensor
-                .treatment
-                .whole_parts(tensor.row.into(), run.clone(), tensor.elements());
+        let whole = tensor
+            .treatment
+            .whole_parts(tensor.row.into(), run.clone(), tensor.elements());
         Some(TreatedBlock {
             tensor,
             number,
@@ -180,7 +178,10 @@ impl LossyPlan {
     /// The tensor that has such a place, if it becomes lossy.
     pub(in crate::job) fn tensor_at(&self, range: &Range<u64>) -> Option<&PlannedTensor> {
         let start = |tensor: &PlannedTensor| tensor.range.start;
-        let found = self.tensors.binary_search_by_key(&range.start, start).ok()?;
+        let found = self
+            .tensors
+            .binary_search_by_key(&range.start, start)
+            .ok()?;
         Some(&self.tensors[found]).filter(|tensor| tensor.range == *range)
     }
 
@@ -288,7 +289,11 @@ fn sample(source: &SourceFile, tensor: &Tensor) -> Result<Vec<f64>> {
     let mut all = Vec::new();
     let mut bytes = Vec::new();
     let mut numbers = Vec::new();
-    let places = if elements <= SAMPLE_ELEMENTS { 1 } else { SAMPLE_PLACES };
+    let places = if elements <= SAMPLE_ELEMENTS {
+        1
+    } else {
+        SAMPLE_PLACES
+    };
     let len = elements.min(SAMPLE_ELEMENTS) / places;
     for place in 0..places {
         let first = (elements - len) / places.max(2).saturating_sub(1) * place;

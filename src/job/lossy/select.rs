@@ -12,7 +12,17 @@ const ENOUGH_ELEMENTS: u64 = 4096;
 const ENOUGH_COLUMNS: u64 = 32;
 /// Parts of names of what is kept when levels of few bits are asked for: embeddings, norms, biases, heads.
 const KEPT: [&str; 11] = [
-    "embed", "embd", "wte", "wpe", "norm", "ln_", "bias", "lm_head", "classifier", "score", "cls.",
+    "embed",
+    "embd",
+    "wte",
+    "wpe",
+    "norm",
+    "ln_",
+    "bias",
+    "lm_head",
+    "classifier",
+    "score",
+    "cls.",
 ];
 /// Whole names of output heads.
 const HEADS: [&str; 2] = ["output.weight", "head.weight"];
@@ -64,7 +74,11 @@ fn is_kept(name: &str) -> bool {
 pub(super) fn elements(tensor: &Tensor) -> u64 {
     let bytes = u64::from(tensor.element.bytes());
     let len = tensor.range.end - tensor.range.start;
-    if len.is_multiple_of(bytes) { len / bytes } else { 0 }
+    if len.is_multiple_of(bytes) {
+        len / bytes
+    } else {
+        0
+    }
 }
 
 /// Numbers of a row: neighbours that share a scale or a bound.

@@ -1,0 +1,86 @@
+//! How to pack, and what that means for blocks and threads.
+
+use std::num::NonZeroUsize;
+
+use super::fitting::fitting_threads;
+use super::lossy::LossyOptions;
+use super::monitor::Monitor;
+use super::survey::Survey;
+use crate::block::BlockEncoder;
+use crate::codec::{Level, Method};
+use crate::error::Result;
+use crate::sync::cores;
+
+/// Uncompressed bytes of a block where models are made lossy.
+const LOSSY_BLOCK_BYTES: u32 = 1 << 20;
+
+/// How to pack.
+#[derive(Debug, Clone)]
+pub struct PackOptions {
+    /// How blocks are coded.
+    pub method: Method,
+    /// What to optimize for.
+    pub level: Level,
+    /// Threads that encode.
+    pub threads: NonZeroUsize,
+    /// Replace a destination that exists.
+    pub force: bool,
+    /// Uncompressed bytes of a block: a power of two within the format's limits. `None` for what
+    /// suits the level.
+    pub block_bytes: Option<u32>,
+    /// How to make models lossy; nothing is without.
+    pub lossy: Option<LossyOptions>,
+}
+
+impl PackOptions {
+    pub(super) fn block_bytes(&self) -> u32 {
+        let default = || match (&self.lossy, self.level) {
+            (None, _) => self.method.default_block_bytes(self.level),
+            // Of levels the same number of stored bytes is a longer block.
+            (Some(_), Level::Max) => LOSSY_BLOCK_BYTES * 2,
+            (Some(_), _) => LOSSY_BLOCK_BYTES,
+        };
+        self.block_bytes.unwrap_or_else(default)
+    }
+
+    /// The same, with as many threads as there is memory for.
+    ///
+    /// # Errors
+    /// `Environment` if there is none for a single one.
+    pub(super) fn fitting(&self, monitor: &Monitor<'_>) -> Result<Self> {
+        let threads = fitting_threads(self.threads, self.thread_bytes(), monitor)?;
+        Ok(Self {
+            threads,
+            ..self.clone()
+        })
+    }
+
+    /// What encoding and comparing hold for each thread: buffers of a block's length and what the coders
+    /// keep. Measured on weights: 7 times the length of a block, 20 times at the level `max`, 9 times with
+    /// general compressors.
+    fn thread_bytes(&self) -> u64 {
+        let blocks = match (self.method, self.level) {
+            (Method::Weights, Level::Max) => 21,
+            (Method::Weights, _) => 8,
+            _ => 10,
+        };
+        blocks * u64::from(self.block_bytes()) + (512 << 10)
+    }
+
+    pub(super) fn encoder(&self, survey: &Survey) -> Result<BlockEncoder> {
+        BlockEncoder::with_method(self.method, self.level, survey.model.clone())
+    }
+}
+
+impl Default for PackOptions {
+    fn default() -> Self {
+        Self {
+            method: Method::default(),
+            level: Level::default(),
+            threads: cores(),
+            force: false,
+            block_bytes: None,
+            lossy: None,
+        }
+    }
+}

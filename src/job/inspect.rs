@@ -8,7 +8,9 @@ use std::path::Path;
 use super::archives::open_named;
 use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::error::Result;
-use crate::format::{BlockSpan, CodecId, ElementType, Superblock};
+use crate::format::{
+    BlockHeader, BlockSpan, CodecId, ElementType, PlaneHeader, SCALES_SHIFT, Superblock,
+};
 use crate::model::{self, Tensor, WhyNot};
 use crate::plane::record::RecordForm;
 
@@ -145,9 +147,24 @@ enum Part {
     Unsplit(u8),
     /// A stream of records, by number and name.
     Stream(u8, &'static str),
+    /// From one bit to another of levels.
+    Levels(u8, u8),
+    /// Scales of levels.
+    Scales,
 }
 
 impl Part {
+    fn of(plane: &PlaneHeader, header: &BlockHeader) -> Self {
+        let to = plane.shift.saturating_add(plane.width);
+        match (header.record, header.grid) {
+            (Some((_, form)), _) => Self::stream(form, plane.shift),
+            (_, Some(_)) if plane.shift == SCALES_SHIFT => Self::Scales,
+            (_, Some(_)) => Self::Levels(plane.shift, to),
+            _ if header.planes().len() > 1 => Self::Bits(plane.shift, to, header.element_bytes),
+            _ => Self::Unsplit(header.element_bytes),
+        }
+    }
+
     fn stream(form: RecordForm, number: u8) -> Self {
         let stream = form.stream(number);
         Self::Stream(number, stream.map_or("unknown", |stream| stream.name))
@@ -160,6 +177,8 @@ impl fmt::Display for Part {
             Self::Bits(from, to, _) => write!(f, "{from}..{to}"),
             Self::Unsplit(_) => f.write_str("unsplit"),
             Self::Stream(_, name) => f.write_str(name),
+            Self::Levels(from, to) => write!(f, "levels {from}..{to}"),
+            Self::Scales => f.write_str("scales"),
         }
     }
 }
@@ -172,15 +191,8 @@ fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>
         };
         let entry = reader.entry(block)?;
         let header = reader.block_header(block)?;
-        let split = header.planes().len() > 1;
         for plane in header.planes() {
-            let part = match header.record {
-                Some((_, form)) => Part::stream(form, plane.shift),
-                None if split => {
-                    Part::Bits(plane.shift, plane.shift + plane.width, header.element_bytes)
-                }
-                None => Part::Unsplit(header.element_bytes),
-            };
+            let part = Part::of(plane, &header);
             let total: &mut (u64, u64) = planes
                 .entry((element.code(), element.name(), part, plane.codec))
                 .or_default();

@@ -635,7 +635,7 @@ fn packing_twice_gives_the_same_archive_whatever_the_threads() {
 
 /// Golden archives, the sum of what each holds, and the codecs in it. See docs/FORMAT.md; they are never
 /// written anew.
-const GOLDEN: [(&str, &str, &[&str]); 8] = [
+const GOLDEN: [(&str, &str, &[&str]); 10] = [
     (
         "v1.safetensors",
         "588f237cbc9ba53c89a3a8b518da81eba1a1981015d4bd7ca957331d2a5fc0f1",
@@ -663,6 +663,16 @@ const GOLDEN: [(&str, &str, &[&str]); 8] = [
         "v1-grouped.gguf",
         "1e4c12ae1dad396f4c27a668a58efcfefee62f37cbda0d5974024f16e7ee2199",
         OF_RECORDS,
+    ),
+    (
+        "v1-lossy.safetensors",
+        "fc4919902bc683f836444c6be303a20d17928604de6c80261e38dde16e7eb641",
+        &["constant", "huffman", "raw", "zstd"],
+    ),
+    (
+        "v1-spread.safetensors",
+        "0ba4271e2263710cf01d989ccc9a7c1520fa811caac0806d03853f9d9e31ce1a",
+        &["huffman", "raw", "spread", "zstd"],
     ),
 ];
 /// Codecs of quantized weights.

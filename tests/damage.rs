@@ -106,6 +106,8 @@ fn bits_of_archives_with_every_codec() {
         "v1-arithmetic.safetensors",
         "v1-records.gguf",
         "v1-grouped.gguf",
+        "v1-lossy.safetensors",
+        "v1-spread.safetensors",
     ] {
         let archive = format!("{}/tests/golden/{golden}.wfz", env!("CARGO_MANIFEST_DIR"));
         let original = dir.path("original");

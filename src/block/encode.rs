@@ -121,8 +121,11 @@ impl BlockEncoder {
         }
         let mut quantizer = std::mem::take(&mut self.quantizer);
         let encoded = match quantizer.quantize(element, treatment, parts, count) {
-            Some(levels) => self.encode_levels(levels, bytes, segments, stored),
-            None => self.encode(bytes, element, segments, stored),
+            // Steps may be too small for the type: then only what is zero lies on the grid.
+            Some(levels) if levels.grid.is_sound(count) => {
+                self.encode_levels(levels, bytes, segments, stored)
+            }
+            _ => self.encode(bytes, element, segments, stored),
         };
         self.quantizer = quantizer;
         encoded

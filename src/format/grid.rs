@@ -186,7 +186,8 @@ impl GridHeader {
         header.is_sound(elements).then_some(header)
     }
 
-    fn is_sound(&self, elements: usize) -> bool {
+    /// Whether a reader takes it for so many elements.
+    pub fn is_sound(&self, elements: usize) -> bool {
         let RowParts {
             row,
             first_column,

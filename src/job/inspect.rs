@@ -162,9 +162,24 @@ enum Part {
     Unsplit(u8),
     /// A stream of records, by number and name.
     Stream(u8, &'static str),
+    /// From one bit to another of levels.
+    Levels(u8, u8),
+    /// Scales of levels.
+    Scales,
 }
 
 impl Part {
+    fn of(plane: &PlaneHeader, header: &BlockHeader) -> Self {
+        let to = plane.shift.saturating_add(plane.width);
+        match (header.record, header.grid) {
+            (Some((_, form)), _) => Self::stream(form, plane.shift),
+            (_, Some(_)) if plane.shift == SCALES_SHIFT => Self::Scales,
+            (_, Some(_)) => Self::Levels(plane.shift, to),
+            _ if header.planes().len() > 1 => Self::Bits(plane.shift, to, header.element_bytes),
+            _ => Self::Unsplit(header.element_bytes),
+        }
+    }
+
     fn stream(form: RecordForm, number: u8) -> Self {
         let stream = form.stream(number);
         Self::Stream(number, stream.map_or("unknown", |stream| stream.name))
@@ -177,29 +192,10 @@ impl fmt::Display for Part {
             Self::Bits(from, to, _) => write!(f, "{from}..{to}"),
             Self::Unsplit(_) => f.write_str("unsplit"),
             Self::Stream(_, name) => f.write_str(name),
+            Self::Levels(from, to) => write!(f, "levels {from}..{to}"),
+            Self::Scales => f.write_str("scales"),
         }
     }
-}
-
-/// What a plane has of the elements of its block.
-fn part(header: &BlockHeader, plane: &PlaneHeader, split: bool) -> Part {
-    match (&header.record, &header.grid) {
-        (Some((_, form)), _) => Part::stream(*form, plane.shift),
-        (None, Some(_)) if plane.shift == SCALES_SHIFT => Part::Stream(0, "scales"),
-        (None, Some(_)) if plane.shift == 0 && is_wide(header) => {
-            Part::Stream(1, "low bytes of levels")
-        }
-        (None, Some(_)) => Part::Stream(2, "levels"),
-        (None, None) if split => {
-            Part::Bits(plane.shift, plane.shift + plane.width, header.element_bytes)
-        }
-        (None, None) => Part::Unsplit(header.element_bytes),
-    }
-}
-
-/// Whether levels are cut in two planes.
-fn is_wide(header: &BlockHeader) -> bool {
-    header.planes().iter().any(|plane| plane.shift == 8)
 }
 
 fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>> {
@@ -210,9 +206,8 @@ fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>
         };
         let entry = reader.entry(block)?;
         let header = reader.block_header(block)?;
-        let split = header.planes().len() > 1;
         for plane in header.planes() {
-            let part = part(&header, plane, split);
+            let part = Part::of(plane, &header);
             let total: &mut (u64, u64) = planes
                 .entry((element.code(), element.name(), part, plane.codec))
                 .or_default();

@@ -9,7 +9,7 @@ pub(in crate::codec) const BINS: usize = 64;
 /// Bins of one scale, as log2.
 const BINS_A_SCALE_BITS: u32 = 3;
 /// The id of level 0; id 0 is an escape.
-pub(in crate::codec) const MIDDLE_ID: i64 = 128;
+const MIDDLE_ID: u8 = 128;
 
 /// 2^32 times the powers of 2^(-1/8).
 const EIGHTHS: [u64; 8] = [
@@ -131,7 +131,7 @@ impl Shape {
         let mut weights = [0u64; 256];
         let mut kept = 0;
         for (id, weight) in (0i64..).zip(&mut weights).skip(1) {
-            let edge = |id: i64| up_to(((id - MIDDLE_ID) << (raw_bits + 1)) - 1);
+            let edge = |id: i64| up_to(((id - i64::from(MIDDLE_ID)) << (raw_bits + 1)) - 1);
             let share = edge(id + 1) - edge(id);
             if share >= slot / 8 {
                 kept += share;
@@ -139,6 +139,10 @@ impl Shape {
             }
         }
         weights[0] = (2 * total - kept).max(least);
+        if kept == 0 {
+            // An id with all slots does not fit a table.
+            weights[usize::from(MIDDLE_ID)] = least;
+        }
         let all: u64 = weights.iter().sum();
         let mut sum = 0;
         let mut dealt = 0;

@@ -250,9 +250,8 @@ fn treatment(source: &SourceFile, tensor: &Tensor, setting: Setting) -> Result<T
     }
     let bound = match (setting, setting.bound()) {
         (Setting::RelativeBound(share), _) => {
-            let range = range_of(source, tensor)?;
-            // Of a constant tensor any bound will do.
-            let bound = share * if range > 0.0 { range } else { 1.0 };
+            // Of a constant tensor nothing is left to change.
+            let bound = share * range_of(source, tensor)?;
             Bound::Absolute(bound.clamp(f64::MIN_POSITIVE, f64::MAX))
         }
         (_, Some(bound)) => bound,

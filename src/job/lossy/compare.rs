@@ -15,8 +15,7 @@ pub struct Comparer {
 }
 
 impl Comparer {
-    /// How far the numbers of a block are from those of the source; `None` if one is farther than was promised, or
-    /// is not as it was though it is not finite.
+    /// How far the numbers of a block are from those of the source.
     ///
     /// # Errors
     /// As `SourceFile::read_at`.
@@ -25,7 +24,7 @@ impl Comparer {
         block: &TreatedBlock<'_>,
         source: &SourceFile,
         decoded: &[u8],
-    ) -> Result<Option<Errors>> {
+    ) -> Result<Errors> {
         let element = block.tensor.element;
         let width = usize::from(element.bytes());
         block.read(source, &mut self.bytes)?;
@@ -35,7 +34,6 @@ impl Comparer {
         let count = self.served.len();
         let bytes = &self.bytes[before * width..(before + count) * width];
         let mut errors = Errors::default();
-        let mut is_kept = true;
         let mut check = |places: std::ops::Range<usize>, bound: &dyn Fn(f64) -> f64| {
             for place in places {
                 let (value, served) = (self.source[before + place], self.served[place]);
@@ -45,7 +43,8 @@ impl Comparer {
                     continue;
                 }
                 let error = (served - value).abs();
-                is_kept &= value.is_finite() && served.is_finite() && error <= bound(value);
+                let is_kept = value.is_finite() && served.is_finite() && error <= bound(value);
+                errors.past += u64::from(!is_kept);
                 errors.count(error);
             }
         };
@@ -66,6 +65,11 @@ impl Comparer {
                 }
             },
         }
-        Ok(is_kept.then_some(errors))
+        Ok(errors)
+    }
+
+    /// The numbers of the source that were compared last, with those of the rows they are of.
+    pub fn numbers(&self) -> &[f64] {
+        &self.source
     }
 }

@@ -109,7 +109,7 @@ pub(super) struct PackArgs {
     pub(super) lossy: LossyArgs,
     /// Write into DIR what packing did to each tensor: inventory.csv, tensors.csv, run.json and a page with
     /// plots, index.html (docs/SWEEP.md)
-    #[arg(long, value_name = "DIR", conflicts_with = "replace", help_heading = "Options")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["replace", "dry_run"], help_heading = "Options")]
     pub(super) report: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long, help_heading = "Options")]

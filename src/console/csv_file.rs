@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
@@ -85,6 +86,20 @@ impl Table {
             rows.pop();
         }
         Ok(Self { names, rows })
+    }
+
+    /// Its rows as pairs of structures that were written so.
+    ///
+    /// # Errors
+    /// What is wrong, if they were not.
+    pub(crate) fn pairs<A: DeserializeOwned, B: DeserializeOwned>(
+        &self,
+    ) -> std::result::Result<Vec<(A, B)>, String> {
+        let names = Some(&self.names);
+        let pairs = self.rows.iter();
+        let pairs = pairs.map(|row| Ok((row.deserialize(names)?, row.deserialize(names)?)));
+        let pairs: std::result::Result<_, csv::Error> = pairs.collect();
+        pairs.map_err(|error| error.to_string())
     }
 }
 

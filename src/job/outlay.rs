@@ -174,21 +174,17 @@ fn archived(
     if superblock.original_bytes != source.stamp.size {
         return Err(source.changed());
     }
-    let records = reader.fidelity()?;
     let mut found = FileOutlay {
         path,
         original_bytes: superblock.original_bytes,
         stored_bytes: superblock.archive_bytes,
         tensors: Vec::new(),
     };
-    for total in inspected.tensors {
-        let is_of_it = |record: &&TensorFidelity| {
-            record.start == total.tensor.range.start && record.elements > 0
-        };
+    for total in &inspected.tensors {
         found.tensors.push(TensorOutlay {
-            fidelity: records.iter().find(is_of_it).copied(),
-            tensor: total.tensor,
+            tensor: total.tensor.clone(),
             stored_bytes: total.stored_bytes,
+            fidelity: inspected.fidelity_of(&total.tensor).copied(),
             past: None,
             limit_bits: None,
         });

@@ -9,5 +9,6 @@ mod write;
 
 pub(super) use kind::Kind;
 pub(super) use rows::{TensorRow, tensor_rows};
+pub(super) use summary::error;
 pub(super) use sums::Sums;
 pub(super) use write::{Run, prepare, write_report};

@@ -114,7 +114,7 @@ fn tensors(largest: &[&TensorRow]) -> Markup {
     }
 }
 
-fn error(error: f64) -> String {
+pub(in crate::cli) fn error(error: f64) -> String {
     if error == 0.0 {
         "0".into()
     } else {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use super::lossy_args::LossyArgs;
+use super::lossy_args::{LossyArgs, Quantize};
 use super::process_args::{AskArgs, GuardArgs, MountProcessArgs};
 #[cfg(feature = "comparison")]
 use crate::bench::codecs::{BenchArgs, BenchOneArgs};
@@ -19,6 +19,7 @@ use crate::console::serving::{ServingArgs, seconds, threads};
 use crate::console::size;
 use crate::daemon::parse_address;
 use crate::fuse;
+use crate::job::DEFAULT_GROUP;
 
 /// Keep model weights compressed on disk; read them as ordinary .safetensors and .gguf files.
 #[derive(Debug, Parser)]
@@ -37,6 +38,7 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     Inspect(InspectArgs),
     Analyze(AnalyzeArgs),
+    Sweep(SweepArgs),
     Mount(MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(UmountArgs),
@@ -105,8 +107,12 @@ pub(super) struct PackArgs {
     pub(super) dry_run: bool,
     #[command(flatten)]
     pub(super) lossy: LossyArgs,
+    /// Write into DIR what packing did to each tensor: inventory.csv, tensors.csv, run.json and a page with
+    /// plots, index.html (docs/SWEEP.md)
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["replace", "dry_run"], help_heading = "Options")]
+    pub(super) report: Option<PathBuf>,
     /// Print one JSON object instead of text
-    #[arg(long)]
+    #[arg(long, help_heading = "Options")]
     pub(super) json: bool,
 }
 
@@ -187,6 +193,55 @@ pub(super) struct AnalyzeArgs {
     /// Threads that count and encode [default: one a core]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<NonZeroUsize>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Pack a model with many lossy settings, one after the other, and tell what each costs
+///
+/// Each setting is packed as `pack` would, compared with the source, and thrown away again, so DIR needs room for one
+/// set of archives. DIR/sweep.csv gets a row for each tensor and setting, DIR/index.html plots size against error.
+/// Settings that are in DIR/sweep.csv already are not packed again: run it again if it was stopped, or with more
+/// settings. See docs/SWEEP.md.
+#[derive(Debug, Parser)]
+pub(super) struct SweepArgs {
+    /// A file, or a directory of them
+    pub(super) model: PathBuf,
+    /// Where to write; made if it is not there
+    #[arg(short = 'o', long = "output", value_name = "DIR")]
+    pub(super) dir: PathBuf,
+    /// Bounds on the error of each number, such as 1e-4,1e-3
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(super) error_bounds: Vec<f64>,
+    /// The same as shares of the range of each tensor's numbers
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(super) relative_bounds: Vec<f64>,
+    /// The same as shares of the root mean square of each row
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(super) row_bounds: Vec<f64>,
+    /// The same as shares of each number
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(super) pointwise_bounds: Vec<f64>,
+    /// Levels of 8 or 4 bits times the scale of a group, such as int8,int4
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum)]
+    pub(super) quantize: Vec<Quantize>,
+    /// Numbers of a row that share a scale
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_GROUP, requires = "quantize")]
+    pub(super) group: u32,
+    /// What to optimize for
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) level: Level,
+    /// Threads that encode [default: one a core]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub(super) threads: Option<NonZeroUsize>,
+    /// Keep the archives, in DIR/archives
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// Show where quality falls: a table of variants with columns name, bits and kl_mean or cosine_mean, as
+    /// benches/evaluate_models.py writes it
+    #[arg(long, value_name = "FILE.csv")]
+    pub(super) evaluation: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,
@@ -298,7 +353,7 @@ impl From<Push> for fuse::Push {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Level {
     /// Decoding speed first, most of all on processors without AVX-512
     Fast,
@@ -308,6 +363,17 @@ pub(super) enum Level {
     Default,
     /// Size first; decodes at about half the speed
     Max,
+}
+
+impl Level {
+    /// As it is given.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Default => "default",
+            Self::Max => "max",
+        }
+    }
 }
 
 impl From<Level> for codec::Level {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
-use super::{in_mount, job_report, lossy_report};
+use super::{in_mount, job_report, lossy_report, report};
 use crate::console::{
     Outcome, Stop, is_broken_pipe, print, print_as, print_json, print_lines, say, watched,
 };
@@ -51,9 +51,26 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     in_mount::refuse_destination(args.dst.as_deref().unwrap_or(&args.src))?;
-    let done = watched("packing", &Stop::on_signals()?, |monitor| {
+    args.report.as_deref().map_or(Ok(()), report::prepare)?;
+    let stop = Stop::on_signals()?;
+    let done = watched("packing", &stop, |monitor| {
         job::pack(&args.src, args.dst.as_deref(), &options, monitor)
     })?;
+    if let Some(dir) = &args.report {
+        let run = report::Run {
+            source: &args.src,
+            level: args.level.name(),
+            codec: args.codec.name(),
+            block_bytes: args.block_size,
+            threads: options.threads,
+            done: &done,
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        let found = watched("comparing", &stop, |monitor| {
+            job::outlay(&args.src, &done.path, options.threads, monitor)
+        })?;
+        report::write_report(dir, &run, &found)?;
+    }
     let outcome = report(&done, start, args.json)?;
     if options.lossy.is_some() && !args.json {
         for line in lossy_report::packed_lines(&done)? {

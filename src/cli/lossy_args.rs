@@ -60,7 +60,7 @@ pub(super) struct LossyArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Quantize {
+pub(super) enum Quantize {
     /// Levels from -128 to 127
     Int8,
     /// Levels from -8 to 7

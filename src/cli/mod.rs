@@ -12,8 +12,11 @@ mod lossy_args;
 mod lossy_report;
 mod mount;
 mod mount_helper;
+mod page;
 mod process_args;
 mod program;
+mod report;
 mod stats;
+mod sweep;
 
 pub use program::run;

@@ -7,7 +7,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::args::{Args, Command};
-use super::{analyze, commands, demo, mount, mount_helper, stats};
+use super::{analyze, commands, demo, mount, mount_helper, stats, sweep};
 #[cfg(feature = "comparison")]
 use crate::bench::{codecs as bench, mounts as bench_mount};
 use crate::console::{Outcome, is_broken_pipe, say};
@@ -74,6 +74,7 @@ fn run_command(command: &Command) -> Result<Outcome> {
         Command::Verify(args) => commands::verify(args),
         Command::Inspect(args) => commands::inspect(args),
         Command::Analyze(args) => analyze::analyze(args),
+        Command::Sweep(args) => sweep::sweep(args),
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(args),
         Command::Stats(args) => stats::stats(args),

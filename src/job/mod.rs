@@ -12,7 +12,7 @@
 //! - `monitor`, `totals`, `conversion`: what goes in and out of every job;
 //! - `links`, `walk`, `archives`, `condition`: what there is in a directory, and what is wrong with it;
 //! - `read_back`, `survey`, `directory_plan`, `fitting`, `blocks`: the halves of jobs, and how much they may use;
-//! - `inspect`, `verify`, `unpack`, `pack`, `analyze`, `removal`, `replace`: the jobs.
+//! - `inspect`, `verify`, `unpack`, `pack`, `outlay`, `analyze`, `removal`, `replace`: the jobs.
 
 mod analyze;
 mod archives;
@@ -28,6 +28,7 @@ mod links;
 mod lossy;
 mod lossy_target;
 mod monitor;
+mod outlay;
 mod output;
 mod pack;
 mod pack_options;
@@ -54,6 +55,7 @@ pub use lossy::{
 };
 pub use lossy_target::{LossyExpected, LossyPreview, preview_lossy};
 pub use monitor::Monitor;
+pub use outlay::{FileOutlay, ModelFiles, TensorOutlay, model_files, outlay};
 pub use pack::{pack, pack_file};
 pub use pack_options::PackOptions;
 pub use replace::{

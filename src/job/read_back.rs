@@ -288,9 +288,9 @@ impl Worker<'_> {
         let is_as_made = match (self.fidelity, &block) {
             (Fidelity::Exact, _) => self.decoded == self.original,
             (Fidelity::Lossy, Some(block)) => {
-                let kept = self.comparer.compare(block, source, &self.decoded)?;
-                self.lossy = kept.map(|errors| (block.number, errors));
-                kept.is_some()
+                let errors = self.comparer.compare(block, source, &self.decoded)?;
+                self.lossy = Some((block.number, errors));
+                errors.past == 0
             }
             // Nothing else is to be lossy.
             (Fidelity::Lossy, None) => false,

@@ -1,9 +1,10 @@
-//! The report of `analyze` as one HTML file with drawings inside: no scripts, no other files.
+//! The report of `analyze` as one HTML file with drawings inside.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::plots::{bits_per_byte, entropy_by_layer, expected_ratios, histogram};
 use super::words::{advice, largest_tensors, percent, share, tensors_of};
+use crate::cli::page::{headings, page};
 use crate::console::size;
 use crate::job::{
     Analysis, DtypeFacts, Entropies, FieldFacts, Frequent, NumberStatistics, RecordStatistics,
@@ -14,57 +15,36 @@ use crate::printable::{printable, printable_name};
 /// Tensors in the table at the end, by size.
 const LISTED_TENSORS: usize = 400;
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 1em;\
-color:#1a1a1a;background:#fff}h1{font-size:1.5em}h2{margin-top:2em;border-bottom:1px solid #ccc}\
-table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #e4e4e4}\
-td:first-child,th:first-child{text-align:left}.wide{overflow-x:auto}p.note{color:#555;font-size:.9em}\
-svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#333}\
-.big{font-size:1.3em}td.name{font-family:monospace;font-size:.85em;text-align:left}";
-
 pub(super) fn html_page(found: &Analysis) -> String {
     let title = match found.files.as_slice() {
         [file] => printable_name(&file.path),
         files => format!("{} files", files.len()),
     };
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width";
-                title { "weightfs analyze: " (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { "What is in " (title) ", and what packing it gives" }
-                p.big { (advice(found)) }
-                (expectation(found))
-                (files(found))
-                @for dtype in &found.dtypes { (of_dtype(dtype)) }
-                @if let Some(drawing) = entropy_by_layer(found) {
-                    h2 { "Entropy by layer" }
-                    p {
-                        "Bits for each byte of a tensor if whole values, or fields of records, are coded: the \
-                         lower, the smaller it packs."
-                    }
-                    (PreEscaped(drawing))
+    page(
+        &format!("weightfs analyze: {title}"),
+        &html! {
+            h1 { "What is in " (title) ", and what packing it gives" }
+            p.big { (advice(found)) }
+            (expectation(found))
+            (files(found))
+            @for dtype in &found.dtypes { (of_dtype(dtype)) }
+            @if let Some(drawing) = entropy_by_layer(found) {
+                h2 { "Entropy by layer" }
+                p {
+                    "Bits for each byte of a tensor if whole values, or fields of records, are coded: the \
+                     lower, the smaller it packs."
                 }
-                @if let Some(redundancy) = &found.redundancy { (resemblance(redundancy)) }
-                (tensors(found))
-                p.note {
-                    "Made by weightfs " (env!("CARGO_PKG_VERSION")) " from "
-                    (size::show(found.sampled_bytes))
-                    " of the tensors' bytes; docs/ANALYZE.md tells how."
-                }
+                (PreEscaped(drawing))
             }
-        }
-    };
-    // As text that is printed: what a file calls its tensors is to hide or turn nothing here either.
-    let page = page.into_string();
-    page.split('\n')
-        .map(printable)
-        .collect::<Vec<_>>()
-        .join("\n")
+            @if let Some(redundancy) = &found.redundancy { (resemblance(redundancy)) }
+            (tensors(found))
+            p.note {
+                "Made by weightfs " (env!("CARGO_PKG_VERSION")) " from "
+                (size::show(found.sampled_bytes))
+                " of the tensors' bytes; docs/ANALYZE.md tells how."
+            }
+        },
+    )
 }
 
 /// What each level is expected to give, beside the ceilings.
@@ -118,10 +98,6 @@ fn files(found: &Analysis) -> Markup {
             }
         }
     }
-}
-
-fn headings(names: &[&str]) -> Markup {
-    html! { tr { @for name in names { th { (name) } } } }
 }
 
 fn of_dtype(dtype: &DtypeFacts) -> Markup {

@@ -1,33 +1,24 @@
 //! The drawings of the report of `analyze`, as SVG elements to stand in a page.
 
 use super::words::{levels, percent};
-use crate::console::chart::{COLOURS, Drawing, Scale, ends};
+use crate::console::chart::{Bar, COLOURS, Drawing, END, MIDDLE, Scale, bars, ends, image};
 use crate::console::size;
 use crate::job::{Analysis, BYTES, Ceiling, TensorFacts};
 
 /// Roles whose entropy is drawn by layer; more would not be told apart.
 const DRAWN_ROLES: usize = COLOURS.len();
 
-/// Text that ends at its place.
-const END: &str = "text-anchor=\"end\"";
-const MIDDLE: &str = "text-anchor=\"middle\"";
-
-fn image(height: usize, draw: impl FnOnce(&mut Drawing)) -> String {
-    let mut drawing = Drawing::default();
-    drawing.add(&format!("<svg viewBox=\"0 0 900 {height}\" role=\"img\">"));
-    draw(&mut drawing);
-    drawing.add("</svg>");
-    drawing.into_string()
-}
-
 /// Bars of the expected ratio of each level, and of the ceilings.
 pub(super) fn expected_ratios(found: &Analysis) -> String {
-    let mut bars = Vec::new();
+    let mut drawn = Vec::new();
     for (level, expected) in levels(found) {
         let size = size::show(expected.stored_bytes);
-        let text = format!("{:.4}, {size}", expected.ratio);
-        let name = format!("--level {level}");
-        bars.push((name, expected.ratio, COLOURS[0], text));
+        drawn.push(Bar {
+            name: format!("--level {level}"),
+            value: expected.ratio,
+            colour: COLOURS[0],
+            text: format!("{:.4}, {size}", expected.ratio),
+        });
     }
     let of_floats = |ceiling: Option<Ceiling>| ceiling.map(|ceiling| ceiling.mean);
     // Beside quantized weights there are few floats, whose ratio says nothing of the file.
@@ -43,25 +34,15 @@ pub(super) fn expected_ratios(found: &Analysis) -> String {
     };
     for (name, ratio) in ceilings {
         if let Some(ratio) = ratio {
-            bars.push((name.to_owned(), ratio, "#bbb", format!("{ratio:.4}")));
+            drawn.push(Bar {
+                name: name.to_owned(),
+                value: ratio,
+                colour: "#bbb",
+                text: format!("{ratio:.4}"),
+            });
         }
     }
-    let longest = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
-    let scale = Scale {
-        ends: (0.0, longest),
-        places: (0.0, 420.0),
-    };
-    image(20 + 34 * bars.len(), |drawing| {
-        let mut y = 12.0;
-        for (name, ratio, colour, text) in &bars {
-            let length = scale.place(*ratio);
-            drawing.text((255.0, y + 16.0), END, name);
-            let fill = format!("fill=\"{colour}\"");
-            drawing.rect((265.0, y), (length, 22.0), &fill);
-            drawing.text((272.0 + length, y + 16.0), "", text);
-            y += 34.0;
-        }
-    })
+    bars(&drawn)
 }
 
 /// One bar for each value of a byte or of a narrower field.

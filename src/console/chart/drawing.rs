@@ -11,8 +11,22 @@ pub(crate) const COLOURS: [&str; 8] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999999",
 ];
 
+/// Text that ends at its place.
+pub(crate) const END: &str = "text-anchor=\"end\"";
+/// Text whose middle is at its place.
+pub(crate) const MIDDLE: &str = "text-anchor=\"middle\"";
+
 /// A place in the image.
 type At = (f64, f64);
+
+/// A whole image to stand in a page, 900 wide whatever the page is.
+pub(crate) fn image(height: usize, draw: impl FnOnce(&mut Drawing)) -> String {
+    let mut drawing = Drawing::default();
+    drawing.add(&format!("<svg viewBox=\"0 0 900 {height}\" role=\"img\">"));
+    draw(&mut drawing);
+    drawing.add("</svg>");
+    drawing.into_string()
+}
 
 /// The image so far.
 #[derive(Debug, Default)]

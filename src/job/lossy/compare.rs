@@ -85,12 +85,12 @@ fn sums(numbers: &[f64], served: &[f64], bound: impl Fn(f64) -> f64) -> Option<E
         greatest: greatest.into_iter().fold(0.0, f64::max),
         sum: sum.iter().sum(),
         square_sum: square_sum.iter().sum(),
+        past: 0,
     })
 }
 
 impl Comparer {
-    /// How far the numbers of a block are from those of the source; `None` if one is farther than was promised, or
-    /// is not as it was though it is not finite.
+    /// How far the numbers of a block are from those of the source.
     ///
     /// # Errors
     /// As `SourceFile::read_at`.
@@ -99,7 +99,7 @@ impl Comparer {
         block: &TreatedBlock<'_>,
         source: &SourceFile,
         decoded: &[u8],
-    ) -> Result<Option<Errors>> {
+    ) -> Result<Errors> {
         let element = block.tensor.element;
         let width = usize::from(element.bytes());
         block.read(source, &mut self.bytes)?;
@@ -109,7 +109,6 @@ impl Comparer {
         let count = self.served.len();
         let bytes = &self.bytes[before * width..(before + count) * width];
         let mut errors = Errors::default();
-        let mut is_kept = true;
         let (simd, numbers, served) = (self.simd, &self.source, &self.served);
         let mut check = |places: Range<usize>, bound: &Allowed| {
             let numbers = &numbers[before + places.start..before + places.end];
@@ -134,7 +133,8 @@ impl Comparer {
                     continue;
                 }
                 let error = (served - value).abs();
-                is_kept &= value.is_finite() && served.is_finite() && error <= bound.of(value);
+                let is_kept = value.is_finite() && served.is_finite() && error <= bound.of(value);
+                errors.past += u64::from(!is_kept);
                 errors.count(error);
             }
         };
@@ -156,6 +156,11 @@ impl Comparer {
                 }
             },
         }
-        Ok(is_kept.then_some(errors))
+        Ok(errors)
+    }
+
+    /// The numbers of the source that were compared last, with those of the rows they are of.
+    pub fn numbers(&self) -> &[f64] {
+        &self.source
     }
 }

@@ -11,6 +11,8 @@ pub struct Errors {
     pub sum: f64,
     /// Sum of squares of errors.
     pub square_sum: f64,
+    /// Numbers that are farther than was promised, or are not as they were though they are not finite.
+    pub past: u64,
 }
 
 impl Errors {
@@ -21,6 +23,7 @@ impl Errors {
             greatest: 0.0,
             sum: 0.0,
             square_sum: 0.0,
+            past: 0,
         }
     }
 
@@ -37,5 +40,6 @@ impl Errors {
         self.greatest = self.greatest.max(other.greatest);
         self.sum += other.sum;
         self.square_sum += other.square_sum;
+        self.past += other.past;
     }
 }

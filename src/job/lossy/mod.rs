@@ -5,12 +5,15 @@
 
 mod compare;
 mod errors;
+mod limit;
+mod measure;
 mod options;
 mod plan;
 mod select;
 
 pub(super) use compare::Comparer;
 pub(super) use errors::Errors;
+pub(super) use measure::{Measured, measure};
 pub use options::{Asked, DEFAULT_GROUP, Grid, LossyOptions, Rule, Setting};
 pub use plan::{KeptTensor, LossyPlan, PlannedTensor};
 pub(super) use plan::{TreatedBlock, plan};

@@ -1,0 +1,14 @@
+//! What packing did to each tensor, as files: tables, plots, and the parameters of the run.
+
+mod kind;
+mod plots;
+mod rows;
+mod summary;
+mod sums;
+mod write;
+
+pub(super) use kind::Kind;
+pub(super) use rows::{TensorRow, tensor_rows};
+pub(super) use summary::error;
+pub(super) use sums::Sums;
+pub(super) use write::{Run, prepare, write_report};

@@ -454,7 +454,7 @@ impl Quantizer {
     fn write_planes(&mut self) {
         let grid = &mut self.result.grid;
         let is_signed = !matches!(grid.kind, GridKind::PointwiseCover | GridKind::Logarithmic);
-        let is_within = |level: i32, middle: i32| {
+        let is_within = move |level: i32, middle: i32| {
             if is_signed {
                 // The lowest field is of no level, which codecs make use of.
                 level > -middle && level < middle
@@ -488,7 +488,7 @@ impl Quantizer {
             grid.bias = 0;
         }
         let add = if is_signed { middle } else { 0 };
-        let field = |level: i32| {
+        let field = move |level: i32| {
             let is_there = is_groups || is_within(level, middle);
             ((if is_there { level } else { 0 }) + add).to_le_bytes()
         };
@@ -500,12 +500,15 @@ impl Quantizer {
         simd.vectorized(
             #[inline(always)]
             || match bytes {
+                // As it is in registers then, whatever is written.
                 1 => {
+                    let field = field;
                     for (byte, &level) in result.fields.iter_mut().zip(levels) {
                         *byte = field(level)[0];
                     }
                 }
                 2 => {
+                    let field = field;
                     let fields = result.fields.as_chunks_mut().0;
                     for (bytes, &level) in fields.iter_mut().zip(levels) {
                         let [low, high, ..] = field(level);
@@ -621,7 +624,7 @@ fn push_uniform(
     let first = levels.len();
     levels.resize(first + run.len(), 0);
     let levels = &mut levels[first..];
-    let served = |level: f64| {
+    let served = move |level: f64| {
         if is_short {
             f64::from(narrow(level) * short_step)
         } else {
@@ -631,6 +634,8 @@ fn push_uniform(
     let all_kept = simd.vectorized(
         #[inline(always)]
         || {
+            // In registers, whatever is written to `levels`.
+            let (served, inverse, bound) = (served, inverse, bound);
             let mut all_kept = true;
             for (level, &value) in levels.iter_mut().zip(run) {
                 // What is too far becomes an exception.

@@ -80,9 +80,8 @@ impl Used {
         choice: &mut [u8],
     ) {
         let (lowest, highest) = (self.lowest, self.lowest + COUNT - 1);
-        let place = |scale: i16| scale.clamp(lowest, highest);
         let Some((columns, first)) = columns else {
-            let table = table_of(place(row));
+            let table = table_of(row.clamp(lowest, highest));
             self.tables |= 1 << table;
             choice.fill(table);
             return;
@@ -90,10 +89,12 @@ impl Used {
         let scales = &columns.scales[first..];
         let (least, most) = simd.vectorized(
             #[inline(always)]
-            || {
+            move || {
+                // In registers, whatever is written to `choice`.
+                let (row, lowest, highest) = (row, lowest, highest);
                 let (mut least, mut most) = (i16::MAX, i16::MIN);
                 for (table, &scale) in choice.iter_mut().zip(scales) {
-                    let scale = place(row.saturating_add(scale));
+                    let scale = row.saturating_add(scale).clamp(lowest, highest);
                     least = least.min(scale);
                     most = most.max(scale);
                     *table = table_of(scale);

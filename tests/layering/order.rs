@@ -94,14 +94,17 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "process_args",
             "lossy_args",
             "args",
-            "analyze",
             "mount",
             "mount_helper",
             "demo",
             "stats",
             "lossy_report",
             "job_report",
+            "page",
+            "analyze",
+            "report",
             "commands",
+            "sweep",
             "program",
         ],
     ),
@@ -119,6 +122,14 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "files",
             "run",
         ],
+    ),
+    (
+        "cli/report",
+        &["kind", "rows", "plots", "run", "sums", "summary", "write"],
+    ),
+    (
+        "cli/sweep",
+        &["evaluation", "settings", "sheet", "page", "command"],
     ),
     (
         "codec",
@@ -246,9 +257,13 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "stop",
             "progress",
             "text_table",
+            "csv_file",
         ],
     ),
-    ("console/chart", &["labels", "drawing", "scale", "ticks"]),
+    (
+        "console/chart",
+        &["labels", "drawing", "scale", "ticks", "bars", "scatter"],
+    ),
     (
         "daemon",
         &[
@@ -394,6 +409,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "read_back",
             "survey",
             "encode_worker",
+            "outlay",
             "pack_options",
             "analyze",
             "lossy_target",
@@ -419,7 +435,9 @@ pub const ORDER: &[(&str, &[&str])] = &[
     ),
     (
         "job/lossy",
-        &["errors", "options", "select", "plan", "compare"],
+        &[
+            "errors", "limit", "options", "select", "plan", "compare", "measure",
+        ],
     ),
     (
         "model",
@@ -514,6 +532,7 @@ pub const EXITS: &[&str] = &[
 pub const CRATES: &[(&str, &[&str])] = &[
     ("bzip2", &["codec", "bench"]),
     ("clap", &["cli", "bench"]),
+    ("csv", &["console"]),
     ("flate2", &["codec", "bench"]),
     ("fuser", &["fuse", "bench/mounts/null.rs"]),
     ("httparse", &["daemon"]),

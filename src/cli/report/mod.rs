@@ -3,12 +3,14 @@
 mod kind;
 mod plots;
 mod rows;
+mod run;
 mod summary;
 mod sums;
 mod write;
 
 pub(super) use kind::Kind;
 pub(super) use rows::{TensorRow, tensor_rows};
+pub(super) use run::Run;
 pub(super) use summary::error;
 pub(super) use sums::Sums;
-pub(super) use write::{Run, prepare, write_report};
+pub(super) use write::{prepare, write_report};

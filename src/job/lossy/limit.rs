@@ -149,10 +149,12 @@ mod tests {
     }
 
     fn is_near(found: f64, expected: f64) {
-        assert!(
-            (found - expected).abs() < 0.01,
-            "{found} and not {expected}"
-        );
+        is_within(0.01, found, expected);
+    }
+
+    fn is_within(tolerance: f64, found: f64, expected: f64) {
+        let error = (found - expected).abs();
+        assert!(error < tolerance, "{found} and not {expected}");
     }
 
     #[test]
@@ -179,7 +181,7 @@ mod tests {
             .collect();
         let limits = numbers
             .iter()
-            .map(|numbers| limit(ElementType::F64, Bound::Absolute(1e-3), &[numbers.clone()]));
+            .map(|numbers| limit(ElementType::F64, Bound::Absolute(1e-3), std::slice::from_ref(numbers)));
         is_within(0.03, limits.sum::<f64>() / 256.0, 1e3f64.log2() + 1.047);
     }
 

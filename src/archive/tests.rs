@@ -132,7 +132,7 @@ fn sample_of_levels() -> (Vec<u8>, Vec<u8>) {
             extent
         })
         .collect();
-    let geometry = Geometry::new(BLOCK_BYTES, &extents).unwrap();
+    let geometry = Geometry::new(1 << 16, &extents).unwrap();
     let file = tempfile::tempfile().unwrap();
     let mut writer = ArchiveWriter::new(&file, &geometry, &[], parts.len()).unwrap();
     let mut encoder = BlockEncoder::new(Level::Default).unwrap();

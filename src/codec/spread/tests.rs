@@ -147,7 +147,7 @@ fn tables_of_any_scale_are_decoded_with() {
         let plane = planes(&in_steps, width);
         let mut coded = Vec::new();
         assert!(Encoder::new(model.clone()).encode(&plane, width, &in_steps, &segments, &mut coded));
-        for lowest in (-64..=137i16).step_by(3) {
+        for lowest in [-64, -31, 0, 40, 80, 112, 137i16] {
             for middle in [-64, 0, 40, 200, i16::MIN, i16::MAX] {
                 for raw_bits in [0, coded[0], 8] {
                     let mut coded = coded.clone();

@@ -1,4 +1,5 @@
 //! Levels of matrices, and of what is none.
+#![expect(clippy::cast_possible_truncation, reason = "made-up numbers")]
 
 use std::sync::Arc;
 

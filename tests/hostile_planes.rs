@@ -1,4 +1,5 @@
 //! Planes that nobody encodes, as fuzzing found them, and blocks of levels.
+#![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use support::{Dir, Place, Tensor, noise, ok, run, safetensors, weights};
+use support::{Dir, Place, Tensor, noise, ok, run, safetensors, weights, with_header};
 use weightfs::archive::ArchiveReader;
 use weightfs::format::{ElementType, GridKind, LossyMethod, TensorFidelity};
 use weightfs::storage::Memory;
@@ -508,6 +508,39 @@ fn bounds_that_leave_no_room_keep_every_number() {
             .count();
         assert_eq!(far, 0, "{option} {bound}");
     }
+}
+
+/// One may be of a type that nothing is done to.
+#[test]
+fn tensors_that_overlap_stay_as_they_are() {
+    let dir = Dir::new();
+    let bytes = hostile(Float::F32, 2);
+    let half = bytes.len() / 2;
+    let header = format!(
+        r#"{{"a":{{"dtype":"F32","shape":[{ROWS},{COLUMNS}],"data_offsets":[0,{}]}},
+            "b":{{"dtype":"I32","shape":[10,10],"data_offsets":[{half},{}]}},
+            "c":{{"dtype":"F32","shape":[{ROWS},{COLUMNS}],"data_offsets":[{},{}]}}}}"#,
+        bytes.len(),
+        half + 400,
+        bytes.len(),
+        2 * bytes.len()
+    );
+    let original = with_header(&header, &[&bytes[..], &bytes].concat());
+    let file = dir.write("m.safetensors", &original);
+    let (archive, back) = (dir.path("m.wfz"), dir.path("back"));
+    pack(
+        &file,
+        &archive,
+        &["--error-bound", "0.001"].map(String::from),
+    );
+    ok(["unpack", &archive, "-o", &back]);
+    let served = fs::read(back).unwrap();
+    let last = original.len() - bytes.len();
+    assert!(served[..last] == original[..last]);
+    assert!(served[last..] != original[last..]);
+    let found = open(&archive).fidelity().unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].start, last as u64);
 }
 
 #[test]

@@ -6,11 +6,14 @@ use std::fs;
 use std::path::Path;
 
 use weightfs::block::BlockEncoder;
+use weightfs::codec::scaled::Segment;
 use weightfs::codec::{Content, Encoder, Hints, Level, Method, PlaneShape};
-use weightfs::format::ElementType;
+use weightfs::format::{BlockHeader, CodecId, ElementType};
+use weightfs::grid::{Bound, PartsOf, ScaleFit, Treatment};
 use weightfs_fuzz::gguf::{GgufWriter, every_value, u32_value};
 use weightfs_fuzz::{
-    ARCHIVES, AS_IT_IS, Input, LEVELS, LevelGroups, MODELS, block_input, plane_input, weights,
+    ARCHIVES, AS_IT_IS, Input, LEVEL_MODEL, LEVELS, LevelGroups, MODELS, block_input, plane_input,
+    weights,
 };
 
 /// Elements of the planes and blocks.
@@ -19,8 +22,10 @@ const COUNTS: [u16; 3] = [40, 300, 1500];
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let to = std::env::args_os().nth(1).ok_or("no directory named")?;
     let to = Path::new(&to);
-    write(&to.join("plane"), &planes()?)?;
-    write(&to.join("block"), &blocks()?)?;
+    let (levels, spread) = levels()?;
+    write(&to.join("plane"), &[planes()?, spread].concat())?;
+    write(&to.join("block"), &[blocks()?, levels].concat())?;
+    write(&to.join("lossy"), &lossy())?;
     let archives = ARCHIVES.iter().filter(|archive| archive.len() < 1 << 16);
     let as_they_are = archives.map(|archive| [&[AS_IT_IS][..], archive].concat());
     let edited = (1..=255u8).map(|how| vec![how]);
@@ -73,7 +78,7 @@ fn planes() -> weightfs::Result<Vec<Vec<u8>>> {
                         content,
                         Hints {
                             segments: &segments.unwrap_or_default(),
-                            groups: None,
+                            ..Hints::default()
                         },
                         &mut coded,
                     )?;
@@ -89,8 +94,8 @@ fn planes() -> weightfs::Result<Vec<Vec<u8>>> {
             let plane = groups.levels(7);
             let shape = PlaneShape { width: 8, count };
             let hints = Hints {
-                segments: &[],
                 groups: Some(groups.groups()),
+                ..Hints::default()
             };
             let mut coded = Vec::new();
             let codec = Encoder::new(Method::Weights, Level::Max, None)?.encode(
@@ -128,6 +133,124 @@ fn blocks() -> weightfs::Result<Vec<Vec<u8>>> {
     inputs.sort();
     inputs.dedup();
     Ok(inputs)
+}
+
+/// Blocks of levels on every grid, and those of their planes that are coded by a shape.
+fn levels() -> weightfs::Result<(Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+    use ElementType::{Bf16, F16, F32, F64};
+    // The number of the profiles with a shape.
+    let number = u8::try_from(MODELS.len() + 1).expect("few models");
+    let bounded = |bound| Treatment::Bounded {
+        bound,
+        typical: 0.02,
+    };
+    let groups = |most, group| Treatment::Groups {
+        most,
+        group,
+        fit: ScaleFit::Max,
+    };
+    let columns = LEVEL_MODEL.columns[0];
+    let (mut blocks, mut planes) = (Vec::new(), Vec::new());
+    for treatment in [
+        bounded(Bound::Absolute(0.002)),
+        bounded(Bound::Absolute(1e-5)),
+        bounded(Bound::Absolute(1e-9)),
+        bounded(Bound::Row(0.02)),
+        bounded(Bound::Pointwise(0.03)),
+        bounded(Bound::Pointwise(0.0003)),
+        groups(127, 64),
+        groups(7, 128),
+    ] {
+        for element in [Bf16, F16, F32, F64] {
+            for (count, kind) in [(300, 0x60), (1500, 0xA0), (6000, 0x20)] {
+                let bytes = weights(element, count, columns as usize, kind, 3);
+                let Ok(len) = u16::try_from(bytes.len()) else {
+                    continue;
+                };
+                let parts = PartsOf {
+                    bytes: &bytes,
+                    before: 0,
+                    row: columns,
+                    first_column: 0,
+                };
+                let segment = Segment {
+                    profile: Some(0),
+                    columns,
+                    first_column: 0,
+                    elements: u32::try_from(count).expect("few elements"),
+                };
+                let mut stored = Vec::new();
+                let model = Some(LEVEL_MODEL.model.clone());
+                BlockEncoder::with_model(Level::Default, model)?.encode_treated(
+                    element,
+                    &treatment,
+                    parts,
+                    count,
+                    &[segment],
+                    &mut stored,
+                )?;
+                let header = BlockHeader::parse(&stored, bytes.len())?;
+                for (plane, range) in header.stored_planes() {
+                    if plane.codec == CodecId::Spread {
+                        let count = u16::try_from(count).expect("few elements");
+                        let coded = &stored[range];
+                        planes.push(plane_input(
+                            plane.codec,
+                            plane.width,
+                            count,
+                            number,
+                            [0, 0],
+                            coded,
+                        ));
+                    }
+                }
+                blocks.push(block_input(len, number, &stored));
+            }
+        }
+    }
+    assert!(!planes.is_empty(), "a shape is made use of");
+    Ok((blocks, planes))
+}
+
+/// Decisions: element, bound, what numbers are like, kind of bound.
+fn lossy() -> Vec<Vec<u8>> {
+    let mut inputs = Vec::new();
+    for element in 0..4 {
+        for kind in 0..5 {
+            for bound in [0x50, 0xA8, 0xC0] {
+                for kind_of_weights in [0x20, 0x60, 0x85] {
+                    inputs.push(vec![
+                        element,
+                        7,
+                        bound,
+                        14,
+                        kind,
+                        1,
+                        0,
+                        1,
+                        0,
+                        kind_of_weights,
+                        0x30,
+                        9,
+                        1,
+                        2,
+                        3,
+                        4,
+                        2,
+                        9,
+                        0,
+                        30,
+                        1,
+                        3,
+                        8,
+                        8,
+                        9,
+                    ]);
+                }
+            }
+        }
+    }
+    inputs
 }
 
 /// Decisions: how, level, element, kind, columns, length.

@@ -8,7 +8,7 @@ use weightfs::block::{BlockDecoder, BlockEncoder};
 use weightfs::codec::{Content, Encoder, Hints, Method, PlaneShape};
 use weightfs::format::{BlockHeader, PlaneHeader, Profiles, checksum};
 use weightfs::plane::{Field, split};
-use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, MODELS, Sample, block_decoders};
+use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, MODELS, Sample, block_decoders, profiles};
 
 /// A stored block, sound or not.
 struct Case {
@@ -56,11 +56,6 @@ fn as_it_is(input: &mut Input<'_>) -> Case {
         profiles,
         bytes: None,
     }
-}
-
-fn profiles(model: usize) -> Vec<u8> {
-    let model = model.checked_sub(1).and_then(|model| MODELS.get(model));
-    model.map_or(Vec::new(), |model| model.profiles.clone())
 }
 
 fn edited(kind: u8, input: &mut Input<'_>) -> Case {

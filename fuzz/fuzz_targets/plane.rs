@@ -10,7 +10,7 @@ use weightfs::codec::{
 use weightfs::format::{CodecId, Profiles};
 use weightfs::plane::plane_bytes;
 use weightfs::simd::Simd;
-use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, LevelGroups, MODELS, decoders, weights};
+use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, LevelGroups, MODELS, decoders, profiles, weights};
 
 /// A coded plane, sound or not.
 struct Case {
@@ -74,11 +74,6 @@ fn as_it_is(input: &mut Input<'_>) -> Case {
     }
 }
 
-fn profiles(model: usize) -> Vec<u8> {
-    let model = model.checked_sub(1).and_then(|model| MODELS.get(model));
-    model.map_or(Vec::new(), |model| model.profiles.clone())
-}
-
 fn edited(input: &mut Input<'_>) -> Case {
     use weightfs::format::ElementType as E;
     let elements = [E::Bf16, E::F16, E::F8E4M3, E::F8E5M2, E::U8, E::U16, E::F32];
@@ -128,6 +123,7 @@ fn edited(input: &mut Input<'_>) -> Case {
     let hints = Hints {
         segments: &segments,
         groups: groups.as_ref().map(LevelGroups::groups),
+        ..Hints::default()
     };
     let mut coded = Vec::new();
     let (encoders, encoder) = match content {

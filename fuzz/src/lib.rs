@@ -16,7 +16,7 @@ pub use archives::ARCHIVES;
 pub use input::Input;
 pub use levels::{LevelGroups, records};
 pub use models::{gguf as gguf_file, safetensors, wide};
-pub use sample::{MODELS, Sample, SharedModel, weights};
+pub use sample::{LEVEL_MODEL, MODELS, Sample, SharedModel, float_of, weights};
 pub use simd::{block_decoders, decoders};
 
 use weightfs::codec::Level;
@@ -24,6 +24,14 @@ use weightfs::format::CodecId;
 
 /// What a target's first byte decides: whether the rest is what is decoded.
 pub const AS_IT_IS: u8 = 0;
+
+/// The profiles that a number in an input stands for: none, those of a model, or those with a shape of levels.
+pub fn profiles(model: usize) -> Vec<u8> {
+    match model.checked_sub(1) {
+        Some(number) => MODELS.get(number).unwrap_or(&LEVEL_MODEL).profiles.clone(),
+        None => Vec::new(),
+    }
+}
 
 /// All levels.
 pub const LEVELS: [Level; 3] = Level::ALL;

@@ -32,6 +32,27 @@ pub static MODELS: LazyLock<[SharedModel; 2]> = LazyLock::new(|| {
     })
 });
 
+/// A model of one matrix that becomes levels, with the shape of these.
+pub static LEVEL_MODEL: LazyLock<SharedModel> = LazyLock::new(|| {
+    let columns = 200;
+    let bytes = weights(ElementType::Bf16, 64 * columns, columns, 0x20, 3);
+    let fields = fields(ElementType::Bf16, &bytes);
+    let mut builder = ModelBuilder::default();
+    let sample = Rows {
+        exponent_bits: 8,
+        columns,
+        fields: &fields,
+    };
+    assert_eq!(Fitter::default().add_levels(sample, 64, &mut builder), 0);
+    let (model, profiles) = builder.finish().expect("there is a matrix");
+    SharedModel {
+        model: Arc::new(model),
+        profiles,
+        exponent_bits: 8,
+        columns: vec![columns as u32],
+    }
+});
+
 impl SharedModel {
     /// A model of matrices given by columns, rows and the highest 16 bits of some of their rows.
     pub fn new(exponent_bits: u8, matrices: &[(usize, u64, Vec<u16>)]) -> Option<Self> {
@@ -206,4 +227,21 @@ fn gaussian(random: &mut Rng) -> f64 {
     let bits = random.u64(..);
     let sum: u64 = (0..4).map(|part| bits >> (16 * part) & 0xFFFF).sum();
     (sum as f64 / 65536.0 - 2.0) * 1.732
+}
+
+/// Bits of a number that is odd, as the input says.
+pub fn float_of(element: ElementType, input: &mut Input<'_>) -> u64 {
+    let width = element.bytes() * 8;
+    let sign = u64::from(input.byte() & 1) << (width - 1);
+    let infinite = float_bits(element, f64::INFINITY, 0);
+    sign | match input.byte() % 8 {
+        0 => 0,
+        1 => u64::from(input.long()),
+        2 => infinite,
+        3 => infinite + 1 + u64::from(input.byte()),
+        4 => infinite - 1 - u64::from(input.byte()),
+        5 => u64::from(input.byte()),
+        6 => float_bits(element, f64::from(input.byte()), 0),
+        _ => u64::from(input.long()) << 32 | u64::from(input.long()),
+    }
 }

@@ -1,4 +1,5 @@
 //! Levels of matrices, and of what is none.
+#![expect(clippy::cast_possible_truncation, reason = "made-up numbers")]
 
 use std::sync::Arc;
 
@@ -169,7 +170,7 @@ fn tables_of_any_scale_are_decoded_with() {
         assert!(
             Encoder::new(model.clone()).encode(&plane, width, &in_steps, &segments, &mut coded)
         );
-        for lowest in (-64..=137i16).step_by(3) {
+        for lowest in [-64, -31, 0, 40, 80, 112, 137i16] {
             for middle in [-64, 0, 40, 200, i16::MIN, i16::MAX] {
                 for raw_bits in [0, coded[0], 8] {
                     let mut coded = coded.clone();

@@ -179,9 +179,13 @@ mod tests {
             .chunks(1 << 12)
             .map(<[f64]>::to_vec)
             .collect();
-        let limits = numbers
-            .iter()
-            .map(|numbers| limit(ElementType::F64, Bound::Absolute(1e-3), std::slice::from_ref(numbers)));
+        let limits = numbers.iter().map(|numbers| {
+            limit(
+                ElementType::F64,
+                Bound::Absolute(1e-3),
+                std::slice::from_ref(numbers),
+            )
+        });
         is_within(0.03, limits.sum::<f64>() / 256.0, 1e3f64.log2() + 1.047);
     }
 

@@ -210,10 +210,21 @@ pub(in crate::job) fn plan(
 ) -> Result<LossyPlan> {
     let tensors = model::read(source)?.map_or_else(Vec::new, |header| header.tensors);
     let mut plan = LossyPlan::default();
+    // For each the start of the next one that is not empty, the last one first.
+    let mut next_starts = Vec::with_capacity(tensors.len());
+    let mut next = u64::MAX;
+    for tensor in tensors.iter().rev() {
+        next_starts.push(next);
+        if !tensor.range.is_empty() {
+            next = tensor.range.start;
+        }
+    }
     let mut end = 0;
     for tensor in &tensors {
         monitor.check()?;
-        let is_free = tensor.range.start >= end;
+        let next = next_starts.pop().unwrap_or(u64::MAX);
+        // What is changed in one of two that overlap is changed in the other.
+        let is_free = tensor.range.start >= end && next >= tensor.range.end;
         end = end.max(tensor.range.end);
         let choice = if is_free {
             choose(tensor, setting, options)

@@ -245,8 +245,9 @@ mod tests {
             prop_assert_eq!(lengths.iter().sum::<usize>(), elements);
             let mut column = parts.first_column;
             for len in lengths {
-                prop_assert!(len > 0 && column / parts.part == (column + len as u32 - 1) / parts.part);
-                column = (column + len as u32) % row;
+                let len = u32::try_from(len).unwrap();
+                prop_assert!(len > 0 && column / parts.part == (column + len - 1) / parts.part);
+                column = (column + len) % row;
             }
         }
     }

@@ -502,16 +502,16 @@ impl Quantizer {
             || match bytes {
                 // As it is in registers then, whatever is written.
                 1 => {
-                    let field = field;
+                    let field_of = field;
                     for (byte, &level) in result.fields.iter_mut().zip(levels) {
-                        *byte = field(level)[0];
+                        *byte = field_of(level)[0];
                     }
                 }
                 2 => {
-                    let field = field;
+                    let field_of = field;
                     let fields = result.fields.as_chunks_mut().0;
                     for (bytes, &level) in fields.iter_mut().zip(levels) {
-                        let [low, high, ..] = field(level);
+                        let [low, high, ..] = field_of(level);
                         *bytes = [low, high];
                     }
                 }

@@ -1,4 +1,5 @@
 //! Bounds, over numbers that are hard to keep them for.
+#![expect(clippy::cast_possible_truncation, reason = "made-up numbers")]
 
 use proptest::prelude::*;
 

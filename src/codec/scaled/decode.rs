@@ -226,13 +226,11 @@ impl Decoder {
             }
             let columns = self.kept.of_segment(profiles, &segment)?;
             let mut means = None;
-            if let Some(columns) = columns {
-                if !columns.means.is_empty() {
-                    if self.lowest.len() < tables(BINS) {
-                        return Err(malformed());
-                    }
-                    means = Some(coded.means.ok_or_else(malformed)?);
+            if columns.is_some_and(|columns| !columns.means.is_empty()) {
+                if self.lowest.len() < tables(BINS) {
+                    return Err(malformed());
                 }
+                means = Some(coded.means.ok_or_else(malformed)?);
             }
             let mut column = segment.first_column as usize;
             for len in segment.rows() {

@@ -113,7 +113,7 @@ impl Shape {
         let total = below[BINS] << 16;
         // Of all that lies below an edge, twice of which is the odd number.
         let up_to = |twice: i64| {
-            let place = twice.unsigned_abs() * inverse << (BINS_A_SCALE_BITS - 1);
+            let place = (twice.unsigned_abs() * inverse) << (BINS_A_SCALE_BITS - 1);
             let bin = usize::try_from(place >> 32).unwrap_or(BINS);
             let part = if bin < BINS {
                 (below[bin] << 16) + densities[bin] * (place >> 16 & 0xFFFF)
@@ -145,10 +145,10 @@ impl Shape {
         }
         let all: u64 = weights.iter().sum();
         let mut sum = 0;
-        let mut dealt = 0;
+        let mut dealt = 0u128;
         weights.map(|weight| {
             sum += weight;
-            let end = (u128::from(sum) * SLOTS as u128 / u128::from(all)) as u64;
+            let end = u128::from(sum) * SLOTS as u128 / u128::from(all);
             let slots = end - dealt;
             dealt = end;
             u16::try_from(slots).unwrap_or(0)

@@ -7,7 +7,8 @@ use crate::codec::scaled::{Columns, Shape};
 use crate::simd::Simd;
 
 /// Scales that there are tables for at once, one for each.
-pub(super) const COUNT: i16 = TABLES as i16;
+pub(super) const COUNT: i16 = 64;
+const _: () = assert!(COUNT as usize == TABLES);
 
 /// Which of so many tables are those of which scale.
 #[derive(Debug)]

@@ -128,8 +128,11 @@ fn decode(stored: &[u8], element_bytes: u8) -> Result<Vec<u8>> {
     decode(sum, &mut decoded).map(|()| decoded)
 }
 
+/// Shift, width and bytes of a plane of levels.
+type GridPlane = (u8, u8, Vec<u8>);
+
 /// A grid of each kind for each type that it is for, and its planes.
-fn grids() -> Vec<(GridHeader, Vec<(u8, u8, Vec<u8>)>)> {
+fn grids() -> Vec<(GridHeader, Vec<GridPlane>)> {
     use ElementType::{Bf16, F16, F32, F64};
     use GridKind::{Cover, CoverRows, Groups, Logarithmic, PointwiseCover, Uniform, UniformRows};
     let mut all = Vec::new();

@@ -77,14 +77,13 @@ impl Table {
         let mut rows: Vec<csv::StringRecord> = Vec::new();
         for row in reader.records() {
             let row = row.map_err(wrong)?;
-            if row.len() == names.len() {
-                rows.push(row);
-            }
+            rows.push(row);
         }
         // The last value may be cut off as well.
         if is_cut_off && !bytes.ends_with(b"\n") {
             rows.pop();
         }
+        rows.retain(|row| row.len() == names.len());
         Ok(Self { names, rows })
     }
 

@@ -3,7 +3,8 @@
 /// 1, 2 and 5 of each power of ten, between two logarithms to base ten.
 pub(crate) fn decades((low, high): (f64, f64)) -> Vec<f64> {
     let mut ticks = Vec::new();
-    let mut power = 10f64.powf(low.floor());
+    // Ten times nothing would stay nothing.
+    let mut power = 10f64.powf(low.floor().max(-300.0));
     while power.log10() <= high {
         let steps = [1.0, 2.0, 5.0].map(|step| step * power);
         ticks.extend(steps.iter().filter(|tick| {

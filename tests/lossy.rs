@@ -100,7 +100,7 @@ fn hostile(float: Float, seed: u64) -> Vec<u8> {
             let sum: f64 = (0..4).map(|_| random.f64() - 0.5).sum();
             let weight = float.bits(0.05 * sum * f64::powi(1.7, row as i32 % 5));
             let any = random.u64(..);
-            let subnormal = any % (1 << float.limits().0) | any & sign;
+            let subnormal = (any % (1 << float.limits().0)) | (any & sign);
             let bits = match row {
                 0 => 0,
                 1 => sign,
@@ -116,7 +116,7 @@ fn hostile(float: Float, seed: u64) -> Vec<u8> {
                 // What a block of others has now and then.
                 _ if random.u32(..200) == 0 => match any % 7 {
                     0 => infinite | 1,
-                    1 => infinite | sign | (any >> 8) % 50,
+                    1 => infinite | sign | ((any >> 8) % 50),
                     2 => subnormal,
                     3 => sign,
                     4 => 0,
@@ -184,7 +184,7 @@ const MODES: [Mode; 10] = [
 
 impl Mode {
     fn args(self) -> Vec<String> {
-        let args = match self {
+        match self {
             Self::Error(bound) => vec!["--error-bound".into(), bound.to_string()],
             Self::Relative(bound) => vec!["--relative-bound".into(), bound.to_string()],
             Self::Row(bound) => vec!["--row-bound".into(), bound.to_string()],
@@ -192,12 +192,11 @@ impl Mode {
             Self::Groups(most, group) => {
                 let name = if most > 7.0 { "int8" } else { "int4" };
                 let group = group.to_string();
-                return ["--quantize", name, "--group", &group]
+                ["--quantize", name, "--group", &group]
                     .map(String::from)
-                    .into();
+                    .into()
             }
-        };
-        args
+        }
     }
 
     const fn method(self) -> LossyMethod {

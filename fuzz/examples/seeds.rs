@@ -135,8 +135,11 @@ fn blocks() -> weightfs::Result<Vec<Vec<u8>>> {
     Ok(inputs)
 }
 
+/// Inputs of a target.
+type Seeds = Vec<Vec<u8>>;
+
 /// Blocks of levels on every grid, and those of their planes that are coded by a shape.
-fn levels() -> weightfs::Result<(Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+fn levels() -> weightfs::Result<(Seeds, Seeds)> {
     use ElementType::{Bf16, F16, F32, F64};
     // The number of the profiles with a shape.
     let number = u8::try_from(MODELS.len() + 1).expect("few models");

@@ -58,8 +58,12 @@ enum Tiling {
     Number { bits: u32, there: u32 },
     /// The form of a record, and how many of its streams are there.
     Record { form: RecordForm, there: u8 },
-    /// Bits of a scale that is still to come, and of a level that are there.
-    Levels { scale: Option<u8>, there: u8 },
+    /// Bits of a scale that is still to come, most of a level, and those of it that are there.
+    Levels {
+        scale: Option<u8>,
+        most: u8,
+        there: u8,
+    },
 }
 
 impl Tiling {
@@ -67,6 +71,7 @@ impl Tiling {
         if let Some(grid) = header.grid {
             return Self::Levels {
                 scale: grid.kind.scale_bits(grid.element),
+                most: MAX_LEVEL_BITS.min(grid.element.bytes() * 8),
                 there: 0,
             };
         }
@@ -94,7 +99,7 @@ impl Tiling {
                 *there += 1;
                 is_next
             }
-            Self::Levels { scale, there } => {
+            Self::Levels { scale, there, .. } => {
                 if let Some(bits) = scale.take() {
                     return plane.shift == SCALES_SHIFT && plane.width == bits;
                 }
@@ -115,8 +120,8 @@ impl Tiling {
         match self {
             Self::Number { bits, there } => *bits == *there,
             Self::Record { form, there } => form.streams().count() == usize::from(*there),
-            Self::Levels { scale, there } => {
-                scale.is_none() && matches!(*there, 8 | 16 | MAX_LEVEL_BITS)
+            Self::Levels { scale, most, there } => {
+                scale.is_none() && matches!(*there, 8 | 16 | MAX_LEVEL_BITS) && there <= most
             }
         }
     }

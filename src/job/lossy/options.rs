@@ -95,8 +95,8 @@ impl Setting {
                     "a bound of {bound} is not possible; it must be above 0"
                 ))
             }
-            Self::PointwiseBound(bound) if !(bound > 0.0 && bound < 1.0) => invalid(format!(
-                "a bound of {bound} of each number is not possible; it must be above 0 and below 1"
+            Self::PointwiseBound(bound) if !(bound > 0.0 && bound <= 0.9) => invalid(format!(
+                "a bound of {bound} of each number is not possible; it must be above 0 and at most 0.9"
             )),
             Self::PointwiseBound(bound)
                 if octave_steps(bound * 0.999) > f64::from(MAX_OCTAVE_STEPS) =>

@@ -127,7 +127,7 @@ mod tests {
             names: ("x", "y"),
             series: &[
                 Series {
-                    name: "none".into(),
+                    name: "empty".into(),
                     points: Vec::new(),
                 },
                 Series {
@@ -154,7 +154,7 @@ mod tests {
         let image = draw(&[(1.0, 0.0), (2.0, 1e-9), (8.0, 1e-2)]).unwrap();
         assert_eq!(image.matches("<circle").count(), 2);
         assert!(
-            image.contains("&lt;some&gt;") && image.contains("here") && !image.contains("none")
+            image.contains("&lt;some&gt;") && image.contains("here") && !image.contains("empty")
         );
         for tick in [">1e-9<", ">1e-3<"] {
             assert!(image.contains(tick), "{image}");

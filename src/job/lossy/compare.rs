@@ -61,7 +61,7 @@ fn sums(numbers: &[f64], served: &[f64], bound: impl Fn(f64) -> f64) -> Option<E
     let mut count = |lane: usize, value: f64, served: f64| {
         let error = (served - value).abs();
         all_kept &= error <= bound(value) && error < f64::INFINITY;
-        exact[lane] += u64::from(error == 0.0);
+        exact[lane] += u64::from(value.to_bits() == served.to_bits());
         greatest[lane] = if error > greatest[lane] {
             error
         } else {

@@ -39,7 +39,7 @@ pub(super) struct LossyArgs {
     /// Find the bound with which a weight takes B bits
     #[arg(long, value_name = "B", group = "asked")]
     bits: Option<f64>,
-    /// Find the bound with which the archive has at most SIZE
+    /// Find the bound with which the archive has at most SIZE; of a directory, that of each file
     #[arg(long, value_name = "SIZE", group = "asked", value_parser = size::parse)]
     target_size: Option<u64>,
     /// What --bits and --target-size find: one bound for all numbers, or one share of each row's root mean

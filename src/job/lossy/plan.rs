@@ -7,7 +7,8 @@ use super::options::{LossyOptions, Setting};
 use super::select::{Choice, choose, elements, row};
 use crate::error::Result;
 use crate::format::{
-    BlockSpan, ElementType, FIDELITY_BYTES, LossyMethod, MAX_GROUP_LEVEL, TensorFidelity,
+    BlockSpan, ElementType, FIDELITY_BYTES, LossyMethod, MAX_EXTENTS, MAX_GROUP_LEVEL,
+    TensorFidelity,
 };
 use crate::grid::{Bound, Treatment, root_mean_square, values};
 use crate::job::monitor::Monitor;
@@ -20,6 +21,8 @@ const SAMPLE_ELEMENTS: u64 = 1 << 16;
 const SAMPLE_PLACES: u64 = 64;
 /// Bytes that are read at a time where all of a tensor is.
 const READ_BYTES: u64 = 1 << 20;
+/// Tensors that become lossy: each has an extent of its own, and so may have what lies between two.
+const MOST_TENSORS: usize = (MAX_EXTENTS / 4) as usize;
 /// Farthest level of 4 bits.
 const INT4_MOST: u32 = 7;
 
@@ -226,10 +229,12 @@ pub(in crate::job) fn plan(
         // What is changed in one of two that overlap is changed in the other.
         let is_free = tensor.range.start >= end && next >= tensor.range.end;
         end = end.max(tensor.range.end);
-        let choice = if is_free {
-            choose(tensor, setting, options)
-        } else {
+        let choice = if !is_free {
             Choice::Exact("it overlaps another tensor")
+        } else if plan.tensors.len() >= MOST_TENSORS {
+            Choice::Exact("one of too many")
+        } else {
+            choose(tensor, setting, options)
         };
         match choice {
             Choice::Exact(why) => plan.kept.push(KeptTensor {

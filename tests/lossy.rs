@@ -579,6 +579,95 @@ fn rules_decide_by_name() {
     }
 }
 
+/// A matrix of BF16 and a norm.
+fn small_model() -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(4);
+    let mut weights = |count: usize| -> Vec<u8> {
+        let weight = |_| {
+            let sum: f64 = (0..4).map(|_| random.f64() - 0.5).sum();
+            Float::Bf16.bits(0.05 * sum).to_le_bytes()
+        };
+        let bytes = (0..count).map(weight);
+        bytes.flat_map(|bits| bits[..2].to_vec()).collect()
+    };
+    safetensors(&[
+        ("w.weight", "BF16", &[512, 256], weights(512 * 256)),
+        ("norm.weight", "BF16", &[8192], weights(8192)),
+    ])
+}
+
+#[test]
+fn rules_add_nothing_to_what_becomes_lossy() {
+    let dir = Dir::new();
+    let file = dir.write("m.safetensors", &small_model());
+    let rules = dir.write("rules.toml", b"\"*\" = \"int4\"");
+    let archive = dir.path("m.wfz");
+    pack(&file, &archive, &["--lossy", &rules].map(String::from));
+    assert_eq!(open(&archive).fidelity().unwrap().len(), 1);
+    let all = ["--lossy", &rules, "--include", "*"].map(String::from);
+    pack(&file, &archive, &all);
+    assert_eq!(open(&archive).fidelity().unwrap().len(), 2);
+}
+
+#[test]
+fn what_lossy_archives_replace_is_given_up_explicitly_and_never_for_another_one() {
+    let dir = Dir::new();
+    let original = small_model();
+    let file = dir.write("m.safetensors", &original);
+    let lossy = ["pack", "--replace", "--error-bound", "1e-4", &file];
+    let (status, _, stderr) = run(lossy);
+    assert!(
+        status == 2 && stderr.contains("--discard-original"),
+        "{stderr}"
+    );
+    // An archive that is far coarser than what is asked for.
+    ok(["pack", &file, "--quantize", "int4"]);
+    let (status, _, stderr) = run([&lossy[..], &["--discard-original"]].concat());
+    assert!(
+        status == 2 && stderr.contains("is there already"),
+        "{stderr}"
+    );
+    assert_eq!(fs::read(&file).unwrap(), original);
+    fs::remove_file(dir.path("m.safetensors.wfz")).unwrap();
+    ok([&lossy[..], &["--discard-original"]].concat());
+    assert!(!Path::new(&file).exists());
+    let record = open(&dir.path("m.safetensors.wfz")).fidelity().unwrap()[0];
+    assert!(record.greatest_error <= 1e-4);
+}
+
+#[test]
+fn sizes_and_bits_that_are_asked_for_are_reached() {
+    let dir = Dir::new();
+    let file = dir.write("m.safetensors", &small_model());
+    let archive = dir.path("m.wfz");
+    for grid in ["absolute", "row"] {
+        for bits in [3.0, 5.0] {
+            let more = ["--bits", &format!("{bits}"), "--grid", grid].map(String::from);
+            pack(&file, &archive, &more);
+            let record = open(&archive).fidelity().unwrap()[0];
+            let found = record.stored_bytes as f64 * 8.0 / record.elements as f64;
+            assert!((found - bits).abs() < 0.05, "{grid} {bits}: {found}");
+        }
+        for size in [60_000u64, 100_000] {
+            let more = ["--target-size", &size.to_string(), "--grid", grid].map(String::from);
+            pack(&file, &archive, &more);
+            let found = fs::metadata(&archive).unwrap().len();
+            assert!(
+                found <= size && found > size * 9 / 10,
+                "{grid} {size}: {found}"
+            );
+        }
+    }
+    // Nothing but zeros: any bound will do, and each is one.
+    let zeros = safetensors(&[("w", "F32", &[128, 128], vec![0; 1 << 16])]);
+    let file = dir.write("zeros.safetensors", &zeros);
+    pack(&file, &archive, &["--bits", "64"].map(String::from));
+    let record = open(&archive).fidelity().unwrap()[0];
+    assert!(record.bound > 0.0 && record.bound.is_finite());
+    let (status, _, stderr) = run(["pack", &file, "-o", &archive, "--grid", "row"]);
+    assert!(status == 2 && stderr.contains("--bits"), "{stderr}");
+}
+
 /// Golden archives of lossy models: every grid for every type it is for, levels of every width, exceptions, and
 /// blocks that start within a row.
 #[test]

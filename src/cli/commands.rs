@@ -25,7 +25,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
     };
     let start = Instant::now();
     if args.replace {
-        if options.lossy.is_some() && !args.discard_original {
+        if options.lossy.is_some() && !args.discard_original && !args.dry_run {
             return Err(Error::InvalidInput(
                 "what lossy packing replaces cannot be had back; say --discard-original if that is wanted"
                     .into(),

@@ -42,10 +42,10 @@ pub(super) struct LossyArgs {
     /// Find the bound with which the archive has at most SIZE; of a directory, that of each file
     #[arg(long, value_name = "SIZE", group = "asked", value_parser = size::parse)]
     target_size: Option<u64>,
-    /// What --bits and --target-size find: one bound for all numbers, or one share of each row's root mean
-    /// square
-    #[arg(long, value_enum, default_value_t)]
-    grid: GridArg,
+    /// What --bits and --target-size find: one bound for all numbers (absolute, the default), or one share of
+    /// each row's root mean square (row)
+    #[arg(long, value_enum)]
+    grid: Option<GridArg>,
     /// Make tensors lossy whose name matches (* stands for anything), also those that are not by default
     #[arg(long, value_name = "GLOB")]
     include: Vec<String>,
@@ -91,7 +91,12 @@ impl LossyArgs {
     /// # Errors
     /// `InvalidInput` if that makes no sense.
     pub(super) fn options(&self) -> Result<Option<LossyOptions>> {
-        let grid = match self.grid {
+        if self.grid.is_some() && self.bits.is_none() && self.target_size.is_none() {
+            return Err(Error::InvalidInput(
+                "--grid is of use with --bits and --target-size".into(),
+            ));
+        }
+        let grid = match self.grid.unwrap_or_default() {
             GridArg::Absolute => Grid::Absolute,
             GridArg::Row => Grid::Row,
         };

@@ -90,6 +90,9 @@ pub struct TensorFidelity {
     pub exact: u64,
 }
 
+/// Settings that a summary tells.
+const MOST_SETTINGS: usize = 8;
+
 /// What an archive says of all of its lossy tensors together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FidelitySummary {
@@ -120,8 +123,11 @@ impl FidelitySummary {
                 LossyMethod::Int8 | LossyMethod::Int4 => format!("{name}:{}", record.group),
                 _ => format!("{name}={}", record.parameter),
             };
-            if !settings.contains(&setting) {
+            if settings.len() < MOST_SETTINGS && !settings.contains(&setting) {
                 settings.push(setting);
+                if settings.len() == MOST_SETTINGS {
+                    settings.push("others".into());
+                }
             }
         }
         let elements = records

@@ -50,7 +50,7 @@ impl Inspection {
             .fidelity
             .binary_search_by_key(&start, |record| record.start);
         let found = found.ok().map(|number| &self.fidelity[number]);
-        found.filter(|record| record.elements * bytes == tensor.range.end - start)
+        found.filter(|record| record.elements.checked_mul(bytes) == Some(tensor.range.end - start))
     }
 
     /// The tensors of types that no codec knows, which are packed as bytes.

@@ -15,10 +15,12 @@ use crate::model::extents;
 
 /// Bytes of a file that are encoded to tell what all of it takes.
 const SAMPLE_BYTES: u64 = 128 << 20;
-/// Bounds that are tried: after three the size hardly moves.
-const MOST_TRIES: usize = 7;
+/// Bounds that are tried: of most models the third is near enough.
+const MOST_TRIES: usize = 9;
 /// A bound is good enough with which a weight takes so few bits more or less than wanted.
 const NEAR_BITS: f64 = 0.004;
+/// Octaves that a bound is changed by at once.
+const FARTHEST_STEP: f64 = 4.0;
 /// The share of a size that is left for what a sample does not tell.
 const SPARE_OF_ALL: f64 = 0.001;
 const SPARE_OF_SAMPLE: f64 = 0.006;
@@ -144,13 +146,8 @@ pub(super) fn find(
         .map(|&number| any.tensors[number].elements() as f64)
         .sum();
     if asked.is_empty() {
-        return match lossy.asked {
-            Asked::Size(..) => Err(Error::InvalidInput(format!(
-                "{}: it has no tensors that may become lossy, so a size cannot be chosen",
-                source.path.display()
-            ))),
-            _ => Ok(grid.setting(1.0)),
-        };
+        // Nothing depends on the bound.
+        return Ok(grid.setting(1.0));
     }
     let squares = asked.iter().map(|&number| {
         let tensor = &any.tensors[number];
@@ -194,39 +191,67 @@ pub(super) fn find(
         Asked::Size(bytes, _) => (bytes as f64 * 8.0 / elements).min(16.0),
         Asked::Setting(_) => 8.0,
     };
-    let mut place = typical.max(f64::MIN_POSITIVE).log2() + GAUSSIAN_BITS - wanted;
-    let mut before: Option<(f64, f64)> = None;
+    let typical = typical.clamp(f64::MIN_POSITIVE, f64::MAX);
+    let mut place = typical.log2() + GAUSSIAN_BITS - wanted;
+    // The best bound so far, with how far it is from what is wanted; and the nearest at either side.
+    let mut best: Option<(f64, f64)> = None;
+    let (mut too_fine, mut too_coarse): (Option<f64>, Option<f64>) = (None, None);
     for _ in 0..MOST_TRIES {
-        let now = excess(place.exp2())?;
-        let is_good = match lossy.asked {
-            // At most: what is above is not good enough.
-            Asked::Size(..) => (-4.0 * NEAR_BITS..=0.0).contains(&now),
-            _ => now.abs() <= NEAR_BITS,
+        let bound = round(place.exp2());
+        let now = excess(bound)?;
+        // At most a size: what is above counts only if there is nothing else.
+        let distance = match lossy.asked {
+            Asked::Size(..) if now > 0.0 => f64::from(u16::MAX) + now,
+            _ => now.abs(),
         };
-        if is_good {
+        if best.is_none_or(|(_, least)| distance < least) {
+            best = Some((bound, distance));
+        }
+        if distance <= NEAR_BITS {
             break;
         }
-        // A bit less for a bound twice as wide, or as much less as it was last.
-        let slope = before
-            .map(|(place_before, excess_before)| (now - excess_before) / (place - place_before))
-            .filter(|slope| (-1.5..-0.02).contains(slope))
-            .unwrap_or(-1.0);
-        before = Some((place, now));
-        let aim = match lossy.asked {
-            Asked::Size(..) => now + NEAR_BITS,
-            _ => now,
+        let side = if now > 0.0 {
+            &mut too_fine
+        } else {
+            &mut too_coarse
         };
-        place -= (aim / slope).clamp(-4.0, 4.0);
+        *side = Some(place);
+        // A bit less for a bound twice as wide, where that is not farther than what was tried already: sizes of
+        // types of few bits jump.
+        let next = place + now + if now > 0.0 { NEAR_BITS / 2.0 } else { 0.0 };
+        place = match (too_fine, too_coarse) {
+            (Some(fine), Some(coarse)) if next <= fine || next >= coarse => {
+                f64::midpoint(fine, coarse)
+            }
+            (Some(fine), None) => next.clamp(fine + NEAR_BITS, fine + FARTHEST_STEP),
+            (None, Some(coarse)) => next.clamp(coarse - FARTHEST_STEP, coarse - NEAR_BITS),
+            _ => next,
+        };
     }
-    Ok(grid.setting(round(place.exp2())))
+    let (bound, distance) = best.unwrap_or((typical, 0.0));
+    if matches!(lossy.asked, Asked::Bits(..)) && distance > 10.0 * NEAR_BITS {
+        (monitor.warn)(&format!(
+            "{}: no bound was found with which a weight takes {wanted} bits; the nearest is taken",
+            source.path.display()
+        ));
+    }
+    let setting = grid.setting(bound);
+    setting.check()?;
+    Ok(setting)
 }
 
-/// A number that is short to read, and no greater.
+/// A number that is short to read, no greater, and possible as a bound.
 fn round(bound: f64) -> f64 {
+    let bound = bound.clamp(f64::MIN_POSITIVE, f64::MAX);
     let unit = 10f64.powf(bound.log10().floor() - 4.0);
     let short = (bound / unit).floor() * unit;
     // As it is printed: without what the product adds.
-    format!("{short:.4e}").parse().unwrap_or(bound)
+    let printed: f64 = format!("{short:.4e}").parse().unwrap_or(bound);
+    if printed > 0.0 && printed.is_finite() {
+        printed
+    } else {
+        bound
+    }
 }
 
 /// What lossy packing would do to a file.
@@ -253,6 +278,12 @@ pub fn preview_lossy(
     let lossy = options.lossy.as_ref().ok_or_else(|| {
         Error::InvalidInput("--dry-run tells of --replace, or of lossy packing".into())
     })?;
+    if path.is_dir() {
+        return Err(Error::InvalidInput(format!(
+            "{} is a directory; --dry-run of lossy packing tells of one file of it at a time",
+            path.display()
+        )));
+    }
     let options = &options.fitting(monitor)?;
     let source = SourceFile::open(path)?;
     let setting = find(&source, lossy, 1.0, options, monitor)?;

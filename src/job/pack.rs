@@ -151,7 +151,9 @@ fn write_lossy(
         let plan = lossy::plan(source, setting, lossy, monitor)?;
         let (superblock, entries) = write_planned(source, output, &plan, options, monitor)?;
         match lossy.asked {
-            Asked::Size(bytes, _) if superblock.archive_bytes > bytes => {
+            Asked::Size(bytes, _)
+                if superblock.archive_bytes > bytes && !plan.tensors.is_empty() =>
+            {
                 // The sample had told of less.
                 share *= bytes as f64 / superblock.archive_bytes as f64;
                 output.empty()?;

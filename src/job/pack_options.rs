@@ -60,6 +60,8 @@ impl PackOptions {
     /// general compressors.
     fn thread_bytes(&self) -> u64 {
         let blocks = match (self.method, self.level) {
+            // Numbers are compared as F64, the source's and those that come back.
+            _ if self.lossy.is_some() => 36,
             (Method::Weights, Level::Max) => 21,
             (Method::Weights, _) => 8,
             _ => 10,

@@ -296,8 +296,17 @@ impl Worker<'_> {
             (Fidelity::Lossy, None) => false,
         };
         if self.fidelity == Fidelity::Exact {
-            let count = |block: TreatedBlock<'_>| block.elements(&self.span);
-            self.lossy = block.map(|block| (block.number, Errors::none(count(block))));
+            let count = |block: &TreatedBlock<'_>| block.elements(&self.span);
+            self.lossy = block
+                .as_ref()
+                .map(|block| (block.number, Errors::none(count(block))));
+        }
+        if let (false, Fidelity::Lossy, Some(block)) = (is_as_made, self.fidelity, &block) {
+            source.check_unchanged()?;
+            return Err(in_archive(Error::corrupt(format!(
+                "a number of {} is farther from the source than its bound: a fault of weightfs",
+                block.tensor.name
+            ))));
         }
         if is_as_made {
             Ok(())

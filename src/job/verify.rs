@@ -180,11 +180,16 @@ fn verify_reader(
         let problem = Error::corrupt("the decoded file fails its SHA-256");
         problems.push(problem.at(reader.path()));
     }
+    let fidelity = reader.fidelity().unwrap_or_else(|problem| {
+        problem_count += 1;
+        problems.push(problem);
+        Vec::new()
+    });
     Ok(Verification {
         path: reader.path().to_path_buf(),
         original_bytes: superblock.original_bytes,
         stored_bytes: superblock.archive_bytes,
-        lossy: FidelitySummary::of(&reader.fidelity().unwrap_or_default()),
+        lossy: FidelitySummary::of(&fidelity),
         problem_count,
         problems,
     })

@@ -10,6 +10,8 @@ const ENOUGH_ELEMENTS: u64 = 4096;
 /// Rows shorter than this are taken together with their neighbours of the dimension before: kernels of
 /// convolutions.
 const ENOUGH_COLUMNS: u64 = 32;
+/// Longer rows are not looked at as a whole for each block that has a part of them.
+const MOST_COLUMNS: u64 = 1 << 20;
 /// Parts of names of what is kept when levels of few bits are asked for: embeddings, norms, biases, heads.
 const KEPT: [&str; 11] = [
     "embed",
@@ -41,7 +43,7 @@ pub(super) fn choose(tensor: &Tensor, setting: Setting, options: &LossyOptions) 
         ElementType::F16 | ElementType::Bf16 | ElementType::F32 | ElementType::F64
     );
     let rule = options.rules.iter().find(|rule| rule.is_for(&tensor.name));
-    let is_named = options.includes(&tensor.name) || rule.is_some();
+    let is_named = options.includes(&tensor.name);
     let setting = rule.map_or(setting, |rule| rule.setting);
     let elements = elements(tensor);
     let row = row(tensor);
@@ -53,6 +55,8 @@ pub(super) fn choose(tensor: &Tensor, setting: Setting, options: &LossyOptions) 
         Choice::Exact("no F16, BF16, F32 or F64")
     } else if elements == 0 || u32::try_from(row).is_err() {
         Choice::Exact("of a shape that is not made lossy")
+    } else if matches!(setting, Setting::RowBound(_)) && row > MOST_COLUMNS {
+        Choice::Exact("its rows are too long")
     } else if is_named {
         Choice::Lossy(setting)
     } else if tensor.shape.len() < 2 {

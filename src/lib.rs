@@ -5,6 +5,7 @@
 //!
 //! - [`Archive`]: open an archive and read from it at any offset, or a tensor by name, without a mount;
 //! - [`pack`], [`unpack`], [`verify`]: the jobs, with a [`Monitor`] to watch and stop them;
+//! - [`LossyOptions`], as [`PackOptions::lossy`]: how to make models lossy; [`Archive::fidelity`] tells it again;
 //! - [`mount()`]: show a directory of archives as ordinary files.
 //!
 //! `examples/` has a program for each. What is exported here is kept stable within a minor version; the
@@ -91,10 +92,11 @@ pub mod sync;
 pub use api::{Archive, Mount, mount};
 pub use codec::{Level, Method};
 pub use error::{Damage, Error, Remark, Result};
-pub use format::ElementType;
+pub use format::{ElementType, FidelitySummary, LossyMethod, TensorFidelity};
 pub use fuse::{MountOptions, Unmount};
+pub use grid::ScaleFit;
 pub use job::{
-    Conversion, Monitor, PackOptions, Totals, UnpackOptions, Verification, VerifyOptions, pack,
-    unpack, verify,
+    Asked, Conversion, Grid, LossyOptions, Monitor, PackOptions, Rule, Setting, Totals,
+    UnpackOptions, Verification, VerifyOptions, pack, unpack, verify,
 };
 pub use model::Tensor;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
-use crate::format::{BlockSpan, original_name};
+use crate::format::{BlockSpan, TensorFidelity, original_name};
 use crate::model::{self, Tensor};
 use crate::sync::{Pool, cores};
 
@@ -73,9 +73,30 @@ impl Archive {
         self.reader.superblock().archive_bytes
     }
 
-    /// SHA-256 of the file it stands for, as it was stored.
+    /// SHA-256 of the file it stands for, as it is read.
     pub fn sha256(&self) -> [u8; 32] {
         self.reader.superblock().sha256
+    }
+
+    /// Whether tensors of it may be others than those of the file that it was made from; which, and how far, says
+    /// [`fidelity`](Self::fidelity).
+    pub fn is_lossy(&self) -> bool {
+        self.reader.superblock().lossy.is_some()
+    }
+
+    /// SHA-256 of the file that the archive was made from: that of what is read, unless it is lossy.
+    pub fn source_sha256(&self) -> [u8; 32] {
+        let lossy = self.reader.superblock().lossy;
+        lossy.map_or_else(|| self.sha256(), |lossy| lossy.source_sha256)
+    }
+
+    /// What was done to the tensors that are lossy, by place; nothing if none is.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if both copies of that are damaged, [`Error::Unsupported`] if a newer version is
+    /// needed, [`Error::Io`] if they cannot be read.
+    pub fn fidelity(&self) -> Result<Vec<TensorFidelity>> {
+        self.reader.fidelity()
     }
 
     /// Fills `buffer` with the bytes of the file from `offset` on.

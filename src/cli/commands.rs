@@ -71,13 +71,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
         })?;
         report::write_report(dir, &run, &found)?;
     }
-    let outcome = report(&done, start, args.json)?;
-    if options.lossy.is_some() && !args.json {
-        for line in lossy_report::packed_lines(&done)? {
-            unless_nobody_reads(print(&line))?;
-        }
-    }
-    Ok(outcome)
+    report(&done, start, args.json)
 }
 
 pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
@@ -162,11 +156,12 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
 /// Tells what was done and what was not.
 fn report(done: &Conversion, start: Instant, as_json: bool) -> Result<Outcome> {
     let time = start.elapsed();
+    let lossy = lossy_report::fidelity_of(done);
     tell_failures(&done.failures);
     unless_nobody_reads(print_as(
         as_json,
-        || job_report::conversion_json(done, time),
-        || job_report::conversion_lines(done, time),
+        || job_report::conversion_json(done, lossy.as_ref(), time),
+        || job_report::conversion_lines(done, lossy.as_ref(), time),
     ))?;
     Ok(Outcome::after(&done.failures))
 }

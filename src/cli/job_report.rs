@@ -11,12 +11,17 @@ use super::lossy_report::{self, hex};
 use crate::console::size::{self, ratio, show_speed};
 use crate::console::text_table::{TextTable, left, right};
 use crate::error::Error;
+use crate::format::FidelitySummary;
 use crate::job::{
     Conversion, Inspection, PlaneTotal, Replacement, Replacements, TensorTotal, Verification,
 };
 use crate::printable::printable_name;
 
-pub(super) fn conversion_json(done: &Conversion, time: Duration) -> Value {
+pub(super) fn conversion_json(
+    done: &Conversion,
+    lossy: Option<&FidelitySummary>,
+    time: Duration,
+) -> Value {
     let totals = &done.totals;
     json!({
         "path": done.path.display().to_string(),
@@ -28,6 +33,7 @@ pub(super) fn conversion_json(done: &Conversion, time: Duration) -> Value {
         "copied": totals.copied,
         "unshrunk": totals.unshrunk,
         "linked": totals.linked,
+        "lossy": lossy.map(lossy_report::summary_json),
         "failed": failures_json(&done.failures),
     })
 }
@@ -36,7 +42,11 @@ fn failures_json(failures: &[Error]) -> Vec<String> {
     failures.iter().map(ToString::to_string).collect()
 }
 
-pub(super) fn conversion_lines(done: &Conversion, time: Duration) -> Vec<String> {
+pub(super) fn conversion_lines(
+    done: &Conversion,
+    lossy: Option<&FidelitySummary>,
+    time: Duration,
+) -> Vec<String> {
     let totals = &done.totals;
     let mut text = format!(
         "{}: original {}, stored {}, ratio {:.4}, {:.1} s ({})",
@@ -62,7 +72,9 @@ pub(super) fn conversion_lines(done: &Conversion, time: Duration) -> Vec<String>
     if totals.linked > 0 {
         text += &format!(", {} more names of these", totals.linked);
     }
-    vec![text]
+    let mut lines = vec![text];
+    lines.extend(lossy.map(|summary| format!("lossy: {summary}")));
+    lines
 }
 
 /// What `--replace --dry-run` tells.

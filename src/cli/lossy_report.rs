@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::archive::ArchiveReader;
 use crate::console::size::{self, ratio};
 use crate::console::text_table::{TextTable, left, right};
-use crate::error::Result;
 use crate::format::{FidelitySummary, TensorFidelity};
 use crate::job::{Conversion, Inspection, LossyPreview, PlannedTensor, Setting};
 
@@ -64,19 +63,14 @@ pub(super) fn notes(found: &Inspection) -> Vec<String> {
     ]
 }
 
-/// What is told of a file that was packed with loss; nothing of a directory, whose archives tell it.
-pub(super) fn packed_lines(done: &Conversion) -> Result<Vec<String>> {
+/// What the archive says that was made of a file, if it is lossy.
+pub(super) fn fidelity_of(done: &Conversion) -> Option<FidelitySummary> {
     if !done.path.is_file() {
-        return Ok(vec![
-            "lossy: `weightfs inspect` tells of each archive what it is".into(),
-        ]);
+        return None;
     }
-    let reader = ArchiveReader::open(&done.path)?;
-    let summary = FidelitySummary::of(&reader.fidelity()?);
-    Ok(vec![summary.map_or_else(
-        || "no tensor was made lossy".into(),
-        |summary| format!("lossy: {summary}"),
-    )])
+    // What was unpacked is no archive.
+    let reader = ArchiveReader::open(&done.path).ok()?;
+    FidelitySummary::of(&reader.fidelity().ok()?)
 }
 
 /// The lossy tensors of an archive, with their errors.

@@ -149,6 +149,12 @@ fn write_lossy(
     for _ in 0..MOST_SIZES {
         let setting = lossy_target::find(source, lossy, share, options, monitor)?;
         let plan = lossy::plan(source, setting, lossy, monitor)?;
+        if plan.tensors.is_empty() {
+            (monitor.warn)(&format!(
+                "{}: no tensor of it becomes lossy",
+                source.path.display()
+            ));
+        }
         let (superblock, entries) = write_planned(source, output, &plan, options, monitor)?;
         match lossy.asked {
             Asked::Size(bytes, _)

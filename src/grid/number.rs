@@ -3,39 +3,41 @@
 use half::f16;
 
 use crate::format::ElementType;
+use crate::simd::Simd;
 
 /// The numbers of some bytes, replacing what `values` held.
-pub fn values(element: ElementType, bytes: &[u8], values: &mut Vec<f64>) {
+pub fn values(simd: Simd, element: ElementType, bytes: &[u8], values: &mut Vec<f64>) {
     values.clear();
+    values.resize(bytes.len() / usize::from(element.bytes()), 0.0);
+    simd.vectorized(
+        #[inline(always)]
+        || fill(element, bytes, values),
+    );
+}
+
+#[inline(always)]
+fn fill(element: ElementType, bytes: &[u8], values: &mut [f64]) {
     match element {
-        ElementType::Bf16 => values.extend(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&bytes| f64::from(from_bf16(u16::from_le_bytes(bytes)))),
-        ),
-        ElementType::F16 => values.extend(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&bytes| f16::from_le_bytes(bytes).to_f64()),
-        ),
-        ElementType::F32 => values.extend(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&bytes| f64::from(f32::from_le_bytes(bytes))),
-        ),
-        _ => values.extend(
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&bytes| f64::from_le_bytes(bytes)),
-        ),
+        ElementType::Bf16 => {
+            for (value, &bytes) in values.iter_mut().zip(bytes.as_chunks().0) {
+                *value = from_bf16(u16::from_le_bytes(bytes)).into();
+            }
+        }
+        ElementType::F16 => {
+            for (value, &bytes) in values.iter_mut().zip(bytes.as_chunks().0) {
+                *value = f16::from_le_bytes(bytes).to_f64();
+            }
+        }
+        ElementType::F32 => {
+            for (value, &bytes) in values.iter_mut().zip(bytes.as_chunks().0) {
+                *value = f32::from_le_bytes(bytes).into();
+            }
+        }
+        _ => {
+            for (value, &bytes) in values.iter_mut().zip(bytes.as_chunks().0) {
+                *value = f64::from_le_bytes(bytes);
+            }
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::cover::{self, ROW_STEPS, Reach, SIGN};
+use super::cover::{self, ROW_STEPS, Reach};
 use super::levels::LevelPlanes;
-use super::number::{mantissa_bits, narrow, values};
+use super::number::{greatest, narrow, values};
 use super::octave::{SCALE_STEPS, exp2, octave_ratio, octave_steps, powers, scale_powers};
 use super::restore::{NO_SCALE, Restorer, octave_of, power, row_reach, row_step};
 use super::treatment::{Bound, PartsOf, ScaleFit, Treatment};
@@ -151,7 +151,7 @@ impl Quantizer {
         count: usize,
     ) -> Option<&Levels> {
         let mut all = std::mem::take(&mut self.values);
-        values(element, parts.bytes, &mut all);
+        values(self.simd, element, parts.bytes, &mut all);
         let width = usize::from(element.bytes());
         let source = parts
             .bytes
@@ -239,12 +239,22 @@ impl Quantizer {
                     .iter()
                     .map(|&value| signed_level(nearest, element, value));
                 self.levels.extend(levels);
-                let in_steps = run.iter().zip(&self.levels).map(|(value, &level)| {
-                    // Where numbers are farther apart than steps, levels are.
-                    let level = f64::from(level);
-                    narrow((value / (2.0 * bound)).clamp(level - 0.5, level + 0.5))
-                });
-                self.result.in_steps.extend(in_steps);
+                let (inverse, levels) = (0.5 / bound, &self.levels);
+                let in_steps = &mut self.result.in_steps;
+                in_steps.resize(run.len(), 0.0);
+                self.simd.vectorized(
+                    #[inline(always)]
+                    || {
+                        for (number, (value, &level)) in
+                            in_steps.iter_mut().zip(run.iter().zip(levels))
+                        {
+                            // Where numbers are farther apart than steps, levels are.
+                            let level = f64::from(level);
+                            let near = (value * inverse).max(level - 0.5).min(level + 0.5);
+                            *number = narrow(near);
+                        }
+                    },
+                );
             }
             Reach::Relative(bound) => {
                 (grid.kind, grid.parameter) = (GridKind::PointwiseCover, bound);
@@ -412,7 +422,12 @@ impl Quantizer {
             levels,
             &mut result.served,
         );
-        values(result.grid.element, &result.served, &mut self.served);
+        values(
+            self.simd,
+            result.grid.element,
+            &result.served,
+            &mut self.served,
+        );
         result.exceptions.clear();
         let served = &self.served;
         let mut check = Check {
@@ -688,17 +703,22 @@ fn scale_within(scale_powers: &[f64], bound: f64) -> i16 {
     }
 }
 
-/// The bits of a number without its sign; those of the greatest if it is too large for the type.
+/// The bits of a number of a type of 16 bits without its sign, or of one that is near: those of the greatest if it is
+/// too large for the type. Without a call, for all of a block.
+#[inline(always)]
 fn magnitude_bits(element: ElementType, value: f64) -> u16 {
+    let value = narrow(value).abs();
     let bits = if element == ElementType::Bf16 {
-        half::bf16::from_f64(value).to_bits()
+        value.to_bits() >> 16
     } else {
-        half::f16::from_f64(value).to_bits()
+        // The exponent's bias is 15 instead of 127, of subnormal numbers as well.
+        (value * f32::from_bits(15 << 23)).to_bits() >> 13
     };
-    let infinite = (SIGN >> mantissa_bits(element)) - 1;
-    (bits & !SIGN).min((infinite << mantissa_bits(element)) - 1)
+    let greatest = greatest(element);
+    u16::try_from(bits).unwrap_or(greatest).min(greatest)
 }
 
+#[inline(always)]
 fn signed_level(nearest: &[u16], element: ElementType, value: f64) -> i32 {
     if !value.is_finite() {
         return 0;

@@ -87,9 +87,9 @@ fn check(element: ElementType, bytes: &[u8], treatment: Treatment, row: u32, cut
         assert_eq!(levels.scales.len(), grid.parts.count(count) * scale);
     }
     let (mut all, mut given, mut got) = (Vec::new(), Vec::new(), Vec::new());
-    values(element, bytes, &mut all);
-    values(element, source, &mut given);
-    values(element, &restored, &mut got);
+    values(Simd::detect(), element, bytes, &mut all);
+    values(Simd::detect(), element, source, &mut given);
+    values(Simd::detect(), element, &restored, &mut got);
     let pairs = given.iter().zip(&got).enumerate();
     for (i, (&value, &served)) in pairs {
         let (from_bytes, to_bytes) = (

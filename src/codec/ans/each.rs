@@ -25,16 +25,51 @@ pub(in crate::codec) struct EachEncoder {
 
 struct Table {
     frequencies: Frequencies,
-    first_slots: [u16; 256],
+    steps: [Step; 256],
     /// The slots of each id by rank, one id behind the other.
     slots: Vec<u16>,
+}
+
+/// What encoding an id needs.
+#[derive(Clone, Copy, Default)]
+struct Step {
+    /// `ceil(2^64 / frequency)`: the high half of its product with a state is their quotient; of a frequency of 1 it is
+    /// one less.
+    reciprocal: u64,
+    frequency: u32,
+    first_slot: u32,
+}
+
+impl Step {
+    fn new(frequency: u16, first_slot: u32) -> Self {
+        let reciprocal = match frequency {
+            0 => 0,
+            1 => u64::MAX,
+            _ => u64::MAX / u64::from(frequency) + 1,
+        };
+        Self {
+            reciprocal,
+            frequency: frequency.into(),
+            first_slot,
+        }
+    }
+
+    /// The quotient of a state and the frequency, and what is left.
+    #[inline(always)]
+    const fn divide(&self, state: u32) -> (u32, u32) {
+        let [.., a, b, c, d, _, _, _, _] = (self.reciprocal as u128 * state as u128).to_le_bytes();
+        let quotient = u32::from_le_bytes([a, b, c, d]);
+        let rest = state.wrapping_sub(quotient.wrapping_mul(self.frequency));
+        let more = (rest >= self.frequency) as u32;
+        (quotient + more, rest - more * self.frequency)
+    }
 }
 
 impl Default for Table {
     fn default() -> Self {
         Self {
             frequencies: [0; 256],
-            first_slots: [0; 256],
+            steps: [Step::default(); 256],
             slots: Vec::new(),
         }
     }
@@ -43,19 +78,19 @@ impl Default for Table {
 impl Table {
     fn new(frequencies: &Frequencies) -> Self {
         let mut next = 0;
-        let first_slots = frequencies.map(|frequency| {
-            let first = next;
-            next += frequency;
-            first
+        let steps = frequencies.map(|frequency| {
+            let first_slot = next;
+            next += u32::from(frequency);
+            Step::new(frequency, first_slot)
         });
         let mut slots = vec![0; SLOTS];
         for (slot, id, rank) in Buckets::new(frequencies, BUCKET_BITS).slots() {
-            slots[usize::from(first_slots[usize::from(id)] + rank)] =
-                u16::try_from(slot).unwrap_or(0);
+            let first = steps[usize::from(id)].first_slot as usize;
+            slots[first + usize::from(rank)] = u16::try_from(slot).unwrap_or(0);
         }
         Self {
             frequencies: *frequencies,
-            first_slots,
+            steps,
             slots,
         }
     }
@@ -112,15 +147,16 @@ impl EachEncoder {
         for (ids, choice) in groups.rev() {
             for ((state, &id), &choice) in states.iter_mut().zip(ids).zip(choice).rev() {
                 let table = &self.tables[usize::from(choice)];
-                let frequency = u32::from(table.frequencies[usize::from(id)]);
+                let step = &table.steps[usize::from(id)];
+                let frequency = step.frequency;
                 if *state >> 20 >= frequency {
                     at -= 2;
                     self.words[at..at + 2].copy_from_slice(&state.to_le_bytes()[..2]);
                     *state >>= 16;
                 }
-                let first = u32::from(table.first_slots[usize::from(id)]);
-                let slot = table.slots[(first + *state % frequency) as usize];
-                *state = ((*state / frequency) << SLOT_BITS) + u32::from(slot);
+                let (quotient, rest) = step.divide(*state);
+                let slot = table.slots[(step.first_slot + rest) as usize];
+                *state = (quotient << SLOT_BITS) + u32::from(slot);
             }
         }
         (&self.words[at..], states)

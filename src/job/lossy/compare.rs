@@ -103,8 +103,8 @@ impl Comparer {
         let element = block.tensor.element;
         let width = usize::from(element.bytes());
         block.read(source, &mut self.bytes)?;
-        values(element, &self.bytes, &mut self.source);
-        values(element, decoded, &mut self.served);
+        values(self.simd, element, &self.bytes, &mut self.source);
+        values(self.simd, element, decoded, &mut self.served);
         let before = block.before();
         let count = self.served.len();
         let bytes = &self.bytes[before * width..(before + count) * width];

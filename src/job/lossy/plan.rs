@@ -14,6 +14,7 @@ use crate::grid::{Bound, Treatment, root_mean_square, values};
 use crate::job::monitor::Monitor;
 use crate::job::source_file::SourceFile;
 use crate::model::{self, ReadAt, Tensor};
+use crate::simd::Simd;
 
 /// Numbers of a tensor that its root mean square is judged by.
 const SAMPLE_ELEMENTS: u64 = 1 << 16;
@@ -282,12 +283,13 @@ fn range_of(source: &SourceFile, tensor: &Tensor) -> Result<f64> {
     let mut bytes = Vec::new();
     let mut numbers = Vec::new();
     let (mut least, mut greatest) = (f64::INFINITY, f64::NEG_INFINITY);
+    let simd = Simd::detect();
     let mut at = tensor.range.start;
     while at < tensor.range.end {
         let len = (tensor.range.end - at).min(READ_BYTES);
         bytes.resize(usize::try_from(len).unwrap_or(0), 0);
         source.read_at(&mut bytes, at)?;
-        values(tensor.element, &bytes, &mut numbers);
+        values(simd, tensor.element, &bytes, &mut numbers);
         for number in numbers.iter().filter(|number| number.is_finite()) {
             least = number.min(least);
             greatest = number.max(greatest);
@@ -301,6 +303,7 @@ fn range_of(source: &SourceFile, tensor: &Tensor) -> Result<f64> {
 fn sample(source: &SourceFile, tensor: &Tensor) -> Result<Vec<f64>> {
     let width = u64::from(tensor.element.bytes());
     let elements = elements(tensor);
+    let simd = Simd::detect();
     let mut all = Vec::new();
     let mut bytes = Vec::new();
     let mut numbers = Vec::new();
@@ -314,7 +317,7 @@ fn sample(source: &SourceFile, tensor: &Tensor) -> Result<Vec<f64>> {
         let first = (elements - len) / places.max(2).saturating_sub(1) * place;
         bytes.resize(usize::try_from(len * width).unwrap_or(0), 0);
         source.read_at(&mut bytes, tensor.range.start + first * width)?;
-        values(tensor.element, &bytes, &mut numbers);
+        values(simd, tensor.element, &bytes, &mut numbers);
         all.extend(&numbers);
     }
     Ok(all)

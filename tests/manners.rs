@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags};
-use support::{Dir, Mount, Place, Watched, is_mounted, model, ok, run, weightfs};
+use support::{Dir, Mount, Place, Watched, is_mounted, model, ok, run, umount, weightfs};
 use weightfs::job::{
     archives_to_make, originals_to_make, replace_by_archives, replace_by_originals,
 };
@@ -205,7 +205,7 @@ fn mount_fuse_mounts_and_a_remount_is_understood() {
         );
     }
     assert!(is_mounted(&place.mountpoint));
-    ok(["umount", mountpoint]);
+    umount(&place.mountpoint);
     let (status, _, stderr) = remount("ro");
     assert!(
         status != 0 && stderr.contains("is not a weightfs mount"),

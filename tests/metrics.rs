@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{Mount, Place, Watched, is_mounted, json, model, ok, signal, weightfs};
+use support::{Mount, Place, Watched, is_mounted, json, model, ok, signal, umount, weightfs};
 
 /// Nothing here takes that long.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -272,7 +272,7 @@ fn a_mount_in_the_background_keeps_serving() {
     let address = address_in(logged.as_bytes());
     assert_eq!(fs::read(place.mountpoint.join("m")).unwrap(), b"decoded");
     assert_eq!(scrape(address)["weightfs_served_bytes_total"], 7.0);
-    ok(["umount".as_ref(), place.mountpoint.as_os_str()]);
+    umount(&place.mountpoint);
     let start = Instant::now();
     while TcpStream::connect(address).is_ok() {
         assert!(start.elapsed() < LIMIT, "the daemon stays");

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use support::ordinary_user::{OrdinaryUser, copy_program};
-use support::{Mount, Place, is_mounted, model, noise, ok, run, signal, weightfs};
+use support::{Mount, Place, is_mounted, model, noise, ok, run, signal, umount, weightfs};
 
 #[test]
 fn a_model_reads_the_same_by_read_mmap_and_direct_io() {
@@ -426,7 +426,7 @@ fn signals_and_umount_end_the_daemon_cleanly() {
         assert!(!is_mounted(&place.mountpoint));
     }
     let mount = place.mount();
-    ok(["umount".as_ref(), place.mountpoint.as_os_str()]);
+    umount(&place.mountpoint);
     assert!(mount.wait().success());
 
     // With a file open: refused, then lazily; the reader can finish, then the daemon ends.
@@ -560,7 +560,7 @@ fn a_mount_point_may_be_reached_through_a_link() {
     let mount = Mount::start(&place.source, &link);
     let (status, _, stderr) = run(["mount".as_ref(), place.source.as_os_str(), link.as_os_str()]);
     assert!(status == 2 && stderr.contains("already"), "{stderr}");
-    ok(["umount".as_ref(), link.as_os_str()]);
+    umount(&link);
     assert!(mount.wait().success());
 }
 

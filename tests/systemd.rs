@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
-use support::{Mount, Place, Watched, is_mounted, model, ok, signal, weightfs};
+use support::{Mount, Place, Watched, is_mounted, model, signal, umount, weightfs};
 
 /// Where `WATCHDOG_USEC` is long, messages come in time on a busy machine as well.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -409,7 +409,7 @@ fn daemon_of(mountpoint: &Path) -> Option<u32> {
 }
 
 fn unmount(mountpoint: &Path) {
-    ok(["umount".as_ref(), mountpoint.as_os_str()]);
+    umount(mountpoint);
     let start = Instant::now();
     while daemon_of(mountpoint).is_some() {
         assert!(start.elapsed() < LIMIT, "the daemon stays");

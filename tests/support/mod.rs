@@ -54,6 +54,21 @@ where
     stdout
 }
 
+/// Unmounts, once nobody has a file of it open: a program that another test starts has what this one had open
+/// until it runs.
+pub fn umount(mountpoint: &Path) {
+    let start = Instant::now();
+    loop {
+        let (status, _, stderr) = run(["umount".as_ref(), mountpoint.as_os_str()]);
+        if status == 0 {
+            return;
+        }
+        let waits = stderr.contains("is in use") && start.elapsed() < Duration::from_secs(10);
+        assert!(waits, "{stderr}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// A directory of a test's own.
 pub struct Dir(pub tempfile::TempDir);
 

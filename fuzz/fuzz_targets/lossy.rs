@@ -9,6 +9,7 @@ use weightfs::block::{BlockDecoder, BlockEncoder};
 use weightfs::codec::scaled::Segment;
 use weightfs::format::{ElementType, Fidelity, Profiles, checksum};
 use weightfs::grid::{Bound, PartsOf, ScaleFit, Treatment, root_mean_square, values};
+use weightfs::simd::Simd;
 use weightfs_fuzz::{Input, LEVEL_MODEL, LEVELS, block_decoders, float_of};
 
 thread_local! {
@@ -145,9 +146,10 @@ fn compare(
     served: &[u8],
 ) {
     let width = usize::from(element.bytes());
+    let simd = Simd::detect();
     let (mut source, mut numbers) = (Vec::new(), Vec::new());
-    values(element, all, &mut source);
-    values(element, served, &mut numbers);
+    values(simd, element, all, &mut source);
+    values(simd, element, served, &mut numbers);
     let mut of_row = (usize::MAX, 0.0);
     for (place, &number) in (from..).zip(&numbers) {
         let value = source[place];

@@ -3,7 +3,7 @@
 
 use super::lanes::{LANES, STATE_MIN, States};
 use crate::codec::parts::PartReader;
-use crate::codec::symbol::{Parts, Raw, Split};
+use crate::codec::symbol::{Parts, Split};
 use crate::error::{Error, Result};
 use crate::plane::{BitReader, BitWriter};
 
@@ -63,20 +63,16 @@ pub(in crate::codec) fn payload<'b>(bytes: impl Iterator<Item = &'b u8>) -> [u16
 ///
 /// # Errors
 /// `Corrupt` if the states are not where an encoder can have started.
-pub(in crate::codec) fn carried_bytes(states: &States) -> Result<[u8; CARRIED_BYTES]> {
+pub(super) fn carried_bytes(states: &States) -> Result<[u8; CARRIED_BYTES]> {
     let mut bytes = [0; CARRIED_BYTES];
     for (state, bytes) in states.iter().zip(bytes.as_chunks_mut::<2>().0) {
         let [a, b, c, d] = state.wrapping_sub(STATE_MIN).to_le_bytes();
         if [c, d] != [0, 0] {
-            return Err(wrong_state());
+            return Err(Error::corrupt("a coded plane ends in the wrong state"));
         }
         *bytes = [a, b];
     }
     Ok(bytes)
-}
-
-fn wrong_state() -> Error {
-    Error::corrupt("a coded plane ends in the wrong state")
 }
 
 /// Appends the states: for each the number of bits from 16 up to its highest, 4 bits each; the low
@@ -116,7 +112,7 @@ fn upper_bits(state: u32) -> u8 {
 ///
 /// # Errors
 /// `Corrupt` if there are too few bytes.
-pub(in crate::codec) fn take_states(parts: &mut PartReader<'_>) -> Result<States> {
+pub(super) fn take_states(parts: &mut PartReader<'_>) -> Result<States> {
     let widths = parts.take_array::<{ LANES / 2 }>()?;
     let low = parts.take_array::<{ 2 * LANES }>()?;
     let width = |lane: usize| widths[lane / 2] >> (4 * (lane % 2)) & 15;
@@ -130,31 +126,4 @@ pub(in crate::codec) fn take_states(parts: &mut PartReader<'_>) -> Result<States
         *state = u32::from_le_bytes([low[0], low[1], a, b]);
     }
     Ok(states)
-}
-
-/// Puts together the raw bits of the last elements: what is stored of them, and what the states
-/// carried.
-///
-/// # Errors
-/// `Corrupt` if the states are not where an encoder can have started.
-pub(in crate::codec) fn complete_raw(
-    stored: Raw<'_>,
-    carried: Carried,
-    states: &States,
-    low: &mut Vec<u8>,
-    packed: &mut Vec<u8>,
-) -> Result<()> {
-    low.clear();
-    low.extend_from_slice(stored.low);
-    packed.clear();
-    packed.extend_from_slice(stored.packed);
-    let bytes = carried_bytes(states)?;
-    if carried.low > 0 {
-        low.extend(bytes);
-    } else if carried.packed > 0 {
-        packed.extend(bytes);
-    } else if bytes != [0; CARRIED_BYTES] {
-        return Err(wrong_state());
-    }
-    Ok(())
 }

@@ -1,11 +1,12 @@
 //! Decoding planes. What is stored is described in `layout`.
 
-use super::carried::{Carried, complete_raw, take_states};
+use std::ops::Range;
+
+use super::body::{Body, Course, LastRaw, Pieces};
 use super::frequencies::{id_count, take_frequencies};
 use super::kernel::decode;
-use super::lanes::{LANES, States};
+use super::lanes::LANES;
 use super::layout::{HEADER_BYTES, MAX_SEGMENT_BITS, MAX_TABLES, choice_bits};
-use super::piece::{PIECE, prefetch_piece};
 use super::slot_table::SlotTable;
 use crate::codec::parts::PartReader;
 use crate::codec::plane::Coded;
@@ -16,16 +17,11 @@ use crate::simd::Simd;
 
 /// A coded plane, taken apart.
 struct Payload<'a> {
-    split: Split,
     bucket_bits: u32,
     table_count: usize,
     segment_bits: u8,
     tables: &'a [u8],
-    states: States,
-    words: &'a [u8],
-    /// From the words on to the end: kernels may look beyond what they take.
-    from_words: &'a [u8],
-    raw: Raw<'a>,
+    body: Body<'a>,
     exceptions: &'a [u8],
 }
 
@@ -53,29 +49,20 @@ impl<'a> Payload<'a> {
             || !(1..=MAX_TABLES).contains(&usize::from(table_count))
             || segment_bits > MAX_SEGMENT_BITS
             || reserved != 0
-            || words % 2 != 0
         {
             return Err(wrong());
         }
-        let carried = Carried::new(split, count);
         let tables = parts.take(tables)?;
-        let states = take_states(&mut parts)?;
-        let from_words = parts.rest();
-        let words = parts.take(usize::try_from(words).map_err(|_| wrong())?)?;
-        let low = parts.take(split.low_bytes(count) - carried.low)?;
-        let packed = parts.take(split.packed_bytes(count) - carried.packed)?;
+        let words_len = usize::try_from(words).map_err(|_| wrong())?;
+        let body = Body::take(&mut parts, split, count, words_len)?;
         let exceptions = parts.take(exceptions_bytes(exceptions))?;
         parts.finish()?;
         Ok(Self {
-            split,
             bucket_bits: bucket_bits.into(),
             table_count: table_count.into(),
             segment_bits,
             tables,
-            states,
-            words,
-            from_words,
-            raw: Raw { low, packed },
+            body,
             exceptions,
         })
     }
@@ -87,8 +74,7 @@ pub(in crate::codec) struct Decoder {
     tables: Vec<SlotTable>,
     choice: Vec<u8>,
     ids: Vec<u8>,
-    low: Vec<u8>,
-    packed: Vec<u8>,
+    last: LastRaw,
 }
 
 impl Decoder {
@@ -102,39 +88,18 @@ impl Decoder {
         let count = fields.len() / field_bytes;
         let coded = Payload::parse(coded.bytes, width, count)?;
         self.prepare(&coded, count.div_ceil(LANES), simd)?;
-        let split = coded.split;
-        let mut states = coded.states;
-        let mut at = 0;
-        let mut done = 0;
-        // The last piece is long enough to hold all elements with a raw bit that the states carry.
-        while count - done >= 2 * PIECE {
-            let raw = coded.raw.skip(split, done);
-            prefetch_piece(split, raw, coded.words, at);
-            self.decode_ids(&coded, simd, &mut states, &mut at, done, PIECE)?;
-            let (ids, out) = (&self.ids[..PIECE], done * field_bytes);
-            let fields = &mut fields[out..out + PIECE * field_bytes];
-            join(split, simd, ids, raw, fields);
-            done += PIECE;
-        }
-        let last = count - done;
-        self.decode_ids(&coded, simd, &mut states, &mut at, done, last)?;
-        if at != coded.words.len() {
-            return Err(Error::corrupt("a coded plane has the wrong length"));
-        }
-        complete_raw(
-            coded.raw.skip(split, done),
-            Carried::new(split, count),
-            &states,
-            &mut self.low,
-            &mut self.packed,
-        )?;
-        let raw = Raw {
-            low: &self.low,
-            packed: &self.packed,
+        let mut last = std::mem::take(&mut self.last);
+        let mut pieces = PlanePieces {
+            decoder: self,
+            coded: &coded,
+            simd,
+            field_bytes,
+            fields,
         };
-        let out = done * field_bytes;
-        join(split, simd, &self.ids[..last], raw, &mut fields[out..]);
-        apply_exceptions(split, coded.exceptions, fields)
+        let decoded = coded.body.decode(&mut last, &mut pieces);
+        self.last = last;
+        decoded?;
+        apply_exceptions(coded.body.split(), coded.exceptions, fields)
     }
 
     fn prepare(&mut self, coded: &Payload<'_>, groups: usize, simd: Simd) -> Result<()> {
@@ -166,23 +131,31 @@ impl Decoder {
         }
         Ok(())
     }
+}
 
-    /// Decodes the ids of elements `done .. done + len` to the start of `self.ids`.
-    fn decode_ids(
-        &mut self,
-        coded: &Payload<'_>,
-        simd: Simd,
-        states: &mut States,
-        at: &mut usize,
-        done: usize,
-        len: usize,
-    ) -> Result<()> {
-        let len = len.next_multiple_of(LANES);
-        if self.ids.len() < len {
-            self.ids.resize(len, 0);
+/// A plane that is being decoded: ids come to the start of the decoder's buffer.
+struct PlanePieces<'d> {
+    decoder: &'d mut Decoder,
+    coded: &'d Payload<'d>,
+    simd: Simd,
+    field_bytes: usize,
+    fields: &'d mut [u8],
+}
+
+impl Pieces for PlanePieces<'_> {
+    fn decode_ids(&mut self, elements: Range<usize>, course: &mut Course<'_>) -> Result<()> {
+        let Decoder {
+            tables,
+            choice,
+            ids,
+            ..
+        } = &mut *self.decoder;
+        let len = elements.len().next_multiple_of(LANES);
+        if ids.len() < len {
+            ids.resize(len, 0);
         }
-        let first_group = done / LANES;
-        let table_of = |group: usize| self.choice[(first_group + group) >> coded.segment_bits];
+        let first_group = elements.start / LANES;
+        let table_of = |group: usize| choice[(first_group + group) >> self.coded.segment_bits];
         let mut group = 0;
         while group < len / LANES {
             // As many groups as use the same table.
@@ -192,15 +165,27 @@ impl Decoder {
                 end += 1;
             }
             decode(
-                simd,
-                &self.tables[usize::from(choice)],
-                states,
-                coded.from_words,
-                at,
-                &mut self.ids[group * LANES..end * LANES],
+                self.simd,
+                &tables[usize::from(choice)],
+                &mut course.states,
+                course.words,
+                &mut course.at,
+                &mut ids[group * LANES..end * LANES],
             )?;
             group = end;
         }
         Ok(())
+    }
+
+    fn join(&mut self, elements: Range<usize>, raw: Raw<'_>) {
+        let ids = &self.decoder.ids[..elements.len()];
+        let bytes = elements.start * self.field_bytes..elements.end * self.field_bytes;
+        join(
+            self.coded.body.split(),
+            self.simd,
+            ids,
+            raw,
+            &mut self.fields[bytes],
+        );
     }
 }

@@ -22,6 +22,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod body;
 mod carried;
 mod choose;
 mod classes;
@@ -36,20 +37,17 @@ pub(in crate::codec) mod frequencies;
 mod kernel;
 mod lanes;
 mod layout;
-mod piece;
 mod portable;
 mod slot_table;
 mod step_table;
 #[cfg(test)]
 mod tests;
 
-pub(super) use carried::{
-    CARRIED_BYTES, Carried, carried_bytes, complete_raw, payload, put_states, take_states,
-};
+pub(super) use body::{Body, Course, LastRaw, PIECE, Pieces};
+pub(super) use carried::{CARRIED_BYTES, Carried, payload, put_states};
 pub(super) use choose::{Alike, tables};
 pub(super) use decode::Decoder;
 pub(super) use each::{EachEncoder, EachTables};
 pub(super) use encode::Encoder;
-pub(super) use lanes::{LANES, States, TABLES};
+pub(super) use lanes::{LANES, TABLES};
 pub(super) use layout::coded_bits;
-pub(super) use piece::{PIECE, prefetch_piece};

@@ -1,16 +1,17 @@
 //! Decoding planes of levels. What is stored is described in the table of contents.
 
+use std::ops::Range;
+
 use super::layout::{HEADER_BYTES, MAX_CLASSES, MAX_RAW_BITS, classes, split};
 use super::pairs::multiply;
 use crate::codec::ans::frequencies::{Frequencies, id_count, take_frequencies};
-use crate::codec::ans::{
-    Carried, EachTables, LANES, PIECE, States, complete_raw, prefetch_piece, take_states,
-};
+use crate::codec::ans::{Body, Course, EachTables, LANES, LastRaw, PIECE, Pieces};
 use crate::codec::parts::PartReader;
 use crate::codec::plane::{Coded, Groups};
-use crate::codec::symbol::{Raw, Split, join};
+use crate::codec::symbol::{Raw, join};
 use crate::error::{Error, Result};
 use crate::plane::BitReader;
+use crate::simd::Simd;
 
 /// Classes are written for so many fields at once, whatever the length of their group.
 const RUN: usize = 32;
@@ -18,14 +19,9 @@ const RUN: usize = 32;
 /// A coded plane, taken apart.
 struct Payload<'a> {
     pairs: bool,
-    split: Split,
     starts: &'a [u8],
     tables: &'a [u8],
-    states: States,
-    words: &'a [u8],
-    /// From the words on to the end: kernels may look beyond what they take.
-    from_words: &'a [u8],
-    packed: &'a [u8],
+    body: Body<'a>,
 }
 
 fn malformed() -> Error {
@@ -41,36 +37,25 @@ impl<'a> Payload<'a> {
             u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
                 as usize
         };
-        let words_len = long(8);
         if pairs > 1
             || raw_bits > if pairs == 1 { 0 } else { MAX_RAW_BITS }
             || !(1..=MAX_CLASSES).contains(&usize::from(classes))
             || reserved != 0
-            || words_len % 2 != 0
         {
             return Err(malformed());
         }
-        let split = split(raw_bits);
         let starts = parts.take(usize::from(classes) - 1)?;
         let tables = parts.take(long(4))?;
-        let states = take_states(&mut parts)?;
-        let from_words = parts.rest();
-        let words = parts.take(words_len)?;
-        let carried = Carried::new(split, count);
-        let packed = parts.take(split.packed_bytes(count) - carried.packed)?;
+        let body = Body::take(&mut parts, split(raw_bits), count, long(8))?;
         parts.finish()?;
         if !starts.is_sorted_by(|a, b| a < b) {
             return Err(malformed());
         }
         Ok(Self {
             pairs: pairs == 1,
-            split,
             starts,
             tables,
-            states,
-            words,
-            from_words,
-            packed,
+            body,
         })
     }
 
@@ -105,8 +90,7 @@ pub(in crate::codec) struct Decoder {
     tables: EachTables,
     choice: Vec<u8>,
     ids: Vec<u8>,
-    low: Vec<u8>,
-    packed: Vec<u8>,
+    last: LastRaw,
 }
 
 impl Decoder {
@@ -122,67 +106,71 @@ impl Decoder {
         }
         let coded = Payload::parse(coded.bytes, count)?;
         self.tables.prepare(&coded.tables(groups.pairs)?);
-        let classes = classes(coded.starts);
-        let mut states = coded.states;
-        let (mut at, mut done) = (0, 0);
-        let raw = Raw {
-            low: &[],
-            packed: coded.packed,
-        };
-        // The last piece is long enough to hold all elements with a raw bit that the states carry.
-        while count - done >= 2 * PIECE {
-            let raw = raw.skip(coded.split, done);
-            prefetch_piece(coded.split, raw, coded.words, at);
-            let piece = &mut fields[done..done + PIECE];
-            let ids = if coded.split.raw_bits == 0 {
-                &mut *piece
-            } else {
-                self.ids.resize(PIECE.max(self.ids.len()), 0);
-                &mut self.ids[..PIECE]
-            };
-            choose(&mut self.choice, groups, &classes, done, PIECE);
-            let choice = &self.choice[..PIECE];
-            self.tables
-                .decode(simd, choice, &mut states, coded.from_words, &mut at, ids)?;
-            if coded.split.raw_bits > 0 {
-                join(coded.split, simd, &self.ids[..PIECE], raw, piece);
-            }
-            done += PIECE;
-        }
-        let last = count - done;
-        let whole = last.next_multiple_of(LANES);
-        self.ids.resize(whole.max(self.ids.len()), 0);
-        choose(&mut self.choice, groups, &classes, done, last);
-        self.tables.decode(
+        let mut last = std::mem::take(&mut self.last);
+        let mut pieces = PlanePieces {
+            decoder: self,
+            body: &coded.body,
+            classes: classes(coded.starts),
+            groups,
             simd,
-            &self.choice[..whole],
-            &mut states,
-            coded.from_words,
-            &mut at,
-            &mut self.ids[..whole],
-        )?;
-        if at != coded.words.len() {
-            return Err(malformed());
-        }
-        complete_raw(
-            raw.skip(coded.split, done),
-            Carried::new(coded.split, count),
-            &states,
-            &mut self.low,
-            &mut self.packed,
-        )?;
-        let raw = Raw {
-            low: &self.low,
-            packed: &self.packed,
+            fields,
         };
-        join(
-            coded.split,
-            simd,
-            &self.ids[..last],
-            raw,
-            &mut fields[done..],
-        );
-        Ok(())
+        let decoded = coded.body.decode(&mut last, &mut pieces);
+        self.last = last;
+        decoded
+    }
+}
+
+/// A plane that is being decoded.
+struct PlanePieces<'d> {
+    decoder: &'d mut Decoder,
+    body: &'d Body<'d>,
+    classes: [u8; 256],
+    groups: Groups<'d>,
+    simd: Simd,
+    fields: &'d mut [u8],
+}
+
+impl PlanePieces<'_> {
+    /// Whether ids are the fields, and decoded where those are.
+    fn is_in_place(&self, elements: &Range<usize>) -> bool {
+        self.body.split().raw_bits == 0 && elements.len() == PIECE
+    }
+}
+
+impl Pieces for PlanePieces<'_> {
+    fn decode_ids(&mut self, elements: Range<usize>, course: &mut Course<'_>) -> Result<()> {
+        let is_in_place = self.is_in_place(&elements);
+        let Decoder {
+            tables,
+            choice,
+            ids,
+            ..
+        } = &mut *self.decoder;
+        let len = elements.len();
+        choose(choice, self.groups, &self.classes, elements.start, len);
+        let whole = len.next_multiple_of(LANES);
+        let ids = if is_in_place {
+            &mut self.fields[elements]
+        } else {
+            ids.resize(whole.max(ids.len()), 0);
+            &mut ids[..whole]
+        };
+        let (words, states, at) = (course.words, &mut course.states, &mut course.at);
+        tables.decode(self.simd, &choice[..whole], states, words, at, ids)
+    }
+
+    fn join(&mut self, elements: Range<usize>, raw: Raw<'_>) {
+        if !self.is_in_place(&elements) {
+            let ids = &self.decoder.ids[..elements.len()];
+            join(
+                self.body.split(),
+                self.simd,
+                ids,
+                raw,
+                &mut self.fields[elements],
+            );
+        }
     }
 }
 

@@ -10,9 +10,7 @@ use super::mean_codes::{MeanCodes, NO_MEANS};
 use super::place::{Row, fill};
 use super::segment::{SEGMENT_BYTES, Segment};
 use super::stored_profile::take_tables;
-use crate::codec::ans::{
-    Carried, EachTables, LANES, PIECE, States, complete_raw, prefetch_piece, take_states,
-};
+use crate::codec::ans::{Body, Course, EachTables, LANES, LastRaw, Pieces};
 use crate::codec::parts::PartReader;
 use crate::codec::plane::Coded;
 use crate::codec::rice::{scale, take_rice};
@@ -24,7 +22,6 @@ use crate::simd::Simd;
 
 /// A coded plane, taken apart.
 struct Payload<'a> {
-    split: Split,
     step_bits: u8,
     rice_bits: u8,
     escape_bits: u8,
@@ -32,11 +29,7 @@ struct Payload<'a> {
     means: Option<MeanCodes>,
     segments: &'a [u8],
     rows: &'a [u8],
-    states: States,
-    words: &'a [u8],
-    /// From the words on to the end: kernels may look beyond what they take.
-    from_words: &'a [u8],
-    raw: Raw<'a>,
+    body: Body<'a>,
     escapes: &'a [u8],
     escape_words: &'a [u8],
 }
@@ -76,23 +69,16 @@ impl<'a> Payload<'a> {
             || rice_bits > 15
             || escape_bits > 15
             || segments == 0
-            || long(16) % 2 != 0
         {
             return Err(malformed());
         }
-        let carried = Carried::new(split, count);
         let segments = parts.take(usize::from(segments) * SEGMENT_BYTES)?;
         let rows = parts.take(long(12))?;
-        let states = take_states(&mut parts)?;
-        let from_words = parts.rest();
-        let words = parts.take(long(16))?;
-        let low = parts.take(split.low_bytes(count) - carried.low)?;
-        let packed = parts.take(split.packed_bytes(count) - carried.packed)?;
+        let body = Body::take(&mut parts, split, count, long(16))?;
         let escapes = parts.take(long(20))?;
         let escape_words = parts.take(long(24).saturating_mul(2))?;
         parts.finish()?;
         Ok(Self {
-            split,
             step_bits,
             rice_bits,
             escape_bits,
@@ -100,10 +86,7 @@ impl<'a> Payload<'a> {
             means,
             segments,
             rows,
-            states,
-            words,
-            from_words,
-            raw: Raw { low, packed },
+            body,
             escapes,
             escape_words,
         })
@@ -126,8 +109,7 @@ pub(in crate::codec) struct Decoder {
     bases: Vec<u16>,
     ids: Vec<u8>,
     no_ids: Vec<u8>,
-    low: Vec<u8>,
-    packed: Vec<u8>,
+    last: LastRaw,
     whole: Vec<(usize, u16)>,
 }
 
@@ -159,49 +141,22 @@ impl Decoder {
             self.tables_of = Some(profiles.id());
         }
         self.find_places(&coded, profiles, count)?;
-        let mut states = coded.states;
-        let (mut at, mut done) = (0, 0);
-        let mut escapes = Escapes {
-            ids: BitReader::new(coded.escapes),
-            words: coded.escape_words.as_chunks::<2>().0.iter(),
+        let mut last = std::mem::take(&mut self.last);
+        let mut pieces = PlanePieces {
+            decoder: self,
+            coded: &coded,
+            simd,
+            escape_ids: BitReader::new(coded.escapes),
+            escape_words: coded.escape_words.as_chunks::<2>().0.iter(),
+            fields,
         };
-        // The last piece is long enough to hold all elements with a raw bit that the states carry.
-        while count - done >= 2 * PIECE {
-            let raw = coded.raw.skip(coded.split, done);
-            prefetch_piece(coded.split, raw, coded.words, at);
-            self.decode_ids(
-                &coded,
-                simd,
-                &mut states,
-                &mut at,
-                done..done + PIECE,
-                &mut escapes,
-            )?;
-            self.join(coded.split, simd, done, PIECE, raw, fields);
-            done += PIECE;
-        }
-        let last = count - done;
-        let elements = done..count;
-        self.decode_ids(&coded, simd, &mut states, &mut at, elements, &mut escapes)?;
-        if at != coded.words.len()
-            || escapes.ids.taken_bytes() != coded.escapes.len()
-            || escapes.words.len() > 0
-        {
+        let decoded = coded.body.decode(&mut last, &mut pieces);
+        let (ids, words) = (pieces.escape_ids, pieces.escape_words);
+        self.last = last;
+        decoded?;
+        if ids.taken_bytes() != coded.escapes.len() || words.len() > 0 {
             return Err(malformed());
         }
-        let (mut low, mut packed) = (
-            std::mem::take(&mut self.low),
-            std::mem::take(&mut self.packed),
-        );
-        let carried = Carried::new(coded.split, count);
-        let stored = coded.raw.skip(coded.split, done);
-        complete_raw(stored, carried, &states, &mut low, &mut packed)?;
-        let raw = Raw {
-            low: &low,
-            packed: &packed,
-        };
-        self.join(coded.split, simd, done, last, raw, fields);
-        (self.low, self.packed) = (low, packed);
         Ok(())
     }
 
@@ -246,7 +201,7 @@ impl Decoder {
                         mean,
                     },
                     columns.map(|columns| (columns, column)),
-                    (coded.split.base, coded.split.raw_bits),
+                    (coded.body.split().base, coded.body.split().raw_bits),
                     &mut self.choice[run.clone()],
                     &mut self.bases[run],
                 );
@@ -260,84 +215,76 @@ impl Decoder {
         self.choice[count..whole].fill(0);
         Ok(())
     }
+}
 
-    /// Decodes the ids of some elements to the start of `self.ids`, escapes resolved.
-    fn decode_ids(
-        &mut self,
-        coded: &Payload<'_>,
-        simd: Simd,
-        states: &mut States,
-        at: &mut usize,
-        elements: Range<usize>,
-        escapes: &mut Escapes<'_>,
-    ) -> Result<()> {
+/// A plane that is being decoded: ids, escapes resolved, come to the start of the decoder's buffer.
+struct PlanePieces<'d, 'c> {
+    decoder: &'d mut Decoder,
+    coded: &'d Payload<'c>,
+    simd: Simd,
+    /// Escapes that were not met yet.
+    escape_ids: BitReader<'c>,
+    escape_words: std::slice::Iter<'c, [u8; 2]>,
+    fields: &'d mut [u8],
+}
+
+impl Pieces for PlanePieces<'_, '_> {
+    fn decode_ids(&mut self, elements: Range<usize>, course: &mut Course<'_>) -> Result<()> {
+        let decoder = &mut *self.decoder;
         let (done, len) = (elements.start, elements.len());
         let whole = len.next_multiple_of(LANES);
-        if self.ids.len() < whole {
-            self.ids.resize(whole, 0);
-            self.no_ids.resize(whole, 0);
+        if decoder.ids.len() < whole {
+            decoder.ids.resize(whole, 0);
+            decoder.no_ids.resize(whole, 0);
         }
-        self.tables.decode(
-            simd,
-            &self.choice[done..done + whole],
-            states,
-            coded.from_words,
-            at,
-            &mut self.ids[..whole],
+        decoder.tables.decode(
+            self.simd,
+            &decoder.choice[done..done + whole],
+            &mut course.states,
+            course.words,
+            &mut course.at,
+            &mut decoder.ids[..whole],
         )?;
-        self.whole.clear();
-        for (first, ids) in self.ids[..len].chunks_mut(32).enumerate() {
+        decoder.whole.clear();
+        for (first, ids) in decoder.ids[..len].chunks_mut(32).enumerate() {
             // Escapes are rare: most chunks are done with one comparison.
             if !ids.contains(&0) {
                 continue;
             }
             for (i, id) in ids.iter_mut().enumerate().filter(|(_, id)| **id == 0) {
-                let table = self.choice[done + 32 * first + i];
-                *id = take_rice(&mut escapes.ids, coded.escape_bits)
-                    .and_then(|code| escaped_id(code, self.lowest[usize::from(table)]))
+                let table = decoder.choice[done + 32 * first + i];
+                *id = take_rice(&mut self.escape_ids, self.coded.escape_bits)
+                    .and_then(|code| escaped_id(code, decoder.lowest[usize::from(table)]))
                     .ok_or_else(malformed)?;
                 if *id & SYMBOL_MASK == 0 {
-                    let symbol = escapes.words.next().ok_or_else(malformed)?;
-                    self.whole
-                        .push((32 * first + i, u16::from_le_bytes(*symbol)));
+                    let symbol = self.escape_words.next().ok_or_else(malformed)?;
+                    let whole = (32 * first + i, u16::from_le_bytes(*symbol));
+                    decoder.whole.push(whole);
                 }
             }
         }
         Ok(())
     }
 
-    /// Joins ids and raw bits of elements `done .. done + len`.
-    fn join(
-        &self,
-        split: Split,
-        simd: Simd,
-        done: usize,
-        len: usize,
-        raw: Raw<'_>,
-        fields: &mut [u8],
-    ) {
-        let fields = &mut fields[2 * done..2 * (done + len)];
+    fn join(&mut self, elements: Range<usize>, raw: Raw<'_>) {
+        let (decoder, split) = (&*self.decoder, self.coded.body.split());
+        let len = elements.len();
+        let fields = &mut self.fields[2 * elements.start..2 * elements.end];
         // Raw bits by themselves, as id 0 is symbol 0; then symbols and signs above them.
-        join(split, simd, &self.no_ids[..len], raw, fields);
+        join(split, self.simd, &decoder.no_ids[..len], raw, fields);
         let raw_bits = split.raw_bits;
         let fields = fields.as_chunks_mut::<2>().0;
-        let places = self.ids[..len].iter().zip(&self.bases[done..done + len]);
+        let places = decoder.ids[..len].iter().zip(&decoder.bases[elements]);
         for (field, (&id, &base)) in fields.iter_mut().zip(places) {
             let symbol = base.wrapping_add(u16::from(id & SYMBOL_MASK) << raw_bits);
             // A symbol too large for its bits would reach the sign.
             let bits = symbol & !SIGN | (base ^ u16::from(id) << 8) & SIGN;
             *field = (u16::from_le_bytes(*field) | bits).to_le_bytes();
         }
-        for &(place, symbol) in &self.whole {
+        for &(place, symbol) in &decoder.whole {
             let field = u16::from_le_bytes(fields[place]);
             let kept = field & (SIGN | ((1 << raw_bits) - 1));
             fields[place] = (kept | (symbol << raw_bits) & !SIGN).to_le_bytes();
         }
     }
-}
-
-/// Escapes that were not met yet.
-struct Escapes<'a> {
-    ids: BitReader<'a>,
-    words: std::slice::Iter<'a, [u8; 2]>,
 }

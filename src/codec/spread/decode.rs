@@ -6,15 +6,12 @@ use super::layout::{
     FEW_ESCAPES, HEADER_BYTES, MAX_RAW_BITS, SCALES, carried_escapes, middle_symbol, split,
 };
 use super::scales::{COUNT, Prepared, Used};
-use crate::codec::ans::{
-    Carried, EachTables, LANES, PIECE, States, carried_bytes, complete_raw, prefetch_piece,
-    take_states,
-};
+use crate::codec::ans::{Body, Course, EachTables, LANES, LastRaw, Pieces};
 use crate::codec::parts::PartReader;
 use crate::codec::plane::Coded;
 use crate::codec::rice::{scale, take_rice, unzigzag};
 use crate::codec::scaled::{KeptColumns, SEGMENT_BYTES, Segment, Shape};
-use crate::codec::symbol::{Raw, Split, join};
+use crate::codec::symbol::{Raw, join};
 use crate::error::{Error, Result};
 use crate::format::Profiles;
 use crate::plane::BitReader;
@@ -23,7 +20,6 @@ use crate::simd::Simd;
 /// A coded plane, taken apart.
 struct Payload<'a> {
     count: usize,
-    split: Split,
     step_bits: u8,
     rice_bits: u8,
     escape_bits: u8,
@@ -32,11 +28,7 @@ struct Payload<'a> {
     shape: u32,
     segments: &'a [u8],
     rows: &'a [u8],
-    states: States,
-    words: &'a [u8],
-    /// From the words on to the end: kernels may look beyond what they take.
-    from_words: &'a [u8],
-    raw: Raw<'a>,
+    body: Body<'a>,
     /// Those that are stored; the states carry so many more bytes.
     escapes: &'a [u8],
     carried_escapes: usize,
@@ -71,26 +63,19 @@ impl<'a> Payload<'a> {
             || segments == 0
             || reserved != 0
             || !(*SCALES.start()..=*SCALES.end() - COUNT + 1).contains(&lowest)
-            || long(18) % 2 != 0
         {
             return Err(malformed());
         }
         let split = split(width, raw_bits);
-        let carried = Carried::new(split, count);
         let segments = parts.take(usize::from(segments) * SEGMENT_BYTES)?;
         let rows = parts.take(long(14) as usize)?;
-        let states = take_states(&mut parts)?;
-        let from_words = parts.rest();
-        let words = parts.take(long(18) as usize)?;
-        let low = parts.take(split.low_bytes(count) - carried.low)?;
-        let packed = parts.take(split.packed_bytes(count) - carried.packed)?;
+        let body = Body::take(&mut parts, split, count, long(18) as usize)?;
         let escapes_len = long(22) as usize;
         let carried_escapes = carried_escapes(split, count, escapes_len);
         let escapes = parts.take(escapes_len - carried_escapes)?;
         parts.finish()?;
         Ok(Self {
             count,
-            split,
             step_bits,
             rice_bits,
             escape_bits,
@@ -99,10 +84,7 @@ impl<'a> Payload<'a> {
             shape: long(10),
             segments,
             rows,
-            states,
-            words,
-            from_words,
-            raw: Raw { low, packed },
+            body,
             escapes,
             carried_escapes,
         })
@@ -121,8 +103,7 @@ pub(in crate::codec) struct Decoder {
     kept: KeptColumns,
     choice: Vec<u8>,
     ids: Vec<u8>,
-    low: Vec<u8>,
-    packed: Vec<u8>,
+    last: LastRaw,
     /// Places of escapes.
     escaped: Vec<u32>,
 }
@@ -150,47 +131,28 @@ impl Decoder {
         let used = self.find_places(&coded, simd, profiles, count)?;
         let shape = Shape::take(profiles.record(coded.shape)?)?;
         let tables = &mut self.tables;
-        let of = (profiles.id(), coded.shape, coded.split.raw_bits);
+        let of = (profiles.id(), coded.shape, coded.body.split().raw_bits);
         self.prepared.make(of, &shape, &used, |table, frequencies| {
             tables.prepare_one(table, frequencies);
         });
-        let mut states = coded.states;
-        let (mut at, mut done) = (0, 0);
         self.escaped.clear();
-        // The last piece is long enough to hold all elements with a raw bit that the states carry.
-        while count - done >= 2 * PIECE {
-            let raw = coded.raw.skip(coded.split, done);
-            prefetch_piece(coded.split, raw, coded.words, at);
-            let elements = done..done + PIECE;
-            self.decode_ids(&coded, simd, &mut states, &mut at, elements)?;
-            self.join(coded.split, simd, done, PIECE, raw, fields);
-            done += PIECE;
-        }
-        let last = count - done;
-        let elements = done..count;
-        self.decode_ids(&coded, simd, &mut states, &mut at, elements)?;
-        if at != coded.words.len() {
-            return Err(malformed());
-        }
-        let carried = Carried::new(coded.split, count);
-        let stored = coded.raw.skip(coded.split, done);
+        let mut last = std::mem::take(&mut self.last);
+        let mut pieces = PlanePieces {
+            decoder: self,
+            coded: &coded,
+            simd,
+            fields,
+        };
+        let carried = coded.body.decode_carrying(&mut last, &mut pieces);
+        self.last = last;
+        let carried = carried?;
         if coded.carried_escapes > 0 {
-            let mut escapes = coded.escapes.to_vec();
-            escapes.extend(carried_bytes(&states)?);
-            self.join(coded.split, simd, done, last, stored, fields);
+            let escapes = [coded.escapes, &carried].concat();
             return self.put_escapes(&coded, &escapes, fields);
         }
-        let (mut low, mut packed) = (
-            std::mem::take(&mut self.low),
-            std::mem::take(&mut self.packed),
-        );
-        complete_raw(stored, carried, &states, &mut low, &mut packed)?;
-        let raw = Raw {
-            low: &low,
-            packed: &packed,
-        };
-        self.join(coded.split, simd, done, last, raw, fields);
-        (self.low, self.packed) = (low, packed);
+        if carried.iter().any(|&byte| byte != 0) {
+            return Err(malformed());
+        }
         self.put_escapes(&coded, coded.escapes, fields)
     }
 
@@ -233,61 +195,9 @@ impl Decoder {
         Ok(used)
     }
 
-    /// Decodes the ids of some elements to the start of `self.ids`, and notes which are escapes.
-    fn decode_ids(
-        &mut self,
-        coded: &Payload<'_>,
-        simd: Simd,
-        states: &mut States,
-        at: &mut usize,
-        elements: Range<usize>,
-    ) -> Result<()> {
-        let (done, len) = (elements.start, elements.len());
-        let whole = len.next_multiple_of(LANES);
-        if self.ids.len() < whole {
-            self.ids.resize(whole, 0);
-        }
-        self.tables.decode(
-            simd,
-            &self.choice[done..done + whole],
-            states,
-            coded.from_words,
-            at,
-            &mut self.ids[..whole],
-        )?;
-        for (first, ids) in self.ids[..len].chunks(32).enumerate() {
-            // Escapes are rare: most chunks are done with one comparison.
-            if !ids.contains(&0) {
-                continue;
-            }
-            let places = (0u32..).zip(ids).filter(|(_, id)| **id == 0);
-            let first = u32::try_from(done + 32 * first).map_err(|_| malformed())?;
-            self.escaped.extend(places.map(|(i, _)| first + i));
-        }
-        if self.escaped.len() > coded.count / FEW_ESCAPES {
-            return Err(malformed());
-        }
-        Ok(())
-    }
-
-    /// Joins ids and raw bits of elements `done .. done + len`.
-    fn join(
-        &self,
-        split: Split,
-        simd: Simd,
-        done: usize,
-        len: usize,
-        raw: Raw<'_>,
-        fields: &mut [u8],
-    ) {
-        let bytes = usize::from(split.width / 8);
-        let fields = &mut fields[bytes * done..bytes * (done + len)];
-        join(split, simd, &self.ids[..len], raw, fields);
-    }
-
     /// Puts the symbols of escapes in their places.
     fn put_escapes(&self, coded: &Payload<'_>, escapes: &[u8], fields: &mut [u8]) -> Result<()> {
-        let split = coded.split;
+        let split = coded.body.split();
         let bytes = usize::from(split.width / 8);
         let middle = i32::from(middle_symbol(split.width, split.raw_bits));
         let symbols = 1i32 << (split.width - split.raw_bits);
@@ -309,5 +219,58 @@ impl Decoder {
         } else {
             Err(malformed())
         }
+    }
+}
+
+/// A plane that is being decoded: ids come to the start of the decoder's buffer.
+struct PlanePieces<'d> {
+    decoder: &'d mut Decoder,
+    coded: &'d Payload<'d>,
+    simd: Simd,
+    fields: &'d mut [u8],
+}
+
+impl Pieces for PlanePieces<'_> {
+    fn decode_ids(&mut self, elements: Range<usize>, course: &mut Course<'_>) -> Result<()> {
+        let decoder = &mut *self.decoder;
+        let (done, len) = (elements.start, elements.len());
+        let whole = len.next_multiple_of(LANES);
+        if decoder.ids.len() < whole {
+            decoder.ids.resize(whole, 0);
+        }
+        decoder.tables.decode(
+            self.simd,
+            &decoder.choice[done..done + whole],
+            &mut course.states,
+            course.words,
+            &mut course.at,
+            &mut decoder.ids[..whole],
+        )?;
+        for (first, ids) in decoder.ids[..len].chunks(32).enumerate() {
+            // Escapes are rare: most chunks are done with one comparison.
+            if !ids.contains(&0) {
+                continue;
+            }
+            let places = (0u32..).zip(ids).filter(|(_, id)| **id == 0);
+            let first = u32::try_from(done + 32 * first).map_err(|_| malformed())?;
+            decoder.escaped.extend(places.map(|(i, _)| first + i));
+        }
+        if decoder.escaped.len() > self.coded.count / FEW_ESCAPES {
+            return Err(malformed());
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, elements: Range<usize>, raw: Raw<'_>) {
+        let split = self.coded.body.split();
+        let bytes = usize::from(split.width / 8);
+        let fields = &mut self.fields[bytes * elements.start..bytes * elements.end];
+        join(
+            split,
+            self.simd,
+            &self.decoder.ids[..elements.len()],
+            raw,
+            fields,
+        );
     }
 }

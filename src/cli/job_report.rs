@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::lossy_report::{self, hex};
+use super::lossy_report;
 use crate::console::size::{self, ratio, show_speed};
 use crate::console::text_table::{TextTable, left, right};
 use crate::error::Error;
@@ -15,7 +15,7 @@ use crate::format::FidelitySummary;
 use crate::job::{
     Conversion, Inspection, PlaneTotal, Replacement, Replacements, TensorTotal, Verification,
 };
-use crate::printable::printable_name;
+use crate::printable::{hex, printable_name};
 
 pub(super) fn conversion_json(
     done: &Conversion,

@@ -6,7 +6,8 @@ use crate::archive::ArchiveReader;
 use crate::console::size::{self, ratio};
 use crate::console::text_table::{TextTable, left, right};
 use crate::format::{FidelitySummary, TensorFidelity};
-use crate::job::{Conversion, Inspection, LossyPreview, PlannedTensor, Setting};
+use crate::job::{Conversion, Inspection, LossyPreview, PlannedTensor};
+use crate::printable::hex;
 
 pub(super) fn summary_json(summary: &FidelitySummary) -> Value {
     json!({
@@ -125,7 +126,7 @@ pub(super) fn preview_json(preview: &LossyPreview) -> Value {
         "lossy": plan.tensors.iter().zip(&preview.expected.tensors).map(|(tensor, bytes)| json!({
             "tensor": tensor.name,
             "dtype": tensor.element.name(),
-            "setting": setting_text(&tensor.setting),
+            "setting": tensor.setting_text(),
             "bound": tensor.bound(),
             "original_bytes": original_bytes(tensor),
             "expected_bytes": bytes,
@@ -153,7 +154,7 @@ pub(super) fn preview_lines(preview: &LossyPreview) -> Vec<String> {
             &size::show(original_bytes(tensor)),
             &size::show(whole(*bytes)),
             &format!("{bits:.3}"),
-            &setting_text(&tensor.setting),
+            &tensor.setting_text(),
             &tensor.name,
         ]);
     }
@@ -185,20 +186,4 @@ fn whole(bytes: f64) -> u64 {
     )]
     let whole = bytes.max(0.0).round() as u64;
     whole
-}
-
-/// A setting as it is written.
-fn setting_text(setting: &Setting) -> String {
-    let Some(method) = setting.method() else {
-        return "exact".into();
-    };
-    match setting {
-        Setting::Quantize { group, .. } => format!("{}:{group}", method.name()),
-        _ => format!("{}={}", method.name(), setting.parameter()),
-    }
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

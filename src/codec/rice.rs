@@ -41,6 +41,18 @@ pub(super) fn put_rice(code: u32, bits: u8, out: &mut BitWriter<'_>) {
     }
 }
 
+/// Appends codes as one bit string.
+pub(super) fn append_codes(codes: impl Iterator<Item = u32> + Clone, bits: u8, out: &mut Vec<u8>) {
+    let lengths = codes.clone().map(|code| rice_length(code, bits));
+    let (at, len) = (out.len(), lengths.sum::<usize>().div_ceil(8));
+    out.resize(at + len, 0);
+    let mut writer = BitWriter::new(&mut out[at..]);
+    for code in codes {
+        put_rice(code, bits, &mut writer);
+    }
+    writer.finish();
+}
+
 pub(super) fn take_rice(from: &mut BitReader<'_>, bits: u8) -> Option<u32> {
     let high = from.take_unary(MAX_UNARY)?;
     let low = if bits > 0 { from.take(bits) } else { 0 };

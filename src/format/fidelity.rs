@@ -50,6 +50,14 @@ impl LossyMethod {
         Self::Int4,
     ];
 
+    /// It with its number, or with the numbers of a group, as settings are written.
+    pub fn setting(self, parameter: f64, group: u32) -> String {
+        match self {
+            Self::Int8 | Self::Int4 => format!("{}:{group}", self.name()),
+            _ => format!("{}={parameter}", self.name()),
+        }
+    }
+
     /// The name, as the option is called.
     pub const fn name(self) -> &'static str {
         match self {
@@ -118,11 +126,7 @@ impl FidelitySummary {
         }
         let mut settings: Vec<String> = Vec::new();
         for record in records {
-            let name = record.method.name();
-            let setting = match record.method {
-                LossyMethod::Int8 | LossyMethod::Int4 => format!("{name}:{}", record.group),
-                _ => format!("{name}={}", record.parameter),
-            };
+            let setting = record.method.setting(record.parameter, record.group);
             if settings.len() < MOST_SETTINGS && !settings.contains(&setting) {
                 settings.push(setting);
                 if settings.len() == MOST_SETTINGS {

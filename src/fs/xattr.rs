@@ -3,12 +3,12 @@
 //! would tell of something else.
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::archive::ArchiveReader;
 use crate::format::{CodecId, FidelitySummary};
+use crate::printable::hex;
 
 /// All names of our own begin with this.
 pub(super) const OWN: &str = "user.weightfs.";
@@ -52,15 +52,6 @@ pub(super) fn of_archive(archive: &ArchiveReader, path: &Path, name: &OsStr) -> 
         }
         _ => return None,
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut hex = String::new();
-    for byte in bytes {
-        // Writing to a String does not fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
 }
 
 /// `exact`, or how far what is read is from what the archive was made from.

@@ -19,6 +19,7 @@ use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::format::{ARCHIVE_SUFFIX, DEFAULT_BLOCK_BYTES};
 use crate::os::write_all_at;
+use crate::printable::hex;
 use crate::sync::cores;
 
 /// How to unpack.
@@ -125,14 +126,10 @@ pub(super) fn unpack_to(
     sync: impl FnOnce(&OutputFile) -> Result<()>,
 ) -> Result<Totals> {
     if let Some(lossy) = reader.superblock().lossy {
-        let hex: String = lossy
-            .source_sha256
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
         (monitor.warn)(&format!(
-            "{} is lossy: what it holds is not the file that it was made from (SHA-256 {hex})",
-            reader.path().display()
+            "{} is lossy: what it holds is not the file that it was made from (SHA-256 {})",
+            reader.path().display(),
+            hex(&lossy.source_sha256)
         ));
     }
     let mut sha256 = Sha256::new();

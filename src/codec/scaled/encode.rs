@@ -11,7 +11,7 @@ use super::place::fill;
 use super::rows::{find_row, inverse_scales, row_step_bits, value};
 use super::segment::{MAX_SEGMENTS, Segment};
 use crate::codec::ans::{Carried, EachEncoder, put_states};
-use crate::codec::rice::{codes, middle, put_rice, rice_bits, rice_length};
+use crate::codec::rice::{append_codes, codes, middle, put_rice, rice_bits, rice_length};
 use crate::codec::symbol::{Parts, Split, cut};
 use crate::plane::BitWriter;
 
@@ -200,12 +200,8 @@ impl Encoder {
             .sum::<usize>()
             .div_ceil(8);
         let escape_bits = rice_bits(self.escapes.iter().copied());
-        let escapes_len = self
-            .escapes
-            .iter()
-            .map(|&code| rice_length(code, escape_bits))
-            .sum::<usize>()
-            .div_ceil(8);
+        let mut escapes = Vec::new();
+        append_codes(self.escapes.iter().copied(), escape_bits, &mut escapes);
         let long = |len: usize| {
             u32::try_from(len)
                 .expect("invariant: bounded by the block")
@@ -222,7 +218,7 @@ impl Encoder {
         });
         out.extend(long(rows_len));
         out.extend(long(words.len()));
-        out.extend(long(escapes_len));
+        out.extend(long(escapes.len()));
         out.extend(long(self.escape_words.len()));
         for segment in segments {
             out.extend(segment.to_bytes());
@@ -241,13 +237,7 @@ impl Encoder {
         out.extend(words);
         out.extend(low);
         out.extend(packed);
-        let at = out.len();
-        out.resize(at + escapes_len, 0);
-        let mut writer = BitWriter::new(&mut out[at..]);
-        for &code in &self.escapes {
-            put_rice(code, escape_bits, &mut writer);
-        }
-        writer.finish();
+        out.extend(escapes);
         out.extend(self.escape_words.iter().flat_map(|word| word.to_le_bytes()));
     }
 }

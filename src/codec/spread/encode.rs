@@ -5,13 +5,12 @@ use std::sync::Arc;
 use super::layout::{FEW_ESCAPES, MAX_RAW_BITS, carried_escapes, middle_symbol, split};
 use super::scales::{COUNT, Prepared, Used, lowest_below, table_of};
 use crate::codec::ans::{self, Carried, EachEncoder, put_states};
-use crate::codec::rice::{codes, middle, put_rice, rice_bits, rice_length, zigzag};
+use crate::codec::rice::{append_codes, codes, middle, rice_bits, zigzag};
 use crate::codec::scaled::{
     MAX_SEGMENTS, Model, PLAIN_ROW, Segment, Shape, inverse_scales, quantize, row_step_bits,
     scaled_mean,
 };
 use crate::codec::symbol::{Parts, cut};
-use crate::plane::BitWriter;
 
 /// Bits more that an element takes whose scale has so many ids, times the square of those: within an id all levels
 /// count as alike (of a normal distribution, of which a scale is the mean magnitude).
@@ -234,7 +233,7 @@ impl Encoder {
         let (low, packed, mut payload) = carried.lend(&self.parts);
         let escape_bits = rice_bits(self.escapes.iter().copied());
         let mut escapes = Vec::new();
-        put_codes(self.escapes.iter().copied(), escape_bits, &mut escapes);
+        append_codes(self.escapes.iter().copied(), escape_bits, &mut escapes);
         let stored_escapes = escapes.len() - carried_escapes(split, count, escapes.len());
         if stored_escapes < escapes.len() {
             payload = ans::payload(escapes[stored_escapes..].iter());
@@ -247,7 +246,7 @@ impl Encoder {
         let codes = codes(&self.scales, middle, step_bits);
         let bits = rice_bits(codes.clone());
         let mut rows = Vec::new();
-        put_codes(codes, bits, &mut rows);
+        append_codes(codes, bits, &mut rows);
         let long = |len: usize| {
             u32::try_from(len)
                 .expect("invariant: bounded by the block")
@@ -271,15 +270,4 @@ impl Encoder {
         out.extend(packed);
         out.extend(&escapes[..stored_escapes]);
     }
-}
-
-/// Writes Rice codes as one bit string.
-fn put_codes(codes: impl Iterator<Item = u32> + Clone, bits: u8, out: &mut Vec<u8>) {
-    let lengths = codes.clone().map(|code| rice_length(code, bits));
-    out.resize(lengths.sum::<usize>().div_ceil(8), 0);
-    let mut writer = BitWriter::new(out);
-    for code in codes {
-        put_rice(code, bits, &mut writer);
-    }
-    writer.finish();
 }

@@ -82,6 +82,20 @@ impl PlannedTensor {
         method.expect("invariant: a planned tensor is not exact")
     }
 
+    /// Numbers of a group; 0 if there are none.
+    const fn group(&self) -> u32 {
+        match self.treatment {
+            Treatment::Groups { group, .. } => group,
+            Treatment::Bounded { .. } => 0,
+        }
+    }
+
+    /// What was asked for, as settings are written.
+    pub fn setting_text(&self) -> String {
+        self.method()
+            .setting(self.setting.parameter(), self.group())
+    }
+
     /// The bound in force, in the unit of the method; 0 if there is none.
     pub const fn bound(&self) -> f64 {
         match self.treatment {
@@ -99,10 +113,7 @@ impl PlannedTensor {
             start: self.range.start,
             elements,
             method: self.method(),
-            group: match self.treatment {
-                Treatment::Groups { group, .. } => group,
-                Treatment::Bounded { .. } => 0,
-            },
+            group: self.group(),
             parameter: self.setting.parameter(),
             bound: self.bound(),
             greatest_error: errors.greatest,

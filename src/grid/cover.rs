@@ -4,7 +4,7 @@
 //! over. So numbers that are farther from each other than the bound are all among them, and are kept as they
 //! are. All magnitudes are compared as F64, in which each is exact.
 
-use super::number::{greatest, magnitude};
+use super::number::{greatest, magnitude, narrow};
 use crate::format::ElementType;
 
 /// The sign bit.
@@ -101,4 +101,34 @@ pub(super) fn signed(cover: &[u16]) -> Vec<u16> {
 /// The numbers of a cover by twice the step, and one more for the negative one.
 pub(super) fn in_pairs(cover: &[u16]) -> Vec<u16> {
     cover.iter().flat_map(|&bits| [bits, bits | SIGN]).collect()
+}
+
+/// The bits of a number of a type of 16 bits without its sign, or of one that is near: those of the greatest if it is
+/// too large for the type. Without a call, for all of a block.
+#[inline(always)]
+pub(super) fn magnitude_bits(element: ElementType, value: f64) -> u16 {
+    let value = narrow(value).abs();
+    let bits = if element == ElementType::Bf16 {
+        value.to_bits() >> 16
+    } else {
+        // The exponent's bias is 15 instead of 127, of subnormal numbers as well.
+        (value * f32::from_bits(15 << 23)).to_bits() >> 13
+    };
+    let greatest = greatest(element);
+    u16::try_from(bits).unwrap_or(greatest).min(greatest)
+}
+
+#[inline(always)]
+/// The level of a number, given the step that is nearest to each magnitude.
+pub(super) fn signed_level(nearest: &[u16], element: ElementType, value: f64) -> i32 {
+    if !value.is_finite() {
+        return 0;
+    }
+    let bits = magnitude_bits(element, value);
+    let step = nearest.get(usize::from(bits)).copied().unwrap_or(0);
+    if value < 0.0 {
+        -i32::from(step)
+    } else {
+        i32::from(step)
+    }
 }

@@ -7,6 +7,7 @@
 //! Knows nothing of how levels are coded, nor of files.
 
 mod cover;
+mod group_scale;
 mod levels;
 mod number;
 mod octave;
@@ -15,10 +16,11 @@ mod restore;
 #[cfg(test)]
 mod tests;
 mod treatment;
+mod uniform;
 
 pub use levels::LevelPlanes;
-pub use number::values;
+pub use number::{root_mean_square, values};
 pub use octave::{octave_ratio, octave_steps};
-pub use quantize::{Levels, Quantizer, root_mean_square};
+pub use quantize::{Levels, Quantizer};
 pub use restore::Restorer;
 pub use treatment::{Bound, PartsOf, ScaleFit, Treatment};

@@ -97,3 +97,27 @@ pub(super) const fn mantissa_bits(element: ElementType) -> u32 {
 pub(super) const fn narrow(value: f64) -> f32 {
     value as f32
 }
+
+/// The root mean square of the finite ones.
+pub fn root_mean_square(values: &[f64]) -> f64 {
+    let mean_square = |unit: f64| {
+        let finite = values.iter().filter(|value| value.is_finite());
+        let (sum, count) = finite.fold((0.0, 0u64), |(sum, count), value| {
+            (sum + (value / unit) * (value / unit), count + 1)
+        });
+        sum / count.max(1) as f64
+    };
+    let square = mean_square(1.0);
+    if square.is_finite() {
+        return square.sqrt();
+    }
+    // Squares of numbers of F64 may be too large for it.
+    let greatest = greatest_of(values);
+    mean_square(greatest).sqrt() * greatest
+}
+
+/// The greatest finite magnitude.
+pub(super) fn greatest_of(values: &[f64]) -> f64 {
+    let finite = values.iter().filter(|value| value.is_finite());
+    finite.fold(0.0, |most, value| value.abs().max(most))
+}

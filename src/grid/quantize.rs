@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
-use super::cover::{self, ROW_STEPS, Reach};
+use super::cover::{self, ROW_STEPS, Reach, magnitude_bits, signed_level};
+use super::group_scale::Scale;
 use super::levels::LevelPlanes;
-use super::number::{greatest, narrow, values};
+use super::number::{narrow, root_mean_square, values};
 use super::octave::{SCALE_STEPS, exp2, octave_ratio, octave_steps, powers, scale_powers};
 use super::restore::{NO_SCALE, Restorer, octave_of, power, row_reach, row_step};
 use super::treatment::{Bound, PartsOf, ScaleFit, Treatment};
+use super::uniform::{SPARE, push_uniform, step_within};
 use crate::format::{ElementType, GridHeader, GridKind, MAX_OCTAVE_STEPS, RowParts};
 use crate::simd::Simd;
 
@@ -17,20 +19,8 @@ const MIDDLES: [i32; 3] = [1 << 7, 1 << 15, 1 << 23];
 const FEW_FAR: usize = 1 << 12;
 /// With more exceptions than one element in so many, numbers are not stored as levels.
 const FEW_EXCEPTIONS: usize = 16;
-/// The share of a bound that steps of F32 and F64 leave to the arithmetic of who compares.
-const SPARE: f64 = 1.0 / (1 << 20) as f64;
-/// Most of a step that is left for the rounding of the type, at a cost of 0.09 bit an element; what it does not
-/// do for are exceptions.
-const MOST_SPARE: f64 = 1.0 / 16.0;
-/// No level is farther; fields have less.
-const FARTHEST: f64 = (1 << 24) as f64;
 /// Numbers that are looked at together: next to all of them are as they may be.
 const CHECKED_AT_ONCE: usize = 256;
-/// Scales that are tried for a group, as shares of the greatest magnitude.
-const SCALE_SHARES: [f64; 14] = [
-    1.0, 0.98, 0.96, 0.94, 0.92, 0.9, 0.88, 0.86, 0.84, 0.81, 0.78, 0.74, 0.7, 0.65,
-];
-
 /// A run of numbers as levels.
 #[derive(Debug)]
 pub struct Levels {
@@ -99,45 +89,6 @@ impl Default for Quantizer {
                 in_steps: Vec::new(),
             },
         }
-    }
-}
-
-/// The root mean square of the finite ones.
-pub fn root_mean_square(values: &[f64]) -> f64 {
-    let mean_square = |unit: f64| {
-        let finite = values.iter().filter(|value| value.is_finite());
-        let (sum, count) = finite.fold((0.0, 0u64), |(sum, count), value| {
-            (sum + (value / unit) * (value / unit), count + 1)
-        });
-        sum / count.max(1) as f64
-    };
-    let square = mean_square(1.0);
-    if square.is_finite() {
-        return square.sqrt();
-    }
-    // Squares of numbers of F64 may be too large for it.
-    let greatest = greatest_of(values);
-    mean_square(greatest).sqrt() * greatest
-}
-
-/// The greatest finite magnitude.
-fn greatest_of(values: &[f64]) -> f64 {
-    let finite = values.iter().filter(|value| value.is_finite());
-    finite.fold(0.0, |most, value| value.abs().max(most))
-}
-
-/// The step of a uniform grid that keeps a bound, with what its type's rounding takes of it.
-fn step_within(bound: f64, typical: f64, element: ElementType) -> f64 {
-    let unit = match element {
-        ElementType::F32 => f64::from(narrow(typical).abs()) * f64::from(f32::EPSILON),
-        _ => typical * f64::EPSILON,
-    };
-    let spare = (unit / 2.0 / bound).clamp(SPARE, MOST_SPARE);
-    let step = 2.0 * bound * (1.0 - spare);
-    if element == ElementType::F32 {
-        narrow(step).into()
-    } else {
-        step
     }
 }
 
@@ -369,31 +320,7 @@ impl Quantizer {
         let element = grid.element;
         let farthest = f64::from(most);
         for (part, run) in parts_of(grid.parts, all, before, count) {
-            let greatest = greatest_of(part);
-            let shares: &[f64] = match fit {
-                ScaleFit::Max => &SCALE_SHARES[..1],
-                ScaleFit::LeastSquares => &SCALE_SHARES,
-            };
-            let both_signs = fit == ScaleFit::LeastSquares;
-            let best = shares
-                .iter()
-                .flat_map(|&share| {
-                    let negative = -share * farthest / (farthest + 1.0);
-                    [Some(share), both_signs.then_some(negative)]
-                })
-                .flatten()
-                .map(|share| Scale::new(element, greatest * share, farthest))
-                .min_by(|one, other| {
-                    let errors = |scale: &Scale| {
-                        if both_signs {
-                            scale.errors(part, farthest)
-                        } else {
-                            0.0
-                        }
-                    };
-                    errors(one).total_cmp(&errors(other))
-                })
-                .unwrap_or_default();
+            let best = Scale::of(part, element, farthest, fit);
             let width = usize::from(element.bytes());
             self.result.scales.extend(&best.bytes[..width]);
             self.levels.extend(run.iter().map(|value| {
@@ -619,74 +546,6 @@ fn parts_of(
     })
 }
 
-/// Appends the levels of numbers on a uniform grid, those that keep the bound if there are such.
-fn push_uniform(
-    simd: Simd,
-    run: &[f64],
-    element: ElementType,
-    step: f64,
-    bound: f64,
-    levels: &mut Vec<i32>,
-) {
-    let short_step = narrow(step);
-    let is_short = element == ElementType::F32;
-    let step = if is_short {
-        f64::from(short_step)
-    } else {
-        step
-    };
-    let inverse = 1.0 / step;
-    let first = levels.len();
-    levels.resize(first + run.len(), 0);
-    let levels = &mut levels[first..];
-    let served = move |level: f64| {
-        if is_short {
-            f64::from(narrow(level) * short_step)
-        } else {
-            level * step
-        }
-    };
-    let all_kept = simd.vectorized(
-        #[inline(always)]
-        || {
-            // In registers, whatever is written to `levels`.
-            let (served, inverse, bound) = (served, inverse, bound);
-            let mut all_kept = true;
-            for (level, &value) in levels.iter_mut().zip(run) {
-                // What is too far becomes an exception.
-                let nearest = round(value * inverse).clamp(-FARTHEST, FARTHEST);
-                all_kept &= (served(nearest) - value).abs() <= bound;
-                #[expect(clippy::cast_possible_truncation, reason = "clamped, or 0")]
-                let nearest = nearest as i32;
-                *level = nearest;
-            }
-            all_kept
-        },
-    );
-    if all_kept {
-        return;
-    }
-    // A neighbour may keep what rounding to the type took.
-    for (level, &value) in levels.iter_mut().zip(run) {
-        let keeps = |level: i32| (served(level.into()) - value).abs() <= bound;
-        if !value.is_finite() {
-            *level = 0;
-        } else if !keeps(*level) {
-            let near = [*level + 1, *level - 1];
-            *level = near.into_iter().find(|&near| keeps(near)).unwrap_or(*level);
-        }
-    }
-}
-
-/// The nearest whole number, of two the even one, of those that are not too large; without a call where the
-/// processor has no instruction for it.
-#[inline(always)]
-const fn round(value: f64) -> f64 {
-    // So large that nothing is left behind the point.
-    const LARGE: f64 = 1.5 * (1u64 << 52) as f64;
-    (value + LARGE) - LARGE
-}
-
 /// The greatest scale of a row that stands for no more than a bound.
 fn scale_within(scale_powers: &[f64], bound: f64) -> i16 {
     let exponent = (bound.log2() * f64::from(SCALE_STEPS)).floor();
@@ -700,86 +559,5 @@ fn scale_within(scale_powers: &[f64], bound: f64) -> i16 {
         scale
     } else {
         scale - 1
-    }
-}
-
-/// The bits of a number of a type of 16 bits without its sign, or of one that is near: those of the greatest if it is
-/// too large for the type. Without a call, for all of a block.
-#[inline(always)]
-fn magnitude_bits(element: ElementType, value: f64) -> u16 {
-    let value = narrow(value).abs();
-    let bits = if element == ElementType::Bf16 {
-        value.to_bits() >> 16
-    } else {
-        // The exponent's bias is 15 instead of 127, of subnormal numbers as well.
-        (value * f32::from_bits(15 << 23)).to_bits() >> 13
-    };
-    let greatest = greatest(element);
-    u16::try_from(bits).unwrap_or(greatest).min(greatest)
-}
-
-#[inline(always)]
-fn signed_level(nearest: &[u16], element: ElementType, value: f64) -> i32 {
-    if !value.is_finite() {
-        return 0;
-    }
-    let bits = magnitude_bits(element, value);
-    let step = nearest.get(usize::from(bits)).copied().unwrap_or(0);
-    if value < 0.0 {
-        -i32::from(step)
-    } else {
-        i32::from(step)
-    }
-}
-
-/// The scale of a group as it is stored.
-#[derive(Debug, Default)]
-struct Scale {
-    bytes: [u8; 8],
-    unit: f64,
-}
-
-impl Scale {
-    fn new(element: ElementType, scale: f64, most: f64) -> Self {
-        let mut bytes = [0; 8];
-        let short = |value: f32| f64::from(value / narrow(most));
-        let unit = match element {
-            ElementType::Bf16 => {
-                let number = half::bf16::from_f64(scale);
-                bytes[..2].copy_from_slice(&number.to_le_bytes());
-                short(number.to_f32())
-            }
-            ElementType::F16 => {
-                let number = half::f16::from_f64(scale);
-                bytes[..2].copy_from_slice(&number.to_le_bytes());
-                short(number.to_f32())
-            }
-            ElementType::F32 => {
-                bytes[..4].copy_from_slice(&narrow(scale).to_le_bytes());
-                short(narrow(scale))
-            }
-            _ => {
-                bytes = scale.to_le_bytes();
-                scale / most
-            }
-        };
-        Self { bytes, unit }
-    }
-
-    fn level(&self, value: f64, most: f64) -> f64 {
-        let level = round(value / self.unit);
-        if level.is_nan() {
-            0.0
-        } else {
-            level.clamp(-most - 1.0, most)
-        }
-    }
-
-    /// The sum of squared errors of the finite ones.
-    fn errors(&self, part: &[f64], most: f64) -> f64 {
-        let finite = part.iter().filter(|value| value.is_finite());
-        finite
-            .map(|&value| (self.level(value, most) * self.unit - value).powi(2))
-            .sum()
     }
 }

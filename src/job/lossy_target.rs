@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::encode_worker::EncodeWorker;
-use super::lossy::{self, Asked, Grid, LossyOptions, LossyPlan, Setting};
+use super::lossy::{self, Asked, Grid, LossyOptions, LossyPlan};
 use super::monitor::Monitor;
 use super::pack_options::PackOptions;
 use super::pipeline;
 use super::source_file::SourceFile;
-use super::survey::survey;
+use super::survey::{Survey, survey};
 use crate::error::{Error, Result};
 use crate::format::{Geometry, SUPERBLOCK_BYTES, TableLengths};
 use crate::model::extents;
@@ -52,10 +52,10 @@ impl LossyExpected {
 pub(super) fn expect(
     source: &SourceFile,
     plan: &LossyPlan,
+    survey: &Survey,
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<LossyExpected> {
-    let survey = survey(source, plan, options.level, monitor)?;
     let extents = extents::extents_with_apart(source, &plan.ranges())?;
     let geometry = Geometry::new(options.block_bytes(), &extents)?;
     let every = geometry.original_bytes().div_ceil(SAMPLE_BYTES).max(1);
@@ -70,7 +70,7 @@ pub(super) fn expect(
     // For each tensor, and last for all else: bytes that were encoded, and what they take.
     let mut sums = vec![(0u64, 0u64); plan.tensors.len() + 1];
     let workers = (0..options.threads.get())
-        .map(|_| Ok(EncodeWorker::new(options.encoder(&survey)?)))
+        .map(|_| Ok(EncodeWorker::new(options.encoder(survey)?)))
         .collect::<Result<Vec<_>>>()?;
     pipeline::run(
         workers,
@@ -79,7 +79,7 @@ pub(super) fn expect(
             let Some(span) = blocks.next().and_then(|block| geometry.block(block)) else {
                 return Ok(false);
             };
-            worker.take(span, source, &survey, plan)?;
+            worker.take(span, source, survey, plan)?;
             Ok(true)
         },
         EncodeWorker::encode,
@@ -117,37 +117,32 @@ pub(super) fn expect(
     })
 }
 
-/// The setting with which a file takes what is asked for; `share` of the size that is, if one is.
+/// The plan with which a file takes what is asked for; `share` of the size that is, if one is.
 ///
 /// # Errors
 /// `InvalidInput` if that cannot be reached; else as `expect`.
-pub(super) fn find(
+pub(super) fn plan(
     source: &SourceFile,
     lossy: &LossyOptions,
     share: f64,
     options: &PackOptions,
     monitor: &Monitor<'_>,
-) -> Result<Setting> {
+) -> Result<LossyPlan> {
     let grid = match lossy.asked {
-        Asked::Setting(setting) => return Ok(setting),
+        Asked::Setting(setting) => return lossy::plan(source, setting, lossy, monitor),
         Asked::Bits(_, grid) | Asked::Size(_, grid) => grid,
     };
-    let plan_with = |bound: f64| lossy::plan(source, grid.setting(bound), lossy, monitor);
-    let any = plan_with(1.0)?;
-    // Rules may say something else of some.
-    let is_asked = |plan: &LossyPlan, number: usize| {
-        plan.tensors[number].setting.method() == grid.setting(1.0).method()
-    };
+    // With any bound: what is learnt of the tensors does not depend on it.
+    let any = lossy::plan(source, grid.setting(1.0), lossy, monitor)?;
     let asked: Vec<_> = (0..any.tensors.len())
-        .filter(|&number| is_asked(&any, number))
+        .filter(|&number| !any.tensors[number].is_by_rule)
         .collect();
     let elements: f64 = asked
         .iter()
         .map(|&number| any.tensors[number].elements() as f64)
         .sum();
     if asked.is_empty() {
-        // Nothing depends on the bound.
-        return Ok(grid.setting(1.0));
+        return Ok(any);
     }
     let squares = asked.iter().map(|&number| {
         let tensor = &any.tensors[number];
@@ -157,10 +152,11 @@ pub(super) fn find(
         Grid::Absolute => (squares.sum::<f64>() / elements).sqrt(),
         Grid::Row => 1.0,
     };
+    let survey = survey(source, &any, options.level, monitor)?;
     // How many bits a weight takes too many with a bound.
     let excess = |bound: f64| -> Result<f64> {
-        let plan = plan_with(bound)?;
-        let expected = expect(source, &plan, options, monitor)?;
+        let plan = any.with_bound(grid.setting(bound));
+        let expected = expect(source, &plan, &survey, options, monitor)?;
         Ok(match lossy.asked {
             Asked::Size(bytes, _) => {
                 let spare = if expected.is_whole {
@@ -237,7 +233,7 @@ pub(super) fn find(
     }
     let setting = grid.setting(bound);
     setting.check()?;
-    Ok(setting)
+    Ok(any.with_bound(setting))
 }
 
 /// A number that is short to read, no greater, and possible as a bound.
@@ -286,10 +282,10 @@ pub fn preview_lossy(
     }
     let options = &options.fitting(monitor)?;
     let source = SourceFile::open(path)?;
-    let setting = find(&source, lossy, 1.0, options, monitor)?;
-    let plan = lossy::plan(&source, setting, lossy, monitor)?;
+    let plan = plan(&source, lossy, 1.0, options, monitor)?;
+    let survey = survey(&source, &plan, options.level, monitor)?;
     Ok(LossyPreview {
-        expected: expect(&source, &plan, options, monitor)?,
+        expected: expect(&source, &plan, &survey, options, monitor)?,
         plan,
         original_bytes: source.stamp.size,
     })

@@ -8,7 +8,7 @@ use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Step, copy_file};
 use super::encode_worker::EncodeWorker;
-use super::lossy::{self, Asked, LossyOptions, LossyPlan};
+use super::lossy::{Asked, LossyOptions, LossyPlan};
 use super::lossy_target;
 use super::monitor::Monitor;
 use super::output::{OutputFile, refuse_source, remove_abandoned};
@@ -147,8 +147,7 @@ fn write_lossy(
 ) -> Result<(Superblock, EntriesChecksum)> {
     let mut share = 1.0;
     for _ in 0..MOST_SIZES {
-        let setting = lossy_target::find(source, lossy, share, options, monitor)?;
-        let plan = lossy::plan(source, setting, lossy, monitor)?;
+        let plan = lossy_target::plan(source, lossy, share, options, monitor)?;
         if plan.tensors.is_empty() {
             (monitor.warn)(&format!(
                 "{}: no tensor of it becomes lossy",

@@ -288,7 +288,8 @@ impl Worker<'_> {
         let is_as_made = match (self.fidelity, &block) {
             (Fidelity::Exact, _) => self.decoded == self.original,
             (Fidelity::Lossy, Some(block)) => {
-                let errors = self.comparer.compare(block, source, &self.decoded)?;
+                let (original, decoded) = (&self.original, &self.decoded);
+                let errors = self.comparer.compare(block, source, original, decoded)?;
                 self.lossy = Some((block.number, errors));
                 errors.past == 0
             }

@@ -63,7 +63,7 @@ impl<'a> Body<'a> {
         count: usize,
         words_len: usize,
     ) -> Result<Self> {
-        if words_len % 2 != 0 {
+        if !words_len.is_multiple_of(2) {
             return Err(Error::corrupt("a coded plane has half a word"));
         }
         let carried = Carried::new(split, count);

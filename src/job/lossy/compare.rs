@@ -90,7 +90,8 @@ fn sums(numbers: &[f64], served: &[f64], bound: impl Fn(f64) -> f64) -> Option<E
 }
 
 impl Comparer {
-    /// How far the numbers of a block are from those of the source.
+    /// How far the numbers of a block are from those of the source, whose bytes of the block are given. What else of
+    /// its rows there is, is read where a bound depends on it.
     ///
     /// # Errors
     /// As `SourceFile::read_at`.
@@ -98,16 +99,21 @@ impl Comparer {
         &mut self,
         block: &TreatedBlock<'_>,
         source: &SourceFile,
+        original: &[u8],
         decoded: &[u8],
     ) -> Result<Errors> {
         let element = block.tensor.element;
         let width = usize::from(element.bytes());
-        block.read(source, &mut self.bytes)?;
-        values(self.simd, element, &self.bytes, &mut self.source);
+        let (before, around) = if block.is_bound_by_more_than(decoded.len() / width) {
+            block.read(source, &mut self.bytes)?;
+            (block.before(), self.bytes.as_slice())
+        } else {
+            (0, original)
+        };
+        values(self.simd, element, around, &mut self.source);
         values(self.simd, element, decoded, &mut self.served);
-        let before = block.before();
         let count = self.served.len();
-        let bytes = &self.bytes[before * width..(before + count) * width];
+        let bytes = &around[before * width..(before + count) * width];
         let mut errors = Errors::default();
         let (simd, numbers, served) = (self.simd, &self.source, &self.served);
         let mut check = |places: Range<usize>, bound: &Allowed| {

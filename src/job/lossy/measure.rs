@@ -57,6 +57,7 @@ pub(in crate::job) fn measure(
         element: tensor.element,
         row: u32::try_from(row).unwrap_or(u32::MAX),
         setting,
+        is_by_rule: false,
         treatment: Treatment::Bounded {
             bound,
             typical: 0.0,
@@ -68,7 +69,7 @@ pub(in crate::job) fn measure(
     let mut comparer = Comparer::default();
     let mut limit = Limit::new(tensor.element, bound);
     let mut past = 0;
-    let mut served = Vec::new();
+    let (mut original, mut served) = (Vec::new(), Vec::new());
     let mut first = 0;
     while first < end {
         monitor.check()?;
@@ -77,7 +78,10 @@ pub(in crate::job) fn measure(
             usize::try_from((to - first) * width).unwrap_or(usize::MAX),
             0,
         );
-        archived.read_at(&mut served, tensor.range.start + first * width)?;
+        original.resize(served.len(), 0);
+        let place = tensor.range.start + first * width;
+        source.read_at(&mut original, place)?;
+        archived.read_at(&mut served, place)?;
         let block = TreatedBlock {
             tensor: &planned,
             number: 0,
@@ -85,7 +89,7 @@ pub(in crate::job) fn measure(
             read_from: first,
             read_to: to,
         };
-        past += comparer.compare(&block, source, &served)?.past;
+        past += comparer.compare(&block, source, &original, &served)?.past;
         for row in comparer.numbers().chunks(planned.row as usize) {
             limit.add(row);
         }

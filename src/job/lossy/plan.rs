@@ -40,6 +40,8 @@ pub struct PlannedTensor {
     pub row: u32,
     /// What was asked for.
     pub setting: Setting,
+    /// Whether a rule asks for that, and not what is asked for all that no rule is for.
+    pub is_by_rule: bool,
     /// How that is done.
     pub treatment: Treatment,
 }
@@ -148,6 +150,18 @@ impl TreatedBlock<'_> {
         source.read_at(buffer, self.tensor.range.start + self.read_from * width)
     }
 
+    /// Whether what is promised of its so many numbers depends on others of their rows.
+    pub fn is_bound_by_more_than(&self, count: usize) -> bool {
+        let is_by_row = matches!(
+            self.tensor.treatment,
+            Treatment::Bounded {
+                bound: Bound::Row(_),
+                ..
+            }
+        );
+        is_by_row && self.read_to - self.read_from > count as u64
+    }
+
     /// Elements of the block.
     pub fn elements(&self, span: &BlockSpan) -> u64 {
         (span.range.end - span.range.start) / u64::from(self.tensor.element.bytes())
@@ -188,6 +202,20 @@ impl LossyPlan {
             read_from: whole.start,
             read_to: whole.end,
         })
+    }
+
+    /// The same with another bound, of the same kind, for all tensors that no rule is for.
+    pub(in crate::job) fn with_bound(&self, setting: Setting) -> Self {
+        let mut plan = self.clone();
+        for tensor in plan.tensors.iter_mut().filter(|tensor| !tensor.is_by_rule) {
+            if let (Treatment::Bounded { bound, .. }, Some(other)) =
+                (&mut tensor.treatment, setting.bound())
+            {
+                *bound = other;
+                tensor.setting = setting;
+            }
+        }
+        plan
     }
 
     /// The tensor that has such a place, if it becomes lossy.
@@ -253,12 +281,16 @@ pub(in crate::job) fn plan(
                 name: tensor.name.clone(),
                 why,
             }),
-            Choice::Lossy(setting) => plan.tensors.push(PlannedTensor {
+            Choice::Lossy {
+                setting,
+                is_by_rule,
+            } => plan.tensors.push(PlannedTensor {
                 name: tensor.name.clone(),
                 range: tensor.range.clone(),
                 element: tensor.element,
                 row: u32::try_from(row(tensor)).unwrap_or(u32::MAX),
                 setting,
+                is_by_rule,
                 treatment: treatment(source, tensor, setting)?,
             }),
         }

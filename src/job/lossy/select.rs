@@ -31,7 +31,11 @@ const HEADS: [&str; 2] = ["output.weight", "head.weight"];
 
 /// What is to be done to a tensor, or why nothing is.
 pub(super) enum Choice {
-    Lossy(Setting),
+    Lossy {
+        setting: Setting,
+        /// Whether a rule says so.
+        is_by_rule: bool,
+    },
     /// In words.
     Exact(&'static str),
 }
@@ -45,6 +49,10 @@ pub(super) fn choose(tensor: &Tensor, setting: Setting, options: &LossyOptions) 
     let rule = options.rules.iter().find(|rule| rule.is_for(&tensor.name));
     let is_named = options.includes(&tensor.name);
     let setting = rule.map_or(setting, |rule| rule.setting);
+    let lossy = Choice::Lossy {
+        setting,
+        is_by_rule: rule.is_some(),
+    };
     let elements = elements(tensor);
     let row = row(tensor);
     if options.excludes(&tensor.name) {
@@ -58,7 +66,7 @@ pub(super) fn choose(tensor: &Tensor, setting: Setting, options: &LossyOptions) 
     } else if matches!(setting, Setting::RowBound(_)) && row > MOST_COLUMNS {
         Choice::Exact("its rows are too long")
     } else if is_named {
-        Choice::Lossy(setting)
+        lossy
     } else if tensor.shape.len() < 2 {
         Choice::Exact("no matrix")
     } else if elements < ENOUGH_ELEMENTS {
@@ -66,7 +74,7 @@ pub(super) fn choose(tensor: &Tensor, setting: Setting, options: &LossyOptions) 
     } else if matches!(setting, Setting::Quantize { .. }) && is_kept(&tensor.name) {
         Choice::Exact("an embedding, a norm, a bias or a head")
     } else {
-        Choice::Lossy(setting)
+        lossy
     }
 }
 

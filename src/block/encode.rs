@@ -142,23 +142,17 @@ impl BlockEncoder {
         let grid = levels.grid;
         let mut header = BlockHeader::of_levels(grid);
         self.coded.clear();
-        let mut push = |plane: &[u8], width: u8, shift: u8, content, hints| -> Result<()> {
+        let mut planes = CodedPlanes {
+            codec: &mut self.codec,
+            coded: &mut self.coded,
+            header: &mut header,
+        };
+        let mut push = |plane: &[u8], width: u8, shift: u8, content, hints| {
             let shape = PlaneShape {
                 width,
                 count: plane.len() / usize::from(width / 8),
             };
-            let before = self.coded.len();
-            let codec = self
-                .codec
-                .encode(plane, shape, content, hints, &mut self.coded)?;
-            header.push(PlaneHeader {
-                codec,
-                shift,
-                width,
-                stored_len: u32::try_from(self.coded.len() - before)
-                    .expect("invariant: a plane is not larger than its block"),
-            });
-            Ok(())
+            planes.push(plane, shape, shift, content, hints)
         };
         if let Some(bits) = grid.kind.scale_bits(grid.element) {
             let content = match (grid.kind, bits) {
@@ -306,17 +300,12 @@ impl BlockEncoder {
             if in_groups {
                 hints.groups = groups(form, number, &planes, &mut keys);
             }
-            let before = self.coded.len();
-            let codec = self
-                .codec
-                .encode(plane, shape, content, hints, &mut self.coded)?;
-            header.push(PlaneHeader {
-                codec,
-                shift: number,
-                width: shape.width,
-                stored_len: u32::try_from(self.coded.len() - before)
-                    .expect("invariant: a plane is not larger than its block"),
-            });
+            let mut coded = CodedPlanes {
+                codec: &mut self.codec,
+                coded: &mut self.coded,
+                header: &mut header,
+            };
+            coded.push(plane, shape, number, content, hints)?;
         }
         self.streams = streams;
         stored.clear();
@@ -399,27 +388,55 @@ impl BlockEncoder {
                 width: field.width,
                 count: header.element_count(bytes.len()),
             };
-            let before = self.coded.len();
-            let codec = if how.field_bits == element_bits {
-                self.codec
-                    .encode(elements, shape, content(shift), hints, &mut self.coded)?
+            let plane = if how.field_bits == element_bits {
+                elements
             } else {
                 split(elements, how.element_bytes, 0, field, &mut self.plane);
-                self.codec
-                    .encode(&self.plane, shape, content(shift), hints, &mut self.coded)?
+                &self.plane
             };
-            header.push(PlaneHeader {
-                codec,
-                shift: field.shift,
-                width: field.width,
-                stored_len: u32::try_from(self.coded.len() - before)
-                    .expect("invariant: a plane is not larger than its block"),
-            });
+            let mut planes = CodedPlanes {
+                codec: &mut self.codec,
+                coded: &mut self.coded,
+                header: &mut header,
+            };
+            planes.push(plane, shape, shift, content(shift), hints)?;
         }
         stored.clear();
         header.encode_to(stored);
         stored.extend_from_slice(&self.coded);
         stored.extend_from_slice(tail);
+        Ok(())
+    }
+}
+
+/// The planes of a block so far.
+struct CodedPlanes<'e> {
+    codec: &'e mut Encoder,
+    coded: &'e mut Vec<u8>,
+    header: &'e mut BlockHeader,
+}
+
+impl CodedPlanes<'_> {
+    /// Codes the next plane.
+    fn push(
+        &mut self,
+        plane: &[u8],
+        shape: PlaneShape,
+        shift: u8,
+        content: Content,
+        hints: Hints<'_>,
+    ) -> Result<()> {
+        let before = self.coded.len();
+        let codec = self
+            .codec
+            .encode(plane, shape, content, hints, self.coded)?;
+        self.header.push(PlaneHeader {
+            codec,
+            shift,
+            width: shape.width,
+            stored_len: u32::try_from(self.coded.len() - before)
+                .expect("invariant: a plane is not larger than its block"),
+        });
         Ok(())
     }
 }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::carried::{CARRIED_BYTES, Carried, carried_bytes, take_states};
-use super::lanes::States;
+use super::lanes::{Course, States};
 use crate::codec::parts::PartReader;
 use crate::codec::symbol::{Raw, Split};
 use crate::error::{Error, Result};
@@ -24,13 +24,6 @@ pub(in crate::codec) struct Body<'a> {
     /// What is stored of them; the states carry the rest.
     raw: Raw<'a>,
     carried: Carried,
-}
-
-/// Where decoding a plane is: the states, and how many bytes of the words were taken.
-pub(in crate::codec) struct Course<'a> {
-    pub states: States,
-    pub words: &'a [u8],
-    pub at: usize,
 }
 
 /// What a codec does with each piece of a plane.

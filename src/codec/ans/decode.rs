@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::body::{Body, Course, LastRaw, Pieces};
+use super::body::{Body, LastRaw, Pieces};
 use super::frequencies::{id_count, take_frequencies};
 use super::kernel::decode;
-use super::lanes::LANES;
+use super::lanes::{Course, LANES};
 use super::layout::{HEADER_BYTES, MAX_SEGMENT_BITS, MAX_TABLES, choice_bits};
 use super::slot_table::SlotTable;
 use crate::codec::parts::PartReader;

@@ -6,7 +6,7 @@ use super::avx2;
 use super::avx512;
 use super::frequencies::{Buckets, Frequencies, SLOT_BITS, SLOTS, likeliest};
 use super::kernel::to_the_end;
-use super::lanes::{LANES, STATE_MIN, States, TABLES};
+use super::lanes::{Course, LANES, STATE_MIN, States, TABLES};
 use super::portable;
 use super::slot_table::fill_slots;
 use crate::error::Result;
@@ -203,11 +203,10 @@ impl EachTables {
         &self,
         simd: Simd,
         choice: &[u8],
-        states: &mut States,
-        words: &[u8],
-        at: &mut usize,
+        course: &mut Course<'_>,
         ids: &mut [u8],
     ) -> Result<()> {
+        let (words, at, states) = (course.words, &mut course.at, &mut course.states);
         to_the_end(words, at, ids, |first, words, at, ids| {
             let choice = &choice[first..first + ids.len()];
             self.run(simd, choice, states, words, at, ids)

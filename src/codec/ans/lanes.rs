@@ -13,3 +13,10 @@ pub(in crate::codec) type States = [u32; LANES];
 
 /// Tables that elements choose from where each has a table of its own.
 pub(in crate::codec) const TABLES: usize = 64;
+
+/// Where decoding a plane is: the states, and how many bytes of the words were taken.
+pub(in crate::codec) struct Course<'a> {
+    pub states: States,
+    pub words: &'a [u8],
+    pub at: usize,
+}

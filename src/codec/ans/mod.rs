@@ -43,11 +43,11 @@ mod step_table;
 #[cfg(test)]
 mod tests;
 
-pub(super) use body::{Body, Course, LastRaw, PIECE, Pieces};
+pub(super) use body::{Body, LastRaw, PIECE, Pieces};
 pub(super) use carried::{CARRIED_BYTES, Carried, payload, put_states};
 pub(super) use choose::{Alike, tables};
 pub(super) use decode::Decoder;
 pub(super) use each::{EachEncoder, EachTables};
 pub(super) use encode::Encoder;
-pub(super) use lanes::{LANES, TABLES};
+pub(super) use lanes::{Course, LANES, TABLES};
 pub(super) use layout::coded_bits;

@@ -156,8 +156,7 @@ impl Pieces for PlanePieces<'_> {
             ids.resize(whole.max(ids.len()), 0);
             &mut ids[..whole]
         };
-        let (words, states, at) = (course.words, &mut course.states, &mut course.at);
-        tables.decode(self.simd, &choice[..whole], states, words, at, ids)
+        tables.decode(self.simd, &choice[..whole], course, ids)
     }
 
     fn join(&mut self, elements: Range<usize>, raw: Raw<'_>) {

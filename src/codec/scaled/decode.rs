@@ -237,14 +237,9 @@ impl Pieces for PlanePieces<'_, '_> {
             decoder.ids.resize(whole, 0);
             decoder.no_ids.resize(whole, 0);
         }
-        decoder.tables.decode(
-            self.simd,
-            &decoder.choice[done..done + whole],
-            &mut course.states,
-            course.words,
-            &mut course.at,
-            &mut decoder.ids[..whole],
-        )?;
+        let choice = &decoder.choice[done..done + whole];
+        let ids = &mut decoder.ids[..whole];
+        decoder.tables.decode(self.simd, choice, course, ids)?;
         decoder.whole.clear();
         for (first, ids) in decoder.ids[..len].chunks_mut(32).enumerate() {
             // Escapes are rare: most chunks are done with one comparison.

@@ -238,14 +238,9 @@ impl Pieces for PlanePieces<'_> {
         if decoder.ids.len() < whole {
             decoder.ids.resize(whole, 0);
         }
-        decoder.tables.decode(
-            self.simd,
-            &decoder.choice[done..done + whole],
-            &mut course.states,
-            course.words,
-            &mut course.at,
-            &mut decoder.ids[..whole],
-        )?;
+        let choice = &decoder.choice[done..done + whole];
+        let ids = &mut decoder.ids[..whole];
+        decoder.tables.decode(self.simd, choice, course, ids)?;
         for (first, ids) in decoder.ids[..len].chunks(32).enumerate() {
             // Escapes are rare: most chunks are done with one comparison.
             if !ids.contains(&0) {

@@ -179,7 +179,7 @@ fn what_cannot_be_replaced_is_refused() {
             "is no archive",
         ),
         (&["pack", "--replace", text(&path("none"))], "No such file"),
-        (&["pack", "--dry-run", text(&path("text"))], "--replace"),
+        (&["unpack", "--dry-run", text(&path("text"))], "--replace"),
         (
             &["pack", "--replace", "-o", "x", text(&path("text"))],
             "cannot be used with",

@@ -101,8 +101,8 @@ pub(super) struct PackArgs {
     /// With --replace and lossy packing: the files that are replaced are gone, and cannot be had back
     #[arg(long, requires = "replace")]
     pub(super) discard_original: bool,
-    /// Only tell what --replace would do; or, of lossy packing, what would be done to each tensor and what it
-    /// would take
+    /// Only tell what would be done and what it would take, judged by a sample: of lossy packing for each
+    /// tensor. With --replace, which files would be replaced
     #[arg(long)]
     pub(super) dry_run: bool,
     #[command(flatten)]

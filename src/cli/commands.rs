@@ -1,9 +1,10 @@
 //! The commands: arguments into jobs, jobs into reports.
 
+use std::path::Path;
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
-use super::{in_mount, job_report, lossy_report, report};
+use super::{in_mount, job_report, lossy_report, preview_report, report};
 use crate::console::{
     Outcome, Stop, is_broken_pipe, print, print_as, print_json, print_lines, say, watched,
 };
@@ -24,8 +25,11 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
         lossy: args.lossy.options()?,
     };
     let start = Instant::now();
+    if args.dry_run && (!args.replace || options.lossy.is_some()) {
+        return preview(args, &options);
+    }
     if args.replace {
-        if options.lossy.is_some() && !args.discard_original && !args.dry_run {
+        if options.lossy.is_some() && !args.discard_original {
             return Err(Error::InvalidInput(
                 "what lossy packing replaces cannot be had back; say --discard-original if that is wanted"
                     .into(),
@@ -38,17 +42,6 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
             |monitor| job::archives_to_make(&args.src, monitor),
             |files, monitor| job::replace_by_archives(files, &options, monitor),
         );
-    }
-    if args.dry_run {
-        let preview = watched("looking", &Stop::on_signals()?, |monitor| {
-            job::preview_lossy(&args.src, &options, monitor)
-        })?;
-        unless_nobody_reads(print_as(
-            args.json,
-            || lossy_report::preview_json(&preview),
-            || lossy_report::preview_lines(&preview),
-        ))?;
-        return Ok(Outcome::Done);
     }
     in_mount::refuse_destination(args.dst.as_deref().unwrap_or(&args.src))?;
     args.report.as_deref().map_or(Ok(()), report::prepare)?;
@@ -72,6 +65,30 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
         report::write_report(dir, &run, &found)?;
     }
     report(&done, start, args.json)
+}
+
+/// `--dry-run`: what would be packed, and what that would take. In place, those are other files.
+fn preview(args: &PackArgs, options: &PackOptions) -> Result<Outcome> {
+    let previews = watched("looking", &Stop::on_signals()?, |monitor| {
+        if !args.replace {
+            return job::preview(&args.src, options, monitor);
+        }
+        let planned = job::archives_to_make(&args.src, monitor)?;
+        let files: Vec<_> = planned.sources().map(Path::to_path_buf).collect();
+        let previews = job::preview_files(&files, options, monitor)?;
+        let failures = planned.failures.into_iter().chain(previews.failures);
+        Ok(job::Previews {
+            failures: failures.collect(),
+            ..previews
+        })
+    })?;
+    tell_failures(&previews.failures);
+    unless_nobody_reads(print_as(
+        args.json,
+        || preview_report::previews_json(&previews),
+        || preview_report::previews_lines(&previews),
+    ))?;
+    Ok(Outcome::after(&previews.failures))
 }
 
 pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {

@@ -38,7 +38,7 @@ pub(super) fn conversion_json(
     })
 }
 
-fn failures_json(failures: &[Error]) -> Vec<String> {
+pub(super) fn failures_json(failures: &[Error]) -> Vec<String> {
     failures.iter().map(ToString::to_string).collect()
 }
 

@@ -3,10 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::archive::ArchiveReader;
-use crate::console::size::{self, ratio};
 use crate::console::text_table::{TextTable, left, right};
 use crate::format::{FidelitySummary, TensorFidelity};
-use crate::job::{Conversion, Inspection, LossyPreview, PlannedTensor};
+use crate::job::{Conversion, Inspection};
 use crate::printable::hex;
 
 pub(super) fn summary_json(summary: &FidelitySummary) -> Value {
@@ -115,75 +114,4 @@ pub(super) fn table(found: &Inspection) -> Vec<String> {
         ]);
     }
     table.into_lines()
-}
-
-pub(super) fn preview_json(preview: &LossyPreview) -> Value {
-    let plan = &preview.plan;
-    json!({
-        "dry_run": true,
-        "original_bytes": preview.original_bytes,
-        "expected_bytes": preview.expected.total(),
-        "lossy": plan.tensors.iter().zip(&preview.expected.tensors).map(|(tensor, bytes)| json!({
-            "tensor": tensor.name,
-            "dtype": tensor.element.name(),
-            "setting": tensor.setting_text(),
-            "bound": tensor.bound(),
-            "original_bytes": original_bytes(tensor),
-            "expected_bytes": bytes,
-        })).collect::<Vec<_>>(),
-        "exact": plan.kept.iter().map(|kept| json!({
-            "tensor": kept.name,
-            "why": kept.why,
-        })).collect::<Vec<_>>(),
-    })
-}
-
-pub(super) fn preview_lines(preview: &LossyPreview) -> Vec<String> {
-    let plan = &preview.plan;
-    let mut table = TextTable::new([
-        right(12).after(0),
-        right(12),
-        right(8),
-        left(24).after(2),
-        left(0),
-    ]);
-    table.row(["original", "expected", "bits", "what", "tensor"]);
-    for (tensor, bytes) in plan.tensors.iter().zip(&preview.expected.tensors) {
-        let bits = bytes * 8.0 / (tensor.elements() as f64).max(1.0);
-        table.row([
-            &size::show(original_bytes(tensor)),
-            &size::show(whole(*bytes)),
-            &format!("{bits:.3}"),
-            &tensor.setting_text(),
-            &tensor.name,
-        ]);
-    }
-    for kept in &plan.kept {
-        table.row(["", "", "", &format!("exact: {}", kept.why), &kept.name]);
-    }
-    let mut lines = table.into_lines();
-    let expected = whole(preview.expected.total());
-    lines.push(format!(
-        "{} tensors would be lossy, {} exact; original {}, expected {}, ratio {:.4}",
-        plan.tensors.len(),
-        plan.kept.len(),
-        size::show(preview.original_bytes),
-        size::show(expected),
-        ratio(preview.original_bytes, expected),
-    ));
-    lines
-}
-
-fn original_bytes(tensor: &PlannedTensor) -> u64 {
-    tensor.range.end - tensor.range.start
-}
-
-fn whole(bytes: f64) -> u64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bytes of a file, rounded"
-    )]
-    let whole = bytes.max(0.0).round() as u64;
-    whole
 }

@@ -13,6 +13,7 @@ mod lossy_report;
 mod mount;
 mod mount_helper;
 mod page;
+mod preview_report;
 mod process_args;
 mod program;
 mod report;

@@ -143,6 +143,12 @@ pub struct TableRange {
 }
 
 impl Superblock {
+    /// Whether it says that tensors are lossy, and reading gives the source all the same.
+    pub fn is_of_its_source(&self) -> bool {
+        self.lossy
+            .is_some_and(|lossy| lossy.source_sha256 == self.sha256)
+    }
+
     /// Reads and checks a superblock.
     ///
     /// # Errors

@@ -90,9 +90,18 @@ fn bytes(path: &Path) -> Result<u64> {
 pub(super) struct Plan {
     steps: Vec<Step>,
     /// What cannot be done.
-    failures: Vec<Error>,
+    pub(super) failures: Vec<Error>,
     /// Canonical paths of all directories that are read, without those in them.
     sources: HashSet<PathBuf>,
+}
+
+impl Plan {
+    /// The files that are packed or unpacked.
+    pub(super) fn converted(&self) -> impl Iterator<Item = &Path> {
+        let is_converted = |step: &&Step| matches!(step.action, Action::Convert);
+        let converted = self.steps.iter().filter(is_converted);
+        converted.map(|step| step.from.as_path())
+    }
 }
 
 /// The plan for a directory that was walked: one step for each thing in it, as `decide` says. Special files are left

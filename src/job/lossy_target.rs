@@ -1,20 +1,12 @@
-//! What lossy packing will take, and the bound with which it takes what is wanted: both by encoding a sample.
+//! The bound with which lossy packing takes what is wanted.
 
-use std::path::Path;
-
-use super::encode_worker::EncodeWorker;
+use super::expected::expect;
 use super::lossy::{self, Asked, Grid, LossyOptions, LossyPlan};
 use super::monitor::Monitor;
 use super::pack_options::PackOptions;
-use super::pipeline;
 use super::source_file::SourceFile;
-use super::survey::{Survey, survey};
 use crate::error::{Error, Result};
-use crate::format::{Geometry, SUPERBLOCK_BYTES, TableLengths};
-use crate::model::extents;
 
-/// Bytes of a file that are encoded to tell what all of it takes.
-const SAMPLE_BYTES: u64 = 128 << 20;
 /// Bounds that are tried: of most models the third is near enough.
 const MOST_TRIES: usize = 9;
 /// A bound is good enough with which a weight takes so few bits more or less than wanted.
@@ -26,96 +18,6 @@ const SPARE_OF_ALL: f64 = 0.001;
 const SPARE_OF_SAMPLE: f64 = 0.006;
 /// Bits that a number of a normal distribution takes when its bound is its deviation.
 const GAUSSIAN_BITS: f64 = 1.047;
-
-/// What a file will take.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct LossyExpected {
-    /// For each tensor of the plan its bytes, about.
-    pub tensors: Vec<f64>,
-    /// All others, and what an archive has beside its blocks.
-    pub rest: f64,
-    /// Whether all of it was encoded.
-    is_whole: bool,
-}
-
-impl LossyExpected {
-    /// Bytes of the archive, about.
-    pub fn total(&self) -> f64 {
-        self.tensors.iter().sum::<f64>() + self.rest
-    }
-}
-
-/// Encodes a sample of a file by a plan.
-///
-/// # Errors
-/// `Io` if the file cannot be read, `Environment` if it shrinks, `Interrupted`.
-pub(super) fn expect(
-    source: &SourceFile,
-    plan: &LossyPlan,
-    survey: &Survey,
-    options: &PackOptions,
-    monitor: &Monitor<'_>,
-) -> Result<LossyExpected> {
-    let extents = extents::extents_with_apart(source, &plan.ranges())?;
-    let geometry = Geometry::new(options.block_bytes(), &extents)?;
-    let every = geometry.original_bytes().div_ceil(SAMPLE_BYTES).max(1);
-    let mut blocks = geometry.extents().flat_map(|extent| {
-        let block_at = |offset| geometry.block_at(offset).unwrap_or(0);
-        let (first, last) = (block_at(extent.start), block_at(extent.end() - 1));
-        let count = last - first + 1;
-        // From the middle of each run of so many: the first block of a tensor is often a short one.
-        let step = every.min(count);
-        (0..count / step).map(move |run| first + run * step + step / 2)
-    });
-    // For each tensor, and last for all else: bytes that were encoded, and what they take.
-    let mut sums = vec![(0u64, 0u64); plan.tensors.len() + 1];
-    let workers = (0..options.threads.get())
-        .map(|_| Ok(EncodeWorker::new(options.encoder(survey)?)))
-        .collect::<Result<Vec<_>>>()?;
-    pipeline::run(
-        workers,
-        monitor.cancel,
-        |worker| {
-            let Some(span) = blocks.next().and_then(|block| geometry.block(block)) else {
-                return Ok(false);
-            };
-            worker.take(span, source, survey, plan)?;
-            Ok(true)
-        },
-        EncodeWorker::encode,
-        |worker| {
-            let number = plan.block(&worker.span).map(|block| block.number);
-            let (bytes, stored) = &mut sums[number.unwrap_or(plan.tensors.len())];
-            *bytes += worker.span.buffer_bytes() as u64;
-            *stored += worker.stored.len() as u64;
-            Ok(())
-        },
-    )?;
-    let lengths = TableLengths {
-        extents: geometry.extents().len() as u64,
-        blocks: geometry.block_count(),
-        profiles_bytes: survey.profiles.len() as u64,
-        fidelity_bytes: plan.fidelity_bytes() as u64,
-    };
-    let tables = 2 * (SUPERBLOCK_BYTES as u64 + lengths.total().unwrap_or(0));
-    let scaled = |(bytes, stored): (u64, u64), all: u64| {
-        stored as f64 * all as f64 / (bytes as f64).max(1.0)
-    };
-    let of_tensors = plan
-        .tensors
-        .iter()
-        .map(|tensor| tensor.range.end - tensor.range.start);
-    let others = geometry.original_bytes() - of_tensors.clone().sum::<u64>();
-    Ok(LossyExpected {
-        tensors: sums
-            .iter()
-            .zip(of_tensors)
-            .map(|(&sum, all)| scaled(sum, all))
-            .collect(),
-        rest: tables as f64 + scaled(sums[plan.tensors.len()], others),
-        is_whole: every == 1,
-    })
-}
 
 /// The plan with which a file takes what is asked for; `share` of the size that is, if one is.
 ///
@@ -152,7 +54,7 @@ pub(super) fn plan(
         Grid::Absolute => (squares.sum::<f64>() / elements).sqrt(),
         Grid::Row => 1.0,
     };
-    let survey = survey(source, &any, options.level, monitor)?;
+    let survey = options.survey(source, &any, monitor)?;
     // How many bits a weight takes too many with a bound.
     let excess = |bound: f64| -> Result<f64> {
         let plan = any.with_bound(grid.setting(bound));
@@ -248,45 +150,4 @@ fn round(bound: f64) -> f64 {
     } else {
         bound
     }
-}
-
-/// What lossy packing would do to a file.
-#[derive(Debug)]
-pub struct LossyPreview {
-    /// What would be done to each tensor.
-    pub plan: LossyPlan,
-    /// What that would take.
-    pub expected: LossyExpected,
-    /// Bytes of the file.
-    pub original_bytes: u64,
-}
-
-/// Tells what packing a file with loss would do.
-///
-/// # Errors
-/// `InvalidInput` if nothing lossy is asked for or what is asked for cannot be reached; `Io` if the file cannot
-/// be read; `Interrupted`.
-pub fn preview_lossy(
-    path: &Path,
-    options: &PackOptions,
-    monitor: &Monitor<'_>,
-) -> Result<LossyPreview> {
-    let lossy = options.lossy.as_ref().ok_or_else(|| {
-        Error::InvalidInput("--dry-run tells of --replace, or of lossy packing".into())
-    })?;
-    if path.is_dir() {
-        return Err(Error::InvalidInput(format!(
-            "{} is a directory; --dry-run of lossy packing tells of one file of it at a time",
-            path.display()
-        )));
-    }
-    let options = &options.fitting(monitor)?;
-    let source = SourceFile::open(path)?;
-    let plan = plan(&source, lossy, 1.0, options, monitor)?;
-    let survey = survey(&source, &plan, options.level, monitor)?;
-    Ok(LossyPreview {
-        expected: expect(&source, &plan, &survey, options, monitor)?,
-        plan,
-        original_bytes: source.stamp.size,
-    })
 }

@@ -12,7 +12,7 @@
 //! - `monitor`, `totals`, `conversion`: what goes in and out of every job;
 //! - `links`, `walk`, `archives`, `condition`: what there is in a directory, and what is wrong with it;
 //! - `read_back`, `survey`, `directory_plan`, `fitting`, `blocks`: the halves of jobs, and how much they may use;
-//! - `inspect`, `verify`, `unpack`, `pack`, `outlay`, `analyze`, `removal`, `replace`: the jobs.
+//! - `inspect`, `verify`, `unpack`, `pack`, `preview`, `outlay`, `analyze`, `removal`, `replace`: the jobs.
 
 mod analyze;
 mod archives;
@@ -22,6 +22,7 @@ mod condition;
 mod conversion;
 mod directory_plan;
 mod encode_worker;
+mod expected;
 mod fitting;
 mod inspect;
 mod links;
@@ -33,6 +34,7 @@ mod output;
 mod pack;
 mod pack_options;
 mod pipeline;
+mod preview;
 mod read_back;
 mod removal;
 mod replace;
@@ -49,15 +51,16 @@ pub use analyze::{
     TensorFacts, Values, analyze,
 };
 pub use conversion::Conversion;
+pub use expected::ExpectedBytes;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
 pub use lossy::{
     Asked, DEFAULT_GROUP, Grid, KeptTensor, LossyOptions, LossyPlan, PlannedTensor, Rule, Setting,
 };
-pub use lossy_target::{LossyExpected, LossyPreview, preview_lossy};
 pub use monitor::Monitor;
 pub use outlay::{FileOutlay, ModelFiles, TensorOutlay, model_files, outlay};
 pub use pack::{pack, pack_file};
 pub use pack_options::PackOptions;
+pub use preview::{Preview, Previews, preview, preview_files};
 pub use replace::{
     Replacement, Replacements, archives_to_make, originals_to_make, replace_by_archives,
     replace_by_originals,

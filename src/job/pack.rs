@@ -1,14 +1,14 @@
 //! Packing: a file into an archive, a model directory into a directory of archives.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::archives::{archive_path, can_be_archived, is_archive_name, named_archive};
 use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
-use super::directory_plan::{self, Action, Destination, Made, Step, copy_file};
+use super::directory_plan::{self, Action, Destination, Made, Plan, Step, copy_file};
 use super::encode_worker::EncodeWorker;
-use super::lossy::{Asked, LossyOptions, LossyPlan};
+use super::lossy::{Asked, LossyOptions, LossyPlan, check_patterns};
 use super::lossy_target;
 use super::monitor::Monitor;
 use super::output::{OutputFile, refuse_source, remove_abandoned};
@@ -16,11 +16,10 @@ use super::pack_options::PackOptions;
 use super::pipeline;
 use super::read_back::{self, EntriesChecksum, Written};
 use super::source_file::SourceFile;
-use super::survey::{Survey, survey};
+use super::survey::Survey;
 use super::totals::Totals;
 use super::walk::{EntryKind, WalkEntry, walk};
 use crate::archive::{ArchiveWriter, LossyOriginal, Original};
-use crate::codec::Method;
 use crate::error::{Error, Result};
 use crate::format::{Geometry, Superblock};
 use crate::model::{extents, names};
@@ -47,6 +46,9 @@ pub fn pack(
     }
     let to = to.map_or_else(|| archive_path(from), Path::to_path_buf);
     let from = &named_archive(from)?;
+    if let Some(lossy) = &options.lossy {
+        check_patterns(std::iter::once(from.as_path()), lossy, monitor)?;
+    }
     remove_abandoned(&to);
     let source = SourceFile::open(from)?;
     (monitor.begin)(source.stamp.size);
@@ -163,6 +165,14 @@ fn write_lossy(
                 share *= bytes as f64 / superblock.archive_bytes as f64;
                 output.empty()?;
             }
+            _ if superblock.is_of_its_source() => {
+                (monitor.warn)(&format!(
+                    "{}: with that no number of it changes; it is packed without loss",
+                    source.path.display()
+                ));
+                output.empty()?;
+                return write_planned(source, output, &LossyPlan::default(), options, monitor);
+            }
             _ => return Ok((superblock, entries)),
         }
     }
@@ -194,10 +204,7 @@ fn write(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<(Superblock, EntriesChecksum)> {
-    let survey = match options.method {
-        Method::Weights => survey(source, plan, options.level, monitor)?,
-        _ => Survey::default(),
-    };
+    let survey = options.survey(source, plan, monitor)?;
     let lossy_tensors = plan.tensors.len();
     let mut writer = ArchiveWriter::new(output.file(), geometry, &survey.profiles, lossy_tensors)?;
     let (written, unread) = read_back::channel(output);
@@ -299,14 +306,34 @@ fn pack_directory(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
+    let plan = plan_directory(from, monitor)?;
+    if let Some(lossy) = &options.lossy {
+        check_patterns(plan.converted(), lossy, monitor)?;
+    }
+    directory_plan::carry_out(plan, from, to, options.force, monitor, |step, to| {
+        pack_or_keep(step, to, options, monitor)
+    })
+}
+
+/// The files of a directory that would be packed, and what could not be looked at.
+///
+/// # Errors
+/// As `walk`; `Interrupted`.
+pub(super) fn files_to_pack(
+    from: &Path,
+    monitor: &Monitor<'_>,
+) -> Result<(Vec<PathBuf>, Vec<Error>)> {
+    let plan = plan_directory(from, monitor)?;
+    let files = plan.converted().map(Path::to_path_buf).collect();
+    Ok((files, plan.failures))
+}
+
+fn plan_directory(from: &Path, monitor: &Monitor<'_>) -> Result<Plan> {
     let found = walk(from)?;
     for missing in missing_parts(&found.entries) {
         (monitor.warn)(&format!("{}: {missing}", from.display()));
     }
-    let plan = directory_plan::make(found, monitor, |entry| decide(entry, monitor))?;
-    directory_plan::carry_out(plan, from, to, options.force, monitor, |step, to| {
-        pack_or_keep(step, to, options, monitor)
-    })
+    directory_plan::make(found, monitor, |entry| decide(entry, monitor))
 }
 
 /// Files that are models by name or by contents are packed; all else is kept.

@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 
 use super::fitting::fitting_threads;
-use super::lossy::LossyOptions;
+use super::lossy::{LossyOptions, LossyPlan};
 use super::monitor::Monitor;
-use super::survey::Survey;
+use super::source_file::SourceFile;
+use super::survey::{Survey, survey};
 use crate::block::BlockEncoder;
 use crate::codec::{Level, Method};
 use crate::error::Result;
@@ -67,6 +68,22 @@ impl PackOptions {
             _ => 10,
         };
         blocks * u64::from(self.block_bytes()) + (512 << 10)
+    }
+
+    /// What encoders are to know of a file.
+    ///
+    /// # Errors
+    /// As `survey`.
+    pub(super) fn survey(
+        &self,
+        source: &SourceFile,
+        plan: &LossyPlan,
+        monitor: &Monitor<'_>,
+    ) -> Result<Survey> {
+        match self.method {
+            Method::Weights => survey(source, plan, self.level, monitor),
+            _ => Ok(Survey::default()),
+        }
     }
 
     pub(super) fn encoder(&self, survey: &Survey) -> Result<BlockEncoder> {

@@ -16,6 +16,7 @@ use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
 use super::directory_plan::make_hard_link;
 use super::links::follow;
+use super::lossy::check_patterns;
 use super::monitor::Monitor;
 use super::output::{OutputFile, parent, remove_abandoned_in};
 use super::pack::pack_to;
@@ -55,6 +56,13 @@ pub struct Replacements {
     pub failures: Vec<Error>,
     /// The directories that were looked through.
     directories: Vec<PathBuf>,
+}
+
+impl Replacements {
+    /// A name of each file.
+    pub fn sources(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| file.names[0].0.as_path())
+    }
 }
 
 /// What `replace_by_archives` would replace: a file, or the models in a directory.
@@ -98,6 +106,9 @@ pub fn replace_by_archives(
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
     let options = &options.fitting(monitor)?;
+    if let Some(lossy) = &options.lossy {
+        check_patterns(found.sources(), lossy, monitor)?;
+    }
     let work = |file: &Replacement| Ok(file.bytes);
     run(found, monitor, work, |file| {
         let (from, to) = &file.names[0];

@@ -8,7 +8,7 @@
 //! [`ModelFormat`]. Knows nothing of archives, caches and the file system.
 //!
 //! Files, each importing only those before it: `bounds`, `read_at`, `tensor`; `safetensors`, `ggml`,
-//! `gguf`; `format`; `header`; `names`, `extents`.
+//! `gguf`; `format`; `header`; `names`, `extents`; `tensor_kind`.
 
 mod bounds;
 pub mod extents;
@@ -20,6 +20,7 @@ pub mod names;
 mod read_at;
 mod safetensors;
 mod tensor;
+mod tensor_kind;
 
 pub use bounds::{
     MAX_ALIGNMENT, MAX_ARRAY_DEPTH, MAX_DIMENSIONS, MAX_DTYPE_BYTES, MAX_HEADER_BYTES,
@@ -29,3 +30,4 @@ pub use format::ModelFormat;
 pub use header::{Header, WhyNot, read, read_keeping, read_typed, recognize, why_not};
 pub use read_at::ReadAt;
 pub use tensor::{Ends, FoundTensor, Tensor, TypedRange};
+pub(crate) use tensor_kind::TensorKind;

@@ -103,8 +103,9 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "page",
             "analyze",
             "report",
-            "commands",
             "sweep",
+            "preview_report",
+            "commands",
             "program",
         ],
     ),
@@ -125,7 +126,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
     ),
     (
         "cli/report",
-        &["kind", "rows", "plots", "run", "sums", "summary", "write"],
+        &["rows", "plots", "run", "sums", "summary", "write"],
     ),
     (
         "cli/sweep",
@@ -414,9 +415,11 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "outlay",
             "pack_options",
             "analyze",
+            "expected",
             "lossy_target",
             "pack",
             "replace",
+            "preview",
         ],
     ),
     (
@@ -438,7 +441,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "job/lossy",
         &[
-            "errors", "limit", "options", "select", "plan", "compare", "measure",
+            "errors", "limit", "options", "select", "plan", "compare", "measure", "names",
         ],
     ),
     (
@@ -454,6 +457,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "header",
             "extents",
             "names",
+            "tensor_kind",
         ],
     ),
     (

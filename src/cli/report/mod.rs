@@ -1,6 +1,5 @@
 //! What packing did to each tensor, as files: tables, plots, and the parameters of the run.
 
-mod kind;
 mod plots;
 mod rows;
 mod run;
@@ -8,7 +7,6 @@ mod summary;
 mod sums;
 mod write;
 
-pub(super) use kind::Kind;
 pub(super) use rows::{TensorRow, tensor_rows};
 pub(super) use run::Run;
 pub(super) use summary::error;

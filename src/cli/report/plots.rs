@@ -1,9 +1,9 @@
 //! The drawings of a report of packing.
 
-use super::kind::Kind;
 use super::rows::TensorRow;
 use crate::console::chart::{Bar, COLOURS, Scatter, Series, bars};
 use crate::console::size;
+use crate::model::TensorKind;
 
 /// Tensors whose bytes before and after are drawn.
 const DRAWN_TENSORS: usize = 12;
@@ -12,7 +12,7 @@ const MOST_BARS: f64 = 20.0;
 
 /// Bits a number against the error, by kind; nothing if nothing is lossy.
 pub(super) fn size_and_error(rows: &[&TensorRow]) -> Option<String> {
-    let series = Kind::ALL.map(|kind| {
+    let series = TensorKind::ALL.map(|kind| {
         let of_it = rows.iter().filter(|row| row.kind == kind.name());
         let points = of_it.map(|row| (row.bits, row.root_mean_square_error));
         Series {

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::kind::Kind;
 use crate::console::size::ratio;
 use crate::job::{FileOutlay, TensorOutlay};
+use crate::model::TensorKind;
 
 /// A row of inventory.csv.
 #[derive(Debug, Serialize)]
@@ -63,7 +63,7 @@ impl TensorRow {
         Self {
             shard,
             tensor: found.tensor.name.clone(),
-            kind: Kind::of(&found.tensor.name).name().into(),
+            kind: TensorKind::of(&found.tensor.name).name().into(),
             dtype: found.tensor.dtype.clone(),
             shape: shape(found),
             elements,

@@ -2,13 +2,13 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::kind::Kind;
 use super::plots::{before_and_after, distribution_of_bits, size_and_error};
 use super::rows::TensorRow;
 use super::run::Run;
 use super::sums::Sums;
 use crate::cli::page::{headings, page};
 use crate::console::size::{self, ratio};
+use crate::model::TensorKind;
 use crate::printable::printable_name;
 
 /// Tensors in the table at the end, by size.
@@ -62,7 +62,7 @@ fn of_kinds(rows: &[&TensorRow]) -> Markup {
                     "kind", "tensors", "before", "after", "bits a number", "root mean square error",
                     "greatest error",
                 ]))
-                @for kind in Kind::ALL {
+                @for kind in TensorKind::ALL {
                     @let of_it = rows.iter().filter(|row| row.kind == kind.name());
                     @let sums = Sums::of(of_it.copied());
                     @if sums.tensors > 0 {

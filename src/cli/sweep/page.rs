@@ -8,9 +8,10 @@ use super::evaluation::Evaluation;
 use super::settings::method;
 use super::sheet::{Row, SettingSums, Sheet};
 use crate::cli::page::{headings, page};
-use crate::cli::report::{Kind, Sums, error};
+use crate::cli::report::{Sums, error};
 use crate::console::chart::{Scatter, Series};
 use crate::console::size::{self, ratio};
+use crate::model::TensorKind;
 use crate::printable::printable_name;
 
 /// Settings of one way to be lossy, by level, for one line each.
@@ -34,7 +35,7 @@ pub(super) fn sweep_page(model: &Path, sheet: &Sheet, evaluation: Option<&Evalua
             }
             (table(&settings))
             @if let Some(evaluation) = evaluation { (quality(evaluation)) }
-            @for kind in Kind::ALL {
+            @for kind in TensorKind::ALL {
                 @let of_it = |row: &Row| row.1.kind == kind.name();
                 @if let Some(drawing) = plot(&settings, of_it, None) {
                     h2 { "Tensors of kind: " (kind.name()) }

@@ -34,7 +34,8 @@ pub enum Setting {
 }
 
 impl Setting {
-    /// A setting as it is written: `exact`, `error-bound=1e-4`, `int4`, `int8:64` with groups of 64.
+    /// A setting as it is written: `exact`, `error-bound=1e-4`, `int4`, `int8:64` with groups of 64,
+    /// `int4:least-squares`, `int4:64:least-squares`.
     ///
     /// # Errors
     /// `InvalidInput` if it is none.
@@ -42,7 +43,8 @@ impl Setting {
         let wrong = || {
             Error::InvalidInput(format!(
                 "{text:?} is no lossy setting; write exact, error-bound=E, relative-bound=R, row-bound=R, \
-                 pointwise-bound=R, int8 or int4, with :N behind those for groups of N"
+                 pointwise-bound=R, int8 or int4, with :N behind those for groups of N and :least-squares for that \
+                 scale"
             ))
         };
         let (name, number) = match text.split_once('=') {
@@ -52,19 +54,24 @@ impl Setting {
         let setting = match (name, number) {
             ("exact", None) => Self::Exact,
             (quantize, None) => {
-                let (name, group) = match quantize.split_once(':') {
-                    Some((name, group)) => (name, group.trim().parse().map_err(|_| wrong())?),
-                    None => (quantize, DEFAULT_GROUP),
-                };
-                let is_int4 = match name.trim() {
-                    "int8" => false,
-                    "int4" => true,
+                let mut parts = quantize.split(':').map(str::trim);
+                let is_int4 = match parts.next() {
+                    Some("int8") => false,
+                    Some("int4") => true,
                     _ => return Err(wrong()),
                 };
+                let (mut group, mut fit) = (DEFAULT_GROUP, ScaleFit::Max);
+                for part in parts {
+                    match part.parse() {
+                        Ok(number) => group = number,
+                        Err(_) if part == "least-squares" => fit = ScaleFit::LeastSquares,
+                        Err(_) => return Err(wrong()),
+                    }
+                }
                 Self::Quantize {
                     is_int4,
                     group,
-                    fit: ScaleFit::Max,
+                    fit,
                 }
             }
             (name, Some(number)) => {
@@ -224,6 +231,14 @@ pub struct LossyOptions {
     exclude: Vec<GlobMatcher>,
 }
 
+/// A pattern of tensor names, and where it is from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pattern<'o> {
+    pub glob: &'o GlobMatcher,
+    pub given_by: &'static str,
+    pub is_rule: bool,
+}
+
 impl LossyOptions {
     /// The same for all tensors that are lossy by default, with those that match `include` and without those
     /// that match `exclude`.
@@ -249,6 +264,22 @@ impl LossyOptions {
             include: globs(include)?,
             exclude: globs(exclude)?,
         })
+    }
+
+    /// All that options say by name.
+    pub(super) fn patterns(&self) -> Vec<Pattern<'_>> {
+        let pattern = |given_by, is_rule| {
+            move |glob| Pattern {
+                glob,
+                given_by,
+                is_rule,
+            }
+        };
+        let included = self.include.iter().map(pattern("--include", false));
+        let excluded = self.exclude.iter().map(pattern("--exclude", false));
+        let rules = self.rules.iter().map(|rule| &rule.glob);
+        let ruled = rules.map(pattern("a rule's", true));
+        included.chain(excluded).chain(ruled).collect()
     }
 
     pub(super) fn includes(&self, name: &str) -> bool {

@@ -3,7 +3,7 @@
 
 use super::options::{LossyOptions, Setting};
 use crate::format::ElementType;
-use crate::model::Tensor;
+use crate::model::{Tensor, TensorKind};
 
 /// Smaller tensors are a small part of any model, and often norms and biases in disguise.
 const ENOUGH_ELEMENTS: u64 = 4096;
@@ -12,22 +12,6 @@ const ENOUGH_ELEMENTS: u64 = 4096;
 const ENOUGH_COLUMNS: u64 = 32;
 /// Longer rows are not looked at as a whole for each block that has a part of them.
 const MOST_COLUMNS: u64 = 1 << 20;
-/// Parts of names of what is kept when levels of few bits are asked for: embeddings, norms, biases, heads.
-const KEPT: [&str; 11] = [
-    "embed",
-    "embd",
-    "wte",
-    "wpe",
-    "norm",
-    "ln_",
-    "bias",
-    "lm_head",
-    "classifier",
-    "score",
-    "cls.",
-];
-/// Whole names of output heads.
-const HEADS: [&str; 2] = ["output.weight", "head.weight"];
 
 /// What is to be done to a tensor, or why nothing is.
 pub(super) enum Choice {
@@ -78,8 +62,10 @@ pub(super) fn choose(tensor: &Tensor, setting: Setting, options: &LossyOptions) 
     }
 }
 
+/// Whether it stays when levels of few bits are asked for.
 fn is_kept(name: &str) -> bool {
-    KEPT.iter().any(|part| name.contains(part)) || HEADS.contains(&name)
+    let kept = [TensorKind::Embedding, TensorKind::Norm, TensorKind::Head];
+    kept.contains(&TensorKind::of(name)) || name.contains("bias")
 }
 
 /// Numbers of a tensor, of those that are whole.

@@ -2,7 +2,7 @@
 
 /// What a tensor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Kind {
+pub(crate) enum TensorKind {
     Attention,
     Mlp,
     Embedding,
@@ -13,12 +13,15 @@ pub(in crate::cli) enum Kind {
 
 /// Parts of names, the first that is found counts: `attn_norm` is a norm, `embeddings.LayerNorm` as well, and
 /// `attention.output.dense` no MLP.
-const PARTS: [(Kind, &[&str]); 5] = [
-    (Kind::Norm, &["norm", "ln_", ".ln", "layernorm"]),
-    (Kind::Embedding, &["embed", "embd", "wte", "wpe"]),
-    (Kind::Head, &["lm_head", "classifier", "score.", "cls."]),
+const PARTS: [(TensorKind, &[&str]); 5] = [
+    (TensorKind::Norm, &["norm", "ln_", ".ln", "layernorm"]),
+    (TensorKind::Embedding, &["embed", "embd", "wte", "wpe"]),
     (
-        Kind::Attention,
+        TensorKind::Head,
+        &["lm_head", "classifier", "score.", "cls."],
+    ),
+    (
+        TensorKind::Attention,
         &[
             "attn",
             "attention",
@@ -31,7 +34,7 @@ const PARTS: [(Kind, &[&str]); 5] = [
         ],
     ),
     (
-        Kind::Mlp,
+        TensorKind::Mlp,
         &[
             "mlp",
             "ffn",
@@ -52,8 +55,8 @@ const PARTS: [(Kind, &[&str]); 5] = [
 /// Whole names of heads.
 const HEADS: [&str; 2] = ["output.weight", "head.weight"];
 
-impl Kind {
-    pub(in crate::cli) const ALL: [Self; 6] = [
+impl TensorKind {
+    pub(crate) const ALL: [Self; 6] = [
         Self::Attention,
         Self::Mlp,
         Self::Embedding,
@@ -63,7 +66,7 @@ impl Kind {
     ];
 
     /// Of the tensor of a name.
-    pub(in crate::cli) fn of(name: &str) -> Self {
+    pub(crate) fn of(name: &str) -> Self {
         let name = name.to_lowercase();
         if HEADS.contains(&name.as_str()) {
             return Self::Head;
@@ -73,7 +76,7 @@ impl Kind {
         found.map_or(Self::Other, |(kind, _)| *kind)
     }
 
-    pub(in crate::cli) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Attention => "attention",
             Self::Mlp => "MLP",
@@ -92,26 +95,29 @@ mod tests {
     #[test]
     fn names_of_many_models_tell_the_kind() {
         for (name, kind) in [
-            ("model.layers.0.self_attn.q_proj.weight", Kind::Attention),
+            (
+                "model.layers.0.self_attn.q_proj.weight",
+                TensorKind::Attention,
+            ),
             (
                 "encoder.layer.3.attention.output.dense.weight",
-                Kind::Attention,
+                TensorKind::Attention,
             ),
-            ("blk.1.attn_q.weight", Kind::Attention),
-            ("h.0.attn.c_attn.weight", Kind::Attention),
-            ("model.layers.0.mlp.down_proj.weight", Kind::Mlp),
-            ("encoder.layer.3.output.dense.weight", Kind::Mlp),
-            ("blk.1.ffn_up.weight", Kind::Mlp),
-            ("model.embed_tokens.weight", Kind::Embedding),
-            ("token_embd.weight", Kind::Embedding),
-            ("embeddings.LayerNorm.weight", Kind::Norm),
-            ("blk.1.attn_norm.weight", Kind::Norm),
-            ("h.0.ln_1.weight", Kind::Norm),
-            ("lm_head.weight", Kind::Head),
-            ("output.weight", Kind::Head),
-            ("pooler.dense.weight", Kind::Other),
+            ("blk.1.attn_q.weight", TensorKind::Attention),
+            ("h.0.attn.c_attn.weight", TensorKind::Attention),
+            ("model.layers.0.mlp.down_proj.weight", TensorKind::Mlp),
+            ("encoder.layer.3.output.dense.weight", TensorKind::Mlp),
+            ("blk.1.ffn_up.weight", TensorKind::Mlp),
+            ("model.embed_tokens.weight", TensorKind::Embedding),
+            ("token_embd.weight", TensorKind::Embedding),
+            ("embeddings.LayerNorm.weight", TensorKind::Norm),
+            ("blk.1.attn_norm.weight", TensorKind::Norm),
+            ("h.0.ln_1.weight", TensorKind::Norm),
+            ("lm_head.weight", TensorKind::Head),
+            ("output.weight", TensorKind::Head),
+            ("pooler.dense.weight", TensorKind::Other),
         ] {
-            assert_eq!(Kind::of(name), kind, "{name}");
+            assert_eq!(TensorKind::of(name), kind, "{name}");
         }
     }
 }

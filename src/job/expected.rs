@@ -1,0 +1,105 @@
+//! What packing a file by a plan will take, by encoding a sample of it.
+
+use super::encode_worker::EncodeWorker;
+use super::lossy::LossyPlan;
+use super::monitor::Monitor;
+use super::pack_options::PackOptions;
+use super::pipeline;
+use super::source_file::SourceFile;
+use super::survey::Survey;
+use crate::error::Result;
+use crate::format::{Geometry, SUPERBLOCK_BYTES, TableLengths};
+use crate::model::extents;
+
+/// Bytes of a file that are encoded to tell what all of it takes.
+const SAMPLE_BYTES: u64 = 128 << 20;
+
+/// What a file will take.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ExpectedBytes {
+    /// For each tensor of the plan its bytes, about.
+    pub tensors: Vec<f64>,
+    /// All that is of no tensor of the plan, and what an archive has beside its blocks.
+    pub rest: f64,
+    /// Whether all of it was encoded.
+    pub(super) is_whole: bool,
+}
+
+impl ExpectedBytes {
+    /// Bytes of the archive, about.
+    pub fn total(&self) -> f64 {
+        self.tensors.iter().sum::<f64>() + self.rest
+    }
+}
+
+/// Encodes a sample of a file by a plan.
+///
+/// # Errors
+/// `Io` if the file cannot be read, `Environment` if it shrinks, `Interrupted`.
+pub(super) fn expect(
+    source: &SourceFile,
+    plan: &LossyPlan,
+    survey: &Survey,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<ExpectedBytes> {
+    let extents = extents::extents_with_apart(source, &plan.ranges())?;
+    let geometry = Geometry::new(options.block_bytes(), &extents)?;
+    let every = geometry.original_bytes().div_ceil(SAMPLE_BYTES).max(1);
+    let mut blocks = geometry.extents().flat_map(|extent| {
+        let block_at = |offset| geometry.block_at(offset).unwrap_or(0);
+        let (first, last) = (block_at(extent.start), block_at(extent.end() - 1));
+        let count = last - first + 1;
+        // From the middle of each run of so many: the first block of a tensor is often a short one.
+        let step = every.min(count);
+        (0..count / step).map(move |run| first + run * step + step / 2)
+    });
+    // For each tensor, and last for all else: bytes that were encoded, and what they take.
+    let mut sums = vec![(0u64, 0u64); plan.tensors.len() + 1];
+    let workers = (0..options.threads.get())
+        .map(|_| Ok(EncodeWorker::new(options.encoder(survey)?)))
+        .collect::<Result<Vec<_>>>()?;
+    pipeline::run(
+        workers,
+        monitor.cancel,
+        |worker| {
+            let Some(span) = blocks.next().and_then(|block| geometry.block(block)) else {
+                return Ok(false);
+            };
+            worker.take(span, source, survey, plan)?;
+            Ok(true)
+        },
+        EncodeWorker::encode,
+        |worker| {
+            let number = plan.block(&worker.span).map(|block| block.number);
+            let (bytes, stored) = &mut sums[number.unwrap_or(plan.tensors.len())];
+            *bytes += worker.span.buffer_bytes() as u64;
+            *stored += worker.stored.len() as u64;
+            Ok(())
+        },
+    )?;
+    let lengths = TableLengths {
+        extents: geometry.extents().len() as u64,
+        blocks: geometry.block_count(),
+        profiles_bytes: survey.profiles.len() as u64,
+        fidelity_bytes: plan.fidelity_bytes() as u64,
+    };
+    let tables = 2 * (SUPERBLOCK_BYTES as u64 + lengths.total().unwrap_or(0));
+    let scaled = |(bytes, stored): (u64, u64), all: u64| {
+        stored as f64 * all as f64 / (bytes as f64).max(1.0)
+    };
+    let of_tensors = plan
+        .tensors
+        .iter()
+        .map(|tensor| tensor.range.end - tensor.range.start);
+    let others = geometry.original_bytes() - of_tensors.clone().sum::<u64>();
+    Ok(ExpectedBytes {
+        tensors: sums
+            .iter()
+            .zip(of_tensors)
+            .map(|(&sum, all)| scaled(sum, all))
+            .collect(),
+        rest: tables as f64 + scaled(sums[plan.tensors.len()], others),
+        is_whole: every == 1,
+    })
+}

@@ -6,6 +6,7 @@
 
 use super::number::{greatest, magnitude, narrow};
 use crate::format::ElementType;
+use crate::simd::Simd;
 
 /// The sign bit.
 pub(super) const SIGN: u16 = 1 << 15;
@@ -76,20 +77,24 @@ fn last_where(first: u16, last: u16, holds: impl Fn(u16) -> bool) -> u16 {
     known
 }
 
-/// For each finite magnitude of the type the step of the cover that is nearest to it.
-pub(super) fn nearest(element: ElementType, cover: &[u16]) -> Vec<u16> {
+/// For each magnitude of a type of 16 bits the step of a cover that is nearest to it; 0 for those that are not
+/// finite.
+pub(super) type Nearest = Box<[u16; 1 << 15]>;
+
+/// The nearest steps of a cover of a type.
+pub(super) fn nearest(element: ElementType, cover: &[u16]) -> Nearest {
     let mut step = 0;
     let value = |bits| magnitude(element, bits);
-    (0..=greatest(element))
-        .map(|bits| {
-            while let Some(&above) = cover.get(step + 1)
-                && value(above) - value(bits) < (value(bits) - value(cover[step])).abs()
-            {
-                step += 1;
-            }
-            u16::try_from(step).unwrap_or(u16::MAX)
-        })
-        .collect()
+    let mut nearest = Box::new([0; 1 << 15]);
+    for (bits, place) in (0..=greatest(element)).zip(nearest.iter_mut()) {
+        while let Some(&above) = cover.get(step + 1)
+            && value(above) - value(bits) < (value(bits) - value(cover[step])).abs()
+        {
+            step += 1;
+        }
+        *place = u16::try_from(step).unwrap_or(u16::MAX);
+    }
+    nearest
 }
 
 /// The numbers of a cover by level, from the lowest to the highest, as bits with their sign.
@@ -103,32 +108,62 @@ pub(super) fn in_pairs(cover: &[u16]) -> Vec<u16> {
     cover.iter().flat_map(|&bits| [bits, bits | SIGN]).collect()
 }
 
-/// The bits of a number of a type of 16 bits without its sign, or of one that is near: those of the greatest if it is
-/// too large for the type. Without a call, for all of a block.
+/// The bits of a number of a type of 16 bits, or of one that is near: those of the greatest if it is too large for
+/// the type, 0 if it is not finite. Without a call or a branch: loops become vector instructions.
 #[inline(always)]
-pub(super) fn magnitude_bits(element: ElementType, value: f64) -> u16 {
-    let value = narrow(value).abs();
+fn near_bits(element: ElementType, value: f64) -> u16 {
+    let short = narrow(value).abs();
     let bits = if element == ElementType::Bf16 {
-        value.to_bits() >> 16
+        short.to_bits() >> 16
     } else {
         // The exponent's bias is 15 instead of 127, of subnormal numbers as well.
-        (value * f32::from_bits(15 << 23)).to_bits() >> 13
+        (short * f32::from_bits(15 << 23)).to_bits() >> 13
     };
-    let greatest = greatest(element);
-    u16::try_from(bits).unwrap_or(greatest).min(greatest)
+    let [low, high, ..] = bits.min(greatest(element).into()).to_le_bytes();
+    let magnitude = u16::from_le_bytes([low, high]);
+    let sign = if value < 0.0 { SIGN } else { 0 };
+    if value.is_finite() {
+        magnitude | sign
+    } else {
+        0
+    }
 }
 
+/// Numbers whose steps are looked up together.
+const LOOKED_UP_AT_ONCE: usize = 256;
+
+/// Appends a level for each number times a factor, by the step that is nearest to it and by whether it is negative.
+pub(super) fn push_levels(
+    simd: Simd,
+    nearest: &Nearest,
+    element: ElementType,
+    (run, factor): (&[f64], f64),
+    level: impl Fn(i32, bool) -> i32,
+    levels: &mut Vec<i32>,
+) {
+    let first = levels.len();
+    levels.resize(first + run.len(), 0);
+    let mut bits = [0; LOOKED_UP_AT_ONCE];
+    let pieces = levels[first..].chunks_mut(LOOKED_UP_AT_ONCE);
+    for (levels, run) in pieces.zip(run.chunks(LOOKED_UP_AT_ONCE)) {
+        simd.vectorized(
+            #[inline(always)]
+            || {
+                let (element, factor) = (element, factor);
+                for (bits, &value) in bits.iter_mut().zip(run) {
+                    *bits = near_bits(element, value * factor);
+                }
+            },
+        );
+        for (made, &bits) in levels.iter_mut().zip(&bits) {
+            let step = nearest[usize::from(bits & !SIGN)];
+            *made = level(step.into(), bits & SIGN != 0);
+        }
+    }
+}
+
+/// The level of a step to either side of zero.
 #[inline(always)]
-/// The level of a number, given the step that is nearest to each magnitude.
-pub(super) fn signed_level(nearest: &[u16], element: ElementType, value: f64) -> i32 {
-    if !value.is_finite() {
-        return 0;
-    }
-    let bits = magnitude_bits(element, value);
-    let step = nearest.get(usize::from(bits)).copied().unwrap_or(0);
-    if value < 0.0 {
-        -i32::from(step)
-    } else {
-        i32::from(step)
-    }
+pub(super) const fn signed_level(step: i32, is_negative: bool) -> i32 {
+    if is_negative { -step } else { step }
 }

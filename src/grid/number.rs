@@ -5,9 +5,11 @@ use half::f16;
 use crate::format::ElementType;
 use crate::simd::Simd;
 
+/// Sums that are added up side by side.
+pub const LANES: usize = 8;
+
 /// The numbers of some bytes, replacing what `values` held.
 pub fn values(simd: Simd, element: ElementType, bytes: &[u8], values: &mut Vec<f64>) {
-    values.clear();
     values.resize(bytes.len() / usize::from(element.bytes()), 0.0);
     simd.vectorized(
         #[inline(always)]
@@ -99,21 +101,39 @@ pub(super) const fn narrow(value: f64) -> f32 {
 }
 
 /// The root mean square of the finite ones.
-pub fn root_mean_square(values: &[f64]) -> f64 {
-    let mean_square = |unit: f64| {
-        let finite = values.iter().filter(|value| value.is_finite());
-        let (sum, count) = finite.fold((0.0, 0u64), |(sum, count), value| {
-            (sum + (value / unit) * (value / unit), count + 1)
-        });
-        sum / count.max(1) as f64
-    };
-    let square = mean_square(1.0);
+pub fn root_mean_square(simd: Simd, values: &[f64]) -> f64 {
+    let square = simd.vectorized(
+        #[inline(always)]
+        || mean_square(values, |value| value),
+    );
     if square.is_finite() {
         return square.sqrt();
     }
     // Squares of numbers of F64 may be too large for it.
     let greatest = greatest_of(values);
-    mean_square(greatest).sqrt() * greatest
+    mean_square(values, |value| value / greatest).sqrt() * greatest
+}
+
+#[inline(always)]
+fn mean_square(values: &[f64], of: impl Fn(f64) -> f64) -> f64 {
+    let mut sums = [0.0; LANES];
+    let mut counts = [0u64; LANES];
+    let mut add = |lane: usize, value: f64| {
+        let is_finite = value.is_finite();
+        let number = if is_finite { of(value) } else { 0.0 };
+        sums[lane] += number * number;
+        counts[lane] += u64::from(is_finite);
+    };
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &value) in chunk.iter().enumerate() {
+            add(lane, value);
+        }
+    }
+    for &value in rest {
+        add(0, value);
+    }
+    sums.iter().sum::<f64>() / counts.iter().sum::<u64>().max(1) as f64
 }
 
 /// The greatest finite magnitude.

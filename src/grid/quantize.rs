@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::cover::{self, ROW_STEPS, Reach, magnitude_bits, signed_level};
+use super::cover::{self, Nearest, ROW_STEPS, Reach, push_levels, signed_level};
 use super::group_scale::Scale;
 use super::levels::LevelPlanes;
 use super::number::{narrow, root_mean_square, values};
@@ -20,7 +20,7 @@ const FEW_FAR: usize = 1 << 12;
 /// With more exceptions than one element in so many, numbers are not stored as levels.
 const FEW_EXCEPTIONS: usize = 16;
 /// Numbers that are looked at together: next to all of them are as they may be.
-const CHECKED_AT_ONCE: usize = 256;
+const CHECKED_AT_ONCE: usize = 1024;
 /// A run of numbers as levels.
 #[derive(Debug)]
 pub struct Levels {
@@ -48,8 +48,8 @@ pub struct Quantizer {
     simd: Simd,
     restorer: Restorer,
     scale_powers: Vec<f64>,
-    cover: Option<(ElementType, Reach, Vec<u16>)>,
-    rows: (Option<ElementType>, Vec<Vec<u16>>),
+    cover: Option<(ElementType, Reach, Nearest)>,
+    rows: (Option<ElementType>, Vec<Option<Nearest>>),
     values: Vec<f64>,
     served: Vec<f64>,
     /// Greatest error that each part allows, where parts differ.
@@ -174,7 +174,7 @@ impl Quantizer {
     fn cover(&mut self, reach: Reach, run: &[f64]) {
         let element = self.result.grid.element;
         let is_same =
-            |(of, with, _): &(ElementType, Reach, Vec<u16>)| (*of, *with) == (element, reach);
+            |(of, with, _): &(ElementType, Reach, Nearest)| (*of, *with) == (element, reach);
         if !self.cover.as_ref().is_some_and(is_same) {
             self.cover = None;
         }
@@ -186,10 +186,15 @@ impl Quantizer {
         match reach {
             Reach::Absolute(bound) => {
                 (grid.kind, grid.parameter) = (GridKind::Cover, bound);
-                let levels = run
-                    .iter()
-                    .map(|&value| signed_level(nearest, element, value));
-                self.levels.extend(levels);
+                let levels = &mut self.levels;
+                push_levels(
+                    self.simd,
+                    nearest,
+                    element,
+                    (run, 1.0),
+                    signed_level,
+                    levels,
+                );
                 let (inverse, levels) = (0.5 / bound, &self.levels);
                 let in_steps = &mut self.result.in_steps;
                 in_steps.resize(run.len(), 0.0);
@@ -209,14 +214,9 @@ impl Quantizer {
             }
             Reach::Relative(bound) => {
                 (grid.kind, grid.parameter) = (GridKind::PointwiseCover, bound);
-                self.levels.extend(run.iter().map(|&value| {
-                    if !value.is_finite() {
-                        return 0;
-                    }
-                    let bits = magnitude_bits(element, value);
-                    let step = nearest.get(usize::from(bits)).copied().unwrap_or(0);
-                    i32::from(step) << 1 | i32::from(value.is_sign_negative())
-                }));
+                let level = |step, is_negative| step << 1 | i32::from(is_negative);
+                let levels = &mut self.levels;
+                push_levels(self.simd, nearest, element, (run, 1.0), level, levels);
             }
         }
     }
@@ -283,11 +283,11 @@ impl Quantizer {
             GridKind::UniformRows
         };
         if is_short && self.rows.0 != Some(element) {
-            self.rows = (Some(element), vec![Vec::new(); SCALE_STEPS as usize]);
+            self.rows = (Some(element), vec![None; SCALE_STEPS as usize]);
         }
         let parts = grid.parts;
         for (part, run) in parts_of(parts, all, before, count) {
-            let bound = ratio * root_mean_square(part);
+            let bound = ratio * root_mean_square(self.simd, part);
             self.part_bounds.push(bound);
             let spare = if is_short { 0.0 } else { 1.0 / 4096.0 };
             let scale = scale_within(&self.scale_powers, bound * (1.0 - spare));
@@ -296,17 +296,14 @@ impl Quantizer {
                 self.levels.extend(run.iter().map(|_| 0));
             } else if is_short {
                 let (octave, fraction) = octave_of(scale);
-                let nearest = &mut self.rows.1[fraction];
-                if nearest.is_empty() {
+                let nearest = self.rows.1[fraction].get_or_insert_with(|| {
                     let reach = row_reach(&self.scale_powers, fraction);
                     let cover = cover::magnitudes(element, reach, ROW_STEPS);
-                    *nearest = cover::nearest(element, &cover);
-                }
-                let factor = exp2(-octave);
-                let levels = run
-                    .iter()
-                    .map(|value| signed_level(nearest, element, value * factor));
-                self.levels.extend(levels);
+                    cover::nearest(element, &cover)
+                });
+                let run = (run, exp2(-octave));
+                let levels = &mut self.levels;
+                push_levels(self.simd, nearest, element, run, signed_level, levels);
             } else {
                 let step = row_step(&self.scale_powers, scale);
                 push_uniform(self.simd, run, element, step, bound, &mut self.levels);
@@ -349,14 +346,8 @@ impl Quantizer {
             levels,
             &mut result.served,
         );
-        values(
-            self.simd,
-            result.grid.element,
-            &result.served,
-            &mut self.served,
-        );
         result.exceptions.clear();
-        let served = &self.served;
+        let served = &mut self.served;
         let mut check = Check {
             simd: self.simd,
             width,
@@ -482,7 +473,8 @@ struct Check<'a> {
     source: &'a [u8],
     result: &'a mut Levels,
     run: &'a [f64],
-    served: &'a [f64],
+    /// Those of a piece.
+    served: &'a mut Vec<f64>,
 }
 
 impl Check<'_> {
@@ -493,7 +485,10 @@ impl Check<'_> {
             |value: f64, served: f64| value.is_finite() & served.is_finite() & keeps(value, served);
         for start in range.clone().step_by(CHECKED_AT_ONCE) {
             let end = (start + CHECKED_AT_ONCE).min(range.end);
-            let (run, served) = (&self.run[start..end], &self.served[start..end]);
+            let element = self.result.grid.element;
+            let bytes = &self.result.served[start * self.width..end * self.width];
+            values(self.simd, element, bytes, self.served);
+            let (run, served) = (&self.run[start..end], self.served.as_slice());
             let all_good = self.simd.vectorized(
                 #[inline(always)]
                 || {
@@ -507,7 +502,7 @@ impl Check<'_> {
                 continue;
             }
             for place in start..end {
-                if !is_good(self.run[place], self.served[place]) {
+                if !is_good(self.run[place], self.served[place - start]) {
                     self.except(place);
                 }
             }

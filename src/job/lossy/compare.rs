@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::errors::Errors;
 use super::plan::TreatedBlock;
 use crate::error::Result;
-use crate::grid::{Bound, Treatment, root_mean_square, values};
+use crate::grid::{Bound, LANES, Treatment, root_mean_square, values};
 use crate::job::source_file::SourceFile;
 use crate::simd::Simd;
 
@@ -14,7 +14,8 @@ use crate::simd::Simd;
 pub struct Comparer {
     simd: Simd,
     bytes: Vec<u8>,
-    source: Vec<f64>,
+    row: Vec<f64>,
+    numbers: Vec<f64>,
     served: Vec<f64>,
 }
 
@@ -23,7 +24,8 @@ impl Default for Comparer {
         Self {
             simd: Simd::detect(),
             bytes: Vec::new(),
-            source: Vec::new(),
+            row: Vec::new(),
+            numbers: Vec::new(),
             served: Vec::new(),
         }
     }
@@ -47,8 +49,8 @@ impl Allowed {
     }
 }
 
-/// Sums that are added up side by side.
-const LANES: usize = 8;
+/// Numbers that are compared together: they stay in the first cache.
+const COMPARED_AT_ONCE: usize = 1024;
 
 /// Sums over numbers that are all finite and as near as they are to be; `None` if one is not.
 #[inline(always)]
@@ -110,15 +112,16 @@ impl Comparer {
         } else {
             (0, original)
         };
-        values(self.simd, element, around, &mut self.source);
-        values(self.simd, element, decoded, &mut self.served);
-        let count = self.served.len();
+        let count = decoded.len() / width;
         let bytes = &around[before * width..(before + count) * width];
         let mut errors = Errors::default();
-        let (simd, numbers, served) = (self.simd, &self.source, &self.served);
-        let mut check = |places: Range<usize>, bound: &Allowed| {
-            let numbers = &numbers[before + places.start..before + places.end];
-            let served = &served[places.clone()];
+        let simd = self.simd;
+        let (row, numbers, served) = (&mut self.row, &mut self.numbers, &mut self.served);
+        let mut piece = |places: Range<usize>, bound: &Allowed| {
+            let of = places.start * width..places.end * width;
+            values(simd, element, &bytes[of.clone()], numbers);
+            values(simd, element, &decoded[of], served);
+            let (numbers, served) = (numbers.as_slice(), served.as_slice());
             let found = simd.vectorized(
                 #[inline(always)]
                 || match *bound {
@@ -144,18 +147,24 @@ impl Comparer {
                 errors.count(error);
             }
         };
+        let mut check = |places: Range<usize>, bound: &Allowed| {
+            for start in places.clone().step_by(COMPARED_AT_ONCE) {
+                piece(start..(start + COMPARED_AT_ONCE).min(places.end), bound);
+            }
+        };
         match block.tensor.treatment {
             Treatment::Groups { .. } => check(0..count, &Allowed::Any),
             Treatment::Bounded { bound, .. } => match bound {
                 Bound::Absolute(bound) => check(0..count, &Allowed::Absolute(bound)),
                 Bound::Pointwise(bound) => check(0..count, &Allowed::Share(bound)),
                 Bound::Row(ratio) => {
-                    let row = block.tensor.row as usize;
+                    let row_len = block.tensor.row as usize;
                     // What was read starts with a row.
-                    for (number, whole) in self.source.chunks(row).enumerate() {
-                        let bound = ratio * root_mean_square(whole);
-                        let start = (number * row).max(before) - before;
-                        let end = (number * row + whole.len()).min(before + count);
+                    for (number, whole) in around.chunks(row_len * width).enumerate() {
+                        values(simd, element, whole, row);
+                        let bound = ratio * root_mean_square(simd, row);
+                        let start = (number * row_len).max(before) - before;
+                        let end = (number * row_len + row.len()).min(before + count);
                         let end = end.saturating_sub(before);
                         check(start..end.max(start), &Allowed::Absolute(bound));
                     }
@@ -163,10 +172,5 @@ impl Comparer {
             },
         }
         Ok(errors)
-    }
-
-    /// The numbers of the source that were compared last, with those of the rows they are of.
-    pub fn numbers(&self) -> &[f64] {
-        &self.source
     }
 }

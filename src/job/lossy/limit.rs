@@ -8,6 +8,7 @@
 
 use crate::format::ElementType;
 use crate::grid::{Bound, root_mean_square};
+use crate::simd::Simd;
 
 /// Top mantissa bits of a bin: their steps within an octave cost a Gaussian less than 0.001 bits.
 const BIN_MANTISSA_BITS: u32 = 4;
@@ -20,6 +21,7 @@ const TINY_SHARE: f64 = 0.125;
 /// What is known of the numbers so far.
 #[derive(Debug)]
 pub(in crate::job) struct Limit {
+    simd: Simd,
     bound: Bound,
     mantissa_bits: i32,
     least_exponent: i32,
@@ -39,6 +41,7 @@ impl Limit {
             _ => (52, -1022),
         };
         Self {
+            simd: Simd::detect(),
             bound,
             mantissa_bits,
             least_exponent,
@@ -52,7 +55,7 @@ impl Limit {
     pub fn add(&mut self, numbers: &[f64]) {
         let (unit, bound) = match self.bound {
             Bound::Absolute(bound) => (1.0, bound),
-            Bound::Row(ratio) => match root_mean_square(numbers) {
+            Bound::Row(ratio) => match root_mean_square(self.simd, numbers) {
                 0.0 => (1.0, ratio),
                 unit => (unit, ratio),
             },

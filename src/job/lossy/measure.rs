@@ -7,10 +7,11 @@ use super::plan::{PlannedTensor, TreatedBlock};
 use super::select::{elements, row};
 use crate::error::Result;
 use crate::format::{LossyMethod, TensorFidelity};
-use crate::grid::{Bound, Treatment};
+use crate::grid::{Bound, Treatment, values};
 use crate::job::monitor::Monitor;
 use crate::job::source_file::SourceFile;
 use crate::model::{ReadAt, Tensor};
+use crate::simd::Simd;
 
 /// Bytes that are looked at between two looks at whether to stop; of longer rows, a row.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -69,6 +70,7 @@ pub(in crate::job) fn measure(
     let mut comparer = Comparer::default();
     let mut limit = Limit::new(tensor.element, bound);
     let mut past = 0;
+    let (simd, mut numbers) = (Simd::detect(), Vec::new());
     let (mut original, mut served) = (Vec::new(), Vec::new());
     let mut first = 0;
     while first < end {
@@ -90,7 +92,8 @@ pub(in crate::job) fn measure(
             read_to: to,
         };
         past += comparer.compare(&block, source, &original, &served)?.past;
-        for row in comparer.numbers().chunks(planned.row as usize) {
+        values(simd, tensor.element, &original, &mut numbers);
+        for row in numbers.chunks(planned.row as usize) {
             limit.add(row);
         }
         first = to;

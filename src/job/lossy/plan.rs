@@ -317,7 +317,7 @@ fn treatment(source: &SourceFile, tensor: &Tensor, setting: Setting) -> Result<T
         (_, Some(bound)) => bound,
         _ => Bound::Absolute(f64::MIN_POSITIVE),
     };
-    let typical = root_mean_square(&sample(source, tensor)?);
+    let typical = root_mean_square(Simd::detect(), &sample(source, tensor)?);
     Ok(Treatment::Bounded { bound, typical })
 }
 

@@ -4,6 +4,8 @@
 use super::avx2;
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
+#[cfg(target_arch = "x86_64")]
+use super::encode_avx512;
 use super::frequencies::{Buckets, Frequencies, SLOT_BITS, SLOTS, likeliest};
 use super::kernel::to_the_end;
 use super::lanes::{Course, LANES, STATE_MIN, States, TABLES};
@@ -17,107 +19,133 @@ const BUCKET_BITS: u32 = 8;
 
 /// Encodes ids that each have a table of their own, with buffers that are used again.
 pub(in crate::codec) struct EachEncoder {
-    tables: Vec<Table>,
+    simd: Simd,
+    tables: EachSteps,
     ids: Vec<u8>,
     choice: Vec<u8>,
     words: Vec<u8>,
 }
 
-struct Table {
-    frequencies: Frequencies,
-    steps: [Step; 256],
-    /// The slots of each id by rank, one id behind the other.
-    slots: Vec<u16>,
+/// What encoding needs of each table.
+#[derive(Default)]
+pub(super) struct EachSteps {
+    /// For each id its frequency (16 bits), and which of the slots is its first.
+    pub steps: Vec<[u32; 256]>,
+    /// `ceil(2^64 / frequency)`: the high half of its product with a state is their quotient; of a frequency of 1 it
+    /// is one less. AVX-512 does without.
+    reciprocals: Vec<[u64; 256]>,
+    /// The slots of each id by rank, one id behind the other, and one more for who reads two at once.
+    pub slots: Vec<u16>,
 }
 
-/// What encoding an id needs.
-#[derive(Clone, Copy, Default)]
-struct Step {
-    /// `ceil(2^64 / frequency)`: the high half of its product with a state is their quotient; of a frequency of 1 it is
-    /// one less.
-    reciprocal: u64,
-    frequency: u32,
-    first_slot: u32,
+const fn reciprocal(frequency: u16) -> u64 {
+    match frequency {
+        0 => 0,
+        1 => u64::MAX,
+        _ => u64::MAX / frequency as u64 + 1,
+    }
 }
 
-impl Step {
-    fn new(frequency: u16, first_slot: u32) -> Self {
-        let reciprocal = match frequency {
-            0 => 0,
-            1 => u64::MAX,
-            _ => u64::MAX / u64::from(frequency) + 1,
-        };
-        Self {
-            reciprocal,
-            frequency: frequency.into(),
-            first_slot,
+impl EachSteps {
+    fn set(&mut self, table: usize, frequencies: &Frequencies, has_reciprocals: bool) {
+        let count = self.steps.len().max(table + 1);
+        self.steps.resize(count, [0; 256]);
+        self.slots.resize(count * SLOTS + 1, 0);
+        if has_reciprocals {
+            self.reciprocals.resize(count, [0; 256]);
+            self.reciprocals[table] = frequencies.map(reciprocal);
         }
-    }
-
-    /// The quotient of a state and the frequency, and what is left.
-    #[inline(always)]
-    const fn divide(&self, state: u32) -> (u32, u32) {
-        let [.., a, b, c, d, _, _, _, _] = (self.reciprocal as u128 * state as u128).to_le_bytes();
-        let quotient = u32::from_le_bytes([a, b, c, d]);
-        let rest = state.wrapping_sub(quotient.wrapping_mul(self.frequency));
-        let more = (rest >= self.frequency) as u32;
-        (quotient + more, rest - more * self.frequency)
-    }
-}
-
-impl Default for Table {
-    fn default() -> Self {
-        Self {
-            frequencies: [0; 256],
-            steps: [Step::default(); 256],
-            slots: Vec::new(),
-        }
-    }
-}
-
-impl Table {
-    fn new(frequencies: &Frequencies) -> Self {
         let mut next = 0;
         let steps = frequencies.map(|frequency| {
             let first_slot = next;
             next += u32::from(frequency);
-            Step::new(frequency, first_slot)
+            first_slot << 16 | u32::from(frequency)
         });
-        let mut slots = vec![0; SLOTS];
+        let slots = &mut self.slots[table * SLOTS..];
         for (slot, id, rank) in Buckets::new(frequencies, BUCKET_BITS).slots() {
-            let first = steps[usize::from(id)].first_slot as usize;
+            let first = (steps[usize::from(id)] >> 16) as usize;
             slots[first + usize::from(rank)] = u16::try_from(slot).unwrap_or(0);
         }
-        Self {
-            frequencies: *frequencies,
-            steps,
-            slots,
+        self.steps[table] = steps;
+    }
+
+    fn frequencies(&self, table: u8) -> Frequencies {
+        self.steps[usize::from(table)].map(|step| {
+            let [low, high, ..] = step.to_le_bytes();
+            u16::from_le_bytes([low, high])
+        })
+    }
+
+    /// Encodes whole groups, from the last to the first. Words go to the end of `words`, which has room for two bytes
+    /// an id; returns where they start.
+    fn run(
+        &self,
+        simd: Simd,
+        ids: &[u8],
+        choice: &[u8],
+        states: &mut States,
+        words: &mut [u8],
+    ) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if simd.avx512() {
+            return encode_avx512::encode_each(simd, self, ids, choice, states, words);
         }
+        let _ = simd;
+        self.encode(ids, choice, states, words)
+    }
+
+    fn encode(&self, ids: &[u8], choice: &[u8], states: &mut States, words: &mut [u8]) -> usize {
+        let mut at = words.len();
+        let groups = ids.chunks_exact(LANES).zip(choice.chunks_exact(LANES));
+        for (ids, choice) in groups.rev() {
+            for ((state, &id), &choice) in states.iter_mut().zip(ids).zip(choice).rev() {
+                let (table, id) = (usize::from(choice), usize::from(id));
+                let step = self.steps[table][id];
+                let frequency = step & 0xFFFF;
+                if *state >> 20 >= frequency {
+                    at -= 2;
+                    words[at..at + 2].copy_from_slice(&state.to_le_bytes()[..2]);
+                    *state >>= 16;
+                }
+                let reciprocal = u128::from(self.reciprocals[table][id]);
+                let [.., a, b, c, d] = ((reciprocal * u128::from(*state)) >> 64).to_be_bytes();
+                let quotient = u32::from_be_bytes([a, b, c, d]);
+                let rest = state.wrapping_sub(quotient.wrapping_mul(frequency));
+                let more = u32::from(rest >= frequency);
+                let place = (step >> 16) + rest - more * frequency;
+                let slot = self.slots[table * SLOTS + place as usize];
+                *state = ((quotient + more) << SLOT_BITS) + u32::from(slot);
+            }
+        }
+        at
     }
 }
 
 impl EachEncoder {
-    pub fn new(frequencies: &[Frequencies]) -> Self {
-        Self {
-            tables: frequencies.iter().map(Table::new).collect(),
+    pub fn new(simd: Simd, frequencies: &[Frequencies]) -> Self {
+        let mut encoder = Self {
+            simd,
+            tables: EachSteps::default(),
             ids: Vec::new(),
             choice: Vec::new(),
             words: Vec::new(),
+        };
+        for (table, frequencies) in (0..).zip(frequencies) {
+            encoder.set(table, frequencies);
         }
+        encoder
     }
 
     /// Replaces one of `TABLES` tables.
     pub fn set(&mut self, table: u8, frequencies: &Frequencies) {
-        let table = usize::from(table);
-        if self.tables.len() <= table {
-            self.tables.resize_with(table + 1, Table::default);
-        }
-        self.tables[table] = Table::new(frequencies);
+        let has_reciprocals = !self.simd.avx512();
+        self.tables
+            .set(usize::from(table), frequencies, has_reciprocals);
     }
 
     /// Whether a table has a frequency for an id.
     pub fn knows(&self, table: u8, id: u8) -> bool {
-        self.tables[usize::from(table)].frequencies[usize::from(id)] > 0
+        self.tables.steps[usize::from(table)][usize::from(id)] & 0xFFFF > 0
     }
 
     /// Encodes ids that their tables know; decoders take the table `last` behind the end. The states start at
@@ -134,31 +162,13 @@ impl EachEncoder {
         self.ids.extend_from_slice(ids);
         self.choice.clear();
         self.choice.extend_from_slice(&choice[..ids.len()]);
-        let likeliest = likeliest(&self.tables[usize::from(last)].frequencies);
-        self.ids.resize(whole, likeliest);
+        self.ids
+            .resize(whole, likeliest(&self.tables.frequencies(last)));
         self.choice.resize(whole, last);
         self.words.resize(2 * whole, 0);
         let mut states = payload.map(|bits| STATE_MIN | u32::from(bits));
-        let mut at = self.words.len();
-        let groups = self
-            .ids
-            .chunks_exact(LANES)
-            .zip(self.choice.chunks_exact(LANES));
-        for (ids, choice) in groups.rev() {
-            for ((state, &id), &choice) in states.iter_mut().zip(ids).zip(choice).rev() {
-                let table = &self.tables[usize::from(choice)];
-                let step = &table.steps[usize::from(id)];
-                let frequency = step.frequency;
-                if *state >> 20 >= frequency {
-                    at -= 2;
-                    self.words[at..at + 2].copy_from_slice(&state.to_le_bytes()[..2]);
-                    *state >>= 16;
-                }
-                let (quotient, rest) = step.divide(*state);
-                let slot = table.slots[(step.first_slot + rest) as usize];
-                *state = (quotient << SLOT_BITS) + u32::from(slot);
-            }
-        }
+        let (ids, choice, words) = (&self.ids, &self.choice, &mut self.words);
+        let at = self.tables.run(self.simd, ids, choice, &mut states, words);
         (&self.words[at..], states)
     }
 }

@@ -6,20 +6,22 @@
 #![expect(unsafe_code, reason = "vector loads, stores and gathers")]
 
 use std::arch::x86_64::{
-    __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm256_storeu_si256, _mm512_add_epi16,
-    _mm512_add_epi32, _mm512_and_si512, _mm512_castsi512_si256, _mm512_cmpge_epu8_mask,
-    _mm512_cmpge_epu32_mask, _mm512_cvt_roundepu32_ps, _mm512_cvtepi32_ps, _mm512_cvttps_epu32,
-    _mm512_div_round_ps, _mm512_i32gather_epi32, _mm512_mask_add_epi8, _mm512_mask_add_epi32,
-    _mm512_mask_mov_epi8, _mm512_mask_srli_epi32, _mm512_mask_sub_epi32,
-    _mm512_maskz_compress_epi32, _mm512_movepi8_mask, _mm512_mullo_epi32, _mm512_or_si512,
-    _mm512_permutex2var_epi8, _mm512_permutex2var_epi16, _mm512_permutexvar_epi8,
-    _mm512_permutexvar_epi16, _mm512_permutexvar_epi32, _mm512_set1_epi8, _mm512_set1_epi16,
-    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_slli_epi32,
-    _mm512_srli_epi16, _mm512_srli_epi32, _mm512_sub_epi32, _mm512_test_epi8_mask,
-    _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
+    __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm_loadu_si128, _mm256_storeu_si256,
+    _mm512_add_epi16, _mm512_add_epi32, _mm512_and_si512, _mm512_castsi512_si256,
+    _mm512_cmpge_epu8_mask, _mm512_cmpge_epu32_mask, _mm512_cvt_roundepu32_ps, _mm512_cvtepi32_ps,
+    _mm512_cvtepu8_epi32, _mm512_cvttps_epu32, _mm512_div_round_ps, _mm512_i32gather_epi32,
+    _mm512_mask_add_epi8, _mm512_mask_add_epi32, _mm512_mask_mov_epi8, _mm512_mask_srli_epi32,
+    _mm512_mask_sub_epi32, _mm512_maskz_compress_epi32, _mm512_min_epu32, _mm512_movepi8_mask,
+    _mm512_mullo_epi32, _mm512_or_si512, _mm512_permutex2var_epi8, _mm512_permutex2var_epi16,
+    _mm512_permutexvar_epi8, _mm512_permutexvar_epi16, _mm512_permutexvar_epi32, _mm512_set1_epi8,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_slli_epi16,
+    _mm512_slli_epi32, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_sub_epi32,
+    _mm512_test_epi8_mask, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
+    _mm512_unpacklo_epi16,
 };
 
-use super::frequencies::SLOT_BITS;
+use super::each::EachSteps;
+use super::frequencies::{SLOT_BITS, SLOTS};
 use super::lanes::{GROUP_WORD_BYTES, LANES, States};
 use super::step_table::{BLOCK_BITS, StepTable};
 use crate::simd::Simd;
@@ -41,6 +43,20 @@ pub(super) fn encode<'t>(
     assert!(simd.avx512());
     // SAFETY: a `Simd` with AVX-512 exists only where the processor has all of these.
     unsafe { encode_avx512(ids, table_of, states, words) }
+}
+
+/// What the portable `EachSteps::encode` does.
+pub(super) fn encode_each(
+    simd: Simd,
+    tables: &EachSteps,
+    ids: &[u8],
+    choice: &[u8],
+    states: &mut States,
+    words: &mut [u8],
+) -> usize {
+    assert!(simd.avx512());
+    // SAFETY: as above.
+    unsafe { encode_each_avx512(tables, ids, choice, states, words) }
 }
 
 /// Whether any of these ids, a multiple of 64, has a mark that is not zero.
@@ -73,6 +89,19 @@ const fn byte_place(lane: usize) -> usize {
     16 * (in_vector / 4) + 4 * vector + in_vector % 4
 }
 
+/// The places of 16 lanes from the last to the first, and of their low words.
+const fn reversed() -> ([u32; 16], [u16; 32]) {
+    let mut lanes = [0; 16];
+    let mut low_words = [0; 32];
+    let mut lane = 0u8;
+    while lane < 16 {
+        lanes[lane as usize] = 15 - lane as u32;
+        low_words[lane as usize] = 30 - 2 * lane as u16;
+        lane += 1;
+    }
+    (lanes, low_words)
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
 fn encode_avx512<'t>(
     ids: &[u8],
@@ -81,8 +110,7 @@ fn encode_avx512<'t>(
     words: &mut [u8],
 ) -> usize {
     let mut arrange = [0u8; 64];
-    let mut reverse = [0u32; 16];
-    let mut low_words_reversed = [0u16; 32];
+    let (reverse, low_words_reversed) = reversed();
     let mut low_words = [0u16; 32];
     let mut low_bytes = [0u8; 64];
     for lane in 0..64usize {
@@ -91,10 +119,6 @@ fn encode_avx512<'t>(
         low_bytes[16 * (lane % 16 / 4) + 4 * (lane / 16) + lane % 4] = 2 * place;
         if lane < 32 {
             low_words[lane] = 2 * u16::from(place);
-        }
-        if lane < 16 {
-            reverse[lane] = 15 - u32::from(place);
-            low_words_reversed[lane] = 30 - 2 * u16::from(place);
         }
     }
     let arrange = load(&arrange);
@@ -140,6 +164,67 @@ fn encode_avx512<'t>(
         store_lanes(_mm512_permutexvar_epi32(reverse, *vector), lanes);
     }
     at
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
+fn encode_each_avx512(
+    tables: &EachSteps,
+    ids: &[u8],
+    choice: &[u8],
+    states: &mut States,
+    words: &mut [u8],
+) -> usize {
+    let count = tables.steps.len();
+    assert!(count > 0 && tables.slots.len() > count * SLOTS);
+    let last_table = u32::try_from(count - 1).unwrap_or(u32::MAX);
+    let last_table = _mm512_set1_epi32(last_table.cast_signed());
+    let last_slot = _mm512_set1_epi32((1 << SLOT_BITS) - 1);
+    let (reverse, low_words_reversed) = reversed();
+    let reverse = load_lanes(&reverse);
+    let low_words_reversed = load_words(&low_words_reversed);
+    let mut vectors = [_mm512_setzero_si512(); VECTORS];
+    for (vector, lanes) in vectors.iter_mut().zip(states.as_chunks::<16>().0) {
+        *vector = _mm512_permutexvar_epi32(reverse, load_lanes(lanes));
+    }
+    let mut at = words.len();
+    let (ids, choice) = (ids.as_chunks::<LANES>().0, choice.as_chunks::<LANES>().0);
+    for (ids, choice) in ids.iter().zip(choice).rev() {
+        let start = at - GROUP_WORD_BYTES;
+        let room: &mut [u8; GROUP_WORD_BYTES] = words[start..at]
+            .first_chunk_mut()
+            .expect("invariant: two bytes an id");
+        let mut free = GROUP_WORD_BYTES;
+        let ids = ids.as_chunks::<16>().0;
+        let choice = choice.as_chunks::<16>().0;
+        for (vector, (ids, choice)) in vectors.iter_mut().zip(ids.iter().zip(choice)).rev() {
+            let descending = |bytes| _mm512_permutexvar_epi32(reverse, widen(bytes));
+            let table = _mm512_min_epu32(descending(choice), last_table);
+            let index = _mm512_or_si512(_mm512_slli_epi32::<8>(table), descending(ids));
+            // SAFETY: tables are below their count, ids below 256.
+            let step = unsafe { _mm512_i32gather_epi32::<4>(index, tables.steps.as_ptr().cast()) };
+            let (quotient, place) = divide(*vector, step, low_words_reversed, room, &mut free);
+            let index = _mm512_add_epi32(
+                _mm512_slli_epi32::<SLOT_BITS>(table),
+                _mm512_min_epu32(place, last_slot),
+            );
+            // SAFETY: below the count of tables times SLOTS, and there is one entry more.
+            let slot = unsafe { _mm512_i32gather_epi32::<2>(index, tables.slots.as_ptr().cast()) };
+            let slot = _mm512_and_si512(slot, _mm512_set1_epi32(0xFFFF));
+            *vector = _mm512_add_epi32(_mm512_slli_epi32::<SLOT_BITS>(quotient), slot);
+        }
+        at = start + free;
+    }
+    for (vector, lanes) in vectors.iter().zip(states.as_chunks_mut::<16>().0) {
+        store_lanes(_mm512_permutexvar_epi32(reverse, *vector), lanes);
+    }
+    at
+}
+
+/// 16 bytes as numbers of 32 bits.
+#[target_feature(enable = "avx512f")]
+fn widen(bytes: &[u8; 16]) -> __m512i {
+    // SAFETY: there are 16 bytes.
+    _mm512_cvtepu8_epi32(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
 }
 
 /// For each of 64 ids its frequency (16 bits) and the block its slots start in.

@@ -4,11 +4,12 @@ use proptest::prelude::*;
 
 use super::choose::{Alike, tables as chosen};
 use super::decode::Decoder;
+use super::each::{EachEncoder, EachTables};
 use super::encode::Encoder;
 use super::encode_groups::encode_groups;
 use super::frequencies::{Buckets, SLOT_BITS, SLOTS, normalize};
 use super::kernel;
-use super::lanes::{LANES, STATE_MIN};
+use super::lanes::{Course, LANES, STATE_MIN};
 use super::layout::Tables;
 use super::slot_table::SlotTable;
 use super::step_table::StepTable;
@@ -110,6 +111,46 @@ proptest! {
             prop_assert_eq!(&decoded, &ids, "{}", simd.name());
             prop_assert_eq!(at, words.len());
             prop_assert_eq!(now.as_slice(), ends.as_slice());
+        }
+    }
+
+    #[test]
+    fn every_kernel_encodes_elements_by_tables_of_their_own_alike(
+        runs in prop::collection::vec(prop_oneof![skewed(3), skewed(127), skewed(255)], 1..6),
+        payload in prop::collection::vec(any::<u16>(), LANES),
+    ) {
+        let tables: Vec<_> = runs.iter().map(|ids| normalize(&counts(ids))).collect();
+        let (mut ids, mut choice) = (Vec::new(), Vec::new());
+        for (table, run) in (0u8..).zip(&runs) {
+            ids.extend(run);
+            choice.resize(ids.len(), table);
+        }
+        // Neighbours of any tables.
+        let step = ids.len() / 2 + 1;
+        for i in 0..step.min(ids.len().saturating_sub(step)) {
+            ids.swap(i, i + step);
+            choice.swap(i, i + step);
+        }
+        let payload: [u16; LANES] = payload.try_into().unwrap();
+        let mut portable = EachEncoder::new(Simd::PORTABLE, &tables);
+        let (words, states) = portable.encode(&ids, &choice, 0, &payload);
+        for simd in Simd::available() {
+            let mut encoder = EachEncoder::new(simd, &tables);
+            prop_assert_eq!(
+                encoder.encode(&ids, &choice, 0, &payload),
+                (words, states),
+                "{}",
+                simd.name()
+            );
+        }
+        let mut prepared = EachTables::default();
+        prepared.prepare(&tables);
+        choice.resize(ids.len().next_multiple_of(LANES), 0);
+        for simd in Simd::available() {
+            let mut decoded = vec![0; choice.len()];
+            let mut course = Course { states, words, at: 0 };
+            prepared.decode(simd, &choice, &mut course, &mut decoded).unwrap();
+            prop_assert_eq!(&decoded[..ids.len()], &ids, "{}", simd.name());
         }
     }
 

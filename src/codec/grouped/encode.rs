@@ -8,6 +8,7 @@ use crate::codec::ans::{Carried, EachEncoder, put_states};
 use crate::codec::plane::Groups;
 use crate::codec::symbol::{Parts, cut};
 use crate::plane::BitWriter;
+use crate::simd::Simd;
 
 /// With more different fields, two low bits are left as they are: within four levels, they are about equally
 /// frequent, and tables are a fourth as long.
@@ -65,7 +66,7 @@ impl Encoder {
         self.choose(groups, &classes);
         let carried = Carried::new(split, plane.len());
         let (_, packed, payload) = carried.lend(&self.parts);
-        let mut encoder = EachEncoder::new(&multiplied);
+        let mut encoder = EachEncoder::new(Simd::detect(), &multiplied);
         let (words, states) = encoder.encode(&self.parts.ids, &self.choice, 0, &payload);
 
         let long = |len: usize| {

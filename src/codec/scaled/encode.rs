@@ -14,6 +14,7 @@ use crate::codec::ans::{Carried, EachEncoder, put_states};
 use crate::codec::rice::{append_codes, codes, middle, put_rice, rice_bits, rice_length};
 use crate::codec::symbol::{Parts, Split, cut};
 use crate::plane::BitWriter;
+use crate::simd::Simd;
 
 /// Encodes planes with one model, with buffers that are used again.
 pub(in crate::codec) struct Encoder {
@@ -41,7 +42,7 @@ pub(in crate::codec) struct Encoder {
 impl Encoder {
     pub fn new(model: Arc<Model>) -> Self {
         Self {
-            ans: EachEncoder::new(&model.frequencies),
+            ans: EachEncoder::new(Simd::detect(), &model.frequencies),
             lowest: lowest_symbols(&model.frequencies),
             model,
             inverse: (None, Vec::new()),

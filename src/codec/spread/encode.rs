@@ -11,6 +11,7 @@ use crate::codec::scaled::{
     scaled_mean,
 };
 use crate::codec::symbol::{Parts, cut};
+use crate::simd::Simd;
 
 /// Bits more that an element takes whose scale has so many ids, times the square of those: within an id all levels
 /// count as alike (of a normal distribution, of which a scale is the mean magnitude).
@@ -37,7 +38,7 @@ impl Encoder {
     pub fn new(model: Arc<Model>) -> Self {
         Self {
             model,
-            ans: EachEncoder::new(&[]),
+            ans: EachEncoder::new(Simd::detect(), &[]),
             prepared: Prepared::default(),
             parts: Parts::default(),
             inverse: (None, Vec::new()),

@@ -1,6 +1,7 @@
 //! What packing a file by a plan will take, by encoding a sample of it.
 
 use super::encode_worker::EncodeWorker;
+use super::layout::layout;
 use super::lossy::LossyPlan;
 use super::monitor::Monitor;
 use super::pack_options::PackOptions;
@@ -9,7 +10,6 @@ use super::source_file::SourceFile;
 use super::survey::Survey;
 use crate::error::Result;
 use crate::format::{Geometry, SUPERBLOCK_BYTES, TableLengths};
-use crate::model::extents;
 
 /// Bytes of a file that are encoded to tell what all of it takes.
 const SAMPLE_BYTES: u64 = 128 << 20;
@@ -43,7 +43,7 @@ pub(super) fn expect(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<ExpectedBytes> {
-    let extents = extents::extents_with_apart(source, &plan.ranges())?;
+    let extents = layout(source, &plan.ranges(), monitor)?;
     let geometry = Geometry::new(options.block_bytes(), &extents)?;
     let every = geometry.original_bytes().div_ceil(SAMPLE_BYTES).max(1);
     let mut blocks = geometry.extents().flat_map(|extent| {

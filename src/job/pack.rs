@@ -8,6 +8,7 @@ use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Plan, Step, copy_file};
 use super::encode_worker::EncodeWorker;
+use super::layout::layout;
 use super::lossy::{Asked, LossyOptions, LossyPlan, check_patterns};
 use super::lossy_target;
 use super::monitor::Monitor;
@@ -22,7 +23,7 @@ use super::walk::{EntryKind, WalkEntry, walk};
 use crate::archive::{ArchiveWriter, LossyOriginal, Original};
 use crate::error::{Error, Result};
 use crate::format::{Geometry, Superblock};
-use crate::model::{extents, names};
+use crate::model::names;
 use crate::os::in_scope;
 
 /// Archives that are written until one has the size that was asked for.
@@ -190,7 +191,7 @@ fn write_planned(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<(Superblock, EntriesChecksum)> {
-    let extents = extents::extents_with_apart(source, &plan.ranges())?;
+    let extents = layout(source, &plan.ranges(), monitor)?;
     let geometry = Geometry::new(options.block_bytes(), &extents)?;
     write(source, output, &geometry, plan, options, monitor)
 }

@@ -31,9 +31,25 @@ pub fn extents_with_apart(
     file: &(impl ReadAt + ?Sized),
     apart: &[Range<u64>],
 ) -> Result<Vec<Extent>> {
-    let (header_end, tensors) =
-        read_typed(file)?.map_or_else(Default::default, |header| (header.end, header.tensors));
-    Ok(tile(header_end, &tensors, file.file_bytes(), apart))
+    let of_bytes = || tiled(&[], file.file_bytes());
+    Ok(of_model(file, apart)?.unwrap_or_else(of_bytes))
+}
+
+/// The same of a model; `None` if the file is none.
+///
+/// # Errors
+/// As `ReadAt::read_at`.
+pub fn of_model(
+    file: &(impl ReadAt + ?Sized),
+    apart: &[Range<u64>],
+) -> Result<Option<Vec<Extent>>> {
+    let header = read_typed(file)?;
+    Ok(header.map(|header| tile(header.end, &header.tensors, file.file_bytes(), apart)))
+}
+
+/// Extents of a file of which so much is known, sorted by place; all else is bytes.
+pub fn tiled(ranges: &[TypedRange], file_bytes: u64) -> Vec<Extent> {
+    tile(0, ranges, file_bytes, &[])
 }
 
 /// The tensors of a file with two or more dimensions, sorted by place; of those that overlap the first

@@ -11,13 +11,13 @@ use crate::block::BlockEncoder;
 use crate::codec::Level;
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, Extent, Geometry, SUPERBLOCK_BYTES, TableLengths};
+use crate::job::layout::layout;
 use crate::job::lossy::LossyPlan;
 use crate::job::monitor::Monitor;
 use crate::job::pack_options::PackOptions;
 use crate::job::pipeline;
 use crate::job::source_file::SourceFile;
 use crate::job::survey::{Survey, survey};
-use crate::model::extents;
 
 use super::options::AnalyzeOptions;
 
@@ -39,7 +39,7 @@ pub(super) fn expect(
     options: &AnalyzeOptions,
     monitor: &Monitor<'_>,
 ) -> Result<[f64; 3]> {
-    let extents = extents::extents(source)?;
+    let extents = layout(source, &[], monitor)?;
     let nothing = Survey::default();
     let fast = Sampler::new(source, &extents, Level::Fast, options, monitor, &nothing)?;
     let default = Sampler::new(source, &extents, Level::Default, options, monitor, &nothing)?;

@@ -96,7 +96,7 @@ pub use format::{ElementType, FidelitySummary, LossyMethod, TensorFidelity};
 pub use fuse::{MountOptions, Unmount};
 pub use grid::ScaleFit;
 pub use job::{
-    Asked, Conversion, Grid, LossyOptions, Monitor, PackOptions, Rule, Setting, Totals,
+    Asked, Conversion, FileFilter, Grid, LossyOptions, Monitor, PackOptions, Rule, Setting, Totals,
     UnpackOptions, Verification, VerifyOptions, pack, unpack, verify,
 };
 pub use model::Tensor;

@@ -415,7 +415,7 @@ fn bars_run_to_the_size_of_the_files() {
     fs::copy(&archive, path("models/m.safetensors.wfz")).unwrap();
     let never = AtomicBool::new(false);
     let silent = Monitor::silent(&never);
-    let planned = archives_to_make(&path("models"), &silent).unwrap();
+    let planned = archives_to_make(&path("models"), &PackOptions::default(), &silent).unwrap();
     counted("pack --replace", replaced, |monitor| {
         replace_by_archives(planned, &PackOptions::default(), monitor)
     });

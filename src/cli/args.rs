@@ -70,8 +70,8 @@ pub(super) enum Command {
 /// packed then; what failed is listed, and the exit status is 2. See docs/PACKING.md.
 #[derive(Debug, Parser)]
 pub(super) struct PackArgs {
-    /// A file, or a directory: its models (by name or by contents) are packed if they become smaller,
-    /// all else is copied
+    /// A file, or a directory: its models (by name or by contents) are packed if they become smaller, other
+    /// files of 1 MiB and more if they do by 2 %; all else is copied
     pub(super) src: PathBuf,
     /// Where to write [default for a file: SRC.wfz beside it]
     #[arg(short = 'o', long = "output", value_name = "DST")]
@@ -105,6 +105,13 @@ pub(super) struct PackArgs {
     /// tensor. With --replace, which files would be replaced
     #[arg(long)]
     pub(super) dry_run: bool,
+    /// Of a directory, pack only files whose name matches (* stands for anything); with a slash in it, whose
+    /// path below the directory does
+    #[arg(long, value_name = "GLOB")]
+    pub(super) only: Vec<String>,
+    /// Of a directory, leave files as they are whose name or path matches
+    #[arg(long, value_name = "GLOB")]
+    pub(super) skip: Vec<String>,
     #[command(flatten)]
     pub(super) lossy: LossyArgs,
     /// Write into DIR what packing did to each tensor: inventory.csv, tensors.csv, run.json and a page with

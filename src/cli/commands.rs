@@ -10,7 +10,7 @@ use crate::console::{
 };
 use crate::error::{Error, Result};
 use crate::job::{
-    self, Conversion, Monitor, PackOptions, Replacements, UnpackOptions, VerifyOptions,
+    self, Conversion, FileFilter, Monitor, PackOptions, Replacements, UnpackOptions, VerifyOptions,
 };
 use crate::printable::printable_name;
 use crate::sync::cores;
@@ -22,9 +22,16 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
         threads: args.threads.unwrap_or_else(cores),
         force: args.force,
         block_bytes: args.block_size,
+        files: FileFilter::new(&args.only, &args.skip)?,
         lossy: args.lossy.options()?,
     };
     let start = Instant::now();
+    if !options.files.is_all() && !args.src.is_dir() {
+        return Err(Error::InvalidInput(format!(
+            "--only and --skip are of directories, and {} is none",
+            printable_name(&args.src)
+        )));
+    }
     if args.dry_run && (!args.replace || options.lossy.is_some()) {
         return preview(args, &options);
     }
@@ -39,7 +46,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
         return replace(
             (args.dry_run, args.json),
             "packing",
-            |monitor| job::archives_to_make(&args.src, monitor),
+            |monitor| job::archives_to_make(&args.src, &options, monitor),
             |files, monitor| job::replace_by_archives(files, &options, monitor),
         );
     }
@@ -73,7 +80,7 @@ fn preview(args: &PackArgs, options: &PackOptions) -> Result<Outcome> {
         if !args.replace {
             return job::preview(&args.src, options, monitor);
         }
-        let planned = job::archives_to_make(&args.src, monitor)?;
+        let planned = job::archives_to_make(&args.src, options, monitor)?;
         let files: Vec<_> = planned.sources().map(Path::to_path_buf).collect();
         let previews = job::preview_files(&files, options, monitor)?;
         let failures = planned.failures.into_iter().chain(previews.failures);

@@ -11,8 +11,8 @@ use super::survey::Survey;
 use crate::error::Result;
 use crate::format::{Geometry, SUPERBLOCK_BYTES, TableLengths};
 
-/// Bytes of a file that are encoded to tell what all of it takes.
-const SAMPLE_BYTES: u64 = 128 << 20;
+/// Bytes of a file that are encoded where not less will do.
+pub(super) const SAMPLE_BYTES: u64 = 128 << 20;
 
 /// What a file will take.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,7 +32,7 @@ impl ExpectedBytes {
     }
 }
 
-/// Encodes a sample of a file by a plan.
+/// Encodes a sample of a file by a plan: of each extent a block, and of about so many bytes in all.
 ///
 /// # Errors
 /// `Io` if the file cannot be read, `Environment` if it shrinks, `Interrupted`.
@@ -40,12 +40,13 @@ pub(super) fn expect(
     source: &SourceFile,
     plan: &LossyPlan,
     survey: &Survey,
+    sample_bytes: u64,
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<ExpectedBytes> {
     let extents = layout(source, &plan.ranges(), monitor)?;
     let geometry = Geometry::new(options.block_bytes(), &extents)?;
-    let every = geometry.original_bytes().div_ceil(SAMPLE_BYTES).max(1);
+    let every = geometry.original_bytes().div_ceil(sample_bytes).max(1);
     let mut blocks = geometry.extents().flat_map(|extent| {
         let block_at = |offset| geometry.block_at(offset).unwrap_or(0);
         let (first, last) = (block_at(extent.start), block_at(extent.end() - 1));

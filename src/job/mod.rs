@@ -23,7 +23,9 @@ mod conversion;
 mod directory_plan;
 mod encode_worker;
 mod expected;
+mod file_filter;
 mod fitting;
+mod globs;
 mod inspect;
 mod layout;
 mod links;
@@ -46,6 +48,7 @@ mod typing;
 mod unpack;
 mod verify;
 mod walk;
+mod worth;
 
 pub use analyze::{
     Analysis, AnalyzeOptions, BYTES, Ceiling, DtypeFacts, Entropies, Expected, ExpectedLevels,
@@ -54,6 +57,7 @@ pub use analyze::{
 };
 pub use conversion::Conversion;
 pub use expected::ExpectedBytes;
+pub use file_filter::FileFilter;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
 pub use lossy::{
     Asked, DEFAULT_GROUP, Grid, KeptTensor, LossyOptions, LossyPlan, PlannedTensor, Rule, Setting,

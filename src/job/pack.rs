@@ -20,6 +20,7 @@ use super::source_file::SourceFile;
 use super::survey::Survey;
 use super::totals::Totals;
 use super::walk::{EntryKind, WalkEntry, walk};
+use super::worth::{is_worth_keeping, is_worth_packing};
 use crate::archive::{ArchiveWriter, LossyOriginal, Original};
 use crate::error::{Error, Result};
 use crate::format::{Geometry, Superblock};
@@ -54,6 +55,12 @@ pub fn pack(
     let source = SourceFile::open(from)?;
     (monitor.begin)(source.stamp.size);
     warn_of_fault(&source, from, monitor)?;
+    if options.lossy.is_some() && !source.is_model()? {
+        (monitor.warn)(&format!(
+            "{} is no model whose tensors are known; it is packed without loss",
+            source.path.display()
+        ));
+    }
     let packed = pack_if(&source, &to, options, monitor, |_| Ok(true))?;
     Ok(Conversion {
         totals: packed.unwrap_or_default(),
@@ -151,7 +158,8 @@ fn write_lossy(
     let mut share = 1.0;
     for _ in 0..MOST_SIZES {
         let plan = lossy_target::plan(source, lossy, share, options, monitor)?;
-        if plan.tensors.is_empty() {
+        // Of what is no model nobody expects it.
+        if plan.tensors.is_empty() && source.is_model()? {
             (monitor.warn)(&format!(
                 "{}: no tensor of it becomes lossy",
                 source.path.display()
@@ -307,7 +315,7 @@ fn pack_directory(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
-    let plan = plan_directory(from, monitor)?;
+    let plan = plan_directory(from, options, monitor)?;
     if let Some(lossy) = &options.lossy {
         check_patterns(plan.converted(), lossy, monitor)?;
     }
@@ -322,23 +330,24 @@ fn pack_directory(
 /// As `walk`; `Interrupted`.
 pub(super) fn files_to_pack(
     from: &Path,
+    options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<(Vec<PathBuf>, Vec<Error>)> {
-    let plan = plan_directory(from, monitor)?;
+    let plan = plan_directory(from, options, monitor)?;
     let files = plan.converted().map(Path::to_path_buf).collect();
     Ok((files, plan.failures))
 }
 
-fn plan_directory(from: &Path, monitor: &Monitor<'_>) -> Result<Plan> {
+fn plan_directory(from: &Path, options: &PackOptions, monitor: &Monitor<'_>) -> Result<Plan> {
     let found = walk(from)?;
     for missing in missing_parts(&found.entries) {
         (monitor.warn)(&format!("{}: {missing}", from.display()));
     }
-    directory_plan::make(found, monitor, |entry| decide(entry, monitor))
+    directory_plan::make(found, monitor, |entry| decide(entry, options, monitor))
 }
 
-/// Files that are models by name or by contents are packed; all else is kept.
-fn decide(entry: WalkEntry, monitor: &Monitor<'_>) -> Result<Step> {
+/// Files that are models or gain by it are packed, if their names are asked for; all else is kept.
+fn decide(entry: WalkEntry, options: &PackOptions, monitor: &Monitor<'_>) -> Result<Step> {
     if matches!(entry.kind, EntryKind::Again(_)) && is_archive_name(&entry.from) {
         directory_plan::refuse_pair(&entry.from)?;
     }
@@ -363,7 +372,10 @@ fn decide(entry: WalkEntry, monitor: &Monitor<'_>) -> Result<Step> {
         return Ok(step);
     }
     // A link of such a name may lead to a file of another.
-    if !names::is_model_name(&entry.relative) && !source.is_model()? {
+    let is_named_so = names::is_model_name(&entry.relative);
+    if !options.files.allows(&entry.relative)
+        || (!is_named_so && !is_worth_packing(&source, &entry.relative, options, monitor)?)
+    {
         return Step::keep(entry);
     }
     if !can_be_archived(&entry.relative) {
@@ -390,16 +402,12 @@ fn pack_or_keep(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Made> {
-    let is_wanted = |totals: &Totals| {
-        let made = if totals.has_shrunk() {
-            &step.to
-        } else {
-            &step.relative
-        };
-        to.refuse_twins(step, made)?;
-        Ok(totals.has_shrunk())
-    };
     let source = SourceFile::open(&step.from)?;
+    let is_wanted = |totals: &Totals| {
+        let is_kept = is_worth_keeping(&source, totals)?;
+        to.refuse_twins(step, if is_kept { &step.to } else { &step.relative })?;
+        Ok(is_kept)
+    };
     let packed = pack_if(&source, &to.path(&step.to), options, monitor, is_wanted)?;
     if let Some(totals) = packed {
         return Ok(Made {

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use super::file_filter::FileFilter;
 use super::fitting::fitting_threads;
 use super::lossy::{LossyOptions, LossyPlan};
 use super::monitor::Monitor;
@@ -29,6 +30,8 @@ pub struct PackOptions {
     /// Uncompressed bytes of a block: a power of two within the format's limits. `None` for what
     /// suits the level.
     pub block_bytes: Option<u32>,
+    /// Which files of a directory are packed.
+    pub files: FileFilter,
     /// How to make models lossy; nothing is without.
     pub lossy: Option<LossyOptions>,
 }
@@ -99,6 +102,7 @@ impl Default for PackOptions {
             threads: cores(),
             force: false,
             block_bytes: None,
+            files: FileFilter::default(),
             lossy: None,
         }
     }

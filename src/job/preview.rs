@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::expected::{ExpectedBytes, expect};
+use super::expected::{ExpectedBytes, SAMPLE_BYTES, expect};
 use super::lossy::{LossyPlan, check_patterns};
 use super::lossy_target;
 use super::monitor::Monitor;
@@ -38,8 +38,9 @@ pub struct Previews {
 /// # Errors
 /// `InvalidInput` if what is asked for cannot be reached; `Io` if the file cannot be read; `Interrupted`.
 pub fn preview(path: &Path, options: &PackOptions, monitor: &Monitor<'_>) -> Result<Previews> {
+    let options = &options.fitting(monitor)?;
     let (files, failures) = if path.is_dir() {
-        files_to_pack(path, monitor)?
+        files_to_pack(path, options, monitor)?
     } else {
         (vec![path.to_path_buf()], Vec::new())
     };
@@ -83,7 +84,7 @@ fn preview_file(path: &Path, options: &PackOptions, monitor: &Monitor<'_>) -> Re
     let survey = options.survey(&source, &plan, monitor)?;
     Ok(Preview {
         path: path.to_path_buf(),
-        expected: expect(&source, &plan, &survey, options, monitor)?,
+        expected: expect(&source, &plan, &survey, SAMPLE_BYTES, options, monitor)?,
         plan,
         original_bytes: source.stamp.size,
     })

@@ -26,6 +26,7 @@ use super::source_file::SourceFile;
 use super::totals::Totals;
 use super::unpack::{UnpackOptions, unpack_to};
 use super::walk::{EntryKind, identity, walk};
+use super::worth::{is_worth_keeping, is_worth_packing};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 
@@ -65,14 +66,24 @@ impl Replacements {
     }
 }
 
-/// What `replace_by_archives` would replace: a file, or the models in a directory.
+/// What `replace_by_archives` would replace: a file, or those in a directory that are models or gain by it.
 ///
 /// # Errors
 /// `InvalidInput` if there is nothing to replace, `Io` if the system refuses.
-pub fn archives_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Replacements> {
+pub fn archives_to_make(
+    path: &Path,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<Replacements> {
+    let options = &options.fitting(monitor)?;
+    let is_one = |path: &Path| {
+        Ok(!is_archive_name(path)
+            && is_worth_packing(&SourceFile::open(path)?, path, options, monitor)?)
+    };
     let kind = Kind {
-        what: "model",
-        is_one: |path| Ok(!is_archive_name(path) && SourceFile::open(path)?.is_model()?),
+        what: "model, nor a large file that gains by packing",
+        allows: &|relative| options.files.allows(relative),
+        is_one: &is_one,
         to: |path| {
             let is_wanted = !is_archive_name(path) && can_be_archived(path);
             is_wanted.then(|| archive_path(path))
@@ -88,7 +99,8 @@ pub fn archives_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Replacemen
 pub fn originals_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Replacements> {
     let kind = Kind {
         what: "archive",
-        is_one: |path| Ok(is_archive(path)),
+        allows: &|_| true,
+        is_one: &|path| Ok(is_archive(path)),
         to: original_path,
     };
     find(path, monitor, &kind)
@@ -147,7 +159,7 @@ pub fn replace_by_archives(
                     .map_err(|e| output.cannot_write(e))?;
                 output.sync(source.mode, Some(source.modified()))
             })?;
-            if !totals.has_shrunk() {
+            if !is_worth_keeping(&source, &totals)? {
                 return Ok(Totals {
                     original_bytes: source.stamp.size,
                     stored_bytes: source.stamp.size,
@@ -226,15 +238,17 @@ fn published(output: OutputFile) -> Result<Held> {
 }
 
 /// Which files are to be replaced.
-struct Kind {
+struct Kind<'k> {
     what: &'static str,
-    is_one: fn(&Path) -> Result<bool>,
+    /// Whether one of a directory may be, by its path below that.
+    allows: &'k dyn Fn(&Path) -> bool,
+    is_one: &'k dyn Fn(&Path) -> Result<bool>,
     /// What takes the place of one, if it can be.
     to: fn(&Path) -> Option<PathBuf>,
 }
 
 /// Files in place: those that are reached without a link.
-fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind) -> Result<Replacements> {
+fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind<'_>) -> Result<Replacements> {
     let refuse = |why: &str| Err(Error::InvalidInput(format!("{} {why}", path.display())));
     let meta = path.symlink_metadata().map_err(|e| cannot(path, e))?;
     let mut found = Replacements {
@@ -283,7 +297,9 @@ fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind) -> Result<Replacements>
             found.directories.push(name);
             continue;
         }
-        if !matches!(entry.kind, EntryKind::File | EntryKind::Again(_)) {
+        if !matches!(entry.kind, EntryKind::File | EntryKind::Again(_))
+            || !(kind.allows)(&entry.relative)
+        {
             continue;
         }
         if entry.from != name {
@@ -325,7 +341,7 @@ fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind) -> Result<Replacements>
 fn replacement(
     meta: &Metadata,
     names: Vec<PathBuf>,
-    kind: &Kind,
+    kind: &Kind<'_>,
     monitor: &Monitor<'_>,
 ) -> Result<Option<Replacement>> {
     let mut is_one = false;

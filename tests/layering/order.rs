@@ -408,15 +408,20 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "verify",
             "unpack",
             "removal",
+            "globs",
             "lossy",
             "read_back",
             "survey",
             "encode_worker",
             "outlay",
+            "file_filter",
             "pack_options",
+            "typing",
+            "layout",
             "analyze",
             "expected",
             "lossy_target",
+            "worth",
             "pack",
             "replace",
             "preview",
@@ -520,6 +525,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "local",
         ],
     ),
+    ("job/typing", &["pattern", "runs", "trial"]),
 ];
 
 /// Two ways to use archives, which do not know of each other: jobs on files, and mounts.

@@ -1,11 +1,14 @@
 //! What is asked for.
 
-use globset::{Glob, GlobMatcher};
+use globset::GlobMatcher;
 
 use crate::error::{Error, Result};
 use crate::format::{LossyMethod, MAX_OCTAVE_STEPS};
 use crate::grid::{Bound, ScaleFit, octave_steps};
+use crate::job::globs::{glob, globs};
 
+/// What patterns are of.
+const TENSOR: &str = "tensor";
 /// Numbers of a group, if nothing else is asked for.
 pub const DEFAULT_GROUP: u32 = 128;
 
@@ -183,24 +186,11 @@ pub struct Rule {
     pub setting: Setting,
 }
 
-/// A pattern of tensor names, in which `*` stands for any part.
-///
-/// # Errors
-/// `InvalidInput` if it is none.
-fn glob(pattern: &str) -> Result<GlobMatcher> {
-    let glob = Glob::new(pattern);
-    glob.map(|glob| glob.compile_matcher()).map_err(|error| {
-        Error::InvalidInput(format!(
-            "{pattern:?} is no pattern of tensor names: {error}"
-        ))
-    })
-}
-
 impl Rule {
     /// # Errors
     /// `InvalidInput` if the pattern is none.
     pub fn new(pattern: &str, setting: Setting) -> Result<Self> {
-        let glob = glob(pattern)?;
+        let glob = glob(pattern, TENSOR)?;
         Ok(Self { glob, setting })
     }
 
@@ -255,14 +245,11 @@ impl LossyOptions {
             }
             Asked::Bits(..) | Asked::Size(..) => {}
         }
-        let globs = |patterns: &[String]| -> Result<Vec<_>> {
-            patterns.iter().map(|pattern| glob(pattern)).collect()
-        };
         Ok(Self {
             asked,
             rules: Vec::new(),
-            include: globs(include)?,
-            exclude: globs(exclude)?,
+            include: globs(include, TENSOR)?,
+            exclude: globs(exclude, TENSOR)?,
         })
     }
 

@@ -184,14 +184,16 @@ class Mounts(WithModel):
         self.nothing_is_left()
 
     def test_what_is_open_at_the_end_can_be_read_on(self) -> None:
-        with weightfs.mount(self.packed) as path:
-            file = (path / "m.safetensors").open("rb")
-            mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
-        self.nothing_is_left()
-        # Which the mount says, and is logged.
-        with self.assertLogs("weightfs", logging.WARNING):
+        # The mount says so, which is logged.
+        with self.assertLogs("weightfs", logging.WARNING) as logged:
+            with weightfs.mount(self.packed) as path:
+                file = (path / "m.safetensors").open("rb")
+                mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+            self.nothing_is_left()
             with file, mapped:
                 self.assertEqual(mapped[:], self.original)
+            wait_until(lambda: bool(logged.output))
+        self.assertIn("still open", "".join(logged.output))
 
     def test_a_mount_outlives_the_thread_that_made_it(self) -> None:
         with contextlib.ExitStack() as stack:

@@ -483,6 +483,20 @@ mod tests {
     }
 
     #[test]
+    fn what_every_option_means_is_found() {
+        let told = options_told(&Args::command());
+        assert_eq!(
+            told.len(),
+            WITH_VALUE.len() + WITHOUT_VALUE.len() + RENAMED.len()
+        );
+        for (name, value, help) in told {
+            let has_value = WITH_VALUE.contains(&name.as_str()) || name == "logfile";
+            assert_eq!(value.is_some(), has_value, "{name}");
+            assert!(!help.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
     fn it_is_told_by_its_name() {
         for (program, expected) in [
             ("mount.weightfs", true),

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::install_args::{CompletionsArgs, ManArgs};
 use super::lossy_args::{LossyArgs, Quantize};
 use super::process_args::{AskArgs, GuardArgs, MountProcessArgs};
 #[cfg(feature = "comparison")]
@@ -48,6 +49,8 @@ pub(super) enum Command {
     #[command(hide = true)]
     Guard(GuardArgs),
     Demo(DemoArgs),
+    Man(ManArgs),
+    Completions(CompletionsArgs),
     #[cfg(feature = "comparison")]
     Bench(BenchArgs),
     #[cfg(feature = "comparison")]

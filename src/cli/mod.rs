@@ -5,11 +5,14 @@
 mod analyze;
 mod args;
 mod commands;
+mod completions;
 mod demo;
 mod in_mount;
+mod install_args;
 mod job_report;
 mod lossy_args;
 mod lossy_report;
+mod man;
 mod mount;
 mod mount_helper;
 mod page;

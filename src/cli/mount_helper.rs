@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 
-use clap::{CommandFactory, Parser};
+use clap::{Command, CommandFactory, Parser};
 
 use super::args::Args;
 use crate::console::{print, print_lines, say};
@@ -19,11 +19,21 @@ use crate::fuse;
 use crate::printable::printable_name;
 
 /// The name that mount(8) looks for; a link to the program.
-const NAME: &str = "mount.weightfs";
-const USAGE: &str = "\
-usage: mount.weightfs SRC DIR [-sfnv] [-o OPTION,...]
-options: cache_size=SIZE, threads=N, readahead=SIZE, push=WHEN, ttl=SECONDS, metrics=ADDR:PORT (as
-         those of weightfs mount), allow_other, inode32, refuse_lossy, noexec, logfile=PATH, and what mount(8) knows";
+pub(super) const NAME: &str = "mount.weightfs";
+pub(super) const SYNOPSIS: &str = "mount.weightfs SRC DIR [-sfnv] [-o OPTION,...]";
+/// Options of `weightfs mount` with a value that are given by the same name.
+const WITH_VALUE: &[&str] = &[
+    "cache_size",
+    "threads",
+    "readahead",
+    "push",
+    "ttl",
+    "metrics",
+];
+/// The same of those without a value.
+const WITHOUT_VALUE: &[&str] = &["allow_other", "inode32", "refuse_lossy"];
+/// Those that go by another name, and the other name.
+const RENAMED: &[(&str, &str)] = &[("noexec", "no_exec"), ("logfile", "log_file")];
 const SEE_HELP: &str = "; mount.weightfs --help tells what there is";
 /// mount(8)'s exit status for wrong arguments.
 const WRONG_USAGE: u8 = 1;
@@ -106,7 +116,7 @@ pub(super) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let request = match Request::parse(arguments) {
         Ok(Some(request)) => request,
         Ok(None) => {
-            let _ = print_lines(USAGE.lines());
+            let _ = print_lines(usage());
             return ExitCode::SUCCESS;
         }
         Err(error) => return complain(WRONG_USAGE, &error),
@@ -223,23 +233,18 @@ impl Request {
             None => (option, None),
         };
         match (name, value) {
-            ("cache_size" | "threads" | "readahead" | "push" | "ttl" | "metrics", Some(value)) => {
-                self.set(&format!("--{}=", name.replace('_', "-")), value);
+            (name, Some(value)) if WITH_VALUE.contains(&name) => {
+                self.set(&format!("{}=", as_argument(name)), value);
             }
             ("logfile", Some(path)) => {
                 let path = std::path::absolute(path)
                     .map_err(|e| Error::io(format!("logfile={path}"), e))?;
                 self.set("--log-file=", &path.to_string_lossy());
             }
-            (
-                "cache_size" | "threads" | "readahead" | "push" | "ttl" | "metrics" | "logfile",
-                None,
-            ) => {
+            (name, None) if name == "logfile" || WITH_VALUE.contains(&name) => {
                 return Err(wrong(format!("option {name} needs a value: {name}=...")));
             }
-            ("allow_other", None) => self.set("--allow-other", ""),
-            ("inode32", None) => self.set("--inode32", ""),
-            ("refuse_lossy", None) => self.set("--refuse-lossy", ""),
+            (name, None) if WITHOUT_VALUE.contains(&name) => self.set(&as_argument(name), ""),
             ("noexec", None) => self.no_exec = true,
             ("exec", None) => self.no_exec = false,
             ("comment" | "user", Some(_)) => {}
@@ -339,6 +344,50 @@ fn start(command: &MountCommand) -> Result<bool> {
     }
 }
 
+/// Each option that is this program's own: its name, the name of its value, and what it means.
+pub(super) fn options_told(program: &Command) -> Vec<(String, Option<String>, String)> {
+    let own = |name: &&'static str| (*name, *name);
+    let names = WITH_VALUE.iter().chain(WITHOUT_VALUE).map(own);
+    let mount = program.find_subcommand("mount");
+    names
+        .chain(RENAMED.iter().copied())
+        .filter_map(|(name, argument)| {
+            let argument = mount?
+                .get_arguments()
+                .find(|given| given.get_id() == argument)?;
+            let value = argument
+                .get_value_names()
+                .filter(|_| argument.get_action().takes_values())
+                .and_then(<[_]>::first);
+            let help = argument.get_help().map(ToString::to_string);
+            Some((
+                name.to_owned(),
+                value.map(ToString::to_string),
+                help.unwrap_or_default(),
+            ))
+        })
+        .collect()
+}
+
+fn usage() -> Vec<String> {
+    let options = options_told(&Args::command())
+        .into_iter()
+        .map(|(name, value, _)| match value {
+            Some(value) => format!("{name}={value}"),
+            None => name,
+        });
+    let options: Vec<_> = options.collect();
+    vec![
+        format!("usage: {SYNOPSIS}"),
+        format!("options: {}, and what mount(8) knows", options.join(", ")),
+        "mount.weightfs(8) and weightfs mount --help tell what they mean".to_owned(),
+    ]
+}
+
+fn as_argument(option: &str) -> String {
+    format!("--{}", option.replace('_', "-"))
+}
+
 fn wrong(what: impl Into<String>) -> Error {
     Error::InvalidInput(what.into())
 }
@@ -430,6 +479,20 @@ mod tests {
         ] {
             let error = parse(arguments).unwrap_err().to_string();
             assert!(error.contains(named), "{arguments:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_every_option_means_is_found() {
+        let told = options_told(&Args::command());
+        assert_eq!(
+            told.len(),
+            WITH_VALUE.len() + WITHOUT_VALUE.len() + RENAMED.len()
+        );
+        for (name, value, help) in told {
+            let has_value = WITH_VALUE.contains(&name.as_str()) || name == "logfile";
+            assert_eq!(value.is_some(), has_value, "{name}");
+            assert!(!help.is_empty(), "{name}");
         }
     }
 

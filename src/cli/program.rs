@@ -7,7 +7,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::args::{Args, Command};
-use super::{analyze, commands, demo, mount, mount_helper, stats, sweep};
+use super::{analyze, commands, completions, demo, man, mount, mount_helper, stats, sweep};
 #[cfg(feature = "comparison")]
 use crate::bench::{codecs as bench, mounts as bench_mount};
 use crate::console::{Outcome, is_broken_pipe, say};
@@ -81,6 +81,8 @@ fn run_command(command: &Command) -> Result<Outcome> {
         Command::Ask(args) => ask(&args.mountpoint).map(|()| Outcome::Done),
         Command::Guard(args) => guard::guard(&args.device, args.parent).map(|()| Outcome::Done),
         Command::Demo(args) => demo::demo(args),
+        Command::Man(args) => man::man(args),
+        Command::Completions(args) => completions::completions(args),
         #[cfg(feature = "comparison")]
         Command::Bench(args) => bench::bench(args),
         #[cfg(feature = "comparison")]

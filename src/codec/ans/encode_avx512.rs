@@ -20,7 +20,7 @@ use std::arch::x86_64::{
     _mm512_unpacklo_epi16,
 };
 
-use super::each::EachSteps;
+use super::each_steps::EachSteps;
 use super::frequencies::{SLOT_BITS, SLOTS};
 use super::lanes::{GROUP_WORD_BYTES, LANES, States};
 use super::step_table::{BLOCK_BITS, StepTable};

@@ -29,6 +29,7 @@ mod classes;
 mod counts;
 mod decode;
 mod each;
+mod each_steps;
 mod encode;
 #[cfg(target_arch = "x86_64")]
 mod encode_avx512;

@@ -1,8 +1,10 @@
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
-use super::*;
+use super::types;
 use crate::format::ElementType;
 use crate::job::monitor::Monitor;
+use crate::model::TypedRange;
 
 /// Parts of a file, and what is found in it.
 #[derive(Default)]

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Stdio;
 
-use support::{Dir, Mount, json, model, ok, run, signal, weightfs};
+use support::{Dir, Mount, json, model, noise, ok, run, safetensors, signal, weightfs, weights};
 
 const COMMIT: &str = "1111111111111111111111111111111111111111";
 
@@ -547,5 +547,87 @@ fn how_a_command_ends_does_not_depend_on_who_reads() {
             .unwrap();
         drop(child.stdout.take());
         assert_eq!(child.wait().unwrap().code(), Some(2), "{arguments:?}");
+    }
+}
+
+/// The weights of a model in a container that nobody knows: text, weights at an odd place, some zeros.
+fn strange_container(seed: u64) -> Vec<u8> {
+    let mut bytes = b"PK\x03\x04 something of some library".to_vec();
+    bytes.extend(weights(seed, 1 << 20));
+    bytes.extend(b" next: ");
+    bytes.extend(weights(seed + 1, 1 << 19));
+    bytes.extend([0; 3000]);
+    bytes
+}
+
+#[test]
+fn files_of_other_formats_are_packed_if_they_gain() {
+    let dir = Dir::new();
+    let strange = strange_container(5);
+    let text = "some words of a large tokenizer 0123456789 ".repeat(50_000);
+    let files = [
+        ("in/pytorch_model.bin", &strange[..], true),
+        ("in/sub/tokenizer.json", text.as_bytes(), true),
+        ("in/images.zip", &noise(1, 3 << 20)[..], false),
+        ("in/small.bin", &strange[..1 << 19], false),
+        ("in/model.bin.incomplete", &strange[..], false),
+    ];
+    for (name, bytes, _) in files {
+        dir.write(name, bytes);
+    }
+    let source = dir.path("in");
+    let told = json(&ok(["pack", "--dry-run", "--json", &source]));
+    let told: Vec<_> = told["files"].as_array().unwrap().iter().collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (options, packed) in [
+        (
+            &[][..],
+            &["in/pytorch_model.bin", "in/sub/tokenizer.json"][..],
+        ),
+        (&["--only", "*.bin"], &["in/pytorch_model.bin"]),
+        (&["--skip", "sub/*"], &["in/pytorch_model.bin"]),
+        (&["--only", "*.bin", "--skip", "pytorch*"], &[]),
+    ] {
+        let to = dir.path("out");
+        ok([&["pack", &source, "-o", &to][..], options].concat());
+        for (name, bytes, _) in files {
+            let made = dir.path(&name.replacen("in", "out", 1));
+            if packed.contains(&name) {
+                let archive = fs::metadata(format!("{made}.wfz")).unwrap();
+                assert!(archive.len() < bytes.len() as u64 * 4 / 5, "{name}");
+            } else {
+                assert!(fs::read(&made).unwrap() == bytes, "{name}");
+            }
+        }
+        ok(["unpack", &to, "-o", &dir.path("back")]);
+        for (name, bytes, _) in files {
+            let back = fs::read(dir.path(&name.replacen("in", "back", 1))).unwrap();
+            assert!(back == bytes, "{name}");
+        }
+        fs::remove_dir_all(to).unwrap();
+        fs::remove_dir_all(dir.path("back")).unwrap();
+    }
+    // As good as in a container that is known.
+    let known = safetensors(&[
+        ("a", "BF16", &[1 << 10, 1 << 10], weights(5, 1 << 20)),
+        ("b", "BF16", &[1 << 10, 1 << 9], weights(6, 1 << 19)),
+    ]);
+    let packed = |name: &str, bytes: &[u8]| {
+        let file = dir.write(name, bytes);
+        ok(["pack", &file]);
+        fs::metadata(format!("{file}.wfz")).unwrap().len()
+    };
+    let (as_known, as_strange) = (packed("known", &known), packed("strange", &strange));
+    assert!(as_strange * 100 < as_known * 101, "{as_strange} {as_known}");
+    let (status, _, stderr) = run(["pack", &dir.path("known"), "--only", "*"]);
+    assert!(status == 2 && stderr.contains("of directories"), "{stderr}");
+    // In place, the same files.
+    ok(["pack", "--replace", &source]);
+    for (name, _, is_packed) in files {
+        assert_eq!(fs::exists(dir.path(name)).unwrap(), !is_packed, "{name}");
+    }
+    ok(["unpack", "--replace", &source]);
+    for (name, bytes, _) in files {
+        assert!(fs::read(dir.path(name)).unwrap() == bytes, "{name}");
     }
 }

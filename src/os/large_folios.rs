@@ -49,3 +49,21 @@ fn word(file: &File, number: u64) -> io::Result<u64> {
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_look_at_pages_is_told_so() {
+        let touched = vec![1; 1 << 20];
+        if let Err(error) = has_large_folios(&touched) {
+            let kinds = [
+                io::ErrorKind::InvalidData,
+                io::ErrorKind::NotFound,
+                io::ErrorKind::PermissionDenied,
+            ];
+            assert!(kinds.contains(&error.kind()), "{error}");
+        }
+    }
+}

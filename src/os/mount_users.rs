@@ -11,7 +11,7 @@ use serde::Serialize;
 pub struct MountUsers {
     /// Those that could be looked at.
     pub processes: Vec<MountUser>,
-    /// How many could not: they are other users'.
+    /// How many could not, most of them as they are other users'.
     pub unseen_processes: usize,
 }
 

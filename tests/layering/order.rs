@@ -123,7 +123,17 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "run",
         ],
     ),
-    ("cli/doctor", &["text", "command"]),
+    (
+        "cli/doctor",
+        &[
+            "words",
+            "machine_text",
+            "mount_text",
+            "source_text",
+            "text",
+            "command",
+        ],
+    ),
     (
         "cli/report",
         &["kind", "rows", "plots", "run", "sums", "summary", "write"],

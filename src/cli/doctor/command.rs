@@ -7,7 +7,7 @@ use serde_json::json;
 use super::text;
 use crate::cli::args::DoctorArgs;
 use crate::cli::in_mount;
-use crate::console::{Outcome, print_as};
+use crate::console::{Outcome, Stop, print_as};
 use crate::doctor::{
     Advice, Facts, Found, Machine, MountFacts, MountState, Place, Weight, advise, ask_path,
 };
@@ -16,11 +16,15 @@ use crate::fuse;
 use crate::printable::printable_name;
 
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<Outcome> {
+    // What it makes for a moment is to be gone at the end.
+    let stop = Stop::on_signals()?;
     let (mount, source) = match &args.path {
         Some(path) => look_at(path)?,
         None => (None, None),
     };
+    stop.check()?;
     let facts = Facts::new(Machine::gather(), mount, source);
+    stop.check()?;
     let advice = advise(&facts);
     print_as(
         args.json,

@@ -142,7 +142,7 @@ fn from_fuse(facts: &Facts) -> Option<Advice> {
         )
     } else {
         format!(
-            "the kernel reads {} ahead; --readahead changes that, for root",
+            "the kernel reads {} ahead; weightfs bench-mount tells whether another --readahead or --threads gives more",
             show(ahead)
         )
     };

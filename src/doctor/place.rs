@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::decode_speed::DecodeSpeed;
 use super::found::Found;
-use super::sample::{LevelSpeed, Sample, from_archive, stored_blocks};
+use super::sample::{LevelSpeed, from_archive, stored_blocks};
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
 use crate::console::size::{per_second, ratio};
@@ -155,7 +155,6 @@ impl Packed {
             blocks.speed().into()
         };
         let sample = from_archive(reader);
-        let of_sample = |sample: &Sample| sample.ratio_as_stored;
         let (element, sample_ratio, levels) = match sample {
             Ok(Some(sample)) => {
                 let levels = if is_lossy {
@@ -165,7 +164,7 @@ impl Packed {
                 } else {
                     sample.levels().into()
                 };
-                let ratio = of_sample(&sample).ok_or("the sample is of no archive");
+                let ratio = sample.ratio_as_stored.ok_or("the sample is of no archive");
                 (sample.element.name(), ratio.into(), levels)
             }
             Ok(None) => {

@@ -35,9 +35,6 @@ pub(super) struct Sample {
 }
 
 /// Some blocks of an archive as they are stored; they come from the page cache when they are decoded again.
-///
-/// # Errors
-/// None but those that decoding will have again.
 pub(super) fn stored_blocks(reader: &ArchiveReader) -> Blocks<'_> {
     let count = reader.geometry().block_count();
     let of = move |number: usize| number as u64 * count / BLOCKS.min(count).max(1);

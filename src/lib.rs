@@ -60,6 +60,8 @@ pub mod console;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod daemon;
+#[cfg(feature = "cli")]
+pub(crate) mod doctor;
 #[doc(hidden)]
 pub mod error;
 #[doc(hidden)]

@@ -10,11 +10,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use super::install_args::{CompletionsArgs, ManArgs};
 use super::lossy_args::{LossyArgs, Quantize};
-use super::process_args::{AskArgs, GuardArgs, MountProcessArgs};
+use super::process_args::{AskArgs, GuardArgs, MountProcessArgs, NullMountArgs};
 #[cfg(feature = "comparison")]
 use crate::bench::codecs::{BenchArgs, BenchOneArgs};
 #[cfg(feature = "comparison")]
-use crate::bench::mounts::{BenchMountArgs, NullMountArgs, ReadStripeArgs};
+use crate::bench::mounts::{BenchMountArgs, ReadStripeArgs};
 use crate::codec::{self, Method};
 use crate::console::serving::{ServingArgs, seconds, threads};
 use crate::console::size;
@@ -25,8 +25,10 @@ use crate::job::DEFAULT_GROUP;
 /// Keep model weights compressed on disk; read them as ordinary .safetensors and .gguf files.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 done, 1 verify found damage, 2 error. \
-Sizes take K, M, G or T (binary).")]
+#[command(
+    after_help = "Exit status: 0 done, 1 verify found damage or doctor what is in the way, 2 error. \
+Sizes take K, M, G or T (binary)."
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -44,10 +46,13 @@ pub(super) enum Command {
     #[command(visible_alias = "unmount")]
     Umount(UmountArgs),
     Stats(StatsArgs),
+    Doctor(DoctorArgs),
     #[command(hide = true)]
     Ask(AskArgs),
     #[command(hide = true)]
     Guard(GuardArgs),
+    #[command(hide = true)]
+    NullMount(NullMountArgs),
     Demo(DemoArgs),
     Man(ManArgs),
     Completions(CompletionsArgs),
@@ -58,9 +63,6 @@ pub(super) enum Command {
     BenchOne(BenchOneArgs),
     #[cfg(feature = "comparison")]
     BenchMount(BenchMountArgs),
-    #[cfg(feature = "comparison")]
-    #[command(hide = true)]
-    NullMount(NullMountArgs),
     #[cfg(feature = "comparison")]
     #[command(hide = true)]
     ReadStripe(ReadStripeArgs),
@@ -328,6 +330,22 @@ pub(super) struct StatsArgs {
     pub(super) json: bool,
 }
 
+/// Tell whether mounting works here, what a load will be limited by, and what to change
+///
+/// Looks at the device, the helper, the kernel (by a mount for a moment), the processor, memory, and, where one is
+/// named, at a source of archives (its disk and how fast it decodes) or at a mount (what its readers have been doing).
+/// Measures for a few seconds and changes nothing. Exit status 1 if something is in the way of mounting. docs/DOCTOR.md
+/// tells what each line means.
+#[derive(Debug, Parser)]
+pub(super) struct DoctorArgs {
+    /// A directory of archives, an archive, or where one is mounted
+    #[arg(value_name = "SRC|MOUNTPOINT")]
+    pub(super) path: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// Try everything on one model: pack, mount, read back, compare, measure, clean up
 ///
 /// Works in a temporary directory (of TMPDIR) and leaves nothing behind. A model given with --model
@@ -377,12 +395,8 @@ pub(super) enum Level {
 
 impl Level {
     /// As it is given.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Fast => "fast",
-            Self::Default => "default",
-            Self::Max => "max",
-        }
+    pub(super) fn name(self) -> &'static str {
+        codec::Level::from(self).name()
     }
 }
 

@@ -50,8 +50,8 @@ impl<'a> InMount<'a> {
     fn reachable(&self) -> Option<&Path> {
         let source = self.source.as_deref()?;
         let own = format!("user_id={}", rustix::process::geteuid().as_raw());
-        let options = fuse::mounted_with(&self.mountpoint).ok()??;
-        options
+        let line = fuse::mount_line(&self.mountpoint).ok()??;
+        line.options
             .iter()
             .find(|option| **option == own || *option == "user_id=0")?;
         let is_beside = source.exists() && fuse::is_in_mount(source).is_ok_and(|inside| !inside);
@@ -91,6 +91,27 @@ fn source_of(path: &Path) -> Option<PathBuf> {
         .or_else(|| ask(path, SOURCE_XATTR))
         // A file that is shown as it is.
         .or_else(|| Some(ask(path.parent()?, SOURCE_XATTR)?.join(path.file_name()?)))
+}
+
+/// Where the mount is mounted that a path lies in; `None` if it is in no mount of ours.
+///
+/// # Errors
+/// `Io` if the system does not tell.
+pub(super) fn mountpoint_of(path: &Path) -> Result<Option<PathBuf>> {
+    Ok(InMount::find(path)?.map(|found| found.mountpoint))
+}
+
+/// What a mount shows, if that can be reached beside it; else why not.
+///
+/// # Errors
+/// `Environment` if the mount hides it or does not tell.
+pub(super) fn source_behind(path: &Path) -> Result<PathBuf> {
+    let found = InMount::find(path)?;
+    let source = found.as_ref().and_then(InMount::reachable);
+    source.map(Path::to_path_buf).ok_or_else(|| {
+        let path = printable_name(path);
+        Error::Environment(format!("{path} does not tell what it shows, or hides it"))
+    })
 }
 
 /// The path of the archive, or of the directory of archives, that `path` shows if it is in a mount;

@@ -1,12 +1,14 @@
 //! The command line: arguments, what they mean, what is printed. Nothing below knows of it.
 //!
-//! Data goes to stdout, talk to stderr. Exit status 0: done; 1: verify found damage; 2: error.
+//! Data goes to stdout, talk to stderr. Exit status 0: done; 1: verify found damage, or doctor what
+//! keeps one from mounting; 2: error.
 
 mod analyze;
 mod args;
 mod commands;
 mod completions;
 mod demo;
+mod doctor;
 mod in_mount;
 mod install_args;
 mod job_report;

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::args::{MountArgs, UmountArgs};
-#[cfg(feature = "comparison")]
-use crate::bench::mounts::{NullMountArgs, mount_null};
+use super::process_args::NullMountArgs;
 use crate::console::Outcome;
 use crate::daemon::process::{allow_all_files, end_with_parent};
 use crate::daemon::{Background, MetricsServer, Service, guard, log_to_stderr, metrics};
@@ -61,8 +60,7 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// `null-mount`: what `bench-mount` holds a mount against.
-#[cfg(feature = "comparison")]
+/// `null-mount`: what `bench-mount` holds a mount against, and `doctor` asks the kernel with.
 pub(super) fn null_mount(args: &NullMountArgs) -> Result<Outcome> {
     end_with_parent(Some(args.parent))?;
     log_to_stderr()?;
@@ -77,7 +75,7 @@ pub(super) fn null_mount(args: &NullMountArgs) -> Result<Outcome> {
         background: Background::not_wanted(),
         metrics: None,
     };
-    service.run(|_| mount_null(args.size, &args.mountpoint, &options))?;
+    service.run(|_| fuse::mount_null(args.size, &args.mountpoint, &options))?;
     Ok(Outcome::Done)
 }
 

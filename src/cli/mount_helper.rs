@@ -265,7 +265,8 @@ impl Request {
     /// Does nothing for options that the mount has, as `ro`, which tools ask for at a shutdown.
     fn remount(&self, wanted: &[String]) -> Result<()> {
         let mountpoint = printable_name(&self.mountpoint);
-        let has = fuse::mounted_with(&self.mountpoint)?
+        let has = fuse::mount_line(&self.mountpoint)?
+            .map(|line| line.options)
             .ok_or_else(|| wrong(format!("{mountpoint} is not a weightfs mount")))?;
         let is_so = |option: &str| match option {
             "rw" => false,

@@ -1,9 +1,13 @@
 //! Arguments of processes that the program starts itself; users need none of them.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Parser;
+
+use crate::console::serving::mount_threads;
+use crate::console::size;
 
 /// How a mount is run by another program, above all by `mount.weightfs`.
 #[derive(Debug, Parser)]
@@ -39,5 +43,22 @@ pub(super) struct GuardArgs {
     pub(super) device: String,
     /// The process that serves it
     #[arg(long, value_name = "PID")]
+    pub(super) parent: u32,
+}
+
+/// Serve a file that costs nothing; to be measured
+#[derive(Debug, Parser)]
+pub(super) struct NullMountArgs {
+    /// An existing directory
+    pub(super) mountpoint: PathBuf,
+    /// Length of the file in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub(super) size: u64,
+    #[arg(long, value_name = "N", value_parser = mount_threads)]
+    pub(super) threads: NonZeroUsize,
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub(super) readahead: u64,
+    /// The process to end with
+    #[arg(long, value_name = "PROCESS")]
     pub(super) parent: u32,
 }

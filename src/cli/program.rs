@@ -7,7 +7,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::args::{Args, Command};
-use super::{analyze, commands, completions, demo, man, mount, mount_helper, stats, sweep};
+use super::{analyze, commands, completions, demo, doctor, man, mount, mount_helper, stats, sweep};
 #[cfg(feature = "comparison")]
 use crate::bench::{codecs as bench, mounts as bench_mount};
 use crate::console::{Outcome, is_broken_pipe, say};
@@ -57,7 +57,7 @@ pub fn run() -> ExitCode {
     let outcome = check_memory(&args.command).and_then(|()| run_command(&args.command));
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::DamageFound) => ExitCode::from(1),
+        Ok(Outcome::DamageFound | Outcome::Hindered) => ExitCode::from(1),
         Ok(Outcome::SomeFailed) => ExitCode::from(2),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -78,8 +78,10 @@ fn run_command(command: &Command) -> Result<Outcome> {
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(args),
         Command::Stats(args) => stats::stats(args),
+        Command::Doctor(args) => doctor::doctor(args),
         Command::Ask(args) => ask(&args.mountpoint).map(|()| Outcome::Done),
         Command::Guard(args) => guard::guard(&args.device, args.parent).map(|()| Outcome::Done),
+        Command::NullMount(args) => mount::null_mount(args),
         Command::Demo(args) => demo::demo(args),
         Command::Man(args) => man::man(args),
         Command::Completions(args) => completions::completions(args),
@@ -89,8 +91,6 @@ fn run_command(command: &Command) -> Result<Outcome> {
         Command::BenchOne(args) => bench::bench_one(args),
         #[cfg(feature = "comparison")]
         Command::BenchMount(args) => bench_mount::bench_mount(args),
-        #[cfg(feature = "comparison")]
-        Command::NullMount(args) => mount::null_mount(args),
         #[cfg(feature = "comparison")]
         Command::ReadStripe(args) => bench_mount::read_stripe(args),
     }

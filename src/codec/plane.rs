@@ -18,6 +18,15 @@ pub enum Level {
 impl Level {
     /// All there are, the fastest first.
     pub const ALL: [Self; 3] = [Self::Fast, Self::Default, Self::Max];
+
+    /// As it is given on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Default => "default",
+            Self::Max => "max",
+        }
+    }
 }
 
 /// What is known of a plane's values before looking at them.

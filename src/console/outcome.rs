@@ -6,6 +6,8 @@ use crate::error::Error;
 pub(crate) enum Outcome {
     Done,
     DamageFound,
+    /// `doctor` found what keeps one from mounting.
+    Hindered,
     /// Some of it could not be done, and the reasons were told. The rest is done.
     SomeFailed,
 }

@@ -61,15 +61,19 @@ pub(crate) fn show(bytes: u64) -> String {
 }
 
 /// Bytes a second.
+pub(crate) fn per_second(bytes: u64, time: Duration) -> u64 {
+    let rate = u128::from(bytes) * 1_000_000_000 / time.as_nanos().max(1000);
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}
+
+/// The same, for people.
 pub(crate) fn show_speed(bytes: u64, time: Duration) -> String {
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a speed shown to people"
-    )]
-    let rate = (bytes as f64 / time.as_secs_f64().max(1e-6)) as u64;
-    format!("{}/s", show(rate))
+    show_rate(per_second(bytes, time))
+}
+
+/// `943.0 MiB/s`
+pub(crate) fn show_rate(bytes_per_second: u64) -> String {
+    format!("{}/s", show(bytes_per_second))
 }
 
 /// Original bytes for each stored byte; 1 for nothing at all.

@@ -13,9 +13,9 @@ mod service;
 mod supervisor;
 mod watchdog;
 
-pub(crate) use answer::ask;
+pub(crate) use answer::{Answer, ask, ask_within};
 pub(crate) use background::Background;
 pub(crate) use logging::log_to_stderr;
 pub(crate) use metrics_server::{MetricsServer, parse_address};
-pub(crate) use mount_process::{MountCommand, MountProcess, Stay};
+pub(crate) use mount_process::{MountCommand, MountProcess, Stay, last_complaint};
 pub(crate) use service::Service;

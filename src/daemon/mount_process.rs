@@ -163,3 +163,33 @@ impl Drop for MountProcess {
         }
     }
 }
+
+/// The last that a process of ours complained of in its messages.
+pub(crate) fn last_complaint(messages: &str) -> Option<&str> {
+    messages.lines().rev().find_map(complaint)
+}
+
+/// What a line of the log complains of, without the program's name or the time.
+fn complaint(line: &str) -> Option<&str> {
+    let error = line.split_once("ERROR ").map(|(_, complaint)| complaint);
+    line.strip_prefix("weightfs: ").or(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_told_from_other_words() {
+        assert_eq!(
+            complaint("weightfs: a.wfz: damaged"),
+            Some("a.wfz: damaged")
+        );
+        assert_eq!(
+            complaint("2026-01-01T00:00:00.1Z ERROR read: a.wfz: block 1"),
+            Some("read: a.wfz: block 1")
+        );
+        assert_eq!(complaint("2026-01-01T00:00:00.1Z  WARN something"), None);
+        assert_eq!(complaint(""), None);
+    }
+}

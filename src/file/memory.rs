@@ -16,7 +16,7 @@ const ENOUGH_FREE_BYTES: u64 = 64 << 20;
 const FREE_PART: u64 = 8;
 
 /// Of what the process may have, this part is for what is being decoded.
-const ROOM_PART: u64 = 8;
+pub const ROOM_PART: u64 = 8;
 
 /// What is known of it. All methods may be called from many threads at once.
 pub(super) struct Memory {

@@ -11,7 +11,9 @@ mod virtual_file;
 
 pub use ahead::page_cache::PageCache;
 pub use ahead::wiring::OpenNext;
+pub use ahead::worker::ENOUGH_AVAILABLE_BYTES;
 pub use entry::Entry;
-pub use shared::{ReadShared, THREAD_BYTES};
+pub use memory::ROOM_PART;
+pub use shared::{ENOUGH_TO_PREFETCH_BYTES, ReadShared, THREAD_BYTES};
 pub use stats::{CacheStats, PrefetchStats, READ_SIZES, ReadStats};
 pub use virtual_file::VirtualFile;

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::os::start_thread;
 
 /// With less memory, what is decoded ahead would be lost before it is read.
-const ENOUGH_TO_PREFETCH_BYTES: usize = 16 << 20;
+pub const ENOUGH_TO_PREFETCH_BYTES: usize = 16 << 20;
 
 /// How often memory is looked at while nobody reads.
 const LOOK_AT_MEMORY: Duration = Duration::from_secs(1);

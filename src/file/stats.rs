@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Reads are counted by length: each up to one of these.
 pub const READ_SIZES: [u64; 6] = [4 << 10, 16 << 10, 64 << 10, 128 << 10, 512 << 10, u64::MAX];
 
 /// What was read so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadStats {
     /// Bytes of answers.
     pub bytes: u64,
@@ -19,7 +19,7 @@ pub struct ReadStats {
 }
 
 /// What was fetched ahead of readers so far, in bytes of files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrefetchStats {
     /// Asked for.
     pub issued_bytes: u64,
@@ -35,7 +35,7 @@ pub struct PrefetchStats {
 }
 
 /// What a cache has done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheStats {
     /// Most bytes it may hold.
     pub budget_bytes: usize,

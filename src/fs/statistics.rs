@@ -1,11 +1,11 @@
 //! What a mount has done.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::file::{CacheStats, PrefetchStats, ReadStats};
 
 /// What a mount has done since it was made.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct MountStats {
     /// Time since then.
     pub seconds: f64,

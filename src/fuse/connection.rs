@@ -21,8 +21,8 @@ use crate::os::limits_hint;
 /// The part of the type behind the dot.
 const SUBTYPE: &str = "weightfs";
 /// The program that mounts for users who may not.
-const FUSERMOUNT: &str = "fusermount3";
-const DEVICE: &str = "/dev/fuse";
+pub(super) const FUSERMOUNT: &str = "fusermount3";
+pub(super) const DEVICE: &str = "/dev/fuse";
 /// What a container needs that mounts.
 const CONTAINER: &str = "--device /dev/fuse --cap-add SYS_ADMIN";
 /// The number of the capability to mount.
@@ -139,19 +139,13 @@ fn what_is_missing() -> String {
 
 /// `status` is `/proc/self/status`.
 fn what_lacks(status: &str, is_root: bool) -> String {
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        line.map_or("", str::trim)
-    };
-    let capabilities = u64::from_str_radix(field("CapEff:"), 16).unwrap_or(0);
-    let may_mount = capabilities >> CAP_SYS_ADMIN & 1 == 1;
-    if !is_root && field("NoNewPrivs:") == "1" {
+    if !is_root && lacks_new_privileges(status) {
         format!(
             "; no_new_privs is set, with which {FUSERMOUNT}, a setuid program, cannot mount: leave that \
              setting out (NoNewPrivileges= of systemd, no-new-privileges of a container, \
              allowPrivilegeEscalation of Kubernetes), or mount as root"
         )
-    } else if is_root && !may_mount {
+    } else if is_root && !may_mount(status) {
         format!(
             "; the capability SYS_ADMIN is missing: start the container with {CONTAINER} (and \
              --security-opt apparmor=unconfined where AppArmor forbids to mount)"
@@ -164,6 +158,22 @@ fn what_lacks(status: &str, is_root: bool) -> String {
     } else {
         String::new()
     }
+}
+
+/// True if a process has the capability to mount, by its `/proc/PID/status`.
+pub(super) fn may_mount(status: &str) -> bool {
+    let capabilities = u64::from_str_radix(status_field(status, "CapEff:"), 16).unwrap_or(0);
+    capabilities >> CAP_SYS_ADMIN & 1 == 1
+}
+
+/// True if a process cannot get rights by running a setuid program, by its `/proc/PID/status`.
+pub(super) fn lacks_new_privileges(status: &str) -> bool {
+    status_field(status, "NoNewPrivs:") == "1"
+}
+
+fn status_field<'a>(status: &'a str, name: &str) -> &'a str {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.map_or("", str::trim)
 }
 
 fn receive(socket: &UnixStream) -> io::Result<OwnedFd> {

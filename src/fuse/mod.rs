@@ -2,10 +2,16 @@
 //! the mounting and unmounting.
 
 mod abort;
+#[cfg(feature = "cli")]
+mod access;
 mod connection;
 mod guard;
 mod mount;
 mod mountinfo;
+#[cfg(feature = "cli")]
+mod null;
+#[cfg(feature = "cli")]
+mod offer;
 mod options;
 mod progress;
 mod readahead;
@@ -15,16 +21,23 @@ mod unmount;
 
 pub use abort::{AbortControl, abort};
 pub use guard::{Guard, stand_by};
+#[cfg(feature = "cli")]
+pub(crate) use mount::ENOUGH_READAHEAD_BYTES;
 pub use mount::{Mounted, mount};
-pub use mountinfo::is_in_mount;
+pub use mountinfo::{is_in_mount, mount_above};
+#[cfg(feature = "cli")]
+pub(crate) use options::{ENOUGH_CACHE_BYTES, MEMORY_PART};
 pub use options::{MountOptions, Push};
 pub use progress::Progress;
-pub use unmount::{Unmount, Unmounter, is_mounted, mounted_with, unmount};
+pub use unmount::{Unmount, Unmounter, is_mounted, mount_line, unmount};
 
-// For a server that is measured beside this one.
-#[cfg(all(feature = "cli", feature = "comparison"))]
-pub(crate) use mount::serve;
-#[cfg(all(feature = "cli", feature = "comparison"))]
-pub(crate) use server::{file_attr, open_flags, set_up};
-#[cfg(all(feature = "cli", feature = "comparison"))]
-pub(crate) use unmount::clear_mountpoint;
+#[cfg(feature = "cli")]
+pub(crate) use access::FuseAccess;
+#[cfg(all(feature = "cli", test))]
+pub(crate) use access::Helper;
+#[cfg(feature = "cli")]
+pub(crate) use null::{NULL_FILE_NAME, OFFER_XATTR, mount_null};
+#[cfg(feature = "cli")]
+pub(crate) use offer::KernelOffer;
+#[cfg(feature = "cli")]
+pub(crate) use readahead::readahead;

@@ -22,7 +22,7 @@ use crate::fs::{ModelTree, Source};
 use crate::os::{start_thread, startable_threads};
 
 /// A kernel that reads so far ahead keeps two threads busy.
-const ENOUGH_READAHEAD_BYTES: u64 = 1 << 20;
+pub(crate) const ENOUGH_READAHEAD_BYTES: u64 = 1 << 20;
 
 /// Threads and processes of a mount beside those that answer: the one that waits for them, those that watch
 /// SRC, signals and for the supervisor, the one for metrics, and the process that asks for an answer.
@@ -78,7 +78,7 @@ pub fn mount(
 }
 
 /// Has a server answer on a mount point that is free.
-pub(crate) fn serve(
+pub(super) fn serve(
     server: impl Filesystem,
     progress: Arc<Progress>,
     mountpoint: &Path,

@@ -1,7 +1,7 @@
 //! What is mounted where, and which of it is ours.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::os::{MountLine, mounts};
@@ -42,6 +42,31 @@ pub fn is_in_mount(path: &Path) -> Result<bool> {
         .any(|line| line.device == device && is_ours(line)))
 }
 
+/// Where the mount of ours is mounted that a path lies in by its name alone: neither the mount nor any directory is
+/// asked, so links are not followed. `None` if it is in none.
+///
+/// # Errors
+/// `Io` if `/proc` cannot be read.
+pub fn mount_above(path: &Path) -> Result<Option<PathBuf>> {
+    let cannot = |e| Error::io(format!("cannot use {}", path.display()), e);
+    let path = std::path::absolute(path).map_err(cannot)?;
+    Ok(deepest_above(&path, lines()?)
+        .filter(is_ours)
+        .map(|line| line.mountpoint))
+}
+
+/// What was mounted last on the deepest mount point above a path. One with `..` is below nothing by its name.
+fn deepest_above(path: &Path, lines: Vec<MountLine>) -> Option<MountLine> {
+    if path.components().any(|part| part == Component::ParentDir) {
+        return None;
+    }
+    let above = lines
+        .into_iter()
+        .filter(|line| path.starts_with(&line.mountpoint));
+    // Of equals, the last.
+    above.max_by_key(|line| line.mountpoint.components().count())
+}
+
 /// The numbers of all mounts of a device: it may be mounted in several places.
 ///
 /// # Errors
@@ -80,4 +105,34 @@ pub(super) fn canonical(mountpoint: &Path) -> std::io::Result<PathBuf> {
         }
     }
     mountpoint.canonicalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deepest_mount_above_a_path_is_found_by_names() {
+        let line = |id, at: &str| MountLine {
+            id,
+            device: "0:1".into(),
+            root: "/".into(),
+            mountpoint: at.into(),
+            kind: FILE_SYSTEM_TYPE.into(),
+            options: Vec::new(),
+        };
+        let table = || {
+            vec![
+                line(1, "/"),
+                line(2, "/a/b"),
+                line(3, "/a"),
+                line(4, "/a/b"),
+            ]
+        };
+        for (path, id) in [("/a/b/c", 4), ("/a/b", 4), ("/a/bc", 3), ("/x", 1)] {
+            let found = deepest_above(Path::new(path), table());
+            assert_eq!(found.map(|line| line.id), Some(id), "{path}");
+        }
+        assert_eq!(deepest_above(Path::new("/a/b/../c"), table()), None);
+    }
 }

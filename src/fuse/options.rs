@@ -9,11 +9,11 @@ use crate::os::{MemoryLimit, memory_limit};
 use crate::sync::cores;
 
 /// A larger cache makes no usual reader faster.
-const ENOUGH_CACHE_BYTES: usize = 256 << 20;
+pub(crate) const ENOUGH_CACHE_BYTES: usize = 256 << 20;
 /// Of what the process may have, this part is for the cache, and half as much for what threads have in hand;
 /// the rest is for long blocks, the program, the processes beside it and the page cache that archives are
 /// read through.
-const MEMORY_PART: usize = 4;
+pub(crate) const MEMORY_PART: usize = 4;
 
 /// When to push decoded bytes into the kernel's page cache ahead of readers that go on and on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -18,7 +18,7 @@ pub(super) fn set_readahead(device: &str, bytes: u64) {
 }
 
 /// How far the kernel reads ahead, if it tells.
-pub(super) fn readahead(device: &str) -> Option<u64> {
+pub(crate) fn readahead(device: &str) -> Option<u64> {
     let kib: u64 = std::fs::read_to_string(readahead_control(device))
         .ok()?
         .trim()

@@ -41,7 +41,7 @@ const STATS_ROOM_BYTES: u32 = 4096;
 const MESSAGES_KEPT: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
 
 /// What the kernel is asked for when it connects, whoever answers it.
-pub(crate) fn set_up(config: &mut KernelConfig) {
+pub(super) fn set_up(config: &mut KernelConfig) {
     // Each is a wish: an older kernel goes without.
     let _ = config.set_max_background(MAX_BACKGROUND);
     let _ = config.set_congestion_threshold(CONGESTION_THRESHOLD);
@@ -50,7 +50,7 @@ pub(crate) fn set_up(config: &mut KernelConfig) {
 }
 
 /// How files are opened. `keep_cache`: what the page cache holds of the file is still right.
-pub(crate) fn open_flags(keep_cache: bool) -> FopenFlags {
+pub(super) fn open_flags(keep_cache: bool) -> FopenFlags {
     let mut flags = FopenFlags::FOPEN_NOFLUSH;
     flags.set(FopenFlags::FOPEN_KEEP_CACHE, keep_cache);
     flags
@@ -338,7 +338,7 @@ impl Filesystem for Server {
 }
 
 /// The bytes, or their number if that is what was asked for.
-fn answer_xattr(bytes: &[u8], size: u32, reply: ReplyXattr) {
+pub(super) fn answer_xattr(bytes: &[u8], size: u32, reply: ReplyXattr) {
     match u32::try_from(bytes.len()) {
         Ok(len) if size == 0 => reply.size(len),
         Ok(len) if len <= size => reply.data(bytes),
@@ -355,7 +355,7 @@ fn file_type(kind: Kind) -> FileType {
 }
 
 /// Attributes as the kernel wants them.
-pub(crate) fn file_attr(attr: &Attr) -> FileAttr {
+pub(super) fn file_attr(attr: &Attr) -> FileAttr {
     FileAttr {
         ino: INodeNo(attr.inode),
         size: attr.size,

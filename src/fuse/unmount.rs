@@ -9,6 +9,7 @@ use super::abort::AbortControl;
 use super::connection::disconnect;
 use super::mountinfo::{self, mount_at};
 use crate::error::{Error, Result};
+use crate::os::MountLine;
 
 /// What became of an unmount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,8 +93,8 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<()> {
 /// The option that names the user who mounted, if that is another.
 fn of_another_user(mountpoint: &Path) -> Option<String> {
     let own = rustix::process::geteuid().as_raw().to_string();
-    let options = mounted_with(mountpoint).ok()??;
-    options.into_iter().find(|option| {
+    let line = mount_line(mountpoint).ok()??;
+    line.options.into_iter().find(|option| {
         option
             .strip_prefix("user_id=")
             .is_some_and(|user| user != own)
@@ -104,7 +105,7 @@ fn of_another_user(mountpoint: &Path) -> Option<String> {
 ///
 /// # Errors
 /// `Environment` if a mount must be unmounted first, `Io` if the system refuses.
-pub(crate) fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
+pub(super) fn clear_mountpoint(mountpoint: &Path) -> Result<()> {
     let canonical = canonical(mountpoint)?;
     let ours = is_ours(&canonical)?;
     // Not stat, which the kernel may still answer from what it remembers.
@@ -140,13 +141,12 @@ pub fn is_mounted(mountpoint: &Path) -> Result<bool> {
     is_ours(&canonical(mountpoint)?)
 }
 
-/// The options of what is mounted there, if it is ours.
+/// What is mounted there, as the table of mounts has it, if it is ours.
 ///
 /// # Errors
 /// `Io` if the system does not tell.
-pub fn mounted_with(mountpoint: &Path) -> Result<Option<Vec<String>>> {
-    let line = mount_at(&canonical(mountpoint)?)?.filter(mountinfo::is_ours);
-    Ok(line.map(|line| line.options))
+pub fn mount_line(mountpoint: &Path) -> Result<Option<MountLine>> {
+    Ok(mount_at(&canonical(mountpoint)?)?.filter(mountinfo::is_ours))
 }
 
 fn is_ours(mountpoint: &Path) -> Result<bool> {

@@ -6,10 +6,15 @@
 mod access_list;
 mod attribute;
 mod control_group;
+mod disk_read;
 mod fuse_mount;
+mod large_folios;
+mod machine;
 mod memory;
 mod memory_limit;
+mod mount_users;
 mod mounts;
+mod page_buffer;
 mod page_cache;
 mod paths;
 mod positional;
@@ -22,12 +27,17 @@ mod writers;
 
 pub use access_list::{ACCESS_LIST, DEFAULT_ACCESS_LIST, access_list};
 pub use attribute::{attribute, handle_path};
+pub use disk_read::{DiskRead, read_disk};
 pub use fuse_mount::{Entrance, entrance};
+pub use large_folios::has_large_folios;
+pub use machine::{cpu, kernel};
 pub use memory::{
     keep_allocations_apart, memory_bytes, memory_bytes_of, page_bytes, use_one_heap, zeroed,
 };
 pub use memory_limit::{BoundBy, MemoryLimit, address_space_left, memory_limit, own_limit};
+pub use mount_users::{MountUser, MountUsers, users_of};
 pub use mounts::{MountLine, mount_id, mounts};
+pub use page_buffer::PageBuffer;
 pub use page_cache::cached_bytes;
 pub use paths::{MAX_LINKS, MAX_NAME_BYTES, leads_out};
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use memmap2::MmapOptions;
 
@@ -16,14 +17,21 @@ const PIECE_BYTES: u64 = 1 << 30;
 /// # Errors
 /// What the system answered.
 pub fn cached_bytes(file: &File) -> io::Result<u64> {
-    let file_bytes = file.metadata()?.len();
+    cached_bytes_in(file, 0..file.metadata()?.len())
+}
+
+/// The same of a range that begins at a page and lies in the file.
+///
+/// # Errors
+/// What the system answered.
+pub fn cached_bytes_in(file: &File, range: Range<u64>) -> io::Result<u64> {
     // SAFETY: a plain call.
     let page_bytes = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })
         .map_err(|_| io::Error::last_os_error())?;
     let mut cached = 0;
-    let mut at = 0;
-    while at < file_bytes {
-        let len = usize::try_from((file_bytes - at).min(PIECE_BYTES))
+    let mut at = range.start;
+    while at < range.end {
+        let len = usize::try_from((range.end - at).min(PIECE_BYTES))
             .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         // SAFETY: nobody touches the map, so it does not matter what becomes of the file.
         let map = match unsafe { MmapOptions::new().offset(at).len(len).map(file) } {

@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::group::Group;
-use crate::support::{Mount, Place, model, ok};
+use crate::support::{Mount, Place, json, model, ok};
 
 const LIMIT: Duration = Duration::from_secs(600);
 const PROGRAM: &str = env!("CARGO_BIN_EXE_weightfs");
@@ -279,5 +279,23 @@ fn jobs_use_as_many_threads_as_there_is_memory_for_and_say_so() {
         assert!(fs::read(at("unpacked")).unwrap() == fs::read(&file).unwrap());
         fs::remove_file(at("unpacked")).unwrap();
     }
+    assert_eq!(group.killed(), 0);
+}
+
+#[test]
+fn doctor_tells_of_a_group_what_a_mount_makes_of_it_and_is_not_killed() {
+    let place = Place::new();
+    place.pack("m", &model(6, 4));
+    let group = Group::of_memory(128 << 20);
+    let mut command = group.command(PROGRAM.as_ref());
+    command.args(["doctor", "--json"]).arg(&place.source);
+    let output = command.output().unwrap();
+    let found = json(&String::from_utf8_lossy(&output.stdout));
+    assert_eq!(output.status.code(), Some(0), "{found}");
+    let memory = &found["facts"]["machine"]["memory"];
+    assert_eq!(memory["limit_bytes"], 128 << 20);
+    assert_eq!(memory["cache_bytes"], 32 << 20);
+    let advice = found["advice"].to_string();
+    assert!(advice.contains("control group is 128.00 MiB"), "{advice}");
     assert_eq!(group.killed(), 0);
 }

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::workload::Workload;
-use crate::console::serving::{ServingArgs, mount_threads, seconds};
-use crate::console::size;
+use crate::console::serving::{ServingArgs, seconds};
 
 /// Measure how fast a mount gives files, beside the ceiling that FUSE sets and beside raw files
 ///
@@ -46,23 +45,6 @@ pub(crate) struct BenchMountArgs {
     /// Print one JSON object, with every single measurement, instead of tables
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// Serve a file that costs nothing; for `bench-mount`
-#[derive(Debug, Parser)]
-pub(crate) struct NullMountArgs {
-    /// An existing directory
-    pub(crate) mountpoint: PathBuf,
-    /// Length of the file in bytes
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) size: u64,
-    #[arg(long, value_name = "N", value_parser = mount_threads)]
-    pub(crate) threads: NonZeroUsize,
-    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
-    pub(crate) readahead: u64,
-    /// The process to end with
-    #[arg(long, value_name = "PROCESS")]
-    pub(crate) parent: u32,
 }
 
 /// Read a part of a file once a line comes on stdin; for `bench-mount`

@@ -7,13 +7,13 @@ use std::sync::RwLock;
 use std::thread;
 use std::time::Instant;
 
-use super::reader::{Buffer, PIECE_BYTES, Reader, stripe};
+use super::reader::{PIECE_BYTES, Reader, stripe};
 use crate::error::Result;
-use crate::os::in_scope;
+use crate::os::{PageBuffer, in_scope};
 
 /// With read(), from start to end.
 pub(super) fn read(reader: &Reader<'_>) -> Result<f64> {
-    let mut buffer = Buffer::new(PIECE_BYTES);
+    let mut buffer = PageBuffer::new(PIECE_BYTES);
     let mut file = reader.file;
     file.rewind().map_err(|e| reader.cannot(e))?;
     let start = Instant::now();
@@ -37,7 +37,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Result<f64> {
 
 /// Out of a map.
 pub(super) fn map(reader: &Reader<'_>, ask_for_all: bool) -> Result<f64> {
-    let mut buffer = Buffer::new(PIECE_BYTES);
+    let mut buffer = PageBuffer::new(PIECE_BYTES);
     let start = Instant::now();
     let map = reader.mapped()?;
     if ask_for_all {
@@ -69,7 +69,7 @@ pub(super) fn threads(reader: &Reader<'_>, count: u64, share: bool) -> Result<f6
                 };
                 let gate = &gate;
                 in_scope(scope, move || {
-                    let mut buffer = Buffer::new(PIECE_BYTES);
+                    let mut buffer = PageBuffer::new(PIECE_BYTES);
                     drop(gate.read());
                     // Each by itself: who looks on may wake up long after the readers did.
                     let start = Instant::now();

@@ -3,12 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::args::{NULL, RAW};
-use super::machine::{cpu, kernel};
 use super::medians::Medians;
 use super::random::Latencies;
 use super::rounds::{Measurement, Rounds};
 use super::ways::Seen;
 use super::workload::Workload;
+use crate::os::{cpu, kernel};
 use crate::sync::cores;
 
 /// All that was measured, and how.

@@ -1,11 +1,11 @@
 //! What `bench-mount` prints for people.
 
 use super::args::{NULL, RAW};
-use super::machine::{cpu, kernel};
 use super::mount_report::{MountReport, cache};
 use super::random::Latencies;
 use crate::console::size::{self, megabytes};
 use crate::console::text_table::{TextTable, left, right};
+use crate::os::{cpu, kernel};
 use crate::sync::cores;
 
 impl MountReport<'_> {

@@ -6,12 +6,12 @@ use std::path::Path;
 use rustix::fs::{Advice, fadvise};
 
 use super::args::MOUNT;
-use super::reader::{Buffer, PIECE_BYTES, Reader};
+use super::reader::{PIECE_BYTES, Reader};
 use super::setup::Setup;
 use super::targets::Target;
 use crate::console::size::megabytes;
 use crate::error::{Error, Result};
-use crate::os::cached_bytes;
+use crate::os::{PageBuffer, cached_bytes};
 
 /// A file, as far as the page cache is as it should be.
 pub(super) enum Opened {
@@ -76,7 +76,7 @@ fn read_through(setup: &Setup<'_>, file: &File, path: &Path) -> Result<()> {
         bytes: file.metadata().map_err(cannot)?.len(),
         watch: setup.watch,
     };
-    reader.read_range(0..reader.bytes, &mut Buffer::new(PIECE_BYTES), || {})
+    reader.read_range(0..reader.bytes, &mut PageBuffer::new(PIECE_BYTES), || {})
 }
 
 /// Drops a file from the page cache; returns how many bytes of it stay there nevertheless, because

@@ -10,14 +10,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::args::ReadStripeArgs;
-use super::reader::{Buffer, PIECE_BYTES, Reader, stripe};
+use super::reader::{PIECE_BYTES, Reader, stripe};
 use super::watch::Watch;
 use crate::bench::process::OwnProcess;
 use crate::console::Stop;
 use crate::console::{Outcome, print};
 use crate::daemon::process::{end_with_parent, own_program};
 use crate::error::{Error, Result};
-use crate::os::in_scope;
+use crate::os::{PageBuffer, in_scope};
 
 const OPEN: &str = "open";
 const GOES_ON: &str = "goes on";
@@ -120,7 +120,7 @@ pub(crate) fn read_stripe(args: &ReadStripeArgs) -> Result<Outcome> {
         // Whoever waits for this process watches over it.
         watch: &Watch::new(&stop, Duration::MAX)?,
     };
-    let mut buffer = Buffer::new(PIECE_BYTES);
+    let mut buffer = PageBuffer::new(PIECE_BYTES);
     print(OPEN)?;
     let mut line = String::new();
     io::stdin()

@@ -5,10 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::reader::{Buffer, Reader};
+use super::reader::Reader;
 use super::shuffled::Shuffled;
 use crate::error::Result;
-use crate::os::read_full_at;
+use crate::os::{PageBuffer, read_full_at};
 
 /// One of so many pieces is read, at most.
 const ONE_OF: u64 = 8;
@@ -47,7 +47,7 @@ pub(super) fn read(
     seconds: f64,
     seed: u64,
 ) -> Result<Latencies> {
-    let mut buffer = Buffer::new(bytes);
+    let mut buffer = PageBuffer::new(bytes);
     each(reader, bytes, seconds, seed, |at| {
         read_full_at(reader.file, buffer.bytes(), at)
             .map(|_| ())
@@ -57,7 +57,7 @@ pub(super) fn read(
 
 /// Out of a map.
 pub(super) fn map(reader: &Reader<'_>, bytes: usize, seconds: f64, seed: u64) -> Result<Latencies> {
-    let mut buffer = Buffer::new(bytes);
+    let mut buffer = PageBuffer::new(bytes);
     let map = reader.mapped()?;
     each(reader, bytes, seconds, seed, |at| {
         let at = usize::try_from(at).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! A file to be read, piece by piece, and the buffers that it is read into.
+//! A file to be read, piece by piece.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -8,13 +8,11 @@ use std::path::Path;
 
 use super::watch::Watch;
 use crate::error::{Error, Result};
-use crate::os::read_full_at;
+use crate::os::{PageBuffer, read_full_at};
 use crate::storage::MappedFile;
 
 /// Bytes of a read, and of a copy out of a map.
 pub(super) const PIECE_BYTES: usize = 1 << 20;
-/// At least the size of a page.
-const ALIGNMENT: usize = 4096;
 
 /// A file to be read.
 #[derive(Clone, Copy)]
@@ -46,7 +44,7 @@ impl Reader<'_> {
     pub(super) fn read_range(
         &self,
         range: Range<u64>,
-        buffer: &mut Buffer,
+        buffer: &mut PageBuffer,
         mut each: impl FnMut(),
     ) -> Result<()> {
         for at in range.clone().step_by(PIECE_BYTES) {
@@ -73,25 +71,6 @@ pub(super) fn stripe(bytes: u64, number: u64, count: u64) -> Range<u64> {
     start(number)..start(number + 1)
 }
 
-/// Memory that begins at a page and was written to, so that no read pays for its first use.
-pub(super) struct Buffer {
-    memory: Vec<u8>,
-    skip: usize,
-    len: usize,
-}
-
-impl Buffer {
-    pub(super) fn new(len: usize) -> Self {
-        let memory = vec![1; len + ALIGNMENT];
-        let skip = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        Self { memory, skip, len }
-    }
-
-    pub(super) fn bytes(&mut self) -> &mut [u8] {
-        &mut self.memory[self.skip..self.skip + self.len]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,12 +88,5 @@ mod tests {
                 assert_eq!(end, bytes);
             }
         }
-    }
-
-    #[test]
-    fn buffers_begin_at_a_page() {
-        let mut buffer = Buffer::new(PIECE_BYTES);
-        assert_eq!(buffer.bytes().len(), PIECE_BYTES);
-        assert_eq!(buffer.bytes().as_ptr().align_offset(ALIGNMENT), 0);
     }
 }

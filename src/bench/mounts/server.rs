@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::null::NULL_FILE_NAME;
 use super::watch::Watch;
-use crate::daemon::{MountCommand, MountProcess, Stay};
+use crate::daemon::{MountCommand, MountProcess, Stay, last_complaint};
 use crate::error::{Error, Result};
-use crate::fuse::MountOptions;
+use crate::fuse::{MountOptions, NULL_FILE_NAME};
 use crate::os::memory_bytes_of;
 
 /// How long its words may take after a read that failed.
@@ -112,7 +111,7 @@ impl<'a> Server<'a> {
         let start = Instant::now();
         loop {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
-            let complaint = log.lines().rev().find_map(complaint);
+            let complaint = last_complaint(&log);
             if complaint.is_some() || start.elapsed() > WORDS_LIMIT {
                 return complaint.map(str::to_owned);
             }
@@ -121,34 +120,9 @@ impl<'a> Server<'a> {
     }
 }
 
-/// What a line of the log complains of, without the program's name or the time.
-fn complaint(line: &str) -> Option<&str> {
-    let error = line.split_once("ERROR ").map(|(_, complaint)| complaint);
-    line.strip_prefix("weightfs: ").or(error)
-}
-
 impl Drop for Server<'_> {
     fn drop(&mut self) {
         // Before its process is waited for.
         self.watch.remove(self.process.id());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn complaints_are_told_from_other_words() {
-        assert_eq!(
-            complaint("weightfs: a.wfz: damaged"),
-            Some("a.wfz: damaged")
-        );
-        assert_eq!(
-            complaint("2026-01-01T00:00:00.1Z ERROR read: a.wfz: block 1"),
-            Some("read: a.wfz: block 1")
-        );
-        assert_eq!(complaint("2026-01-01T00:00:00.1Z  WARN something"), None);
-        assert_eq!(complaint(""), None);
     }
 }

@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use crate::doctor::{Random, bf16, row_scale};
+
 /// Rows and columns of the weight matrices.
 const WIDTH: usize = 2048;
 /// Matrices of a layer.
@@ -29,7 +31,7 @@ pub(super) fn write(directory: &Path) -> io::Result<()> {
     for _ in 0..LAYERS {
         for _ in MATRICES {
             for _ in 0..WIDTH {
-                let scale = 0.02 * (0.25 * random.normal()).exp();
+                let scale = row_scale(&mut random);
                 for _ in 0..WIDTH {
                     out.write_all(&bf16(scale * random.normal()))?;
                 }
@@ -78,39 +80,4 @@ fn header() -> String {
         header.push(' ');
     }
     header
-}
-
-/// The upper half of the number, rounded to nearest, ties to even.
-fn bf16(value: f32) -> [u8; 2] {
-    let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1));
-    let [_, _, low, high] = rounded.to_le_bytes();
-    [low, high]
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014), written out: the ratio that README.md tells is of these very
-/// numbers, and no crate of random numbers promises the same ones for ever.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Nearly normal, with mean 0 and variance 1: the sum of four uniform numbers (Irwin-Hall).
-    fn normal(&mut self) -> f32 {
-        let bits = self.next();
-        let sum: f32 = (0..4)
-            .map(|i| {
-                let [low, high, ..] = (bits >> (16 * i)).to_le_bytes();
-                f32::from(u16::from_le_bytes([low, high]))
-            })
-            .sum();
-        // Four uniform numbers from 0 to 2^16 have mean 2^17 and variance 2^32 / 3.
-        (sum - 131_072.0) * (3f32.sqrt() / 65_536.0)
-    }
 }

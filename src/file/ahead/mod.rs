@@ -9,7 +9,7 @@ pub(super) mod prefetch;
 mod readers;
 mod streams;
 pub(super) mod wiring;
-mod worker;
+pub(super) mod worker;
 
 pub(super) use manner::Manner;
 pub(super) use readers::Readers;

@@ -23,7 +23,7 @@ use crate::file::entry::Entry;
 use crate::sync::{cores, lock};
 
 /// While less memory is to be had, nothing is fetched ahead.
-const ENOUGH_AVAILABLE_BYTES: u64 = 256 << 20;
+pub const ENOUGH_AVAILABLE_BYTES: u64 = 256 << 20;
 /// How long to let readers go first before looking again.
 const LET_READERS_GO: Duration = Duration::from_micros(100);
 /// Who is kept so long by readers gives up: the reader will be there first, or all wait for a disk.

@@ -1,4 +1,5 @@
-//! A file system of one file that costs nothing to read: what `bench-mount` holds a mount against.
+//! A file system of one file that costs nothing to read: what `bench-mount` holds a mount against. Its root
+//! tells what the kernel has offered.
 //!
 //! Invariant: the kernel sees the settings of the real server (`set_up`, `open_flags`, attributes,
 //! threads, readahead); only what stands behind a READ is missing. The bytes mean nothing.
@@ -11,15 +12,21 @@ use std::time::{Duration, SystemTime};
 
 use fuser::{
     Errno, FileHandle, Filesystem, Generation, INodeNo, KernelConfig, LockOwner, OpenFlags,
-    ReplyAttr, ReplyData, ReplyEntry, ReplyOpen, Request,
+    ReplyAttr, ReplyData, ReplyEntry, ReplyOpen, ReplyXattr, Request,
 };
 
+use super::mount::{Mounted, serve};
+use super::offer::KernelOffer;
+use super::options::MountOptions;
+use super::server::{answer_xattr, file_attr, open_flags, set_up};
+use super::unmount::clear_mountpoint;
 use crate::error::Result;
 use crate::fs::{Attr, Inode, Kind, ROOT_INODE};
-use crate::fuse::{MountOptions, Mounted, clear_mountpoint, file_attr, open_flags, serve, set_up};
 
 /// The name of the file.
-pub const NULL_FILE_NAME: &str = "null";
+pub(crate) const NULL_FILE_NAME: &str = "null";
+/// The attribute of the root that tells what the kernel has offered, as JSON (`KernelOffer`).
+pub(crate) const OFFER_XATTR: &str = "user.weightfs.kernel";
 const FILE_INODE: Inode = ROOT_INODE + 1;
 /// The kernel asks for no more than this at a time, 256 pages unless its default was changed.
 const BUFFER_BYTES: usize = 16 << 20;
@@ -30,6 +37,7 @@ pub(super) struct NullServer {
     file: Attr,
     ttl: Duration,
     buffer: Vec<u8>,
+    offer: Option<KernelOffer>,
 }
 
 impl NullServer {
@@ -61,6 +69,7 @@ impl NullServer {
             ttl,
             // Written to, so that it is memory and not the one page of zeros.
             buffer: vec![0x5a; BUFFER_BYTES],
+            offer: None,
         }
     }
 
@@ -74,6 +83,7 @@ impl NullServer {
 
 impl Filesystem for NullServer {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        self.offer = Some(KernelOffer::of(config));
         set_up(config);
         Ok(())
     }
@@ -118,6 +128,14 @@ impl Filesystem for NullServer {
         match self.bytes(offset, size) {
             Some(bytes) => reply.data(bytes),
             None => reply.error(Errno::EIO),
+        }
+    }
+
+    fn getxattr(&self, _req: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let offer = (inode.0 == ROOT_INODE && name == OFFER_XATTR).then_some(self.offer.as_ref());
+        match offer.flatten().map(serde_json::to_vec) {
+            Some(Ok(json)) => answer_xattr(&json, size, reply),
+            _ => reply.error(Errno::NO_XATTR),
         }
     }
 }

@@ -298,17 +298,27 @@ def arguments():
     return args
 
 
-def installed(need, otherwise=", or leave them out with --peers"):
-    """The versions of these packages: {name: "==VERSION" to install, or nothing}."""
+def versions_of(need):
+    """({name: version} of the packages that are there, [what to install for those that are not])."""
     versions, missing = {}, []
     for package, pin in need.items():
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             missing.append(package + pin)
+    return versions, missing
+
+
+def how_to_install(missing, otherwise):
+    return (f"{Path(sys.argv[0]).name}: packages are missing; install them{otherwise}:\n"
+            f"    {sys.executable} -m pip install {' '.join(missing)}")
+
+
+def installed(need, otherwise=", or leave them out with --peers"):
+    """The versions of these packages: {name: "==VERSION" to install, or nothing}."""
+    versions, missing = versions_of(need)
     if missing:
-        sys.exit(f"{Path(sys.argv[0]).name}: packages are missing; install them{otherwise}:\n"
-                 f"    {sys.executable} -m pip install {' '.join(missing)}")
+        sys.exit(how_to_install(missing, otherwise))
     return versions
 
 

@@ -10,17 +10,22 @@ use crate::model::ReadAt;
 
 /// Bytes of a sample.
 const SAMPLE_BYTES: u64 = 64 << 10;
-/// Samples of a run.
+/// Samples of a run: one of so many bytes, and so many at most.
+const SAMPLED_BYTES: u64 = 512 << 10;
 const SAMPLES: u64 = 4;
-/// What a type must take less than bytes do, and what another start of elements must take less than the one that
-/// entropies tell of: one in so many of those.
+/// What a type must take less than bytes do: one in so many of those.
 const LESS: u64 = 200;
 /// And at least so many bytes.
 const LEAST: u64 = 64;
 
+/// A type is that of the run before if by it samples take so much more of what bytes take at most.
+const ALIKE_SHARE: f64 = 0.05;
+
 /// Encodes samples, with buffers that are used again.
 pub(super) struct Trial {
     encoder: BlockEncoder,
+    /// The type of the run before, and the share of bytes' size that it took.
+    last: Option<(ElementType, f64)>,
     bytes: Vec<u8>,
     stored: Vec<u8>,
 }
@@ -29,6 +34,7 @@ impl Trial {
     pub fn new() -> Result<Self> {
         Ok(Self {
             encoder: BlockEncoder::new(Level::Default)?,
+            last: None,
             bytes: Vec::new(),
             stored: Vec::new(),
         })
@@ -65,23 +71,33 @@ impl Trial {
                 u64::from(bytes),
             ),
         };
-        let as_bytes = self.stored_bytes(file, run, ElementType::Bytes, 0)?;
-        let mut most = as_bytes.saturating_sub((as_bytes / LESS).max(LEAST));
-        let mut best = None;
-        for ahead in 0..phases {
-            let phase = (likeliest + ahead) % phases;
-            let mut least = most;
-            for &element in elements {
-                let stored = self.stored_bytes(file, run, element, phase)?;
-                if stored < least {
-                    (least, best) = (stored, Some((element, phase)));
-                }
-            }
-            if least < most {
-                most = least - least / LESS;
+        let sampled = self.stored_bytes(file, run, ElementType::Bytes, 0)?;
+        let most = sampled.saturating_sub((sampled / LESS).max(LEAST));
+        // Where there are numbers of a type, mostly more of it follow.
+        if let Some((element, share)) = self.last
+            && elements.contains(&element)
+        {
+            let phase = likeliest % phases;
+            let stored = self.stored_bytes(file, run, element, phase)?;
+            if stored < most && share_of(stored, sampled) < share + ALIKE_SHARE {
+                return Ok(Some((element, phase)));
             }
         }
-        Ok(best)
+        for ahead in 0..phases {
+            let phase = (likeliest + ahead) % phases;
+            let mut best = (most, None);
+            for &element in elements {
+                let stored = self.stored_bytes(file, run, element, phase)?;
+                if stored < best.0 {
+                    best = (stored, Some(element));
+                }
+            }
+            if let (stored, Some(element)) = best {
+                self.last = Some((element, share_of(stored, sampled)));
+                return Ok(Some((element, phase)));
+            }
+        }
+        Ok(None)
     }
 
     /// Bytes that samples of a run take.
@@ -94,7 +110,7 @@ impl Trial {
     ) -> Result<u64> {
         let width = u64::from(element.bytes());
         let len = run.range.end - run.range.start;
-        let samples = (len / SAMPLE_BYTES).clamp(1, SAMPLES);
+        let samples = (len / SAMPLED_BYTES).clamp(1, SAMPLES);
         let mut sum = 0;
         for sample in 0..samples {
             // From the middle of each of so many parts, so that edges are in none.
@@ -115,4 +131,8 @@ impl Trial {
         }
         Ok(sum)
     }
+}
+
+fn share_of(stored: u64, of: u64) -> f64 {
+    stored as f64 / of.max(1) as f64
 }

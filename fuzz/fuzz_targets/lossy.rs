@@ -171,7 +171,10 @@ fn compare(
                 if of_row.0 != place / row {
                     let start = place / row * row;
                     let end = (start + row).min(source.len());
-                    of_row = (place / row, share * root_mean_square(Simd::detect(), &source[start..end]));
+                    of_row = (
+                        place / row,
+                        share * root_mean_square(Simd::detect(), &source[start..end]),
+                    );
                 }
                 of_row.1
             }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::base::{Kinship, REFERENCE_BYTES, Reference};
 use super::codec_id::CodecId;
 use super::element::ElementType;
 use super::field;
@@ -48,6 +49,8 @@ pub struct BlockHeader {
     pub record: Option<(ElementType, RecordForm)>,
     /// The grid that the elements lie on, if they are stored as levels: planes are of those then.
     pub grid: Option<GridHeader>,
+    /// What the block rests on, if it is not told by itself: its planes are of differences then, or there are none.
+    pub reference: Option<(ElementType, Reference)>,
     plane_count: u8,
     planes: [PlaneHeader; MAX_PLANES],
 }
@@ -58,6 +61,8 @@ enum Tiling {
     Number { bits: u32, there: u32 },
     /// The form of a record, and how many of its streams are there.
     Record { form: RecordForm, there: u8 },
+    /// Of numbers that are the same as those of a base, or near them: planes that are still to come, and their bits.
+    Kin { planes: u8, bits: u8 },
     /// Bits of a scale that is still to come, most of a level, and those of it that are there.
     Levels {
         scale: Option<u8>,
@@ -73,6 +78,12 @@ impl Tiling {
                 scale: grid.kind.scale_bits(grid.element),
                 most: MAX_LEVEL_BITS.min(grid.element.bytes() * 8),
                 there: 0,
+            };
+        }
+        if let Some((element, reference)) = header.reference {
+            return Self::Kin {
+                planes: u8::from(reference.kinship == Kinship::Difference),
+                bits: element.bytes() * 8,
             };
         }
         match header.record {
@@ -99,6 +110,11 @@ impl Tiling {
                 *there += 1;
                 is_next
             }
+            Self::Kin { planes, bits } => {
+                let is_next = *planes > 0 && plane.shift == 0 && plane.width == *bits;
+                *planes = planes.saturating_sub(1);
+                is_next
+            }
             Self::Levels { scale, there, .. } => {
                 if let Some(bits) = scale.take() {
                     return plane.shift == SCALES_SHIFT && plane.width == bits;
@@ -120,6 +136,7 @@ impl Tiling {
         match self {
             Self::Number { bits, there } => *bits == *there,
             Self::Record { form, there } => form.streams().count() == usize::from(*there),
+            Self::Kin { planes, .. } => *planes == 0,
             Self::Levels { scale, most, there } => {
                 scale.is_none() && matches!(*there, 8 | 16 | MAX_LEVEL_BITS) && there <= most
             }
@@ -142,6 +159,7 @@ impl BlockHeader {
             rotate,
             record: None,
             grid: None,
+            reference: None,
             plane_count: 0,
             planes: [NO_PLANE; MAX_PLANES],
         }
@@ -158,6 +176,13 @@ impl BlockHeader {
     pub const fn of_levels(grid: GridHeader) -> Self {
         let mut header = Self::new(grid.element.bytes(), 0);
         header.grid = Some(grid);
+        header
+    }
+
+    /// The same for numbers that rest on those of a base.
+    pub const fn of_kin(element: ElementType, reference: Reference) -> Self {
+        let mut header = Self::new(element.bytes(), 0);
+        header.reference = Some((element, reference));
         header
     }
 
@@ -180,14 +205,18 @@ impl BlockHeader {
         FIXED_BYTES
             + PLANE_BYTES * usize::from(self.plane_count)
             + if self.grid.is_some() { GRID_BYTES } else { 0 }
+            + if self.reference.is_some() { REFERENCE_BYTES } else { 0 }
     }
 
     /// Appends the header to a block.
     pub fn encode_to(&self, block: &mut Vec<u8>) {
-        let kind = match (self.record, self.grid) {
-            (Some((element, form)), _) => [0, form.code(), element.code()],
-            (None, Some(grid)) => [0, grid.kind.code(), grid.element.code()],
-            (None, None) => [self.element_bytes, self.rotate, 0],
+        let kind = match (self.record, self.grid, self.reference) {
+            (Some((element, form)), ..) => [0, form.code(), element.code()],
+            (None, Some(grid), _) => [0, grid.kind.code(), grid.element.code()],
+            (None, None, Some((element, reference))) => {
+                [0, reference.kinship as u8, element.code()]
+            }
+            (None, None, None) => [self.element_bytes, self.rotate, 0],
         };
         block.push(self.plane_count);
         block.extend_from_slice(&kind);
@@ -198,6 +227,9 @@ impl BlockHeader {
         }
         if let Some(grid) = &self.grid {
             grid.encode_to(block);
+        }
+        if let Some((_, reference)) = self.reference {
+            reference.encode_to(block);
         }
     }
 
@@ -214,7 +246,13 @@ impl BlockHeader {
         let mut header = match (fixed[1], fixed[3]) {
             (0, code) => {
                 let element = ElementType::from_code(code)?;
-                if let Some(layout) = element.record() {
+                if let Some(kinship) = Kinship::from_code(fixed[2]) {
+                    let reference = block.get(planes_end..planes_end + REFERENCE_BYTES);
+                    reference
+                        .and_then(|bytes| Reference::parse(kinship, bytes))
+                        .map(|reference| Self::of_kin(element, reference))
+                        .ok_or_else(malformed)?
+                } else if let Some(layout) = element.record() {
                     let form = RecordForm::from_code(layout, fixed[2]).ok_or_else(malformed)?;
                     Self::of_records(element, form)
                 } else {

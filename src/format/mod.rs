@@ -7,6 +7,7 @@
 //! Two kinds of limits: what the writer chooses is called `DEFAULT_*`, what the reader accepts
 //! `MAX_*`.
 
+mod base;
 mod block_header;
 mod checksum;
 mod codec_id;
@@ -20,6 +21,7 @@ mod name;
 mod profiles;
 mod superblock;
 
+pub use base::{BaseRecord, Kinship, MAX_BASES, Reference};
 pub use block_header::{BlockHeader, MAX_PLANES, PlaneHeader, SCALES_SHIFT};
 pub use checksum::checksum;
 pub use codec_id::{CodecId, Widths};
@@ -36,4 +38,4 @@ pub use index::{
 };
 pub use name::{ARCHIVE_SUFFIX, archive_name, original_name};
 pub use profiles::{MAX_PROFILES_BYTES, Profiles};
-pub use superblock::{Lossy, SUPERBLOCK_BYTES, Superblock, TableLengths, TableRange};
+pub use superblock::{BasesTable, Lossy, SUPERBLOCK_BYTES, Superblock, TableLengths, TableRange};

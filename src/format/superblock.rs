@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::SystemTime;
 
+use super::base::MAX_BASES_BYTES;
 use super::checksum::checksum;
 use super::fidelity::FIDELITY_BYTES;
 use super::field;
@@ -24,8 +25,11 @@ const FEATURE_PROFILES: u64 = 1;
 const FEATURE_RECORDS: u64 = 2;
 /// There are tensors that are not served as they were.
 const FEATURE_LOSSY: u64 = 4;
+/// Blocks may rest on other files.
+const FEATURE_BASES: u64 = 8;
 /// Incompatible features this version knows.
-const KNOWN_FEATURES: u64 = FEATURE_PROFILES | FEATURE_RECORDS | FEATURE_LOSSY;
+const KNOWN_FEATURES: u64 =
+    FEATURE_PROFILES | FEATURE_RECORDS | FEATURE_LOSSY | FEATURE_BASES;
 
 // Offsets of the fields; `docs/FORMAT.md` has the same table.
 const AT_VERSION: usize = 8;
@@ -49,7 +53,9 @@ const AT_PROFILES_CHECKSUM: usize = 136;
 const AT_SOURCE_SHA256: usize = 144;
 const AT_FIDELITY_BYTES: usize = 176;
 const AT_FIDELITY_CHECKSUM: usize = 184;
-const AT_RESERVED: usize = 192;
+const AT_BASES_BYTES: usize = 192;
+const AT_BASES_CHECKSUM: usize = 200;
+const AT_RESERVED: usize = 208;
 const AT_CHECKSUM: usize = SUPERBLOCK_BYTES - 8;
 
 /// The one kind of checksum so far: XXH3, 64 bits.
@@ -92,6 +98,17 @@ pub struct Superblock {
     pub has_records: bool,
     /// What is there of tensors that are not served as they were, if there are any.
     pub lossy: Option<Lossy>,
+    /// Where the files are told that its blocks rest on, if there are any.
+    pub bases: Option<BasesTable>,
+}
+
+/// The table of the files that blocks of an archive rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BasesTable {
+    /// Its bytes, not zero.
+    pub bytes: u64,
+    /// Its checksum.
+    pub checksum: u64,
 }
 
 /// What a superblock says of an archive that is lossy.
@@ -116,6 +133,8 @@ pub struct TableLengths {
     pub profiles_bytes: u64,
     /// Bytes of the records of lossy tensors.
     pub fidelity_bytes: u64,
+    /// Bytes of the table of bases.
+    pub bases_bytes: u64,
 }
 
 impl TableLengths {
@@ -125,7 +144,8 @@ impl TableLengths {
         extents
             .checked_add(index_bytes(self.blocks)?)?
             .checked_add(self.profiles_bytes)?
-            .checked_add(self.fidelity_bytes)
+            .checked_add(self.fidelity_bytes)?
+            .checked_add(self.bases_bytes)
     }
 }
 
@@ -140,6 +160,8 @@ pub struct TableRange {
     pub profiles: Range<u64>,
     /// The records of lossy tensors.
     pub fidelity: Range<u64>,
+    /// The bases.
+    pub bases: Range<u64>,
 }
 
 impl Superblock {
@@ -202,12 +224,17 @@ impl Superblock {
                 fidelity_bytes: field::u64(bytes, AT_FIDELITY_BYTES),
                 fidelity_checksum: field::u64(bytes, AT_FIDELITY_CHECKSUM),
             }),
+            bases: (field::u64(bytes, AT_FEATURES) & FEATURE_BASES != 0).then(|| BasesTable {
+                bytes: field::u64(bytes, AT_BASES_BYTES),
+                checksum: field::u64(bytes, AT_BASES_CHECKSUM),
+            }),
         };
         let has_profiles = field::u64(bytes, AT_FEATURES) & FEATURE_PROFILES != 0;
         let reserved_are_zero = field::is_zero(&bytes[AT_RESERVED_32..AT_EXTENT_COUNT])
             && field::is_zero(&bytes[AT_RESERVED..AT_CHECKSUM])
             && (superblock.lossy.is_some()
-                || field::is_zero(&bytes[AT_SOURCE_SHA256..AT_RESERVED]));
+                || field::is_zero(&bytes[AT_SOURCE_SHA256..AT_BASES_BYTES]))
+            && (superblock.bases.is_some() || field::is_zero(&bytes[AT_BASES_BYTES..AT_RESERVED]));
         if !reserved_are_zero
             || !superblock.is_sound()
             || has_profiles != (superblock.profiles_bytes > 0)
@@ -235,7 +262,8 @@ impl Superblock {
         let feature = |is_used: bool, feature: u64| if is_used { feature } else { 0 };
         let features = feature(self.profiles_bytes > 0, FEATURE_PROFILES)
             | feature(self.has_records, FEATURE_RECORDS)
-            | feature(self.lossy.is_some(), FEATURE_LOSSY);
+            | feature(self.lossy.is_some(), FEATURE_LOSSY)
+            | feature(self.bases.is_some(), FEATURE_BASES);
         field::put(&mut bytes, AT_FEATURES, &features.to_le_bytes());
         field::put(
             &mut bytes,
@@ -267,6 +295,10 @@ impl Superblock {
             for (at, number) in numbers {
                 field::put(&mut bytes, at, &number.to_le_bytes());
             }
+        }
+        if let Some(bases) = &self.bases {
+            field::put(&mut bytes, AT_BASES_BYTES, &bases.bytes.to_le_bytes());
+            field::put(&mut bytes, AT_BASES_CHECKSUM, &bases.checksum.to_le_bytes());
         }
         field::put(
             &mut bytes,
@@ -314,11 +346,13 @@ impl Superblock {
             let index = extents.end..extents.end + index_len;
             let profiles = index.end..index.end + self.profiles_bytes;
             let fidelity = profiles.end..profiles.end + self.fidelity_bytes();
+            let bases = fidelity.end..fidelity.end + self.bases_bytes();
             TableRange {
                 extents,
                 index,
                 profiles,
                 fidelity,
+                bases,
             }
         })
     }
@@ -327,12 +361,17 @@ impl Superblock {
         self.lossy.map_or(0, |lossy| lossy.fidelity_bytes)
     }
 
+    fn bases_bytes(&self) -> u64 {
+        self.bases.map_or(0, |bases| bases.bytes)
+    }
+
     fn is_sound(&self) -> bool {
         let lengths = TableLengths {
             extents: self.extent_count,
             blocks: self.block_count,
             profiles_bytes: self.profiles_bytes,
             fidelity_bytes: self.fidelity_bytes(),
+            bases_bytes: self.bases_bytes(),
         };
         let tables = lengths.total();
         let fits = |at: u64| {
@@ -354,6 +393,9 @@ impl Superblock {
                 lossy.fidelity_bytes % FIDELITY_BYTES as u64 == 0
                     && (1..=self.extent_count).contains(&records)
             })
+            && self
+                .bases
+                .is_none_or(|bases| (1..=MAX_BASES_BYTES).contains(&bases.bytes))
             && (self.profiles_bytes > 0 || self.profiles_checksum == 0)
             && fits(self.tables)
             && fits(self.tables_copy)
@@ -385,6 +427,10 @@ mod tests {
                 source_sha256: [3; 32],
                 fidelity_bytes: 80,
                 fidelity_checksum: 6,
+            }),
+            bases: Some(BasesTable {
+                bytes: 48,
+                checksum: 11,
             }),
         }
     }

@@ -1,0 +1,167 @@
+//! The files that blocks of an archive rest on, and which part of them a block does.
+
+use std::ops::Range;
+
+use super::field;
+use crate::error::{Error, Result};
+
+/// Most bases of an archive.
+pub const MAX_BASES: usize = 4096;
+/// Most bytes of the table of bases.
+pub const MAX_BASES_BYTES: u64 = 1 << 21;
+/// Bytes of a record before the name.
+const FIXED_BYTES: usize = 48;
+/// Longest name of a base.
+const MAX_NAME_BYTES: usize = 4096;
+/// Records start at multiples of this.
+const ALIGNMENT: usize = 8;
+/// Bytes that say where a block rests.
+pub(super) const REFERENCE_BYTES: usize = 16;
+
+/// A file that blocks rest on: known by its contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseRecord {
+    /// SHA-256 of the file, as reading it gives it.
+    pub sha256: [u8; 32],
+    /// Its length.
+    pub bytes: u64,
+    /// The last name that was known of it, for people and as a hint.
+    pub name: String,
+}
+
+impl BaseRecord {
+    /// Appends the record to the table.
+    pub fn encode_to(&self, table: &mut Vec<u8>) {
+        // A hint that is too long is none.
+        let name = if self.name.len() <= MAX_NAME_BYTES {
+            self.name.as_bytes()
+        } else {
+            &[]
+        };
+        table.extend(self.sha256);
+        table.extend(self.bytes.to_le_bytes());
+        table.extend((name.len() as u64).to_le_bytes());
+        table.extend(name);
+        table.resize(table.len().next_multiple_of(ALIGNMENT), 0);
+    }
+
+    /// Reads the table.
+    ///
+    /// # Errors
+    /// `Corrupt` if it is no such table.
+    pub fn parse(mut table: &[u8]) -> Result<Vec<Self>> {
+        let malformed = || Error::corrupt("the table of bases is malformed");
+        let mut bases = Vec::new();
+        while !table.is_empty() {
+            let fixed = table.get(..FIXED_BYTES).ok_or_else(malformed)?;
+            let name_len = usize::try_from(field::u64(fixed, 40)).map_err(|_| malformed())?;
+            if name_len > MAX_NAME_BYTES || bases.len() == MAX_BASES {
+                return Err(malformed());
+            }
+            let end = FIXED_BYTES + name_len;
+            let padded = end.next_multiple_of(ALIGNMENT);
+            let record = table.get(..padded).ok_or_else(malformed)?;
+            let name = str::from_utf8(&record[FIXED_BYTES..end]).map_err(|_| malformed())?;
+            let bytes = field::u64(fixed, 32);
+            if !field::is_zero(&record[end..]) || bytes > i64::MAX as u64 {
+                return Err(malformed());
+            }
+            bases.push(Self {
+                sha256: field::array(fixed, 0),
+                bytes,
+                name: name.to_owned(),
+            });
+            table = &table[padded..];
+        }
+        Ok(bases)
+    }
+}
+
+/// What a block is of a base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kinship {
+    /// The same bytes.
+    Equal = 128,
+    /// Numbers near those.
+    Difference = 129,
+}
+
+impl Kinship {
+    pub(super) const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            128 => Some(Self::Equal),
+            129 => Some(Self::Difference),
+            _ => None,
+        }
+    }
+}
+
+/// Where a block rests: as many bytes of a base as it has itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reference {
+    /// What it is of them.
+    pub kinship: Kinship,
+    /// Which of the archive's bases.
+    pub base: u32,
+    /// The first of the bytes.
+    pub offset: u64,
+}
+
+impl Reference {
+    pub(super) fn encode_to(self, block: &mut Vec<u8>) {
+        block.extend(self.base.to_le_bytes());
+        block.extend([0; 4]);
+        block.extend(self.offset.to_le_bytes());
+    }
+
+    pub(super) fn parse(kinship: Kinship, bytes: &[u8]) -> Option<Self> {
+        let offset = field::u64(bytes, 8);
+        let is_sound = field::is_zero(&bytes[4..8]) && offset <= i64::MAX as u64;
+        is_sound.then(|| Self {
+            kinship,
+            base: field::u32(bytes, 0),
+            offset,
+        })
+    }
+
+    /// The bytes of the base that a block of so many rests on.
+    pub const fn range(&self, len: usize) -> Range<u64> {
+        self.offset..self.offset.saturating_add(len as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bases_round_trip_and_nothing_else_is_taken_for_them() {
+        let bases: Vec<_> = ["", "m.safetensors", "models/Qwen2/m-00001.safetensors"]
+            .iter()
+            .zip(1..)
+            .map(|(name, number)| BaseRecord {
+                sha256: [number; 32],
+                bytes: u64::from(number) << 20,
+                name: (*name).into(),
+            })
+            .collect();
+        let mut table = Vec::new();
+        bases.iter().for_each(|base| base.encode_to(&mut table));
+        assert_eq!(BaseRecord::parse(&table).unwrap(), bases);
+        for len in 1..table.len() {
+            if let Ok(fewer) = BaseRecord::parse(&table[..len]) {
+                assert!(fewer.len() < bases.len() && bases.starts_with(&fewer));
+            }
+        }
+        for bit in 0..table.len() * 8 {
+            let mut damaged = table.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(BaseRecord::parse(&damaged).is_ok_and(|other| other != bases) || BaseRecord::parse(&damaged).is_err());
+        }
+        let many = BaseRecord { name: String::new(), ..bases[0].clone() };
+        let mut table = Vec::new();
+        (0..=MAX_BASES).for_each(|_| many.encode_to(&mut table));
+        assert!(BaseRecord::parse(&table).is_err());
+    }
+}

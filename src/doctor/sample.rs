@@ -157,8 +157,8 @@ impl Coded {
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::weights;
     use super::*;
+    use crate::made_up::weights;
 
     #[test]
     fn made_up_weights_shrink_at_each_level_and_decode() {

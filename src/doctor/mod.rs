@@ -36,5 +36,5 @@ pub(crate) use memory::MemoryFacts;
 pub(crate) use mounted::{MountFacts, MountState, ask_path};
 pub(crate) use place::{Packed, Place};
 pub(crate) use processor::ProcessorFacts;
-pub(crate) use sample::LevelSpeed;
+pub(crate) use sample::{Coding, LevelCoding};
 pub(crate) use test_mount::TestMount;

@@ -58,6 +58,5 @@ pub(super) fn made_up() -> Sample {
     Sample {
         element: ElementType::Bf16,
         bytes: weights(BYTES),
-        ratio_as_stored: None,
     }
 }

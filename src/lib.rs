@@ -76,6 +76,8 @@ pub mod fuse;
 pub mod grid;
 #[doc(hidden)]
 pub mod job;
+#[cfg(feature = "cli")]
+pub(crate) mod made_up;
 #[doc(hidden)]
 pub mod model;
 #[doc(hidden)]

@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -621,13 +621,92 @@ fn files_of_other_formats_are_packed_if_they_gain() {
     assert!(as_strange * 100 < as_known * 101, "{as_strange} {as_known}");
     let (status, _, stderr) = run(["pack", &dir.path("known"), "--only", "*"]);
     assert!(status == 2 && stderr.contains("of directories"), "{stderr}");
-    // In place, the same files.
-    ok(["pack", "--replace", &source]);
-    for (name, _, is_packed) in files {
-        assert_eq!(fs::exists(dir.path(name)).unwrap(), !is_packed, "{name}");
+}
+
+/// Programs, hidden files and what is no weights are for others than those who read models.
+#[test]
+fn in_place_only_weights_are_taken_of_what_nobody_has_named() {
+    let dir = Dir::new();
+    let strange = strange_container(7);
+    let text = "some words of a large tokenizer 0123456789 ".repeat(50_000);
+    let program = dir.write("in/bin/program", &strange);
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let special = dir.write("in/special.bin", &strange);
+    fs::set_permissions(&special, fs::Permissions::from_mode(0o2644)).unwrap();
+    // Larger in an archive than what is there of it.
+    let sparse = fs::File::create(dir.path("in/sparse.img")).unwrap();
+    sparse.set_len(64 << 20).unwrap();
+    sparse.write_all_at(&noise(2, 1 << 16), 5 << 20).unwrap();
+    for (name, bytes) in [
+        ("in/model.bin", &strange[..]),
+        ("in/.git/index", &strange[..]),
+        ("in/tokenizer.json", text.as_bytes()),
+    ] {
+        dir.write(name, bytes);
     }
-    ok(["unpack", "--replace", &source]);
-    for (name, bytes, _) in files {
-        assert!(fs::read(dir.path(name)).unwrap() == bytes, "{name}");
+    let source = dir.path("in");
+    let replaced = |options: &[&str]| -> Vec<String> {
+        ok([&["pack", "--replace", &source][..], options].concat());
+        let names = [
+            "model.bin",
+            "tokenizer.json",
+            "bin/program",
+            ".git/index",
+            "special.bin",
+            "sparse.img",
+        ];
+        let is_replaced = |name: &&&str| !fs::exists(dir.path(&format!("in/{name}"))).unwrap();
+        let found = names.iter().filter(is_replaced).map(ToString::to_string);
+        let found = found.collect();
+        ok(["unpack", "--replace", &source]);
+        found
+    };
+    let dry = |options: &[&str]| {
+        let command = [
+            &["pack", "--replace", "--dry-run", "--json", &source][..],
+            options,
+        ]
+        .concat();
+        json(&ok(command))["files"].as_array().unwrap().len()
+    };
+    assert_eq!(dry(&[]), 1);
+    assert_eq!(replaced(&[]), ["model.bin"]);
+    assert_eq!(dry(&["--only", "*"]), 4);
+    assert_eq!(
+        replaced(&["--only", "*"]),
+        ["model.bin", "tokenizer.json", "bin/program", ".git/index"]
+    );
+    assert_eq!(fs::read(&program).unwrap(), strange);
+    let (status, _, stderr) = run(["pack", "--replace", &special]);
+    assert!(status == 2 && stderr.contains("is no model"), "{stderr}");
+}
+
+#[test]
+fn files_of_a_hub_are_chosen_by_the_names_of_their_links() {
+    let dir = Dir::new();
+    hub(&dir, false);
+    let source = dir.path("hub");
+    for (options, archives) in [
+        (["--only", "*.safetensors"], 1),
+        (["--skip", "*.safetensors"], 0),
+        (["--only", "etag"], 1),
+    ] {
+        let to = dir.path("out");
+        let command = [&["pack", "--json", &source, "-o", &to][..], &options].concat();
+        assert_eq!(json(&ok(command))["archives"], archives, "{options:?}");
+        fs::remove_dir_all(to).unwrap();
     }
+    for in_place in [&[][..], &["--replace"]] {
+        let command = [
+            &["pack", "--dry-run", &source, "--only", "typo*"][..],
+            in_place,
+        ]
+        .concat();
+        let (status, _, stderr) = run(command);
+        assert!(status == 2 && stderr.contains("typo*"), "{stderr}");
+    }
+    let archive = dir.write("m.safetensors", &model(3, 1));
+    ok(["pack", &archive]);
+    let (status, _, stderr) = run(["pack", "--dry-run", &format!("{archive}.wfz")]);
+    assert!(status == 2 && stderr.contains("already"), "{stderr}");
 }

@@ -78,6 +78,8 @@ fn a_source_is_told_with_its_disk_its_decoding_and_what_limits_a_load() {
             archive.to_str().unwrap()
         );
         assert_eq!(packed["element"], "BF16");
+        let stored = &packed["as_stored"]["decode"];
+        assert!(stored["all_threads"].as_u64().unwrap() > 0, "{packed}");
         assert!(
             packed["decode"]["all_threads"].as_u64().unwrap() > 0,
             "{packed}"
@@ -111,16 +113,36 @@ fn places_that_are_not_as_they_should_be_are_told_by_exit_status_and_words() {
         status == 1 && says(&found, "blocks", "pack it first"),
         "{found}"
     );
-    // A damaged archive, alone and beside others.
-    let damaged = place.write("d.wfz", &[7; 10_000]);
-    let (status, found) = doctor(&damaged);
-    assert!(status == 1 && says(&found, "blocks", "d.wfz"), "{found}");
-    let (status, found) = doctor(&place.source);
+    // An archive with another name.
+    let archive = place.pack("m.safetensors", &model(3, 4));
+    let renamed = place.source.join("renamed");
+    fs::hard_link(&archive, &renamed).unwrap();
+    let (status, found) = doctor(&renamed);
     assert!(
-        status == 0 && says(&found, "better", "weightfs verify"),
+        status == 1 && says(&found, "blocks", "ends in .wfz"),
         "{found}"
     );
-    fs::remove_file(&damaged).unwrap();
+    // Damaged archives: no archive at all, one of another length, and one with a damaged block.
+    let whole = fs::read(&archive).unwrap();
+    let mut longer = whole.clone();
+    longer.push(0);
+    let mut flipped = whole.clone();
+    let middle = whole.len() / 4..whole.len() * 3 / 4;
+    flipped[middle].iter_mut().for_each(|byte| *byte ^= 1);
+    for bytes in [&[], &[7; 10_000][..], &longer, &flipped] {
+        fs::write(&archive, bytes).unwrap();
+        for path in [&archive, &place.source] {
+            let (status, found) = doctor(path);
+            assert!(
+                status == 1 && says(&found, "blocks", "weightfs verify"),
+                "{found}"
+            );
+            assert!(!found["advice"].to_string().contains("pack it first"));
+            let packed = &found["facts"]["source"]["packed"];
+            assert_eq!(packed["ratio"].is_number(), bytes.len() == whole.len());
+        }
+    }
+    fs::remove_file(&archive).unwrap();
     // What is empty.
     let empty = place.root.path().join("empty");
     fs::create_dir(&empty).unwrap();
@@ -133,9 +155,17 @@ fn places_that_are_not_as_they_should_be_are_told_by_exit_status_and_words() {
     let (status, stdout, stderr) = run(["doctor".as_ref(), place.source.join("none").as_os_str()]);
     assert_eq!((status, stdout.as_str()), (2, ""));
     assert!(
-        stderr.contains("none") && stderr.contains("No such file"),
+        stderr.contains("cannot read") && stderr.contains("none: No such file"),
         "{stderr}"
     );
+    // What can be read without an end, or makes one wait for a writer.
+    let fifo = place.source.join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+    for path in [&fifo, Path::new("/dev/zero")] {
+        let (status, stdout, stderr) = run(["doctor".as_ref(), path.as_os_str()]);
+        assert_eq!((status, stdout.as_str()), (2, ""));
+        assert!(stderr.contains("is not a regular file"), "{stderr}");
+    }
 }
 
 #[test]

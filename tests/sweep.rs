@@ -43,6 +43,32 @@ fn model(seed: u64) -> Vec<u8> {
     ])
 }
 
+#[test]
+fn a_report_of_no_tensors_has_tables_without_rows_and_says_so() {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("texts")).unwrap();
+    fs::write(dir.path("texts/a.txt"), "words\n".repeat(1000)).unwrap();
+    let report = dir.path("report");
+    ok([
+        "pack",
+        &dir.path("texts"),
+        "-o",
+        &dir.path("packed"),
+        "--report",
+        &report,
+    ]);
+    for (table, names) in [
+        ("inventory", "shard,tensor,type,"),
+        ("tensors", "shard,tensor,kind,"),
+    ] {
+        let text = fs::read_to_string(format!("{report}/{table}.csv")).unwrap();
+        assert!(text.starts_with(names) && text.ends_with('\n'), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+    let page = fs::read_to_string(format!("{report}/index.html")).unwrap();
+    assert!(page.contains("has tensors that") && !page.contains("Nothing is lossy"));
+}
+
 /// The rows of a table, by the names of their columns. No value in these tests has a comma in it.
 fn rows(path: &str) -> Vec<BTreeMap<String, String>> {
     let text = fs::read_to_string(path).unwrap();

@@ -99,6 +99,29 @@ class Commands(WithModel):
         # A name like an option is a name.
         with self.assertRaisesRegex(weightfs.Error, "--help"):
             weightfs.pack("--help")
+        # What the package gives itself, and what no path can hold.
+        with self.assertRaisesRegex(weightfs.Error, "leave json out"):
+            weightfs.pack(self.file, json=True)
+        with self.assertRaisesRegex(weightfs.Error, "cannot run"):
+            weightfs.inspect("zero\0byte")
+
+    def test_paths_may_be_bytes(self) -> None:
+        back = os.fsencode(self.root / "back\udcff")
+        weightfs.unpack(os.fsencode(self.archive), back)
+        with open(back, "rb") as file:
+            self.assertEqual(file.read(), self.original)
+        os.remove(back)
+        point = self.root / "point"
+        point.mkdir()
+        with weightfs.mount(os.fsencode(self.packed), os.fsencode(point)) as path:
+            self.assertEqual(path, point)
+            self.assertEqual(os.listdir(path), ["m.safetensors"])
+
+    def test_a_dry_run_tells_what_is_expected(self) -> None:
+        expected = weightfs.pack(self.file, dry_run=True)
+        self.assertEqual(expected["original_bytes"], len(self.original))
+        self.assertGreater(expected["expected_bytes"], 0)
+        self.assertNotIn("stored_bytes", expected)
 
     def test_damage_is_an_error_that_lists_it(self) -> None:
         self.damage()
@@ -174,6 +197,8 @@ class Mounts(WithModel):
         for source, options, told in (
             (self.root / "nothing", {}, "nothing"),
             (self.packed, {"cache_size": "lots"}, "lots"),
+            (self.packed, {"parent": 1}, "leave parent out"),
+            ("zero\0byte", {}, "cannot run"),
         ):
             with self.assertRaisesRegex(weightfs.Error, told):
                 with weightfs.mount(source, None, **options):

@@ -10,8 +10,9 @@ from weightfs._program import Option, StrPath, run_for_json
 def pack(src: StrPath, dst: Optional[StrPath] = None, **options: Option) -> dict[str, Any]:
     """Compress a file (to ``SRC.wfz``) or a model directory (to ``dst``).
 
-    Returns at least ``original_bytes``, ``stored_bytes``, ``ratio`` and ``seconds``. Raises ``Error`` if
-    something could not be packed; ``Error.result`` tells what was.
+    Returns at least ``original_bytes``, ``stored_bytes``, ``ratio`` and ``seconds``. With ``dry_run=True``,
+    which writes nothing, ``expected_bytes`` is there instead of ``stored_bytes`` and ``seconds``. Raises
+    ``Error`` if something could not be packed; ``Error.result`` tells what was.
     """
     return run_for_json("pack", {"output": dst, **options}, src)
 

@@ -54,9 +54,9 @@ def mount(
             path = Path(tempfile.mkdtemp(prefix="weightfs-"))
             stack.callback(_remove, path, os.getpid())
         else:
-            path = Path(mountpoint).absolute()
-        given = ["mount", f"--parent={os.getpid()}", *arguments(options)]
-        served = _Mount([program(), *given, "--", os.fspath(src), str(path)], path)
+            path = Path(os.fsdecode(mountpoint)).absolute()
+        given = ["mount", f"--parent={os.getpid()}", *arguments(options, own="parent")]
+        served = _Mount([program(), *given, "--", os.fsdecode(src), str(path)], path)
         stack.callback(served.end)
         served.wait_until_ready()
         yield path
@@ -80,7 +80,7 @@ class _Mount:
         self._owner = os.getpid()
         self._path = path
         self._process: Optional[subprocess.Popen[str]] = None
-        self._start_error: Optional[OSError] = None
+        self._start_error: Optional[Exception] = None
         self._device: Optional[int] = None
         self._said: list[str] = []
         self._started = threading.Event()
@@ -103,7 +103,8 @@ class _Mount:
                 encoding="utf-8",
                 errors="replace",
             )
-        except OSError as error:
+        # `ValueError`: a path with a zero byte.
+        except (OSError, ValueError) as error:
             self._start_error = error
         self._started.set()
         if self._process is not None:

@@ -10,7 +10,8 @@ import sysconfig
 from collections.abc import Sequence
 from typing import Any, Optional, Union
 
-StrPath = Union[str, "os.PathLike[str]"]
+#: A path: text, or bytes as `os.fsencode` makes them.
+StrPath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 #: What an option may be given: ``True`` for one without a value, a sequence for one that is given
 #: several times. ``None`` and ``False`` leave it out.
 Option = Union[None, bool, int, float, StrPath, Sequence[Union[int, float, StrPath]]]
@@ -46,16 +47,18 @@ def program() -> str:
     return found
 
 
-def arguments(options: dict[str, Option]) -> list[str]:
-    """Keywords as options of the command line."""
+def arguments(options: dict[str, Option], own: str) -> list[str]:
+    """Keywords as options of the command line, without the one that this package gives itself."""
     given = []
     for name, value in options.items():
         option = "--" + name.replace("_", "-")
         if value is None or value is False:
             continue
+        if name == own:
+            raise Error(f"{option} is given by this package already: leave {name} out")
         if value is True:
             given.append(option)
-        elif isinstance(value, Sequence) and not isinstance(value, str):
+        elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
             given += [f"{option}={as_text(one)}" for one in value]
         else:
             given.append(f"{option}={as_text(value)}")
@@ -63,10 +66,10 @@ def arguments(options: dict[str, Option]) -> list[str]:
 
 
 def as_text(value: Union[int, float, StrPath]) -> str:
-    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    return os.fsdecode(value) if isinstance(value, (bytes, os.PathLike)) else str(value)
 
 
-def cannot_start(error: OSError) -> Error:
+def cannot_start(error: Exception) -> Error:
     return Error(f"cannot run weightfs: {error}")
 
 
@@ -78,12 +81,13 @@ def message_of(lines: Sequence[str], command: str, status: int) -> str:
 
 def run(command: str, options: Sequence[str], *paths: StrPath) -> str:
     """Runs a command to its end; returns what it printed."""
-    given = [program(), command, *options, "--", *(os.fspath(path) for path in paths)]
+    given = [program(), command, *options, "--", *(os.fsdecode(path) for path in paths)]
     try:
         process = subprocess.Popen(
             given, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-    except OSError as error:
+    # `ValueError`: a path with a zero byte.
+    except (OSError, ValueError) as error:
         raise cannot_start(error) from error
     try:
         printed, said = (part.decode(errors="replace") for part in process.communicate())
@@ -108,7 +112,7 @@ def object_in(text: str) -> Optional[dict[str, Any]]:
 
 def run_for_json(command: str, options: dict[str, Option], *paths: StrPath) -> dict[str, Any]:
     """Runs a command to its end; returns the object that it prints."""
-    printed = run(command, ["--json", *arguments(options)], *paths)
+    printed = run(command, ["--json", *arguments(options, own="json")], *paths)
     found = object_in(printed)
     if found is None:
         raise Error(f"weightfs {command} printed no JSON object but: {printed[:200]}")

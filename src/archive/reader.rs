@@ -228,16 +228,24 @@ impl ArchiveReader {
         self.with_place(block, header)
     }
 
+    /// # Errors
+    /// `Corrupt` if the archive is longer or shorter than when it was written.
+    pub fn check_length(&self) -> Result<()> {
+        let (is, expected) = (self.storage.len(), self.superblock.archive_bytes);
+        if is == expected {
+            return Ok(());
+        }
+        Err(Error::corrupt(format!(
+            "the archive has {is} bytes instead of {expected}"
+        )))
+    }
+
     /// Compares everything that is not a block: length, both superblocks, both copies of the
     /// tables. Reading may go on with one good copy, but the archive should be made anew.
     pub fn check_tables(&self) -> Vec<Error> {
         let mut found = Vec::new();
+        found.extend(self.check_length().err());
         let expected = self.superblock.archive_bytes;
-        if self.storage.len() != expected {
-            let is = self.storage.len();
-            let what = format!("the archive has {is} bytes instead of {expected}");
-            found.push(Error::corrupt(what));
-        }
         let copies = [("first", 0), ("second", expected - SUPERBLOCK_BYTES as u64)];
         for (which, at) in copies {
             match superblock_at(&*self.storage, at) {

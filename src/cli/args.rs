@@ -76,7 +76,8 @@ pub(super) enum Command {
 #[derive(Debug, Parser)]
 pub(super) struct PackArgs {
     /// A file, or a directory: its models (by name or by contents) are packed if they become smaller, other
-    /// files of 1 MiB and more if they do by 2 %; all else is copied
+    /// files of 1 MiB and more if they do by 2 % (in place, only those that hold weights or that --only
+    /// names); all else is copied
     pub(super) src: PathBuf,
     /// Where to write [default for a file: SRC.wfz beside it]
     #[arg(short = 'o', long = "output", value_name = "DST")]
@@ -110,8 +111,8 @@ pub(super) struct PackArgs {
     /// tensor. With --replace, which files would be replaced
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Of a directory, pack only files whose name matches (* stands for anything); with a slash in it, whose
-    /// path below the directory does
+    /// Of a directory, pack only files whose name, or that of a link to them, matches (* stands for anything);
+    /// with a slash in it, whose path below the directory does
     #[arg(long, value_name = "GLOB")]
     pub(super) only: Vec<String>,
     /// Of a directory, leave files as they are whose name or path matches

@@ -1,6 +1,5 @@
 //! The commands: arguments into jobs, jobs into reports.
 
-use std::path::Path;
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
@@ -77,17 +76,7 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
 /// `--dry-run`: what would be packed, and what that would take. In place, those are other files.
 fn preview(args: &PackArgs, options: &PackOptions) -> Result<Outcome> {
     let previews = watched("looking", &Stop::on_signals()?, |monitor| {
-        if !args.replace {
-            return job::preview(&args.src, options, monitor);
-        }
-        let planned = job::archives_to_make(&args.src, options, monitor)?;
-        let files: Vec<_> = planned.sources().map(Path::to_path_buf).collect();
-        let previews = job::preview_files(&files, options, monitor)?;
-        let failures = planned.failures.into_iter().chain(previews.failures);
-        Ok(job::Previews {
-            failures: failures.collect(),
-            ..previews
-        })
+        job::preview(&args.src, args.replace, options, monitor)
     })?;
     tell_failures(&previews.failures);
     unless_nobody_reads(print_as(

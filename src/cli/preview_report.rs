@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::job_report::failures_json;
 use crate::console::size::{self, ratio};
 use crate::console::text_table::{TextTable, left, right};
-use crate::job::{PlannedTensor, Preview, Previews};
+use crate::job::{PlannedTensor, Preview, Previews, whole_bytes};
 use crate::printable::printable_name;
 
 pub(super) fn previews_json(previews: &Previews) -> Value {
@@ -25,14 +25,15 @@ fn preview_json(preview: &Preview) -> Value {
     json!({
         "file": preview.path.display().to_string(),
         "original_bytes": preview.original_bytes,
-        "expected_bytes": whole(preview.expected.total()),
+        "expected_bytes": preview.expected.whole(),
+        "stays": preview.stays,
         "lossy": plan.tensors.iter().zip(&preview.expected.tensors).map(|(tensor, bytes)| json!({
             "tensor": tensor.name,
             "dtype": tensor.element.name(),
             "setting": tensor.setting_text(),
             "bound": tensor.bound(),
             "original_bytes": original_bytes(tensor),
-            "expected_bytes": whole(*bytes),
+            "expected_bytes": whole_bytes(*bytes),
         })).collect::<Vec<_>>(),
         "exact": plan.kept.iter().map(|kept| json!({
             "tensor": kept.name,
@@ -49,8 +50,8 @@ pub(super) fn previews_lines(previews: &Previews) -> Vec<String> {
     if previews.files.len() != 1 {
         let (original, expected) = sums(previews);
         lines.push(format!(
-            "{} files: {}",
-            previews.files.len(),
+            "{} files would be packed: {}",
+            packed(previews).count(),
             outlook(original, expected)
         ));
     }
@@ -69,10 +70,15 @@ fn preview_lines(preview: &Preview) -> Vec<String> {
             plan.kept.len()
         );
     }
+    let outlook = outlook(preview.original_bytes, preview.expected.whole());
+    let stays = if preview.stays {
+        "; it would stay as it is"
+    } else {
+        ""
+    };
     lines.push(format!(
-        "{}: {of_tensors}{}",
+        "{}: {of_tensors}{outlook}{stays}",
         printable_name(&preview.path),
-        outlook(preview.original_bytes, whole(preview.expected.total()))
     ));
     lines
 }
@@ -91,7 +97,7 @@ fn tensors_table(preview: &Preview) -> TextTable {
         let bits = bytes * 8.0 / (tensor.elements() as f64).max(1.0);
         table.row([
             &size::show(original_bytes(tensor)),
-            &size::show(whole(*bytes)),
+            &size::show(whole_bytes(*bytes)),
             &format!("{bits:.3}"),
             &tensor.setting_text(),
             &tensor.name,
@@ -112,24 +118,17 @@ fn outlook(original: u64, expected: u64) -> String {
     )
 }
 
-/// Bytes of all files, and those expected of their archives.
+fn packed(previews: &Previews) -> impl Iterator<Item = &Preview> {
+    previews.files.iter().filter(|preview| !preview.stays)
+}
+
+/// Bytes of all files that would be packed, and those expected of their archives.
 fn sums(previews: &Previews) -> (u64, u64) {
-    let files = &previews.files;
-    let original = files.iter().map(|one| one.original_bytes).sum();
-    let expected = files.iter().map(|one| whole(one.expected.total())).sum();
+    let original = packed(previews).map(|one| one.original_bytes).sum();
+    let expected = packed(previews).map(|one| one.expected.whole()).sum();
     (original, expected)
 }
 
 fn original_bytes(tensor: &PlannedTensor) -> u64 {
     tensor.range.end - tensor.range.start
-}
-
-fn whole(bytes: f64) -> u64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "bytes of a file, rounded"
-    )]
-    let whole = bytes.max(0.0).round() as u64;
-    whole
 }

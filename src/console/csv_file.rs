@@ -29,6 +29,20 @@ pub(crate) fn as_csv(
         .map_err(|error| Error::io("cannot write rows as CSV", error.into_error()))
 }
 
+/// A table as text: rows below a line of names, which is there without rows as well.
+///
+/// # Errors
+/// As `as_csv`.
+pub(crate) fn as_table<T: Serialize + Default>(rows: &[T]) -> Result<Vec<u8>> {
+    if !rows.is_empty() {
+        return as_csv(rows, true);
+    }
+    let mut bytes = as_csv([T::default()], true)?;
+    let names = bytes.iter().position(|byte| *byte == b'\n');
+    bytes.truncate(names.map_or(0, |end| end + 1));
+    Ok(bytes)
+}
+
 /// Writes a file that appears whole or not at all.
 ///
 /// # Errors
@@ -106,7 +120,7 @@ impl Table {
 mod tests {
     use super::*;
 
-    #[derive(Serialize)]
+    #[derive(Default, Serialize)]
     struct Row {
         name: String,
         bits: Option<f64>,
@@ -135,6 +149,8 @@ mod tests {
         let table = Table::read(&path, false).unwrap();
         assert_eq!(&table.rows[0][0], "a,\"b\"\n");
         assert_eq!(as_csv(&rows, false).unwrap(), bytes[10..]);
+        assert_eq!(as_table(&rows).unwrap(), bytes);
+        assert_eq!(as_table::<Row>(&[]).unwrap(), bytes[..10]);
         write_whole(&path, b"a,b\n1\n").unwrap();
         assert!(matches!(
             Table::read(&path, false),

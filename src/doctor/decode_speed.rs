@@ -28,7 +28,7 @@ pub(super) struct Blocks<'a> {
 }
 
 /// Bytes a second that come out of decoding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct DecodeSpeed {
     pub(crate) one_thread: u64,
     /// As many threads as there are cores, at once.
@@ -44,35 +44,45 @@ pub(crate) struct DecodeSpeedOf {
     pub(crate) one_thread: u64,
 }
 
-impl Blocks<'_> {
-    /// One thread, and all.
-    ///
-    /// # Errors
-    /// That of decoding; `Environment` if no thread can be started.
-    pub(super) fn speed(&self) -> Result<DecodeSpeed> {
-        self.decode_once()?;
-        Ok(DecodeSpeed {
-            one_thread: self.with(Simd::detect(), NonZeroUsize::MIN)?,
-            all_threads: self.with(Simd::detect(), cores())?,
-        })
+/// Of each: one thread, and all. The rounds of all of them alternate, so that what else the machine does meanwhile
+/// slows none down more than the others.
+///
+/// # Errors
+/// That of decoding; `Environment` if no thread can be started.
+pub(super) fn speeds(all: &[Blocks<'_>]) -> Result<Vec<DecodeSpeed>> {
+    all.iter().try_for_each(Blocks::decode_once)?;
+    let mut speeds = vec![DecodeSpeed::default(); all.len()];
+    for _ in 0..ROUNDS {
+        for (blocks, best) in all.iter().zip(&mut speeds) {
+            let one_thread = blocks.one_round(Simd::detect(), NonZeroUsize::MIN)?;
+            let all_threads = blocks.one_round(Simd::detect(), cores())?;
+            best.one_thread = best.one_thread.max(one_thread);
+            best.all_threads = best.all_threads.max(all_threads);
+        }
     }
+    Ok(speeds)
+}
 
+impl Blocks<'_> {
     /// One thread, with each set of instructions that the machine has; the best first.
     ///
     /// # Errors
-    /// As `speed`.
+    /// As `speeds`.
     pub(super) fn speeds_by_instructions(&self) -> Result<Vec<DecodeSpeedOf>> {
         self.decode_once()?;
         let used = Simd::detect();
-        Simd::available()
-            .map(|simd| {
-                Ok(DecodeSpeedOf {
-                    instructions: simd.name(),
-                    is_used: simd == used,
-                    one_thread: self.with(simd, NonZeroUsize::MIN)?,
-                })
-            })
-            .collect()
+        let mut speeds: Vec<_> = Simd::available().map(|simd| (simd, 0)).collect();
+        for _ in 0..ROUNDS {
+            for (simd, best) in &mut speeds {
+                *best = self.one_round(*simd, NonZeroUsize::MIN)?.max(*best);
+            }
+        }
+        let speeds = speeds.into_iter().map(|(simd, one_thread)| DecodeSpeedOf {
+            instructions: simd.name(),
+            is_used: simd == used,
+            one_thread,
+        });
+        Ok(speeds.collect())
     }
 
     /// Decodes each block, so that none comes from a disk when it counts.
@@ -84,13 +94,6 @@ impl Blocks<'_> {
             (self.decode)(block, &mut decoder, &mut buffer)?;
         }
         Ok(())
-    }
-
-    fn with(&self, simd: Simd, threads: NonZeroUsize) -> Result<u64> {
-        let rounds = (0..ROUNDS).map(|_| self.one_round(simd, threads));
-        rounds
-            .reduce(|best, round| Ok(best?.max(round?)))
-            .unwrap_or(Ok(0))
     }
 
     fn one_round(&self, simd: Simd, threads: NonZeroUsize) -> Result<u64> {

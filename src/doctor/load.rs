@@ -46,9 +46,12 @@ impl Load {
         Some(Self::under(vec![
             Ceiling {
                 stage: Stage::Disk,
-                bytes_per_second: place
-                    .disk
-                    .map(|disk| of_file(disk.bytes_per_second, packed)),
+                bytes_per_second: match &packed.ratio {
+                    Found::Known(_) => place
+                        .disk
+                        .map(|disk| of_file(disk.bytes_per_second, packed)),
+                    Found::Unknown { unknown } => Found::unknown(unknown),
+                },
             },
             Ceiling {
                 stage: Stage::Decoder,

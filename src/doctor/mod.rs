@@ -7,7 +7,7 @@
 //!
 //! Files, each importing only those before it:
 //!
-//! - `found`, `made_up`: what facts are made of;
+//! - `found`: what facts are made of;
 //! - `decode_speed`, `sample`: decoding for a moment;
 //! - `processor`, `memory`, `test_mount`, `place`, `mounted`: the facts, each asked of one thing;
 //! - `machine`, `load`, `facts`: what they make together, and what a cold load comes down to;
@@ -19,7 +19,6 @@ mod facts;
 mod found;
 mod load;
 mod machine;
-mod made_up;
 mod memory;
 mod mounted;
 mod place;
@@ -33,10 +32,9 @@ pub(crate) use facts::Facts;
 pub(crate) use found::Found;
 pub(crate) use load::Load;
 pub(crate) use machine::Machine;
-pub(crate) use made_up::{Random, bf16, row_scale};
 pub(crate) use memory::MemoryFacts;
 pub(crate) use mounted::{MountFacts, MountState, ask_path};
 pub(crate) use place::{Packed, Place};
 pub(crate) use processor::ProcessorFacts;
-pub(crate) use sample::LevelSpeed;
+pub(crate) use sample::{Coding, LevelCoding};
 pub(crate) use test_mount::TestMount;

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::decode_speed::DecodeSpeed;
+use super::decode_speed::{DecodeSpeed, speeds};
 use super::found::Found;
-use super::sample::{LevelSpeed, from_archive, stored_blocks};
+use super::sample::{Coding, LevelCoding, from_archive, stored_blocks};
 use crate::archive::ArchiveReader;
 use crate::block::BlockDecoder;
+use crate::codec::Level;
 use crate::console::size::{per_second, ratio};
 use crate::error::{Error, Result};
 use crate::format::original_name;
 use crate::job;
+use crate::job::source_file::SourceFile;
 use crate::os::read_disk;
 
 /// How long the disk is read.
@@ -29,7 +31,7 @@ const ENOUGH_BYTES: u64 = 1 << 20;
 pub(crate) enum PlaceKind {
     Directory,
     Archive,
-    /// A file that is no archive.
+    /// A file that is not named as an archive, which a mount does not take.
     File,
 }
 
@@ -44,6 +46,8 @@ pub(crate) struct Place {
     pub(crate) failures: Vec<String>,
     /// The largest of them.
     pub(crate) packed: Found<Packed>,
+    /// What is damaged in that one, as far as it was met.
+    pub(crate) damage: Option<String>,
     pub(crate) disk: Found<Disk>,
 }
 
@@ -53,7 +57,8 @@ pub(crate) struct Packed {
     pub(crate) archive: PathBuf,
     pub(crate) original_bytes: u64,
     pub(crate) stored_bytes: u64,
-    pub(crate) ratio: f64,
+    /// Unknown if its length is not the one that it was written with.
+    pub(crate) ratio: Found<f64>,
     pub(crate) block_bytes: u32,
     pub(crate) is_lossy: bool,
     /// What most of it is made of.
@@ -62,10 +67,10 @@ pub(crate) struct Packed {
     pub(crate) decoding_bytes: u64,
     /// Blocks from all over it, as they are stored.
     pub(crate) decode: Found<DecodeSpeed>,
-    /// Ratio of the numbers that `levels` are of, as they are stored.
-    pub(crate) sample_ratio: Found<f64>,
-    /// Numbers of it coded anew.
-    pub(crate) levels: Found<Vec<LevelSpeed>>,
+    /// Some numbers of it, as they are stored.
+    pub(crate) as_stored: Found<Coding>,
+    /// The same, coded anew at each level.
+    pub(crate) levels: Found<Vec<LevelCoding>>,
 }
 
 /// A short read of a disk.
@@ -83,7 +88,7 @@ impl Place {
     /// Looks at a place.
     ///
     /// # Errors
-    /// `Io` if it is not there or cannot be read.
+    /// `Io` if it is not there or cannot be read, `InvalidInput` if it is neither a directory nor a regular file.
     pub(crate) fn gather(path: &Path) -> Result<Self> {
         let cannot = |e| Error::io(format!("cannot read {}", path.display()), e);
         let meta = path.metadata().map_err(cannot)?;
@@ -91,21 +96,23 @@ impl Place {
             return Self::of_directory(path);
         }
         // That it can be read is no matter of the archive.
-        fs::File::open(path).map_err(cannot)?;
-        let packed = ArchiveReader::open(path).and_then(|reader| Packed::of(&reader, meta.len()));
-        // As `mount` takes what is given it: by name first.
-        let is_named = path.file_name().and_then(original_name).is_some();
-        let kind = match packed {
-            Err(Error::NotThisFormat(_)) => PlaceKind::File,
-            _ if is_named => PlaceKind::Archive,
-            _ => PlaceKind::File,
-        };
+        SourceFile::open(path)?;
+        // As `mount` takes what is given it: by name.
+        let real = path.canonicalize().map_err(cannot)?;
+        let is_archive = real.file_name().and_then(original_name).is_some();
+        let (packed, damage) = Packed::gather(path, meta.len());
         Ok(Self {
             path: path.to_path_buf(),
-            kind,
-            archives: usize::from(kind == PlaceKind::Archive),
+            kind: if is_archive {
+                PlaceKind::Archive
+            } else {
+                PlaceKind::File
+            },
+            archives: usize::from(is_archive),
             failures: Vec::new(),
-            packed: packed.into(),
+            // Any other file is no archive, and whole.
+            damage: damage.filter(|_| is_archive),
+            packed,
             disk: disk_below(path),
         })
     }
@@ -119,14 +126,10 @@ impl Place {
         };
         let len = |path: &PathBuf| path.metadata().map_or(0, |meta| meta.len());
         let largest = found.archives.iter().max_by_key(|path| len(path));
-        let (packed, disk) = match largest {
-            Some(archive) => {
-                let packed = ArchiveReader::open(archive);
-                let packed = packed.and_then(|reader| Packed::of(&reader, len(archive)));
-                (packed.into(), disk_below(archive))
-            }
+        let ((packed, damage), disk) = match largest {
+            Some(archive) => (Packed::gather(archive, len(archive)), disk_below(archive)),
             None => (
-                Found::unknown("there is no archive in it"),
+                (Found::unknown("there is no archive in it"), None),
                 match largest_file(path).map_err(cannot)? {
                     Some(file) => disk_below(&file),
                     None => Found::unknown("there is no file in it to read"),
@@ -139,58 +142,96 @@ impl Place {
             archives: found.archives.len(),
             failures: found.failures.iter().map(ToString::to_string).collect(),
             packed,
+            damage,
             disk,
         })
     }
 }
 
 impl Packed {
-    fn of(reader: &ArchiveReader, stored_bytes: u64) -> Result<Self> {
+    /// An archive, and the first damage that was met in it.
+    fn gather(archive: &Path, stored_bytes: u64) -> (Found<Self>, Option<String>) {
+        let mut damage = None;
+        let packed = ArchiveReader::open(archive).map(|reader| {
+            Self::of(&reader, stored_bytes, &mut |error| {
+                if error.is_damage() && damage.is_none() {
+                    damage = Some(error.to_string());
+                }
+            })
+        });
+        if let Err(error) = &packed
+            && error.is_damage()
+        {
+            damage = Some(error.to_string());
+        }
+        (packed.into(), damage)
+    }
+
+    fn of(reader: &ArchiveReader, stored_bytes: u64, failed: &mut dyn FnMut(&Error)) -> Self {
         let superblock = reader.superblock();
         let is_lossy = superblock.lossy.is_some();
-        let blocks = stored_blocks(reader);
-        let decode = if blocks.lens.is_empty() {
-            Found::unknown("the file is empty")
-        } else {
-            blocks.speed().into()
-        };
+        let length = reader.check_length().map_err(|e| e.at(reader.path()));
+        let ratio = length.map(|()| ratio(superblock.original_bytes, stored_bytes));
+        let decode = decode_speed(reader);
         let sample = from_archive(reader);
-        let (element, sample_ratio, levels) = match sample {
-            Ok(Some(sample)) => {
-                let levels = if is_lossy {
-                    Found::unknown(
-                        "the archive is lossy: coded anew, its numbers would be kept exactly",
-                    )
-                } else {
-                    sample.levels().into()
-                };
-                let ratio = sample.ratio_as_stored.ok_or("the sample is of no archive");
-                (sample.element.name(), ratio.into(), levels)
-            }
-            Ok(None) => {
-                let empty = "the file is empty";
-                ("nothing", Found::unknown(empty), Found::unknown(empty))
-            }
-            Err(error) => ("?", Found::unknown(&error), Found::unknown(&error)),
+        let element = match &sample {
+            Ok(Some(stored)) => stored.sample.element.name(),
+            Ok(None) => "nothing",
+            Err(_) => "?",
+        };
+        let levels: &[_] = if is_lossy { &[] } else { &Level::ALL };
+        let codings = sample.and_then(|stored| {
+            let stored = stored.ok_or_else(is_empty)?;
+            stored.codings(levels)
+        });
+        for error in [
+            ratio.as_ref().err(),
+            decode.as_ref().err(),
+            codings.as_ref().err(),
+        ] {
+            error.into_iter().for_each(&mut *failed);
+        }
+        let (as_stored, levels) = match codings {
+            Ok((as_stored, _)) if is_lossy => (
+                Found::Known(as_stored),
+                Found::unknown(
+                    "the archive is lossy: coded anew, its numbers would be kept exactly",
+                ),
+            ),
+            Ok((as_stored, levels)) => (Found::Known(as_stored), Found::Known(levels)),
+            Err(error) => (Found::unknown(&error), Found::unknown(&error)),
         };
         let longest = reader.geometry().extents().max_by_key(|extent| extent.len);
         let block_bytes = superblock.block_bytes;
-        Ok(Self {
+        Self {
             archive: reader.path().to_path_buf(),
             original_bytes: superblock.original_bytes,
             stored_bytes,
-            ratio: ratio(superblock.original_bytes, stored_bytes),
+            ratio: ratio.into(),
             block_bytes,
             is_lossy,
             element,
             decoding_bytes: longest.map_or(0, |extent| {
                 BlockDecoder::bytes_for(extent.element, block_bytes as usize) as u64
             }),
-            decode,
-            sample_ratio,
+            decode: decode.into(),
+            as_stored,
             levels,
-        })
+        }
     }
+}
+
+/// Of blocks from all over an archive.
+fn decode_speed(reader: &ArchiveReader) -> Result<DecodeSpeed> {
+    let blocks = stored_blocks(reader);
+    if blocks.lens.is_empty() {
+        return Err(is_empty());
+    }
+    speeds(&[blocks])?.pop().ok_or_else(is_empty)
+}
+
+fn is_empty() -> Error {
+    Error::InvalidInput("the file is empty".into())
 }
 
 /// The longest file that lies directly in a directory.

@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::decode_speed::DecodeSpeedOf;
 use super::found::Found;
-use super::made_up::weights;
 use super::sample::{BYTES, Sample};
 use crate::codec::Level;
 use crate::error::Result;
 use crate::format::ElementType;
+use crate::made_up::weights;
 use crate::os::cpu;
 use crate::sync::cores;
 
@@ -58,6 +58,5 @@ pub(super) fn made_up() -> Sample {
     Sample {
         element: ElementType::Bf16,
         bytes: weights(BYTES),
-        ratio_as_stored: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::decode_speed::{Blocks, DecodeSpeed};
+use super::decode_speed::{Blocks, DecodeSpeed, speeds};
 use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::block::{BlockDecoder, BlockEncoder};
 use crate::codec::{Level, Method};
@@ -16,22 +16,36 @@ const BLOCKS: u64 = 32;
 /// Bytes that are coded at each level: a few blocks.
 pub(super) const BYTES: usize = 2 << 20;
 
-/// What a level would give for the sample.
+/// What a way of coding gives for the sample.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct LevelSpeed {
-    pub(crate) level: &'static str,
+pub(crate) struct Coding {
     pub(crate) block_bytes: u32,
-    /// Of the sample, headers of blocks included.
+    /// Headers of blocks included.
     pub(crate) ratio: f64,
     pub(crate) decode: DecodeSpeed,
+}
+
+/// What a level would give for it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct LevelCoding {
+    pub(crate) level: &'static str,
+    #[serde(flatten)]
+    pub(crate) coding: Coding,
 }
 
 /// Numbers of one type.
 pub(super) struct Sample {
     pub(super) element: ElementType,
     pub(super) bytes: Vec<u8>,
-    /// Bytes of the file for each stored byte, if they come from an archive.
-    pub(super) ratio_as_stored: Option<f64>,
+}
+
+/// Numbers of an archive, of one type: whole blocks that follow each other.
+pub(super) struct StoredSample<'a> {
+    pub(super) sample: Sample,
+    reader: &'a ArchiveReader,
+    first: u64,
+    lens: Vec<usize>,
+    stored_bytes: u64,
 }
 
 /// Some blocks of an archive as they are stored; they come from the page cache when they are decoded again.
@@ -52,7 +66,7 @@ pub(super) fn stored_blocks(reader: &ArchiveReader) -> Blocks<'_> {
 ///
 /// # Errors
 /// That of reading or decoding them.
-pub(super) fn from_archive(reader: &ArchiveReader) -> Result<Option<Sample>> {
+pub(super) fn from_archive(reader: &ArchiveReader) -> Result<Option<StoredSample<'_>>> {
     let geometry = reader.geometry();
     let longest = geometry.extents().max_by_key(|extent| extent.len);
     let Some(longest) = longest.filter(|extent| extent.len > 0) else {
@@ -71,37 +85,70 @@ pub(super) fn from_archive(reader: &ArchiveReader) -> Result<Option<Sample>> {
             is_wanted.then_some((number, span))
         })
         .collect();
-    let [(_, start), ..] = &spans[..] else {
+    let [(first, start), ..] = &spans[..] else {
         return Ok(None);
     };
-    let mut bytes = vec![0; spans.iter().map(|(_, span)| span.buffer_bytes()).sum()];
+    let lens: Vec<_> = spans.iter().map(|(_, span)| span.buffer_bytes()).collect();
+    let mut bytes = vec![0; lens.iter().sum()];
     ArchivedFile::new(reader)?.read_at(&mut bytes, start.range.start)?;
-    let mut stored = 0;
+    let mut stored_bytes = 0;
     for (number, _) in &spans {
-        stored += u64::from(reader.entry(*number)?.stored_len);
+        stored_bytes += u64::from(reader.entry(*number)?.stored_len);
     }
-    Ok(Some(Sample {
-        element: longest.element,
-        ratio_as_stored: Some(ratio(bytes.len() as u64, stored)),
-        bytes,
+    Ok(Some(StoredSample {
+        sample: Sample {
+            element: longest.element,
+            bytes,
+        },
+        reader,
+        first: *first,
+        lens,
+        stored_bytes,
     }))
 }
 
-impl Sample {
-    /// What each level would give, each block coded by itself: without what the level `max` learns of all of a
-    /// file.
+impl StoredSample<'_> {
+    /// What its archive and each of these levels give, measured side by side. Each block is coded by itself: without
+    /// what the level `max` learns of all of a file.
     ///
     /// # Errors
-    /// `Io` for want of memory.
-    pub(super) fn levels(&self) -> Result<Vec<LevelSpeed>> {
-        let levels = Level::ALL.iter();
-        levels.map(|&level| self.coded(level)?.speed()).collect()
+    /// That of decoding, `Io` for want of memory.
+    pub(super) fn codings(&self, levels: &[Level]) -> Result<(Coding, Vec<LevelCoding>)> {
+        let coded = levels.iter().map(|&level| self.sample.coded(level));
+        let coded: Vec<_> = coded.collect::<Result<_>>()?;
+        let as_stored = Blocks {
+            lens: self.lens.clone(),
+            decode: Box::new(|number, decoder, buffer| {
+                let block = self.first + number as u64;
+                self.reader.decode_block(block, decoder, buffer)
+            }),
+        };
+        let mut blocks = vec![as_stored];
+        blocks.extend(coded.iter().map(Coded::blocks));
+        let mut speeds = speeds(&blocks)?.into_iter();
+        let bytes = self.sample.bytes.len() as u64;
+        let as_stored = Coding {
+            block_bytes: self.reader.superblock().block_bytes,
+            ratio: ratio(bytes, self.stored_bytes),
+            decode: speeds.next().unwrap_or_default(),
+        };
+        let levels = coded.iter().zip(speeds).map(|(coded, decode)| LevelCoding {
+            level: coded.level.name(),
+            coding: Coding {
+                block_bytes: coded.block_bytes,
+                ratio: ratio(bytes, coded.stored_bytes()),
+                decode,
+            },
+        });
+        Ok((as_stored, levels.collect()))
     }
+}
 
+impl Sample {
     /// Coded at a level, in blocks of the length that is usual there.
     ///
     /// # Errors
-    /// As `levels`.
+    /// `Io` for want of memory.
     pub(super) fn coded(&self, level: Level) -> Result<Coded> {
         let block_bytes = Method::Weights.default_block_bytes(level);
         let element_bytes = usize::from(self.element.bytes());
@@ -143,33 +190,29 @@ impl Coded {
         }
     }
 
-    fn speed(&self) -> Result<LevelSpeed> {
-        let stored: usize = self.blocks.iter().map(|(stored, _, _)| stored.len()).sum();
-        let bytes: usize = self.blocks.iter().map(|(_, _, len)| len).sum();
-        Ok(LevelSpeed {
-            level: self.level.name(),
-            block_bytes: self.block_bytes,
-            ratio: ratio(bytes as u64, stored as u64),
-            decode: self.blocks().speed()?,
-        })
+    fn stored_bytes(&self) -> u64 {
+        let blocks = self.blocks.iter();
+        blocks.map(|(stored, _, _)| stored.len() as u64).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::weights;
     use super::*;
+    use crate::made_up::weights;
 
     #[test]
     fn made_up_weights_shrink_at_each_level_and_decode() {
         let sample = Sample {
             element: ElementType::Bf16,
             bytes: weights(1 << 20),
-            ratio_as_stored: None,
         };
-        for level in sample.levels().unwrap() {
-            assert!((1.4..1.7).contains(&level.ratio), "{level:?}");
-            assert!(level.decode.one_thread > 0, "{level:?}");
+        for level in Level::ALL {
+            let coded = sample.coded(level).unwrap();
+            let ratio = ratio(sample.bytes.len() as u64, coded.stored_bytes());
+            assert!((1.4..1.7).contains(&ratio), "{level:?}: {ratio}");
+            let speed = speeds(&[coded.blocks()]).unwrap()[0];
+            assert!(speed.one_thread > 0 && speed.all_threads > 0, "{level:?}");
         }
     }
 }

@@ -54,7 +54,11 @@ impl LossyMethod {
     pub fn setting(self, parameter: f64, group: u32) -> String {
         match self {
             Self::Int8 | Self::Int4 => format!("{}:{group}", self.name()),
-            _ => format!("{}={parameter}", self.name()),
+            _ => {
+                // With an exponent where that is shorter.
+                let number = format!("{parameter:?}");
+                format!("{}={}", self.name(), number.trim_end_matches(".0"))
+            }
         }
     }
 

@@ -52,7 +52,7 @@ pub(super) const fn from_bf16(bits: u16) -> f32 {
 /// The nearest number of BF16, of two the even one. Without a branch for what is no number, as levels are not
 /// restored to that: loops become vector instructions.
 #[inline(always)]
-pub(super) const fn to_bf16(value: f32) -> u16 {
+pub const fn to_bf16(value: f32) -> u16 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1));
     let [_, _, low, high] = rounded.to_le_bytes();

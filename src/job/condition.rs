@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::archives::original_path;
 use super::source_file::SourceFile;
 use super::walk::{EntryKind, WalkEntry};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{self, ModelFormat, ReadAt, WhyNot};
 use crate::os::is_open_for_writing;
 
@@ -25,6 +25,20 @@ const UNFINISHED: [&str; 5] = ["incomplete", "part", "partial", "crdownload", "t
 const INDEX_SUFFIX: &str = ".index.json";
 /// Longer ones are not read.
 const MAX_INDEX_BYTES: u64 = 1 << 28;
+
+/// Refuses to replace a file that is probably not what it should be.
+///
+/// # Errors
+/// `Environment` if something is wrong with it.
+pub(super) fn refuse_fault(source: &SourceFile, name: &Path) -> Result<()> {
+    match fault(source, name)? {
+        Some(fault) => Err(Error::Environment(format!(
+            "{}: {fault}; it stays as it is (--force packs it all the same)",
+            name.display()
+        ))),
+        None => Ok(()),
+    }
+}
 
 /// Why a file is probably not the model that it should be, if there is something wrong.
 ///

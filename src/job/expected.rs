@@ -30,6 +30,22 @@ impl ExpectedBytes {
     pub fn total(&self) -> f64 {
         self.tensors.iter().sum::<f64>() + self.rest
     }
+
+    /// The same as a whole number.
+    pub fn whole(&self) -> u64 {
+        whole(self.total())
+    }
+}
+
+/// Bytes as a whole number.
+pub fn whole(bytes: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "bytes of a file, rounded"
+    )]
+    let whole = bytes.max(0.0).round() as u64;
+    whole
 }
 
 /// Encodes a sample of a file by a plan: of each extent a block, and of about so many bytes in all.
@@ -47,7 +63,17 @@ pub(super) fn expect(
     let extents = layout(source, &plan.ranges(), monitor)?;
     let geometry = Geometry::new(options.block_bytes(), &extents)?;
     let every = geometry.original_bytes().div_ceil(sample_bytes).max(1);
-    let mut blocks = geometry.extents().flat_map(|extent| {
+    // Without tensors that are told apart, extents are as good as one another.
+    let budget = (sample_bytes / u64::from(options.block_bytes())).max(1);
+    let extents_apart = if plan.tensors.is_empty() {
+        (geometry.extents().len() as u64).div_ceil(budget).max(1)
+    } else {
+        1
+    };
+    let sampled = geometry
+        .extents()
+        .step_by(usize::try_from(extents_apart).unwrap_or(usize::MAX));
+    let mut blocks = sampled.flat_map(|extent| {
         let block_at = |offset| geometry.block_at(offset).unwrap_or(0);
         let (first, last) = (block_at(extent.start), block_at(extent.end() - 1));
         let count = last - first + 1;
@@ -101,6 +127,6 @@ pub(super) fn expect(
             .map(|(&sum, all)| scaled(sum, all))
             .collect(),
         rest: tables as f64 + scaled(sums[plan.tensors.len()], others),
-        is_whole: every == 1,
+        is_whole: every == 1 && extents_apart == 1,
     })
 }

@@ -56,7 +56,7 @@ pub use analyze::{
     TensorFacts, Values, analyze,
 };
 pub use conversion::Conversion;
-pub use expected::ExpectedBytes;
+pub use expected::{ExpectedBytes, whole as whole_bytes};
 pub use file_filter::FileFilter;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
 pub use lossy::{
@@ -66,7 +66,7 @@ pub use monitor::Monitor;
 pub use outlay::{FileOutlay, ModelFiles, TensorOutlay, model_files, outlay};
 pub use pack::{pack, pack_file};
 pub use pack_options::PackOptions;
-pub use preview::{Preview, Previews, preview, preview_files};
+pub use preview::{Preview, Previews, preview};
 pub use replace::{
     Replacement, Replacements, archives_to_make, originals_to_make, replace_by_archives,
     replace_by_originals,

@@ -8,6 +8,7 @@ use super::condition::{fault, missing_parts};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Plan, Step, copy_file};
 use super::encode_worker::EncodeWorker;
+use super::file_filter::ChosenFiles;
 use super::layout::layout;
 use super::lossy::{Asked, LossyOptions, LossyPlan, check_patterns};
 use super::lossy_target;
@@ -20,7 +21,7 @@ use super::source_file::SourceFile;
 use super::survey::Survey;
 use super::totals::Totals;
 use super::walk::{EntryKind, WalkEntry, walk};
-use super::worth::{is_worth_keeping, is_worth_packing};
+use super::worth::{Fate, is_worth_keeping, is_worth_packing};
 use crate::archive::{ArchiveWriter, LossyOriginal, Original};
 use crate::error::{Error, Result};
 use crate::format::{Geometry, Superblock};
@@ -29,6 +30,8 @@ use crate::os::in_scope;
 
 /// Archives that are written until one has the size that was asked for.
 const MOST_SIZES: usize = 4;
+/// An archive that is smaller than asked for by one in so many is worth a word.
+const FAR_BELOW: u64 = 10;
 
 /// Packs a file (to `FILE.wfz` beside it unless `to` says otherwise) or a directory (to `to`). Of a
 /// directory, what could not be packed is among the failures.
@@ -54,19 +57,33 @@ pub fn pack(
     remove_abandoned(&to);
     let source = SourceFile::open(from)?;
     (monitor.begin)(source.stamp.size);
-    warn_of_fault(&source, from, monitor)?;
-    if options.lossy.is_some() && !source.is_model()? {
-        (monitor.warn)(&format!(
-            "{} is no model whose tensors are known; it is packed without loss",
-            source.path.display()
-        ));
-    }
+    tell_beforehand(&source, from, options, monitor)?;
     let packed = pack_if(&source, &to, options, monitor, |_| Ok(true))?;
     Ok(Conversion {
         totals: packed.unwrap_or_default(),
         path: to,
         failures: Vec::new(),
     })
+}
+
+/// Tells what somebody who names a file should know of it.
+///
+/// # Errors
+/// As `ReadAt::read_at`.
+pub(super) fn tell_beforehand(
+    source: &SourceFile,
+    name: &Path,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<()> {
+    warn_of_fault(source, name, monitor)?;
+    if options.lossy.is_some() && !source.is_model()? {
+        (monitor.warn)(&format!(
+            "{} is no model whose tensors are known; it is packed without loss",
+            source.path.display()
+        ));
+    }
+    Ok(())
 }
 
 /// Tells what is wrong with a file that is packed all the same.
@@ -106,12 +123,7 @@ fn pack_if(
     monitor: &Monitor<'_>,
     is_wanted: impl FnOnce(&Totals) -> Result<bool>,
 ) -> Result<Option<Totals>> {
-    if source.is_archive()? {
-        return Err(Error::InvalidInput(format!(
-            "{} is a weightfs archive already",
-            source.path.display()
-        )));
-    }
+    source.refuse_archive()?;
     refuse_source(&source.path, to)?;
     let output = OutputFile::create(to, options.force)?;
     // Whoever could not read the source must not be able to read the archive.
@@ -173,6 +185,17 @@ fn write_lossy(
                 // The sample had told of less.
                 share *= bytes as f64 / superblock.archive_bytes as f64;
                 output.empty()?;
+            }
+            Asked::Size(bytes, _) => {
+                if superblock.archive_bytes < bytes - bytes / FAR_BELOW {
+                    (monitor.warn)(&format!(
+                        "{}: its archive has {} bytes; no bound was found with which it has as many as \
+                         asked for",
+                        source.path.display(),
+                        superblock.archive_bytes
+                    ));
+                }
+                return Ok((superblock, entries));
             }
             _ if superblock.is_of_its_source() => {
                 (monitor.warn)(&format!(
@@ -343,11 +366,19 @@ fn plan_directory(from: &Path, options: &PackOptions, monitor: &Monitor<'_>) -> 
     for missing in missing_parts(&found.entries) {
         (monitor.warn)(&format!("{}: {missing}", from.display()));
     }
-    directory_plan::make(found, monitor, |entry| decide(entry, options, monitor))
+    let chosen = options.files.choose(from, &found.entries)?;
+    directory_plan::make(found, monitor, |entry| {
+        decide(entry, &chosen, options, monitor)
+    })
 }
 
 /// Files that are models or gain by it are packed, if their names are asked for; all else is kept.
-fn decide(entry: WalkEntry, options: &PackOptions, monitor: &Monitor<'_>) -> Result<Step> {
+fn decide(
+    entry: WalkEntry,
+    chosen: &ChosenFiles,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<Step> {
     if matches!(entry.kind, EntryKind::Again(_)) && is_archive_name(&entry.from) {
         directory_plan::refuse_pair(&entry.from)?;
     }
@@ -373,9 +404,8 @@ fn decide(entry: WalkEntry, options: &PackOptions, monitor: &Monitor<'_>) -> Res
     }
     // A link of such a name may lead to a file of another.
     let is_named_so = names::is_model_name(&entry.relative);
-    if !options.files.allows(&entry.relative)
-        || (!is_named_so && !is_worth_packing(&source, &entry.relative, options, monitor)?)
-    {
+    let is_wanted = || is_worth_packing(&source, &entry.relative, Fate::Stays, options, monitor);
+    if !chosen.has(&entry) || !(is_named_so || is_wanted()?) {
         return Step::keep(entry);
     }
     if !can_be_archived(&entry.relative) {

@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use super::condition::refuse_fault;
 use super::expected::{ExpectedBytes, SAMPLE_BYTES, expect};
 use super::lossy::{LossyPlan, check_patterns};
 use super::lossy_target;
 use super::monitor::Monitor;
-use super::pack::files_to_pack;
+use super::pack::{files_to_pack, tell_beforehand};
 use super::pack_options::PackOptions;
+use super::replace::archives_to_make;
 use super::source_file::SourceFile;
+use super::totals::Totals;
+use super::worth::is_worth_keeping;
 use crate::error::{Error, Result};
 
 /// What packing would do to a file.
@@ -22,70 +26,88 @@ pub struct Preview {
     pub expected: ExpectedBytes,
     /// Bytes of the file.
     pub original_bytes: u64,
+    /// Whether the file would stay as it is, since it would not become smaller.
+    pub stays: bool,
 }
 
 /// What packing would do to several.
 #[derive(Debug, Default)]
 pub struct Previews {
-    /// The files that would be packed.
+    /// The files that would be looked at.
     pub files: Vec<Preview>,
-    /// What could not be looked at.
+    /// What could not be looked at, or would not be packed for a reason.
     pub failures: Vec<Error>,
 }
 
-/// Tells what packing a file or a directory would do.
+/// Tells what packing a file or a directory would do; in place, other files are packed.
 ///
 /// # Errors
 /// `InvalidInput` if what is asked for cannot be reached; `Io` if the file cannot be read; `Interrupted`.
-pub fn preview(path: &Path, options: &PackOptions, monitor: &Monitor<'_>) -> Result<Previews> {
-    let options = &options.fitting(monitor)?;
-    let (files, failures) = if path.is_dir() {
-        files_to_pack(path, options, monitor)?
-    } else {
-        (vec![path.to_path_buf()], Vec::new())
-    };
-    let mut previews = preview_files(&files, options, monitor)?;
-    previews.failures.splice(0..0, failures);
-    Ok(previews)
-}
-
-/// Tells what packing these files would do.
-///
-/// # Errors
-/// As `preview`, of the first if it is the only one.
-pub fn preview_files(
-    files: &[PathBuf],
+pub fn preview(
+    path: &Path,
+    is_in_place: bool,
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Previews> {
     let options = &options.fitting(monitor)?;
+    let (files, failures) = if is_in_place {
+        let found = archives_to_make(path, options, monitor)?;
+        let files = found.sources().map(Path::to_path_buf).collect();
+        (files, found.failures)
+    } else if path.is_dir() {
+        files_to_pack(path, options, monitor)?
+    } else {
+        (vec![path.to_path_buf()], Vec::new())
+    };
     if let Some(lossy) = &options.lossy {
         check_patterns(files.iter().map(PathBuf::as_path), lossy, monitor)?;
     }
-    let mut previews = Previews::default();
-    for path in files {
-        match preview_file(path, options, monitor) {
+    let mut previews = Previews {
+        files: Vec::new(),
+        failures,
+    };
+    for file in &files {
+        // What somebody names for a destination of its own is packed whatever becomes of it.
+        let may_stay = is_in_place || file != path;
+        match preview_file(file, is_in_place, may_stay, options, monitor) {
             Ok(preview) => previews.files.push(preview),
-            Err(error) if files.len() == 1 || matches!(error, Error::Interrupted) => {
-                return Err(error);
-            }
+            Err(error) if file == path || matches!(error, Error::Interrupted) => return Err(error),
             Err(error) => previews.failures.push(error),
         }
     }
     Ok(previews)
 }
 
-fn preview_file(path: &Path, options: &PackOptions, monitor: &Monitor<'_>) -> Result<Preview> {
+fn preview_file(
+    path: &Path,
+    is_in_place: bool,
+    may_stay: bool,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<Preview> {
     let source = SourceFile::open(path)?;
+    source.refuse_archive()?;
+    if is_in_place && !options.force {
+        refuse_fault(&source, path)?;
+    } else if !may_stay {
+        tell_beforehand(&source, path, options, monitor)?;
+    }
     let plan = match &options.lossy {
         Some(lossy) => lossy_target::plan(&source, lossy, 1.0, options, monitor)?,
         None => LossyPlan::default(),
     };
     let survey = options.survey(&source, &plan, monitor)?;
+    let expected = expect(&source, &plan, &survey, SAMPLE_BYTES, options, monitor)?;
+    let totals = Totals {
+        original_bytes: source.stamp.size,
+        stored_bytes: expected.whole(),
+        ..Totals::default()
+    };
     Ok(Preview {
         path: path.to_path_buf(),
-        expected: expect(&source, &plan, &survey, SAMPLE_BYTES, options, monitor)?,
+        expected,
         plan,
         original_bytes: source.stamp.size,
+        stays: may_stay && !is_worth_keeping(&source, &totals)?,
     })
 }

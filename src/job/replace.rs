@@ -6,15 +6,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, Metadata};
+use std::num::NonZeroUsize;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::archives::{archive_path, can_be_archived, is_archive, is_archive_name, original_path};
 use super::attributes;
 use super::blocks::{BlockWorker, for_each_block};
-use super::condition::{fault, missing_parts};
+use super::condition::{missing_parts, refuse_fault};
 use super::conversion::Conversion;
 use super::directory_plan::make_hard_link;
+use super::file_filter::FileFilter;
 use super::links::follow;
 use super::lossy::check_patterns;
 use super::monitor::Monitor;
@@ -26,9 +28,10 @@ use super::source_file::SourceFile;
 use super::totals::Totals;
 use super::unpack::{UnpackOptions, unpack_to};
 use super::walk::{EntryKind, identity, walk};
-use super::worth::{is_worth_keeping, is_worth_packing};
+use super::worth::{Fate, is_worth_keeping, is_worth_packing};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
+use crate::model::names;
 
 /// A file that something else takes the place of, under all of its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,15 +78,24 @@ pub fn archives_to_make(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Replacements> {
-    let options = &options.fitting(monitor)?;
-    let is_one = |path: &Path| {
-        Ok(!is_archive_name(path)
-            && is_worth_packing(&SourceFile::open(path)?, path, options, monitor)?)
+    // For samples one thread will do.
+    let options = &PackOptions {
+        threads: NonZeroUsize::MIN,
+        ..options.clone()
+    };
+    let fate = Fate::Replaced {
+        is_named: !path.is_dir() || options.files.names_files(),
+    };
+    let is_one = |file: &Path| {
+        let relative = file.strip_prefix(path).unwrap_or(file);
+        Ok(!is_archive_name(file)
+            && is_worth_packing(&SourceFile::open(file)?, relative, fate, options, monitor)?)
     };
     let kind = Kind {
         what: "model, nor a large file that gains by packing",
-        allows: &|relative| options.files.allows(relative),
+        files: options.files.clone(),
         is_one: &is_one,
+        is_one_by_name: names::is_model_name,
         to: |path| {
             let is_wanted = !is_archive_name(path) && can_be_archived(path);
             is_wanted.then(|| archive_path(path))
@@ -99,8 +111,9 @@ pub fn archives_to_make(
 pub fn originals_to_make(path: &Path, monitor: &Monitor<'_>) -> Result<Replacements> {
     let kind = Kind {
         what: "archive",
-        allows: &|_| true,
+        files: FileFilter::default(),
         is_one: &|path| Ok(is_archive(path)),
+        is_one_by_name: is_archive_name,
         to: original_path,
     };
     find(path, monitor, &kind)
@@ -125,13 +138,8 @@ pub fn replace_by_archives(
     run(found, monitor, work, |file| {
         let (from, to) = &file.names[0];
         let source = SourceFile::open(from)?;
-        if let Some(fault) = fault(&source, from)?
-            && !options.force
-        {
-            return Err(Error::Environment(format!(
-                "{}: {fault}; it stays as it is (--force packs it all the same)",
-                from.display()
-            )));
+        if !options.force {
+            refuse_fault(&source, from)?;
         }
         hold_open(from, &source.file)?;
         let compare_archive = |archive: &Path| {
@@ -240,9 +248,11 @@ fn published(output: OutputFile) -> Result<Held> {
 /// Which files are to be replaced.
 struct Kind<'k> {
     what: &'static str,
-    /// Whether one of a directory may be, by its path below that.
-    allows: &'k dyn Fn(&Path) -> bool,
+    /// Which of a directory.
+    files: FileFilter,
     is_one: &'k dyn Fn(&Path) -> Result<bool>,
+    /// Names that one may have, whatever its others are.
+    is_one_by_name: fn(&Path) -> bool,
     /// What takes the place of one, if it can be.
     to: fn(&Path) -> Option<PathBuf>,
 }
@@ -286,6 +296,10 @@ fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind<'_>) -> Result<Replaceme
         (monitor.warn)(&format!("{}: {missing}", path.display()));
     }
     found.failures = walked.failures;
+    let chosen = kind.files.choose(path, &walked.entries)?;
+    // What was looked at, for links that lead there too.
+    let mut elsewhere = HashMap::new();
+    let mut has_archives = false;
     // Every name of each file, in the order of the first ones.
     let mut names: Vec<(Metadata, Vec<PathBuf>)> = Vec::new();
     let mut known = HashMap::new();
@@ -297,13 +311,12 @@ fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind<'_>) -> Result<Replaceme
             found.directories.push(name);
             continue;
         }
-        if !matches!(entry.kind, EntryKind::File | EntryKind::Again(_))
-            || !(kind.allows)(&entry.relative)
-        {
+        if !matches!(entry.kind, EntryKind::File | EntryKind::Again(_)) || !chosen.has(&entry) {
             continue;
         }
         if entry.from != name {
-            if (kind.is_one)(&entry.from).unwrap_or(false) {
+            let is_one = || (kind.is_one)(&entry.from).unwrap_or(false);
+            if *elsewhere.entry(entry.from.clone()).or_insert_with(is_one) {
                 leads_out = true;
                 (monitor.warn)(&format!(
                     "{} leads out of {} and is left as it is",
@@ -313,6 +326,7 @@ fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind<'_>) -> Result<Replaceme
             }
             continue;
         }
+        has_archives = has_archives || is_archive_name(&name);
         match name.metadata() {
             Ok(meta) => {
                 let at = *known.entry(identity(&meta)).or_insert(names.len());
@@ -331,7 +345,8 @@ fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind<'_>) -> Result<Replaceme
             Err(failure) => found.failures.push(failure),
         }
     }
-    if leads_out && found.files.is_empty() {
+    // Archives may be what a run before has made.
+    if leads_out && found.files.is_empty() && !has_archives {
         return refuse("has only links to what lies elsewhere; name the directory where that is");
     }
     Ok(found)
@@ -344,8 +359,11 @@ fn replacement(
     kind: &Kind<'_>,
     monitor: &Monitor<'_>,
 ) -> Result<Option<Replacement>> {
-    let mut is_one = false;
-    for name in &names {
+    let (first, others) = names
+        .split_first()
+        .expect("invariant: it was met by a name");
+    let mut is_one = (kind.is_one)(first)?;
+    for name in others.iter().filter(|name| (kind.is_one_by_name)(name)) {
         is_one = is_one || (kind.is_one)(name)?;
     }
     if !is_one {

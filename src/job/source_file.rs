@@ -18,6 +18,9 @@ pub(crate) struct SourceFile {
     pub(crate) stamp: FileStamp,
     /// Its mode, type and all.
     pub(crate) mode: u32,
+    /// Bytes that it takes on the disk, if it takes less than it is long: for holes in it, or since its file system
+    /// compresses it.
+    pub(super) disk_bytes: u64,
     /// Its modification time: seconds and nanoseconds since the epoch.
     pub(crate) mtime: (i64, u32),
 }
@@ -46,6 +49,11 @@ impl SourceFile {
             path: path.to_path_buf(),
             stamp: FileStamp::from_metadata(&meta),
             mode: meta.mode(),
+            disk_bytes: match meta.blocks().saturating_mul(512) {
+                // Some file systems do not tell.
+                0 => meta.len(),
+                disk => disk.min(meta.len()),
+            },
             mtime: (meta.mtime(), u32::try_from(meta.mtime_nsec()).unwrap_or(0)),
             file,
         })
@@ -76,6 +84,18 @@ impl SourceFile {
         let read = self.read_up_to(&mut first, 0)?;
         let parsed = Superblock::parse(&first);
         Ok(read == first.len() && !matches!(parsed, Err(Error::NotThisFormat(_))))
+    }
+
+    /// # Errors
+    /// `InvalidInput` if it is an archive.
+    pub(super) fn refuse_archive(&self) -> Result<()> {
+        if self.is_archive()? {
+            return Err(Error::InvalidInput(format!(
+                "{} is a weightfs archive already",
+                self.path.display()
+            )));
+        }
+        Ok(())
     }
 
     /// Whether it is a model, by its name or by what it holds, and packing gains by that.

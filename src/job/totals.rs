@@ -11,7 +11,7 @@ pub struct Totals {
     pub archives: u64,
     /// Files that are the same on both sides.
     pub copied: u64,
-    /// Of those, models that would not have become smaller.
+    /// Of those, what would not have become smaller, or not by enough.
     pub unshrunk: u64,
     /// Further names of files that are counted.
     pub linked: u64,

@@ -1,9 +1,12 @@
 //! Whether packing a file of a directory is worth it.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::condition::fault;
 use super::expected::expect;
+use super::layout::layout;
 use super::lossy::LossyPlan;
 use super::monitor::Monitor;
 use super::pack_options::PackOptions;
@@ -19,27 +22,47 @@ const LEAST_BYTES: u64 = 1 << 20;
 const LEAST_GAIN: u64 = 50;
 /// Bytes of them that are encoded to tell whether they would.
 const SAMPLE_BYTES: u64 = 4 << 20;
+/// Bits of a mode that unpacking does not give back.
+const SPECIAL_MODE: u32 = 0o7000;
+/// Bits of a mode that programs have.
+const PROGRAM_MODE: u32 = 0o111;
 
-/// Whether a file is packed: a model by name or by contents, or what a sample shows to gain enough.
+/// What becomes of a file that is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It stays.
+    Stays,
+    /// Its archive takes its place.
+    Replaced {
+        /// Whether somebody has asked for that by its name, and not for all of a directory.
+        is_named: bool,
+    },
+}
+
+/// Whether a file is packed: a model by name or by contents; of others, what a sample shows to gain enough. What nobody has
+/// named is replaced only if it holds weights: programs and databases are for others than those who read models.
 ///
 /// # Errors
 /// As `ReadAt::read_at`; `Interrupted`.
 pub(super) fn is_worth_packing(
     source: &SourceFile,
-    name: &Path,
+    relative: &Path,
+    fate: Fate,
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<bool> {
     if source.is_model()? {
         return Ok(true);
     }
-    let bytes = source.file_bytes();
-    if bytes < LEAST_BYTES || fault(source, name)?.is_some() {
+    if source.file_bytes() < LEAST_BYTES || !may_be_replaced(source, relative, fate) {
+        return Ok(false);
+    }
+    if fate == (Fate::Replaced { is_named: false }) && !holds_weights(source, monitor)? {
         return Ok(false);
     }
     let (plan, survey) = (LossyPlan::default(), Survey::default());
     let expected = expect(source, &plan, &survey, SAMPLE_BYTES, options, monitor)?;
-    Ok(gains(bytes as f64, expected.total()))
+    Ok(gains(source, expected.total()) && fault(source, relative)?.is_none())
 }
 
 /// Whether what came of it is kept instead of the file.
@@ -47,10 +70,33 @@ pub(super) fn is_worth_packing(
 /// # Errors
 /// As `ReadAt::read_at`.
 pub(super) fn is_worth_keeping(source: &SourceFile, totals: &Totals) -> Result<bool> {
-    Ok(totals.has_shrunk()
-        && (source.is_model()? || gains(totals.original_bytes as f64, totals.stored_bytes as f64)))
+    Ok(totals.has_shrunk() && (source.is_model()? || gains(source, totals.stored_bytes as f64)))
 }
 
-fn gains(original: f64, stored: f64) -> bool {
-    stored <= original - original / LEAST_GAIN as f64
+/// What a file takes counts, which is less than its length if it has holes.
+fn gains(source: &SourceFile, stored: f64) -> bool {
+    let bytes = source.disk_bytes as f64;
+    stored <= bytes - bytes / LEAST_GAIN as f64
+}
+
+fn may_be_replaced(source: &SourceFile, relative: &Path, fate: Fate) -> bool {
+    let is_hidden = |name: &OsStr| name.as_bytes().starts_with(b".");
+    match fate {
+        Fate::Stays => true,
+        Fate::Replaced { is_named } => {
+            source.mode & SPECIAL_MODE == 0
+                && (is_named
+                    || (source.mode & PROGRAM_MODE == 0 && !relative.iter().any(is_hidden)))
+        }
+    }
+}
+
+/// Whether at least half of it is floating-point numbers.
+fn holds_weights(source: &SourceFile, monitor: &Monitor<'_>) -> Result<bool> {
+    let extents = layout(source, &[], monitor)?;
+    let of_floats = extents
+        .iter()
+        .filter(|extent| extent.element.exponent_bits().is_some());
+    let bytes: u64 = of_floats.map(|extent| extent.len).sum();
+    Ok(bytes >= source.file_bytes() / 2)
 }

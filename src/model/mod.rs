@@ -30,4 +30,4 @@ pub use format::ModelFormat;
 pub use header::{Header, WhyNot, read, read_keeping, read_typed, recognize, why_not};
 pub use read_at::ReadAt;
 pub use tensor::{Ends, FoundTensor, Tensor, TypedRange};
-pub(crate) use tensor_kind::TensorKind;
+pub use tensor_kind::TensorKind;

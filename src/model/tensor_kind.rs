@@ -2,12 +2,18 @@
 
 /// What a tensor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TensorKind {
+pub enum TensorKind {
+    /// Of attention.
     Attention,
+    /// Of feed-forward layers.
     Mlp,
+    /// Embeddings.
     Embedding,
+    /// Weights of normalizations.
     Norm,
+    /// Output heads.
     Head,
+    /// All else, or unknown.
     Other,
 }
 
@@ -56,7 +62,8 @@ const PARTS: [(TensorKind, &[&str]); 5] = [
 const HEADS: [&str; 2] = ["output.weight", "head.weight"];
 
 impl TensorKind {
-    pub(crate) const ALL: [Self; 6] = [
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
         Self::Attention,
         Self::Mlp,
         Self::Embedding,
@@ -66,7 +73,7 @@ impl TensorKind {
     ];
 
     /// Of the tensor of a name.
-    pub(crate) fn of(name: &str) -> Self {
+    pub fn of(name: &str) -> Self {
         let name = name.to_lowercase();
         if HEADS.contains(&name.as_str()) {
             return Self::Head;
@@ -76,7 +83,8 @@ impl TensorKind {
         found.map_or(Self::Other, |(kind, _)| *kind)
     }
 
-    pub(crate) const fn name(self) -> &'static str {
+    /// The name, for people.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Attention => "attention",
             Self::Mlp => "MLP",

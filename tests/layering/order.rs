@@ -27,6 +27,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "api",
             "daemon",
             "console",
+            "made_up",
             "doctor",
             "bench",
             "cli",
@@ -300,7 +301,6 @@ pub const ORDER: &[(&str, &[&str])] = &[
         "doctor",
         &[
             "found",
-            "made_up",
             "decode_speed",
             "sample",
             "processor",

@@ -1,7 +1,10 @@
 //! An order that looks random.
 
+use crate::made_up::scramble;
+
 /// The numbers below `count` in an order that looks random, without a list of them: a Feistel
-/// network permutes a power of four of numbers, and steps on where it leads beyond `count`.
+/// network permutes a power of four of numbers, and steps on where it leads beyond `count`. It is the same
+/// in every version, so that two of them that are compared read the same places.
 pub(super) struct Shuffled {
     pub(super) count: u64,
     half_bits: u32,
@@ -39,15 +42,6 @@ impl Shuffled {
         }
         high << self.half_bits | low
     }
-}
-
-/// The finalizer of SplitMix64: a hash and no generator, and the same in every version, so that two of
-/// them that are compared read the same places.
-const fn scramble(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

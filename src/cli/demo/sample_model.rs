@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use crate::doctor::{Random, bf16, row_scale};
+use crate::made_up::{Random, next_weight, row_scale};
 
 /// Rows and columns of the weight matrices.
 const WIDTH: usize = 2048;
@@ -33,7 +33,7 @@ pub(super) fn write(directory: &Path) -> io::Result<()> {
             for _ in 0..WIDTH {
                 let scale = row_scale(&mut random);
                 for _ in 0..WIDTH {
-                    out.write_all(&bf16(scale * random.normal()))?;
+                    out.write_all(&next_weight(&mut random, scale))?;
                 }
             }
         }

@@ -67,7 +67,11 @@ fn mountpoint(path: &Path) -> Result<Option<PathBuf>> {
         MountState::Refuses(_) if fuse::is_mounted(path).unwrap_or(false) => {
             Ok(Some(path.to_path_buf()))
         }
-        MountState::Refuses(why) => Err(Error::InvalidInput(why)),
+        // It answers after all: with an error, which is asked for again as it tells what is wrong with the path.
+        MountState::Refuses(why) => match path.metadata() {
+            Err(e) => Err(Error::io(format!("cannot read {}", path.display()), e)),
+            Ok(_) => Err(Error::InvalidInput(why)),
+        },
         MountState::Silent => Err(Error::Environment(format!(
             "{} does not answer: the file system that it is on waits for something (a server, a disk)",
             printable_name(path)

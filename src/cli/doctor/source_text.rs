@@ -2,7 +2,7 @@
 
 use super::words::{line, told};
 use crate::console::size::{show, show_rate};
-use crate::doctor::{DecodeSpeed, Found, LevelSpeed, Load, Packed, Place};
+use crate::doctor::{Coding, DecodeSpeed, Found, LevelCoding, Load, Packed, Place};
 use crate::printable::printable_name;
 
 pub(super) fn source(place: &Place) -> Vec<String> {
@@ -45,38 +45,34 @@ fn packed(archive: &Packed) -> Vec<String> {
         line(
             "the largest archive",
             format!(
-                "{}: {} of {}, ratio {:.3}, blocks of {}{}",
+                "{}: {} of {}, ratio {}, blocks of {}{}",
                 printable_name(&archive.archive),
                 show(archive.stored_bytes),
                 show(archive.original_bytes),
-                archive.ratio,
+                told(&archive.ratio, |ratio| format!("{ratio:.3}")),
                 show(archive.block_bytes.into()),
                 if archive.is_lossy { ", lossy" } else { "" }
             ),
         ),
         line("decoding it", told(&archive.decode, speeds)),
     ];
-    let level = |level: &LevelSpeed| {
-        let found = format!(
+    let coding = |coding: &Coding| {
+        format!(
             "ratio {:.3}, blocks of {}, {}",
-            level.ratio,
-            show(level.block_bytes.into()),
-            speeds(&level.decode)
-        );
-        line(&format!("  --level {}", level.level), found)
+            coding.ratio,
+            show(coding.block_bytes.into()),
+            speeds(&coding.decode)
+        )
     };
+    lines.push(line(
+        "a sample of it",
+        format!("{} numbers", archive.element),
+    ));
+    lines.push(line("  as stored", told(&archive.as_stored, coding)));
+    let level =
+        |level: &LevelCoding| line(&format!("  --level {}", level.level), coding(&level.coding));
     match &archive.levels {
-        Found::Known(levels) => {
-            let stored = told(&archive.sample_ratio, |ratio| format!("{ratio:.3}"));
-            lines.push(line(
-                "a sample of it",
-                format!(
-                    "{} numbers; ratio as stored {stored}; coded anew:",
-                    archive.element
-                ),
-            ));
-            lines.extend(levels.iter().map(level));
-        }
+        Found::Known(levels) => lines.extend(levels.iter().map(level)),
         Found::Unknown { unknown } => {
             lines.push(line("other levels", format!("unknown: {unknown}")))
         }

@@ -7,7 +7,7 @@ use crate::job::{FileOutlay, TensorOutlay};
 use crate::model::TensorKind;
 
 /// A row of inventory.csv.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct InventoryRow<'a> {
     shard: String,
     tensor: &'a str,
@@ -18,7 +18,7 @@ pub(super) struct InventoryRow<'a> {
 }
 
 /// A row of tensors.csv, and of sweep.csv. What a method does not have is empty.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(in crate::cli) struct TensorRow {
     /// The file that the tensor is in.
     pub(in crate::cli) shard: String,
@@ -114,18 +114,19 @@ fn shard(file: &FileOutlay) -> String {
 }
 
 /// The rows of inventory.csv.
-pub(super) fn inventory(files: &[FileOutlay]) -> impl Iterator<Item = InventoryRow<'_>> {
+pub(super) fn inventory(files: &[FileOutlay]) -> Vec<InventoryRow<'_>> {
     let all = files.iter().flat_map(|file| {
         let tensors = file.tensors.iter();
         tensors.map(move |tensor| (file, tensor))
     });
-    all.map(|(file, found)| InventoryRow {
+    let rows = all.map(|(file, found)| InventoryRow {
         shard: shard(file),
         tensor: &found.tensor.name,
         dtype: &found.tensor.dtype,
         shape: shape(found),
         bytes: bytes(found),
-    })
+    });
+    rows.collect()
 }
 
 /// The rows of tensors.csv, each with the file it is of.

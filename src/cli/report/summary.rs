@@ -17,8 +17,6 @@ const LISTED_TENSORS: usize = 400;
 pub(super) fn summary(run: &Run<'_>, rows: &[&TensorRow]) -> String {
     let name = printable_name(run.source);
     let totals = &run.done.totals;
-    let mut largest = rows.to_vec();
-    largest.sort_by_key(|row| std::cmp::Reverse(row.bytes_before));
     page(
         &format!("weightfs pack: {name}"),
         &html! {
@@ -31,27 +29,39 @@ pub(super) fn summary(run: &Run<'_>, rows: &[&TensorRow]) -> String {
             @if !run.done.failures.is_empty() {
                 p { b { (run.done.failures.len()) " files failed and are in none of the figures." } }
             }
-            (of_kinds(rows))
-            @if let Some(drawing) = size_and_error(rows) {
-                h2 { "Size and error" }
-                (PreEscaped(drawing))
-                p.note { "A point for each tensor that is not served as it was. Left is smaller, down is nearer." }
+            @if rows.is_empty() {
+                p { "No file of it has tensors that this version can read, so that there are none to tell of." }
             } @else {
-                p { "Nothing is lossy: every number is served as it was." }
+                (of_tensors(rows))
             }
-            h2 { "Bits a number" }
-            (PreEscaped(distribution_of_bits(rows)))
-            p.note { "Shares of all numbers, by what their tensor takes." }
-            h2 { "Largest tensors" }
-            (PreEscaped(before_and_after(&largest)))
-            p.note { "Grey: before. Blue: after." }
-            (tensors(&largest))
             p.note {
                 "Made by weightfs " (env!("CARGO_PKG_VERSION")) ". tensors.csv has all of it, run.json how it "
                 "was made; docs/SWEEP.md tells what columns mean."
             }
         },
     )
+}
+
+fn of_tensors(rows: &[&TensorRow]) -> Markup {
+    let mut largest = rows.to_vec();
+    largest.sort_by_key(|row| std::cmp::Reverse(row.bytes_before));
+    html! {
+        (of_kinds(rows))
+        @if let Some(drawing) = size_and_error(rows) {
+            h2 { "Size and error" }
+            (PreEscaped(drawing))
+            p.note { "A point for each tensor that is not served as it was. Left is smaller, down is nearer." }
+        } @else {
+            p { "Nothing is lossy: every number is served as it was." }
+        }
+        h2 { "Bits a number" }
+        (PreEscaped(distribution_of_bits(rows)))
+        p.note { "Shares of all numbers, by what their tensor takes." }
+        h2 { "Largest tensors" }
+        (PreEscaped(before_and_after(&largest)))
+        p.note { "Grey: before. Blue: after." }
+        (tensors(&largest))
+    }
 }
 
 fn of_kinds(rows: &[&TensorRow]) -> Markup {

@@ -7,7 +7,7 @@ use super::rows::{inventory, tensor_rows};
 use super::run::Run;
 use super::summary::summary;
 use crate::cli::in_mount;
-use crate::console::csv_file::{as_csv, write_whole};
+use crate::console::csv_file::{as_table, write_whole};
 use crate::error::{Error, Result};
 use crate::job::FileOutlay;
 use crate::printable::printable_name;
@@ -36,8 +36,8 @@ pub(in crate::cli) fn write_report(dir: &Path, run: &Run<'_>, files: &[FileOutla
         .map(|(_, row)| row)
         .collect();
     let shown: Vec<_> = rows.iter().collect();
-    write_whole(&dir.join("inventory.csv"), &as_csv(inventory(files), true)?)?;
-    write_whole(&dir.join("tensors.csv"), &as_csv(&rows, true)?)?;
+    write_whole(&dir.join("inventory.csv"), &as_table(&inventory(files))?)?;
+    write_whole(&dir.join("tensors.csv"), &as_table(&rows)?)?;
     let run_json = format!("{:#}\n", run.json(files));
     write_whole(&dir.join("run.json"), run_json.as_bytes())?;
     write_whole(&dir.join("index.html"), summary(run, &shown).as_bytes())

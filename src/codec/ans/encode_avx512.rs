@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "vector loads, stores and gathers")]
 
 use std::arch::x86_64::{
-    __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm_loadu_si128, _mm256_storeu_si256,
+    __m256i, __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_ZERO, _mm_loadu_si128, _mm256_storeu_si256,
     _mm512_add_epi16, _mm512_add_epi32, _mm512_and_si512, _mm512_castsi512_si256,
     _mm512_cmpge_epu8_mask, _mm512_cmpge_epu32_mask, _mm512_cvt_roundepu32_ps, _mm512_cvtepi32_ps,
     _mm512_cvtepu8_epi32, _mm512_cvttps_epu32, _mm512_div_round_ps, _mm512_i32gather_epi32,
@@ -31,6 +31,8 @@ use crate::simd::avx512::{load, load_lanes, load_words, store_lanes};
 const DOWN: i32 = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
 /// Vectors of 16 lanes.
 const VECTORS: usize = LANES / 16;
+/// The most bytes of words that a vector gives away.
+const VECTOR_WORD_BYTES: usize = GROUP_WORD_BYTES / VECTORS;
 
 /// What the portable `encode` does.
 pub(super) fn encode<'t>(
@@ -130,18 +132,11 @@ fn encode_avx512<'t>(
     let reverse = load_lanes(&reverse);
     let low_words_reversed = load_words(&low_words_reversed);
 
-    let mut vectors = [_mm512_setzero_si512(); VECTORS];
-    for (vector, lanes) in vectors.iter_mut().zip(states.as_chunks::<16>().0) {
-        *vector = _mm512_permutexvar_epi32(reverse, load_lanes(lanes));
-    }
+    let mut vectors = load_states(states, reverse);
     let mut at = words.len();
     for (group, ids) in ids.as_chunks::<LANES>().0.iter().enumerate().rev() {
         let table = table_of(group);
-        let start = at - GROUP_WORD_BYTES;
-        let room: &mut [u8; GROUP_WORD_BYTES] = words[start..at]
-            .first_chunk_mut()
-            .expect("invariant: two bytes an id");
-        let mut free = GROUP_WORD_BYTES;
+        let mut room = Room::before(at, words);
         for half in (0..2).rev() {
             let ids = _mm512_permutexvar_epi8(arrange, load(&ids[half * 64..]));
             let steps = look_up(table, ids);
@@ -149,8 +144,9 @@ fn encode_avx512<'t>(
             let mut indices = [zero; 4];
             let vectors = &mut vectors[4 * half..4 * half + 4];
             for i in (0..4).rev() {
+                // SAFETY: VECTORS of them are in a group, and each comes once.
                 (quotients[i], indices[i]) =
-                    divide(vectors[i], steps[i], low_words_reversed, room, &mut free);
+                    unsafe { divide(vectors[i], steps[i], low_words_reversed, &mut room) };
             }
             let slots = find_slots(table, indices, &orders);
             for i in 0..4 {
@@ -158,11 +154,9 @@ fn encode_avx512<'t>(
                 vectors[i] = _mm512_add_epi32(high, slots[i]);
             }
         }
-        at = start + free;
+        at -= room.taken();
     }
-    for (vector, lanes) in vectors.iter().zip(states.as_chunks_mut::<16>().0) {
-        store_lanes(_mm512_permutexvar_epi32(reverse, *vector), lanes);
-    }
+    store_states(&vectors, reverse, states);
     at
 }
 
@@ -182,18 +176,11 @@ fn encode_each_avx512(
     let (reverse, low_words_reversed) = reversed();
     let reverse = load_lanes(&reverse);
     let low_words_reversed = load_words(&low_words_reversed);
-    let mut vectors = [_mm512_setzero_si512(); VECTORS];
-    for (vector, lanes) in vectors.iter_mut().zip(states.as_chunks::<16>().0) {
-        *vector = _mm512_permutexvar_epi32(reverse, load_lanes(lanes));
-    }
+    let mut vectors = load_states(states, reverse);
     let mut at = words.len();
     let (ids, choice) = (ids.as_chunks::<LANES>().0, choice.as_chunks::<LANES>().0);
     for (ids, choice) in ids.iter().zip(choice).rev() {
-        let start = at - GROUP_WORD_BYTES;
-        let room: &mut [u8; GROUP_WORD_BYTES] = words[start..at]
-            .first_chunk_mut()
-            .expect("invariant: two bytes an id");
-        let mut free = GROUP_WORD_BYTES;
+        let mut room = Room::before(at, words);
         let ids = ids.as_chunks::<16>().0;
         let choice = choice.as_chunks::<16>().0;
         for (vector, (ids, choice)) in vectors.iter_mut().zip(ids.iter().zip(choice)).rev() {
@@ -202,7 +189,8 @@ fn encode_each_avx512(
             let index = _mm512_or_si512(_mm512_slli_epi32::<8>(table), descending(ids));
             // SAFETY: tables are below their count, ids below 256.
             let step = unsafe { _mm512_i32gather_epi32::<4>(index, tables.steps.as_ptr().cast()) };
-            let (quotient, place) = divide(*vector, step, low_words_reversed, room, &mut free);
+            // SAFETY: VECTORS of them are in a group, and each comes once.
+            let (quotient, place) = unsafe { divide(*vector, step, low_words_reversed, &mut room) };
             let index = _mm512_add_epi32(
                 _mm512_slli_epi32::<SLOT_BITS>(table),
                 _mm512_min_epu32(place, last_slot),
@@ -212,12 +200,54 @@ fn encode_each_avx512(
             let slot = _mm512_and_si512(slot, _mm512_set1_epi32(0xFFFF));
             *vector = _mm512_add_epi32(_mm512_slli_epi32::<SLOT_BITS>(quotient), slot);
         }
-        at = start + free;
+        at -= room.taken();
     }
+    store_states(&vectors, reverse, states);
+    at
+}
+
+/// The states as vectors, each in descending order.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_states(states: &States, reverse: __m512i) -> [__m512i; VECTORS] {
+    let mut vectors = [_mm512_setzero_si512(); VECTORS];
+    for (vector, lanes) in vectors.iter_mut().zip(states.as_chunks::<16>().0) {
+        *vector = _mm512_permutexvar_epi32(reverse, load_lanes(lanes));
+    }
+    vectors
+}
+
+/// Undoes `load_states`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_states(vectors: &[__m512i; VECTORS], reverse: __m512i, states: &mut States) {
     for (vector, lanes) in vectors.iter().zip(states.as_chunks_mut::<16>().0) {
         store_lanes(_mm512_permutexvar_epi32(reverse, *vector), lanes);
     }
-    at
+}
+
+/// Where a group's words go, the last first.
+struct Room<'a> {
+    bytes: &'a mut [u8; GROUP_WORD_BYTES],
+    /// How many of them are not taken yet.
+    free: usize,
+}
+
+impl<'a> Room<'a> {
+    /// All that a group can take in front of the words that start at `at`.
+    #[inline]
+    fn before(at: usize, words: &'a mut [u8]) -> Self {
+        let bytes = words[..at].last_chunk_mut();
+        Self {
+            bytes: bytes.expect("invariant: two bytes an id"),
+            free: GROUP_WORD_BYTES,
+        }
+    }
+
+    #[inline]
+    const fn taken(&self) -> usize {
+        GROUP_WORD_BYTES - self.free
+    }
 }
 
 /// 16 bytes as numbers of 32 bits.
@@ -259,24 +289,25 @@ fn find(bytes: &[[u8; 64]; 4], numbers: __m512i, is_high: u64) -> __m512i {
 
 /// Lets the states that are full give a word away, and divides them by their frequencies: returns
 /// the quotients and where the slots are.
+///
+/// # Safety
+/// A room is given VECTORS times at most.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
-fn divide(
+unsafe fn divide(
     state: __m512i,
     step: __m512i,
     low_words_reversed: __m512i,
-    room: &mut [u8; GROUP_WORD_BYTES],
-    free: &mut usize,
+    room: &mut Room<'_>,
 ) -> (__m512i, __m512i) {
     let frequency = _mm512_and_si512(step, _mm512_set1_epi32(0xFFFF));
     let first = _mm512_srli_epi32::<16>(step);
     let full = _mm512_cmpge_epu32_mask(_mm512_srli_epi32::<20>(state), frequency);
     let word = _mm512_maskz_compress_epi32(full, state);
-    store_words(
-        _mm512_permutexvar_epi16(low_words_reversed, word),
-        room,
-        *free,
-    );
-    *free -= 2 * full.count_ones() as usize;
+    let words = _mm512_permutexvar_epi16(low_words_reversed, word);
+    // SAFETY: of VECTORS times VECTOR_WORD_BYTES, each time before took that many at most, and this one has taken
+    // nothing yet.
+    unsafe { store_words(words, room) };
+    room.free -= 2 * full.count_ones() as usize;
     let now = _mm512_mask_srli_epi32::<16>(state, full, state);
     // The quotient is below 2^20. State and division are rounded down to 24 bits, so what comes out
     // is at most one too small.
@@ -372,15 +403,20 @@ fn gather_slots(table: &StepTable, index: __m512i) -> __m512i {
     _mm512_and_si512(slot, _mm512_set1_epi32(0xFFFF))
 }
 
-/// Stores 16 words so that they end at `end`.
+/// Stores 16 words at the end of what is free.
+///
+/// # Safety
+/// VECTOR_WORD_BYTES are free.
+#[inline]
 #[target_feature(enable = "avx512f")]
-fn store_words(words: __m512i, room: &mut [u8; GROUP_WORD_BYTES], end: usize) {
-    debug_assert!((32..=GROUP_WORD_BYTES).contains(&end));
-    // SAFETY: each of the VECTORS steps takes at most 32 bytes of the room, and this one has not
-    // taken its own yet: end >= 32.
+unsafe fn store_words(words: __m512i, room: &mut Room<'_>) {
+    const { assert!(VECTOR_WORD_BYTES == size_of::<__m256i>()) };
+    debug_assert!((VECTOR_WORD_BYTES..=GROUP_WORD_BYTES).contains(&room.free));
+    // SAFETY: as many bytes as are stored lie before `free` in the room.
     unsafe {
+        let end = room.bytes.as_mut_ptr().add(room.free);
         _mm256_storeu_si256(
-            room.as_mut_ptr().add(end - 32).cast(),
+            end.sub(VECTOR_WORD_BYTES).cast(),
             _mm512_castsi512_si256(words),
         );
     }

@@ -1,18 +1,22 @@
 //! Rules about what limits a cold load.
 
+use super::machine::{busy, not_optimized};
 use super::rule::{Advice, Rule, Weight, advice};
+use crate::codec::Level;
 use crate::console::size::{show, show_rate};
 use crate::doctor::facts::Facts;
 use crate::doctor::load::{Load, Stage};
 use crate::doctor::place::Packed;
-use crate::doctor::sample::LevelSpeed;
+use crate::doctor::sample::{Coding, LevelCoding};
 
 pub(super) const RULES: &[Rule] = &[from_disk, from_decoder, few_threads, from_fuse, other_level];
 
-/// From a disk, a smaller archive that makes a load faster by less is not worth packing again. Ratios are exact.
+/// A smaller archive that saves less is not worth packing again. Ratios are exact.
 const ENOUGH_SMALLER: f64 = 0.02;
-/// The same of one that is decoded faster: measurements of a moment vary.
-const ENOUGH_FASTER: f64 = 0.1;
+/// The same of a faster load: measurements of a moment vary.
+const ENOUGH_FASTER: f64 = 0.25;
+/// Ratios that differ by less are those of one level: some tables of an archive are of more than the sample.
+const SAME_RATIO: f64 = 0.001;
 
 /// What a load is limited by, if it is `stage`.
 fn limited_by(facts: &Facts, stage: Stage) -> Option<(&Load, &Packed, u64)> {
@@ -35,7 +39,7 @@ fn from_disk(facts: &Facts) -> Option<Advice> {
              decoder would give {}, FUSE {}",
             show_rate(disk(facts)?),
             show_rate(at_most),
-            packed.ratio,
+            packed.ratio.known()?,
             show_rate(load.ceiling(Stage::Decoder)?),
             show_rate(load.ceiling(Stage::Fuse)?)
         ),
@@ -46,43 +50,75 @@ fn from_disk(facts: &Facts) -> Option<Advice> {
     )
 }
 
+/// A level that the archive does not have, if one is worth packing again: for speed, else for size.
 fn other_level(facts: &Facts) -> Option<Advice> {
-    let load = facts.load.as_ref()?;
+    // Speeds of such runs compare nothing.
+    if busy(facts).or_else(|| not_optimized(facts)).is_some() {
+        return None;
+    }
     let packed = facts.place()?.packed.known()?;
-    let enough = match load.limited_by.known()? {
-        Stage::Disk => ENOUGH_SMALLER,
-        Stage::Decoder => ENOUGH_FASTER,
-        Stage::Fuse => return None,
-    };
-    let ratio = *packed.sample_ratio.known()?;
-    let [disk, decoder, fuse] =
-        [Stage::Disk, Stage::Decoder, Stage::Fuse].map(|stage| load.ceiling(stage));
-    let (disk, decoder, fuse) = (disk?, decoder?, fuse?);
-    // What the load would be limited to, in parts of what it is limited to now.
-    let gain = |level: &LevelSpeed| {
-        let from_disk = disk as f64 * level.ratio / ratio;
-        let all = from_disk
-            .min(level.decode.all_threads as f64)
-            .min(fuse as f64);
-        all / disk.min(decoder).min(fuse) as f64 - 1.0
+    let now = packed.as_stored.known()?;
+    let is_other = |level: &&LevelCoding| {
+        let coding = &level.coding;
+        coding.block_bytes != now.block_bytes || (coding.ratio / now.ratio - 1.0).abs() > SAME_RATIO
     };
     let levels = packed.levels.known()?.iter();
-    let best = levels.max_by(|a, b| gain(a).total_cmp(&gain(b)))?;
-    (gain(best) >= enough).then(|| Advice {
+    let others: Vec<_> = levels.filter(is_other).collect();
+    faster_level(facts, now, &others).or_else(|| smaller_level(now, &others))
+}
+
+fn faster_level(facts: &Facts, now: &Coding, others: &[&LevelCoding]) -> Option<Advice> {
+    let load = facts.load.as_ref()?;
+    let [disk, fuse] = [Stage::Disk, Stage::Fuse].map(|stage| load.ceiling(stage));
+    let (disk, fuse) = (disk? as f64, fuse? as f64);
+    // What a load would be limited to.
+    let at_most = |coding: &Coding| {
+        let from_disk = disk * coding.ratio / now.ratio;
+        from_disk.min(coding.decode.all_threads as f64).min(fuse)
+    };
+    let gain = |level: &LevelCoding| at_most(&level.coding) / at_most(now) - 1.0;
+    // That level is for size: where it seems faster, that is noise, or a smaller archive from a slow disk.
+    let fast = others
+        .iter()
+        .filter(|level| level.level != Level::Max.name());
+    let best = fast.max_by(|a, b| gain(a).total_cmp(&gain(b)))?;
+    (gain(best) >= ENOUGH_FASTER).then(|| Advice {
         weight: Weight::Better,
-        because: format!(
-            "--level {} gives a ratio of {:.3} instead of {ratio:.3} on a sample of it, decoded at {} instead of {}",
-            best.level,
-            best.ratio,
-            show_rate(best.decode.all_threads),
-            show_rate(decoder)
-        ),
+        because: instead(best, now),
         advice: format!(
             "pack again with --level {}: a cold load gets up to {:.0} % faster",
             best.level,
             gain(best) * 100.0
         ),
     })
+}
+
+fn smaller_level(now: &Coding, others: &[&LevelCoding]) -> Option<Advice> {
+    let smallest = others.iter();
+    let best = smallest.max_by(|a, b| a.coding.ratio.total_cmp(&b.coding.ratio))?;
+    let saved = 1.0 - now.ratio / best.coding.ratio;
+    (saved >= ENOUGH_SMALLER).then(|| Advice {
+        weight: Weight::Note,
+        because: instead(best, now),
+        advice: format!(
+            "if size matters more than those speeds and the time to pack, pack again with --level {}: the archive \
+             gets about {:.0} % smaller",
+            best.level,
+            saved * 100.0
+        ),
+    })
+}
+
+/// What a level gives, and what the archive does.
+fn instead(level: &LevelCoding, now: &Coding) -> String {
+    format!(
+        "--level {} gives a ratio of {:.3} instead of {:.3} on a sample of it, decoded at {} instead of {}",
+        level.level,
+        level.coding.ratio,
+        now.ratio,
+        show_rate(level.coding.decode.all_threads),
+        show_rate(now.decode.all_threads)
+    )
 }
 
 fn from_decoder(facts: &Facts) -> Option<Advice> {

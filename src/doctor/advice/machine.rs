@@ -17,6 +17,7 @@ pub(super) const RULES: &[Rule] = &[
     no_source,
     no_archive,
     unreadable_archive,
+    damaged,
     unseen_parts,
     others,
     no_push,
@@ -86,18 +87,36 @@ fn no_source(facts: &Facts) -> Option<Advice> {
     let place = facts.place()?;
     let path = printable_name(&place.path);
     match (place.kind, &place.packed) {
+        (PlaceKind::File, Found::Known(_)) => advice(
+            Weight::Blocks,
+            format!("{path} is an archive and not named as one, which a mount takes by its name"),
+            "give it a name that ends in .wfz",
+        ),
         (PlaceKind::File, _) => advice(
             Weight::Blocks,
             format!("{path} is neither a directory nor an archive (NAME.wfz)"),
             format!("pack it first: weightfs pack {path}"),
         ),
-        (PlaceKind::Archive, Found::Unknown { unknown }) => advice(
+        (PlaceKind::Archive, Found::Unknown { unknown }) if place.damage.is_none() => advice(
             Weight::Blocks,
             format!("the archive cannot be read: {unknown}"),
-            format!("see what is damaged: weightfs verify {path}"),
+            "",
         ),
         _ => None,
     }
+}
+
+fn damaged(facts: &Facts) -> Option<Advice> {
+    let place = facts.place()?;
+    let damage = place.damage.as_ref()?;
+    advice(
+        Weight::Blocks,
+        format!("an archive is damaged: {damage}"),
+        format!(
+            "see what is damaged, and make it anew: weightfs verify {}",
+            printable_name(&place.path)
+        ),
+    )
 }
 
 fn no_archive(facts: &Facts) -> Option<Advice> {
@@ -117,13 +136,10 @@ fn unreadable_archive(facts: &Facts) -> Option<Advice> {
         return None;
     };
     let is_there = place.kind == PlaceKind::Directory && place.archives > 0;
-    is_there.then(|| Advice {
+    (is_there && place.damage.is_none()).then(|| Advice {
         weight: Weight::Better,
         because: format!("the largest archive cannot be read: {unknown}"),
-        advice: format!(
-            "see what is damaged: weightfs verify {}",
-            printable_name(&place.path)
-        ),
+        advice: String::new(),
     })
 }
 
@@ -247,7 +263,7 @@ fn other_kernels(facts: &Facts) -> Option<Advice> {
     })
 }
 
-fn not_optimized(facts: &Facts) -> Option<Advice> {
+pub(super) fn not_optimized(facts: &Facts) -> Option<Advice> {
     (!facts.machine.processor.is_optimized).then(|| Advice {
         weight: Weight::Better,
         because: "this program was compiled without optimization; its speeds say little".into(),
@@ -255,7 +271,7 @@ fn not_optimized(facts: &Facts) -> Option<Advice> {
     })
 }
 
-fn busy(facts: &Facts) -> Option<Advice> {
+pub(super) fn busy(facts: &Facts) -> Option<Advice> {
     let processor = &facts.machine.processor;
     let load = *processor.load_average.known()?;
     (load >= processor.cores as f64 / 2.0).then(|| Advice {

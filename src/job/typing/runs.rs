@@ -13,12 +13,14 @@ const LOOK_BYTES: u64 = LOOK_LEN as u64;
 /// From one look to the next. What is shorter than two of these is not found: its tensors take some percent more
 /// then, as parts of what lies around them.
 const STRIDE: u64 = 64 << 10;
+/// Most looks: of a longer file they are farther apart.
+const MOST_LOOKS: u64 = 1 << 16;
 /// Looks all over a file that decide whether it is looked through.
 const FIRST_LOOKS: u64 = 64;
 /// Looks in a row that have a new pattern before it is one: one alone may be a header between two tensors.
 const LOOKS_OF_A_RUN: u32 = 2;
 /// Bytes that are looked at for the place where a pattern changes.
-const MOST_BETWEEN: u64 = 1 << 20;
+const MOST_BETWEEN: u64 = 16 << 20;
 
 /// A run of a file with one pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,7 @@ pub(super) fn runs(file: &(impl ReadAt + ?Sized), monitor: &Monitor<'_>) -> Resu
     let mut runs = Vec::new();
     let mut now = Open::default();
     let mut next = Open::default();
+    let stride = (all.end / MOST_LOOKS).next_multiple_of(STRIDE).max(STRIDE);
     let mut at = 0;
     while at < all.end {
         monitor.check()?;
@@ -69,7 +72,7 @@ pub(super) fn runs(file: &(impl ReadAt + ?Sized), monitor: &Monitor<'_>) -> Resu
             }
             now = std::mem::take(&mut next);
         }
-        at += STRIDE;
+        at += stride;
     }
     let start = runs.last().map_or(0, |run| run.range.end);
     runs.push(Run {

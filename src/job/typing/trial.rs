@@ -83,21 +83,25 @@ impl Trial {
                 return Ok(Some((element, phase)));
             }
         }
+        let mut best = (most, None);
         for ahead in 0..phases {
             let phase = (likeliest + ahead) % phases;
-            let mut best = (most, None);
             for &element in elements {
                 let stored = self.stored_bytes(file, run, element, phase)?;
                 if stored < best.0 {
-                    best = (stored, Some(element));
+                    best = (stored, Some((element, phase)));
                 }
             }
-            if let (stored, Some(element)) = best {
-                self.last = Some((element, share_of(stored, sampled)));
-                return Ok(Some((element, phase)));
+            // Floats gain by their fields only where they start.
+            if matches!(best.1, Some((element, _)) if element.exponent_bits().is_some()) {
+                break;
             }
         }
-        Ok(None)
+        let (stored, found) = best;
+        if let Some((element, _)) = found {
+            self.last = Some((element, share_of(stored, sampled)));
+        }
+        Ok(found)
     }
 
     /// Bytes that samples of a run take.

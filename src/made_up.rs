@@ -1,16 +1,19 @@
-//! Made-up numbers with the statistics of trained weights: nearly Gaussian, each row with its own scale.
+//! Made-up numbers with the statistics of trained weights: nearly Gaussian, each row with its own scale. The same in
+//! every version, so that what is measured by them can be compared.
+
+use crate::grid::to_bf16;
 
 /// Numbers of a row.
 const ROW: usize = 2048;
 
 /// So many bytes of weights as BF16, always the same.
-pub(super) fn weights(bytes: usize) -> Vec<u8> {
+pub(crate) fn weights(bytes: usize) -> Vec<u8> {
     let mut random = Random(7);
     let mut weights = Vec::with_capacity(bytes);
     while weights.len() < bytes {
         let scale = row_scale(&mut random);
         let row = ROW.min((bytes - weights.len()).div_ceil(2));
-        weights.extend((0..row).flat_map(|_| bf16(scale * random.normal())));
+        weights.extend((0..row).flat_map(|_| next_weight(&mut random, scale)));
     }
     weights.truncate(bytes);
     weights
@@ -21,12 +24,20 @@ pub(crate) fn row_scale(random: &mut Random) -> f32 {
     0.02 * (0.25 * random.normal()).exp()
 }
 
-/// The upper half of the number, rounded to nearest, ties to even.
-pub(crate) fn bf16(value: f32) -> [u8; 2] {
-    let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7FFF + (bits >> 16 & 1));
-    let [_, _, low, high] = rounded.to_le_bytes();
-    [low, high]
+/// A weight of a row of such a scale, as BF16.
+pub(crate) fn next_weight(random: &mut Random, scale: f32) -> [u8; 2] {
+    to_bf16(scale * random.normal()).to_le_bytes()
+}
+
+/// From one state of SplitMix64 to the next.
+const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// What SplitMix64 makes of a state: also a hash.
+pub(crate) const fn scramble(state: u64) -> u64 {
+    let z = state.wrapping_add(STEP);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014), written out: the ratio that README.md tells is of these very
@@ -35,11 +46,9 @@ pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        let number = scramble(self.0);
+        self.0 = self.0.wrapping_add(STEP);
+        number
     }
 
     /// Nearly normal, with mean 0 and variance 1: the sum of four uniform numbers (Irwin-Hall).

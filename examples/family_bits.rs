@@ -3,7 +3,7 @@
 //!
 //! Says the entropy of the difference in places given the base's exponent, counted in each tensor by itself; what the
 //! codec takes at each level, in blocks of as many bytes as archives have there; and XOR in byte planes with zstd, which is
-//! what others have published. Tensors that are equal count as nothing everywhere. All is decoded and compared.
+//! what others have published. Blocks that are equal count as nothing. All is decoded and compared.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -25,11 +25,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (own, base) = (tensors(&own)?, tensors(&base)?);
     let (mut weights, mut equal, mut bytes) = (0usize, 0usize, 0usize);
     let (mut entropy, mut xor) = (0.0, 0usize);
+    // As in an archive, blocks hold numbers of all tensors, as they follow each other in the file.
+    let mut extents: BTreeMap<u8, (Form, Vec<u8>, Vec<u8>)> = BTreeMap::new();
     let mut levels = [Level::Default, Level::Max].map(Measured::new);
-    for (name, &(form, own)) in &own {
-        let same = base.get(name);
-        let same = same.filter(|base| (base.0, base.1.len()) == (form, own.len()));
-        let Some(&(_, base)) = same else {
+    for (name, form, own) in own {
+        let same = |base: &&(String, Form, &[u8])| {
+            (&base.0, base.1, base.2.len()) == (&name, form, own.len())
+        };
+        let Some(&(_, _, base)) = base.iter().find(same) else {
             return Err(format!("{name} is not alike in both files").into());
         };
         let width = usize::from(form.bytes);
@@ -37,13 +40,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         bytes += own.len();
         let pairs = own.chunks(width).zip(base.chunks(width));
         equal += pairs.filter(|(one, other)| one == other).count();
-        if own == base {
-            continue;
-        }
         entropy += entropy_of(own, base, form);
-        xor += xor_bytes(own, base, width)?;
+        let extent = extents.entry(form.bytes).or_insert((form, vec![], vec![]));
+        extent.1.extend(own);
+        extent.2.extend(base);
+    }
+    for (form, own, base) in extents.values() {
+        xor += xor_bytes(own, base, usize::from(form.bytes))?;
         for level in &mut levels {
-            level.measure(own, base, form);
+            level.measure(own, base, *form);
         }
     }
     let share = |bits: f64| {
@@ -73,15 +78,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-type Tensors<'a> = BTreeMap<String, (Form, &'a [u8])>;
+type Tensors<'a> = Vec<(String, Form, &'a [u8])>;
 
-/// The tensors of floats of a file of safetensors.
+/// The tensors of floats of a file of safetensors, in the order of the file.
 fn tensors(file: &[u8]) -> Result<Tensors<'_>, Box<dyn std::error::Error>> {
     let (len, rest) = file.split_first_chunk().ok_or("no safetensors")?;
     let len = usize::try_from(u64::from_le_bytes(*len))?;
     let (header, data) = rest.split_at_checked(len).ok_or("no safetensors")?;
     let header: Map<String, Value> = serde_json::from_slice(header)?;
-    let mut tensors = BTreeMap::new();
+    let mut tensors = Vec::new();
     for (name, value) in header {
         let (bytes, exponent_bits) = match value["dtype"].as_str() {
             Some("BF16") => (2, 8),
@@ -95,8 +100,9 @@ fn tensors(file: &[u8]) -> Result<Tensors<'_>, Box<dyn std::error::Error>> {
             bytes,
             exponent_bits,
         };
-        tensors.insert(name, (form, numbers));
+        tensors.push((name, form, numbers));
     }
+    tensors.sort_by_key(|tensor| tensor.2.as_ptr());
     Ok(tensors)
 }
 
@@ -104,6 +110,8 @@ struct Measured {
     level: Level,
     encoder: Encoder,
     decoder: Decoder,
+    coded: Vec<u8>,
+    decoded: Vec<u8>,
     stored: usize,
     bytes: usize,
     encoding: Duration,
@@ -116,6 +124,8 @@ impl Measured {
             level,
             encoder: Encoder::new(level),
             decoder: Decoder::default(),
+            coded: Vec::new(),
+            decoded: vec![1; Method::Weights.default_block_bytes(level) as usize],
             stored: 0,
             bytes: 0,
             encoding: Duration::ZERO,
@@ -129,21 +139,21 @@ impl Measured {
             if own == base {
                 continue;
             }
-            let mut coded = Vec::new();
+            self.coded.clear();
             let started = Instant::now();
             assert!(
-                self.encoder.encode(own, base, form, &mut coded),
+                self.encoder.encode(own, base, form, &mut self.coded),
                 "the form is known"
             );
             self.encoding += started.elapsed();
-            let mut decoded = vec![0; own.len()];
+            let decoded = &mut self.decoded[..own.len()];
             let started = Instant::now();
             self.decoder
-                .decode_into(&coded, base, form, Simd::detect(), &mut decoded)
+                .decode_into(&self.coded, base, form, Simd::detect(), decoded)
                 .expect("it was just encoded");
             self.decoding += started.elapsed();
             assert!(decoded == own, "lost");
-            self.stored += coded.len();
+            self.stored += self.coded.len();
             self.bytes += own.len();
         }
     }

@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use super::keys::{self, Counted};
 use super::layout::{
-    DIRECT, HEADER_BYTES, KEYS, MAX_STEP_BITS, RUN_BITS, SCALES_TABLE, SPLIT, carried, top,
+    DIRECT, HEADER_BYTES, KEYS, MAX_GAP_BITS, MAX_STEP_BITS, RUN_BITS, SCALES_TABLE, SPLIT,
+    carried, top,
 };
 use super::number::{Form, Number, by_form};
+use super::tail;
 use crate::codec::ans::frequencies::take_frequencies;
 use crate::codec::ans::{Body, Course, EachTables, LANES, LastRaw, Pieces};
 use crate::codec::grouped::MAX_CLASSES;
@@ -26,6 +28,8 @@ struct Payload<'a> {
     /// Those that are stored; the states carry so many more bytes.
     low: &'a [u8],
     carried: usize,
+    /// Elements of the tail, and the Rice parameter of its gaps.
+    tail: (usize, u8),
 }
 
 fn malformed() -> Error {
@@ -36,7 +40,8 @@ impl<'a> Payload<'a> {
     fn parse(coded: &'a [u8], count: usize) -> Result<Self> {
         let mut parts = PartReader::new(coded);
         let header = parts.take_array::<HEADER_BYTES>()?;
-        let [classes, run_bits, step_bits, reserved, a, b, c, d, ..] = *header;
+        let [classes, run_bits, step_bits, gap_bits, a, b, c, d, ..] = *header;
+        let [.., e, f, g, h] = *header;
         let long = |at: usize| {
             u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
                 as usize
@@ -44,7 +49,8 @@ impl<'a> Payload<'a> {
         if !(1..=MAX_CLASSES).contains(&usize::from(classes))
             || !(run_bits == 0 || RUN_BITS.contains(&run_bits))
             || step_bits > MAX_STEP_BITS
-            || reserved != 0
+            || gap_bits > MAX_GAP_BITS
+            || [g, h] != [0, 0]
         {
             return Err(malformed());
         }
@@ -55,7 +61,9 @@ impl<'a> Payload<'a> {
             return Err(malformed());
         }
         let tables = parts.take(u16::from_le_bytes([c, d]).into())?;
-        let body = Body::take(&mut parts, SPLIT, count, long(8))?;
+        let tail = usize::from(u16::from_le_bytes([e, f]));
+        let coded = count.checked_sub(tail).ok_or_else(malformed)?;
+        let body = Body::take(&mut parts, SPLIT, coded, long(8))?;
         let carried = carried(long(12));
         let low = parts.take(long(12) - carried)?;
         parts.finish()?;
@@ -70,6 +78,7 @@ impl<'a> Payload<'a> {
             body,
             low,
             carried,
+            tail: (tail, gap_bits),
         })
     }
 }
@@ -104,7 +113,12 @@ impl Decoder {
         let count = base.len() / bytes;
         let payload = Payload::parse(coded, count)?;
         self.prepare(&payload)?;
-        let whole = count.next_multiple_of(LANES);
+        let coded = count - payload.tail.0;
+        let (tail_gap_bits, tail_base) = (payload.tail.1, &base[coded * bytes..]);
+        let base = &base[..coded * bytes];
+        let (fields, tail_fields) = fields.split_at_mut(coded * bytes);
+        tail_fields.copy_from_slice(tail_base);
+        let whole = coded.next_multiple_of(LANES);
         if self.ids.len() < whole {
             self.ids.resize(whole, 0);
         }
@@ -116,7 +130,7 @@ impl Decoder {
             base,
             form,
             simd,
-            count,
+            count: coded,
             fields,
         };
         let carried = payload.body.decode_carrying(&mut last, &mut pieces);
@@ -127,8 +141,15 @@ impl Decoder {
             return Err(malformed());
         }
         let low = [payload.low, low].concat();
-        let ids = &self.ids[..count];
-        by_form!(form, put_large(ids, &low, base, fields))
+        let ids = &self.ids[..coded];
+        let mut bits = BitReader::new(&low);
+        by_form!(form, put_large(ids, &mut bits, base, fields))?;
+        by_form!(form, put_tail(tail_gap_bits, &mut bits, tail_fields))?;
+        if bits.taken_bytes() == low.len() {
+            Ok(())
+        } else {
+            Err(malformed())
+        }
     }
 
     fn prepare(&mut self, payload: &Payload<'_>) -> Result<()> {
@@ -150,9 +171,13 @@ impl Decoder {
 }
 
 /// Puts the numbers that are far from those of the base in their places.
-fn put_large<N: Number>(ids: &[u8], low: &[u8], base: &[u8], fields: &mut [u8]) -> Result<()> {
+fn put_large<N: Number>(
+    ids: &[u8],
+    bits: &mut BitReader<'_>,
+    base: &[u8],
+    fields: &mut [u8],
+) -> Result<()> {
     const RUN: usize = 64;
-    let mut bits = BitReader::new(low);
     let (base, fields) = (N::all(base), N::all_mut(fields));
     for (run, ids) in ids.chunks(RUN).enumerate() {
         // Most are near: one comparison for all.
@@ -168,11 +193,18 @@ fn put_large<N: Number>(ids: &[u8], low: &[u8], base: &[u8], fields: &mut [u8]) 
             }
         }
     }
-    if bits.taken_bytes() == low.len() {
-        Ok(())
-    } else {
-        Err(malformed())
-    }
+    Ok(())
+}
+
+/// Moves the last numbers, which are those of the base.
+fn put_tail<N: Number>(gap_bits: u8, bits: &mut BitReader<'_>, fields: &mut [u8]) -> Result<()> {
+    let fields = N::all_mut(fields);
+    tail::take(fields.len(), gap_bits, bits, |place, difference| {
+        let field = &mut fields[place];
+        *field = N::load(*field).moved_by(N::of(difference)?).store();
+        Some(())
+    })
+    .ok_or_else(malformed)
 }
 
 /// A plane that is being decoded.

@@ -4,6 +4,7 @@ use super::keys::{self, Counted};
 use super::layout::{DIRECT, KEYS, SCALES_TABLE, carried, parts};
 use super::number::{Form, Number, by_form};
 use super::runs::{RUN_BITS_OF_MAX, Runs};
+use super::tail::Tail;
 use crate::codec::ans::frequencies::{self, Frequencies, normalize};
 use crate::codec::ans::{self, EachEncoder, LANES, put_states};
 use crate::codec::grouped::{Class, Counts, merged};
@@ -77,6 +78,7 @@ impl Encoder {
             form,
             take_apart(self.simd, own, base, form, &mut self.plane)
         );
+        let tail = by_form!(form, take_tail(&mut self.plane, own, base));
         let mut plan = self.plan_without_runs();
         if self.level == Level::Max {
             let other = self.plan_runs(own, base, form);
@@ -87,7 +89,7 @@ impl Encoder {
                 self.find_keys(plan.counted, None);
             }
         }
-        self.write(&plan, out);
+        self.write(&plan, &tail, out);
         true
     }
 
@@ -166,7 +168,7 @@ impl Encoder {
         merged((0..).zip(self.counts.iter()), TABLE_BITS)
     }
 
-    fn write(&mut self, plan: &Plan, out: &mut Vec<u8>) {
+    fn write(&mut self, plan: &Plan, tail: &Tail, out: &mut Vec<u8>) {
         let starts: Vec<u8> = plan.classes[1..].iter().map(|class| class.start).collect();
         let mut tables: Vec<Frequencies> = Vec::new();
         let mut ids = Vec::new();
@@ -189,7 +191,7 @@ impl Encoder {
         self.simd.look_up(&keys::classes(&starts), &mut self.keys);
         self.choice.extend(&self.keys);
         ids.extend(&self.plane.ids);
-        let low = self.plane.low_bits();
+        let low = self.plane.low_bits(tail);
         let (stored_low, carried_low) = low.split_at(low.len() - carried(low.len()));
         let last = self.choice.last().copied().unwrap_or(0);
         let (words, states) =
@@ -204,11 +206,13 @@ impl Encoder {
         let bits: usize = tables.iter().map(frequencies::stored_bits).sum();
         let [count, ..] = plan.classes.len().to_le_bytes();
         let Counted { step_bits, lowest } = plan.counted;
-        out.extend([count, plan.run_bits.unwrap_or(0), step_bits, 0]);
+        out.extend([count, plan.run_bits.unwrap_or(0), step_bits, tail.gap_bits]);
         out.extend(lowest.to_le_bytes());
         out.extend(&long(bits.div_ceil(8))[..2]);
         out.extend(long(words.len()));
         out.extend(long(low.len()));
+        out.extend(tail.elements.to_le_bytes());
+        out.extend([0, 0]);
         out.extend(starts);
         let at = out.len();
         out.resize(at + bits.div_ceil(8), 0);
@@ -224,16 +228,36 @@ impl Encoder {
 }
 
 impl Plane {
-    fn low_bits(&self) -> Vec<u8> {
-        let bits: usize = self.low.iter().map(|&(_, bits)| usize::from(bits)).sum();
-        let mut bytes = vec![0; bits.div_ceil(8)];
+    fn low_bits(&self, tail: &Tail) -> Vec<u8> {
+        let mut bytes = vec![0; (self.low_length() + tail.bits()).div_ceil(8)];
         let mut writer = BitWriter::new(&mut bytes);
         for &(low, bits) in &self.low {
             writer.put(low.into(), bits);
         }
+        tail.put(&mut writer);
         writer.finish();
         bytes
     }
+
+    fn low_length(&self) -> usize {
+        self.low.iter().map(|&(_, bits)| usize::from(bits)).sum()
+    }
+}
+
+/// Takes the last elements off, as many as the states carry beside the low bits.
+fn take_tail<N: Number>(plane: &mut Plane, own: &[u8], base: &[u8]) -> Tail {
+    let numbers = N::all(own).iter().zip(N::all(base));
+    let differences =
+        numbers.map(|(&own, &base)| N::load(base).difference_to(N::load(own)).widen());
+    let changed = plane.ids.iter().filter(|&&id| id > 0).count();
+    let share = changed as f32 / plane.ids.len() as f32;
+    let tail = Tail::of(differences, share, plane.low_length());
+    let left = plane.ids.len() - usize::from(tail.elements);
+    let large = plane.ids[left..].iter().filter(|&&id| id >= DIRECT).count();
+    plane.low.truncate(plane.low.len() - large);
+    plane.ids.truncate(left);
+    plane.exponents.truncate(left);
+    tail
 }
 
 fn take_apart<N: Number>(simd: Simd, own: &[u8], base: &[u8], form: Form, plane: &mut Plane) {

@@ -5,29 +5,37 @@
 //! | 1 | number of classes, 1 to 32 |
 //! | 1 | log2 of the elements in a run, 6 to 13; or 0: there are no scales |
 //! | 1 | log2 of the keys in an octave, 0 to 2 |
-//! | 1 | reserved, zero |
+//! | 1 | Rice parameter of the gaps in the tail, at most 15 |
 //! | 2 | the lowest key, signed |
 //! | 2 | length of the tables |
 //! | 4 | length of the words |
-//! | 4 | length of the low bits |
+//! | 4 | length of the low bits and the tail |
+//! | 2 | elements in the tail |
+//! | 2 | reserved, zero |
 //! | 1 each | the lowest key of each class but the first, ascending, counted from the lowest key |
 //! | .. | the table of the scales, if there are any, then those of all classes, as `ans` stores them, as one bit string |
 //! | .. | the states of the lanes |
 //! | .. | words |
-//! | .. | bit string of the low bits |
+//! | .. | bit string of the low bits, then of the tail |
 //!
 //! The words hold a scale for each run, and some more so that groups of lanes are whole; then an id for each element.
 //! The key of an element is the exponent of the base's number, times the keys in an octave, less the scale of its run. Keys
 //! are counted from the lowest one and are 0 to 63; those beyond count as the last.
 //!
 //! An id below 32 is the difference in places, zigzag (0, -1, 1, -2, ... are 0, 1, 2, 3, ...). Others have what is
-//! left of it below its highest four bits in the bit string: id `32 + 8 * n + m` is `8 + m`, then `n + 2` bits. The last
-//! 256 bytes of the bit string, or all if there are fewer, are missing: the states carry them, which carry zeros beside.
+//! left of it below its highest four bits in the bit string: id `32 + 8 * n + m` is `8 + m`, then `n + 2` bits.
+//!
+//! The last elements may be in the tail, and have no ids. It says how many of them are equal to the base, as a Rice code, then
+//! the difference of the next one, as an Elias gamma code (so many ones as it has bits below the highest, a zero, and those
+//! bits), and so on until what are equal end where the elements do.
+//!
+//! The last 256 bytes of the bit string, or all if there are fewer, are missing: the states carry them, which carry
+//! zeros beside. That is what the tail is for: without it they would carry next to nothing.
 
 use crate::codec::ans::{CARRIED_BYTES, TABLES};
 use crate::codec::symbol::Split;
 
-pub(super) const HEADER_BYTES: usize = 16;
+pub(super) const HEADER_BYTES: usize = 20;
 /// Keys that are told apart.
 pub(super) const KEYS: usize = 64;
 /// The table of scales: no class has as high a number.
@@ -66,6 +74,10 @@ pub(super) const fn top(id: u8) -> (u64, u8) {
     let top = code & ((1 << PART_BITS) - 1) | 1 << PART_BITS;
     (top, octave + (DIRECT_BITS - PART_BITS) as u8)
 }
+
+/// Bits below the highest of a difference in the tail.
+pub(super) const MAX_TAIL_BITS: u32 = 31;
+pub(super) const MAX_GAP_BITS: u8 = 15;
 
 /// Bytes of the bit string that the states carry.
 pub(super) fn carried(low_len: usize) -> usize {

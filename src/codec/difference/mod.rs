@@ -17,6 +17,7 @@ mod keys;
 mod layout;
 mod number;
 mod runs;
+mod tail;
 #[cfg(test)]
 mod tests;
 

@@ -1,8 +1,8 @@
-//! What a model takes beside its base, in bits a weight: `cargo run --release --example family_bits OWN BASE`, both files
+//! What a model takes beside its base, in bits a weight: `cargo run --release --example family_bits OWN BASE [BLOCK]`, both files
 //! of safetensors with BF16 (or F16, F32) tensors of the same names and shapes.
 //!
 //! Says the entropy of the difference in places given the base's exponent, counted in each tensor by itself; what the
-//! codec takes at each level, in blocks of as many bytes as archives have there; and XOR in byte planes with zstd, which is
+//! codec takes at each level, in blocks of BLOCK bytes or as many as archives have there; and XOR in byte planes with zstd, which is
 //! what others have published. Blocks that are equal count as nothing. All is decoded and compared.
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,15 +19,19 @@ const XOR_BLOCK: usize = 1 << 20;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let (Some(own), Some(base)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: family_bits OWN BASE".into());
+        return Err("usage: family_bits OWN BASE [BLOCK]".into());
     };
+    let block = arguments
+        .next()
+        .map(|bytes| bytes.to_string_lossy().parse::<usize>());
+    let block = block.transpose()?;
     let (own, base) = (std::fs::read(own)?, std::fs::read(base)?);
     let (own, base) = (tensors(&own)?, tensors(&base)?);
     let (mut weights, mut equal, mut bytes) = (0usize, 0usize, 0usize);
     let (mut entropy, mut xor) = (0.0, 0usize);
     // As in an archive, blocks hold numbers of all tensors, as they follow each other in the file.
     let mut extents: BTreeMap<u8, (Form, Vec<u8>, Vec<u8>)> = BTreeMap::new();
-    let mut levels = [Level::Default, Level::Max].map(Measured::new);
+    let mut levels = [Level::Default, Level::Max].map(|level| Measured::new(level, block));
     for (name, form, own) in own {
         let same = |base: &&(String, Form, &[u8])| {
             (&base.0, base.1, base.2.len()) == (&name, form, own.len())
@@ -108,6 +112,7 @@ fn tensors(file: &[u8]) -> Result<Tensors<'_>, Box<dyn std::error::Error>> {
 
 struct Measured {
     level: Level,
+    block: usize,
     encoder: Encoder,
     decoder: Decoder,
     coded: Vec<u8>,
@@ -119,13 +124,15 @@ struct Measured {
 }
 
 impl Measured {
-    fn new(level: Level) -> Self {
+    fn new(level: Level, block: Option<usize>) -> Self {
+        let block = block.unwrap_or(Method::Weights.default_block_bytes(level) as usize);
         Self {
             level,
             encoder: Encoder::new(level),
             decoder: Decoder::default(),
             coded: Vec::new(),
-            decoded: vec![1; Method::Weights.default_block_bytes(level) as usize],
+            decoded: vec![1; block],
+            block,
             stored: 0,
             bytes: 0,
             encoding: Duration::ZERO,
@@ -134,8 +141,7 @@ impl Measured {
     }
 
     fn measure(&mut self, own: &[u8], base: &[u8], form: Form) {
-        let block = Method::Weights.default_block_bytes(self.level) as usize;
-        for (own, base) in own.chunks(block).zip(base.chunks(block)) {
+        for (own, base) in own.chunks(self.block).zip(base.chunks(self.block)) {
             if own == base {
                 continue;
             }

@@ -22,8 +22,8 @@
 //! The key of an element is the exponent of the base's number, times the keys in an octave, less the scale of its run. Keys
 //! are counted from the lowest one and are 0 to 63; those beyond count as the last.
 //!
-//! An id below 32 is the difference in places, zigzag (0, -1, 1, -2, ... are 0, 1, 2, 3, ...). Others have what is
-//! left of it below its highest four bits in the bit string: id `32 + 8 * n + m` is `8 + m`, then `n + 2` bits.
+//! An id below 16 is the difference in places, zigzag (0, -1, 1, -2, ... are 0, 1, 2, 3, ...). Others have what is
+//! left of it below its highest three bits in the bit string: id `16 + 4 * n + m` is `4 + m`, then `n + 2` bits.
 //!
 //! The last elements may be in the tail, and have no ids. It says how many of them are equal to the base, as a Rice code, then
 //! the difference of the next one, as an Elias gamma code (so many ones as it has bits below the highest, a zero, and those
@@ -53,10 +53,10 @@ pub(super) const SPLIT: Split = Split {
 };
 
 /// Ids that are a difference.
-pub(super) const DIRECT: u8 = 32;
-const DIRECT_BITS: u32 = 5;
+pub(super) const DIRECT: u8 = 16;
+const DIRECT_BITS: u32 = 4;
 /// Bits of a difference that an id tells behind the highest.
-const PART_BITS: u32 = 3;
+const PART_BITS: u32 = 2;
 
 /// What stands for a difference of at least `DIRECT`: the id, the low bits, and how many these are.
 pub(super) const fn parts(difference: u32) -> (u8, u32, u8) {

@@ -213,7 +213,7 @@ fn what_cannot_be_coded_is_left_alone() {
 
 #[test]
 fn every_difference_has_its_id() {
-    let ends = (5..32).flat_map(|bit| {
+    let ends = (4..32).flat_map(|bit| {
         [
             1u32 << bit,
             (1 << bit) + 1,

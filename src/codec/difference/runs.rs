@@ -131,7 +131,10 @@ fn id_bits(counts: &[Counts; KEYS]) -> Box<[[f32; 256]; KEYS]> {
 /// A sum of changes as the nearest scale.
 #[expect(clippy::cast_possible_truncation, reason = "some hundreds")]
 fn steps(sum: f32) -> i16 {
-    (sum.log2() * f32::from(1u8 << Runs::STEP_BITS)).round() as i16
+    // A sum of numbers that are none has no end.
+    (sum.log2() * f32::from(1u8 << Runs::STEP_BITS))
+        .round()
+        .clamp(-2000.0, 2000.0) as i16
 }
 
 /// The sum of all changes, in units of the same for all runs.

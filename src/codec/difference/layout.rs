@@ -72,7 +72,7 @@ pub(super) const fn top(id: u8) -> (u64, u8) {
     let code = (id - DIRECT) as u64;
     let [octave, ..] = (code >> PART_BITS).to_le_bytes();
     let top = code & ((1 << PART_BITS) - 1) | 1 << PART_BITS;
-    (top, octave + (DIRECT_BITS - PART_BITS) as u8)
+    (top, octave + (DIRECT_BITS - PART_BITS).to_le_bytes()[0])
 }
 
 /// Bits below the highest of a difference in the tail.

@@ -10,6 +10,7 @@ mod ans;
 mod catalog;
 mod decoder;
 mod dictionary;
+pub mod difference;
 mod encoder;
 mod general;
 mod grouped;

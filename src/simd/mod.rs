@@ -8,6 +8,7 @@ pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
 mod instruction_set;
+mod look_up;
 mod prefetch;
 mod vectorized;
 

@@ -4,7 +4,7 @@ use crate::codec::symbol::Split;
 
 pub(super) const HEADER_BYTES: usize = 12;
 /// Most classes a plane may have.
-pub(super) const MAX_CLASSES: usize = 32;
+pub(in crate::codec) const MAX_CLASSES: usize = 32;
 /// Most low bits that are not coded.
 pub(super) const MAX_RAW_BITS: u8 = 4;
 

@@ -8,19 +8,20 @@ const KEYS: usize = 64;
 /// About what a frequency takes in a stored table.
 const FREQUENCY_BITS: f32 = 4.5;
 
-pub(super) type Counts = [u32; 256];
+pub(in crate::codec) type Counts = [u32; 256];
 
 /// Counts of a range of keys.
 #[derive(Debug, Clone)]
-pub(super) struct Class {
+pub(in crate::codec) struct Class {
     /// The lowest key, but in the first class.
     pub start: u8,
     pub counts: Counts,
-    bits: f32,
+    /// What its ids and its table take.
+    pub bits: f32,
 }
 
 impl Class {
-    fn new(start: u8, counts: Counts, table_bits: f32) -> Self {
+    pub fn new(start: u8, counts: Counts, table_bits: f32) -> Self {
         let all: u32 = counts.iter().sum();
         let occurring = counts.iter().filter(|&&count| count > 0);
         let most = log2(all.max(1));
@@ -56,10 +57,21 @@ pub(super) fn classes(
     for (group, &key) in keys.iter().enumerate() {
         count(group, &mut counts[place(key)]);
     }
-    let mut classes: Vec<Class> = (0u8..)
-        .zip(counts)
+    let counts = (0u8..).zip(&counts);
+    merged(
+        counts.map(|(place, counts)| (lowest.saturating_add(place), counts)),
+        table_bits,
+    )
+}
+
+/// The same, where counts are there for each key, ascending.
+pub(in crate::codec) fn merged<'c>(
+    counts: impl Iterator<Item = (u8, &'c Counts)>,
+    table_bits: f32,
+) -> Vec<Class> {
+    let mut classes: Vec<Class> = counts
         .filter(|(_, counts)| counts.iter().any(|&count| count > 0))
-        .map(|(place, counts)| Class::new(lowest.saturating_add(place), counts, table_bits))
+        .map(|(key, &counts)| Class::new(key, counts, table_bits))
         .collect();
     let merged_with_next = |classes: &[Class], at: usize| {
         let [one, next, ..] = &classes[at..] else {

@@ -30,3 +30,5 @@ mod tests;
 
 pub(super) use decode::Decoder;
 pub(super) use encode::Encoder;
+pub(super) use layout::MAX_CLASSES;
+pub(super) use merge::{Class, Counts, merged};

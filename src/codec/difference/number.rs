@@ -1,0 +1,125 @@
+//! Numbers in order.
+
+/// How a number is made up: a sign, bits of exponent, and those of the mantissa.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// Bytes of a number: 1, 2 or 4.
+    pub bytes: u8,
+    /// Bits of the exponent, at most 8.
+    pub exponent_bits: u8,
+}
+
+impl Form {
+    /// Whether there is a codec for it.
+    pub(super) const fn is_known(self) -> bool {
+        matches!(self.bytes, 1 | 2 | 4)
+            && matches!(self.exponent_bits, 1..=8)
+            && self.exponent_bits < self.bytes * 8
+    }
+
+    pub(super) const fn mantissa_bits(self) -> u8 {
+        self.bytes * 8 - 1 - self.exponent_bits
+    }
+}
+
+/// The bits of a number, as one register.
+pub(super) trait Number: Copy {
+    /// As they are stored.
+    type Bytes: Copy;
+
+    /// All whole numbers of some bytes.
+    fn all(bytes: &[u8]) -> &[Self::Bytes];
+    fn all_mut(bytes: &mut [u8]) -> &mut [Self::Bytes];
+    fn load(bytes: Self::Bytes) -> Self;
+    fn store(self) -> Self::Bytes;
+
+    /// The exponent, of a number with so many bits of mantissa.
+    fn exponent(self, mantissa_bits: u8) -> u16;
+    /// Places from one number to another, zigzag.
+    fn difference_to(self, own: Self) -> Self;
+    /// The number so many places on, zigzag.
+    fn moved_by(self, difference: Self) -> Self;
+    fn of(difference: u64) -> Option<Self>;
+    fn of_id(id: u8) -> Self;
+    fn widen(self) -> u32;
+    /// As a byte, or the greatest one.
+    fn or_most(self, most: u8) -> u8;
+}
+
+macro_rules! number {
+    ($($unsigned:ty, $signed:ty);+) => {$(
+        impl Number for $unsigned {
+            type Bytes = [u8; size_of::<$unsigned>()];
+
+            #[inline(always)]
+            fn all(bytes: &[u8]) -> &[Self::Bytes] {
+                bytes.as_chunks().0
+            }
+            #[inline(always)]
+            fn all_mut(bytes: &mut [u8]) -> &mut [Self::Bytes] {
+                bytes.as_chunks_mut().0
+            }
+            #[inline(always)]
+            fn load(bytes: Self::Bytes) -> Self {
+                Self::from_le_bytes(bytes)
+            }
+            #[inline(always)]
+            fn store(self) -> Self::Bytes {
+                self.to_le_bytes()
+            }
+            #[inline(always)]
+            #[allow(clippy::cast_possible_truncation, clippy::cast_lossless, reason = "at most 8 bits")]
+            fn exponent(self, mantissa_bits: u8) -> u16 {
+                ((self & (Self::MAX >> 1)) >> mantissa_bits) as u16
+            }
+            #[inline(always)]
+            fn difference_to(self, own: Self) -> Self {
+                let difference = in_order(own.cast_signed()).wrapping_sub(in_order(self.cast_signed()));
+                return (difference << 1 ^ difference >> (Self::BITS - 1)).cast_unsigned();
+
+                /// The bits as a number with two's complement: it is its own inverse.
+                #[inline(always)]
+                fn in_order(bits: $signed) -> $signed {
+                    bits ^ (bits >> (<$signed>::BITS - 1)) & <$signed>::MAX
+                }
+            }
+            #[inline(always)]
+            fn moved_by(self, difference: Self) -> Self {
+                let places = (difference >> 1) ^ (difference & 1).wrapping_neg();
+                let bits = self.cast_signed();
+                let ordered = bits ^ (bits >> (Self::BITS - 1)) & <$signed>::MAX;
+                let moved = ordered.wrapping_add(places.cast_signed());
+                (moved ^ (moved >> (Self::BITS - 1)) & <$signed>::MAX).cast_unsigned()
+            }
+            fn of(difference: u64) -> Option<Self> {
+                Self::try_from(difference).ok()
+            }
+            #[inline(always)]
+            fn of_id(id: u8) -> Self {
+                Self::from(id)
+            }
+            #[inline(always)]
+            fn widen(self) -> u32 {
+                u32::from(self)
+            }
+            #[inline(always)]
+            fn or_most(self, most: u8) -> u8 {
+                self.min(Self::from(most)).to_le_bytes()[0]
+            }
+        }
+    )+};
+}
+
+number!(u8, i8; u16, i16; u32, i32);
+
+/// Calls what is written once for all numbers.
+macro_rules! by_form {
+    ($form:expr, $function:ident($($argument:expr),* $(,)?)) => {
+        match $form.bytes {
+            1 => $function::<u8>($($argument),*),
+            2 => $function::<u16>($($argument),*),
+            _ => $function::<u32>($($argument),*),
+        }
+    };
+}
+pub(super) use by_form;

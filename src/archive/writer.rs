@@ -69,6 +69,7 @@ impl<'a> ArchiveWriter<'a> {
             blocks: geometry.block_count(),
             profiles_bytes: profiles.len() as u64,
             fidelity_bytes,
+            bases_bytes: 0,
         };
         let tables_bytes = lengths
             .total()
@@ -167,6 +168,7 @@ impl<'a> ArchiveWriter<'a> {
                 fidelity_bytes: fidelity.len() as u64,
                 fidelity_checksum: checksum(fidelity),
             }),
+            bases: None,
         };
         self.write(self.profiles, self.index_at)?;
         self.write(fidelity, self.index_at + self.profiles.len() as u64)?;

@@ -157,9 +157,15 @@ mod tests {
         for bit in 0..table.len() * 8 {
             let mut damaged = table.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(BaseRecord::parse(&damaged).is_ok_and(|other| other != bases) || BaseRecord::parse(&damaged).is_err());
+            assert!(
+                BaseRecord::parse(&damaged).is_ok_and(|other| other != bases)
+                    || BaseRecord::parse(&damaged).is_err()
+            );
         }
-        let many = BaseRecord { name: String::new(), ..bases[0].clone() };
+        let many = BaseRecord {
+            name: String::new(),
+            ..bases[0].clone()
+        };
         let mut table = Vec::new();
         (0..=MAX_BASES).for_each(|_| many.encode_to(&mut table));
         assert!(BaseRecord::parse(&table).is_err());

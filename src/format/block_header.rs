@@ -205,7 +205,11 @@ impl BlockHeader {
         FIXED_BYTES
             + PLANE_BYTES * usize::from(self.plane_count)
             + if self.grid.is_some() { GRID_BYTES } else { 0 }
-            + if self.reference.is_some() { REFERENCE_BYTES } else { 0 }
+            + if self.reference.is_some() {
+                REFERENCE_BYTES
+            } else {
+                0
+            }
     }
 
     /// Appends the header to a block.

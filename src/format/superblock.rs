@@ -28,8 +28,7 @@ const FEATURE_LOSSY: u64 = 4;
 /// Blocks may rest on other files.
 const FEATURE_BASES: u64 = 8;
 /// Incompatible features this version knows.
-const KNOWN_FEATURES: u64 =
-    FEATURE_PROFILES | FEATURE_RECORDS | FEATURE_LOSSY | FEATURE_BASES;
+const KNOWN_FEATURES: u64 = FEATURE_PROFILES | FEATURE_RECORDS | FEATURE_LOSSY | FEATURE_BASES;
 
 // Offsets of the fields; `docs/FORMAT.md` has the same table.
 const AT_VERSION: usize = 8;
@@ -486,7 +485,7 @@ mod tests {
         assert!(matches!(error, Error::Unsupported(_)), "{error}");
 
         let mut bytes = sample().encode();
-        bytes[AT_FEATURES] |= 8;
+        bytes[AT_FEATURES + 7] |= 1;
         let sum = checksum(&bytes[..AT_CHECKSUM]);
         field::put(&mut bytes, AT_CHECKSUM, &sum.to_le_bytes());
         let error = Superblock::parse(&bytes).unwrap_err();

@@ -169,6 +169,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "spread",
             "decoder",
             "encoder",
+            "difference",
         ],
     ),
     (
@@ -357,8 +358,9 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "geometry",
             "index",
             "profiles",
-            "superblock",
             "grid",
+            "base",
+            "superblock",
             "block_header",
         ],
     ),
@@ -557,6 +559,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "instruction_set",
             "prefetch",
             "vectorized",
+            "look_up",
         ],
     ),
     (
@@ -571,6 +574,12 @@ pub const ORDER: &[(&str, &[&str])] = &[
         ],
     ),
     ("job/typing", &["pattern", "runs", "trial", "types"]),
+    (
+        "codec/difference",
+        &[
+            "layout", "number", "keys", "runs", "tail", "decode", "encode",
+        ],
+    ),
 ];
 
 /// Two ways to use archives, which do not know of each other: jobs on files, and mounts.

@@ -111,6 +111,7 @@ impl<'a> Sampler<'a> {
             blocks: self.geometry.block_count(),
             profiles_bytes: self.survey.profiles.len() as u64,
             fidelity_bytes: 0,
+            bases_bytes: 0,
         };
         let table = lengths
             .total()

@@ -14,3 +14,4 @@ mod tests;
 pub use decode::BlockDecoder;
 pub use encode::BlockEncoder;
 pub use encoded::Encoded;
+pub(crate) use structure::entropy_bits;

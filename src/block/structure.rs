@@ -56,12 +56,12 @@ pub(super) fn are_bytes_alike(bytes: &[u8], width: u8) -> bool {
         }
     }
     let all = std::array::from_fn(|byte| places.iter().map(|counts| counts[byte]).sum());
-    let apart: f64 = places.iter().map(bits_of).sum();
-    bits_of(&all) - apart <= ALIKE_BITS * f64::from(all.iter().sum::<u32>())
+    let apart: f64 = places.iter().map(entropy_bits).sum();
+    entropy_bits(&all) - apart <= ALIKE_BITS * f64::from(all.iter().sum::<u32>())
 }
 
-/// The order-0 entropy of so many bytes.
-fn bits_of(counts: &[u32; 256]) -> f64 {
+/// The order-0 entropy of so many bytes, in bits of all of them.
+pub(crate) fn entropy_bits(counts: &[u32; 256]) -> f64 {
     let information = |count: u32| f64::from(count) * f64::from(count.max(1)).log2();
     information(counts.iter().sum()) - counts.iter().map(|&count| information(count)).sum::<f64>()
 }

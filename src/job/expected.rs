@@ -1,7 +1,6 @@
 //! What packing a file by a plan will take, by encoding a sample of it.
 
 use super::encode_worker::EncodeWorker;
-use super::layout::layout;
 use super::lossy::LossyPlan;
 use super::monitor::Monitor;
 use super::pack_options::PackOptions;
@@ -9,7 +8,7 @@ use super::pipeline;
 use super::source_file::SourceFile;
 use super::survey::Survey;
 use crate::error::Result;
-use crate::format::{Geometry, SUPERBLOCK_BYTES, TableLengths};
+use crate::format::{Extent, Geometry, SUPERBLOCK_BYTES, TableLengths};
 
 /// Bytes of a file that are encoded where not less will do.
 pub(super) const SAMPLE_BYTES: u64 = 128 << 20;
@@ -48,20 +47,20 @@ pub fn whole(bytes: f64) -> u64 {
     whole
 }
 
-/// Encodes a sample of a file by a plan: of each extent a block, and of about so many bytes in all.
+/// Encodes a sample of a file, laid out in extents, by a plan: of each extent a block, and of about so many bytes in all.
 ///
 /// # Errors
 /// `Io` if the file cannot be read, `Environment` if it shrinks, `Interrupted`.
 pub(super) fn expect(
     source: &SourceFile,
+    extents: &[Extent],
     plan: &LossyPlan,
     survey: &Survey,
     sample_bytes: u64,
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<ExpectedBytes> {
-    let extents = layout(source, &plan.ranges(), monitor)?;
-    let geometry = Geometry::new(options.block_bytes(), &extents)?;
+    let geometry = Geometry::new(options.block_bytes(), extents)?;
     let every = geometry.original_bytes().div_ceil(sample_bytes).max(1);
     // Without tensors that are told apart, extents are as good as one another.
     let budget = (sample_bytes / u64::from(options.block_bytes())).max(1);

@@ -1,6 +1,7 @@
 //! The bound with which lossy packing takes what is wanted.
 
 use super::expected::{SAMPLE_BYTES, expect};
+use super::layout::layout;
 use super::lossy::{self, Asked, Grid, LossyOptions, LossyPlan};
 use super::monitor::Monitor;
 use super::pack_options::PackOptions;
@@ -55,10 +56,19 @@ pub(super) fn plan(
         Grid::Row => 1.0,
     };
     let survey = options.survey(source, &any, monitor)?;
+    let extents = layout(source, &any.ranges(), monitor)?;
     // How many bits a weight takes too many with a bound.
     let excess = |bound: f64| -> Result<f64> {
         let plan = any.with_bound(grid.setting(bound));
-        let expected = expect(source, &plan, &survey, SAMPLE_BYTES, options, monitor)?;
+        let expected = expect(
+            source,
+            &extents,
+            &plan,
+            &survey,
+            SAMPLE_BYTES,
+            options,
+            monitor,
+        )?;
         Ok(match lossy.asked {
             Asked::Size(bytes, _) => {
                 let spare = if expected.is_whole {

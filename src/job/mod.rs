@@ -11,7 +11,9 @@
 //! - `attributes`, `output`, `pipeline`, `source_file`: threads, and files to read and to make;
 //! - `monitor`, `totals`, `conversion`: what goes in and out of every job;
 //! - `links`, `walk`, `archives`, `condition`: what there is in a directory, and what is wrong with it;
+//! - `globs`, `file_filter`: files by name; `typing`, `layout`: what bytes of any file are;
 //! - `read_back`, `survey`, `directory_plan`, `fitting`, `blocks`: the halves of jobs, and how much they may use;
+//! - `expected`, `worth`: what packing will take, and whether it pays;
 //! - `inspect`, `verify`, `unpack`, `pack`, `preview`, `outlay`, `analyze`, `removal`, `replace`: the jobs.
 
 mod analyze;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::condition::refuse_fault;
 use super::expected::{ExpectedBytes, SAMPLE_BYTES, expect};
+use super::layout::layout;
 use super::lossy::{LossyPlan, check_patterns};
 use super::lossy_target;
 use super::monitor::Monitor;
@@ -97,7 +98,16 @@ fn preview_file(
         None => LossyPlan::default(),
     };
     let survey = options.survey(&source, &plan, monitor)?;
-    let expected = expect(&source, &plan, &survey, SAMPLE_BYTES, options, monitor)?;
+    let extents = layout(&source, &plan.ranges(), monitor)?;
+    let expected = expect(
+        &source,
+        &extents,
+        &plan,
+        &survey,
+        SAMPLE_BYTES,
+        options,
+        monitor,
+    )?;
     let totals = Totals {
         original_bytes: source.stamp.size,
         stored_bytes: expected.whole(),

@@ -14,6 +14,7 @@ use super::source_file::SourceFile;
 use super::survey::Survey;
 use super::totals::Totals;
 use crate::error::Result;
+use crate::format::Extent;
 use crate::model::ReadAt;
 
 /// Files that are no models are packed from so many bytes on.
@@ -57,11 +58,21 @@ pub(super) fn is_worth_packing(
     if source.file_bytes() < LEAST_BYTES || !may_be_replaced(source, relative, fate) {
         return Ok(false);
     }
-    if fate == (Fate::Replaced { is_named: false }) && !holds_weights(source, monitor)? {
+    let extents = layout(source, &[], monitor)?;
+    if fate == (Fate::Replaced { is_named: false }) && !hold_weights(&extents, source.file_bytes())
+    {
         return Ok(false);
     }
     let (plan, survey) = (LossyPlan::default(), Survey::default());
-    let expected = expect(source, &plan, &survey, SAMPLE_BYTES, options, monitor)?;
+    let expected = expect(
+        source,
+        &extents,
+        &plan,
+        &survey,
+        SAMPLE_BYTES,
+        options,
+        monitor,
+    )?;
     Ok(gains(source, expected.total()) && fault(source, relative)?.is_none())
 }
 
@@ -91,12 +102,11 @@ fn may_be_replaced(source: &SourceFile, relative: &Path, fate: Fate) -> bool {
     }
 }
 
-/// Whether at least half of it is floating-point numbers.
-fn holds_weights(source: &SourceFile, monitor: &Monitor<'_>) -> Result<bool> {
-    let extents = layout(source, &[], monitor)?;
+/// Whether at least half of a file is floating-point numbers.
+fn hold_weights(extents: &[Extent], file_bytes: u64) -> bool {
     let of_floats = extents
         .iter()
         .filter(|extent| extent.element.exponent_bits().is_some());
     let bytes: u64 = of_floats.map(|extent| extent.len).sum();
-    Ok(bytes >= source.file_bytes() / 2)
+    bytes >= file_bytes / 2
 }

@@ -1,5 +1,7 @@
 //! The same coder with a table for each element instead of each group.
 
+use std::ops::Range;
+
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
 #[cfg(target_arch = "x86_64")]
@@ -140,6 +142,27 @@ impl EachTables {
             let choice = &choice[first..first + ids.len()];
             self.run(simd, choice, states, words, at, ids)
         })
+    }
+
+    /// Decodes the ids of some elements to the start of a buffer, which is as long as their groups at least then;
+    /// `choice` has the table of each element of a plane, and of whole groups behind it.
+    ///
+    /// # Errors
+    /// As `decode`.
+    pub fn decode_some(
+        &self,
+        simd: Simd,
+        choice: &[u8],
+        elements: &Range<usize>,
+        course: &mut Course<'_>,
+        ids: &mut Vec<u8>,
+    ) -> Result<()> {
+        let whole = elements.len().next_multiple_of(LANES);
+        if ids.len() < whole {
+            ids.resize(whole, 0);
+        }
+        let choice = &choice[elements.start..elements.start + whole];
+        self.decode(simd, choice, course, &mut ids[..whole])
     }
 
     fn run(

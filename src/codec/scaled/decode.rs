@@ -232,14 +232,12 @@ impl Pieces for PlanePieces<'_, '_> {
     fn decode_ids(&mut self, elements: Range<usize>, course: &mut Course<'_>) -> Result<()> {
         let decoder = &mut *self.decoder;
         let (done, len) = (elements.start, elements.len());
-        let whole = len.next_multiple_of(LANES);
-        if decoder.ids.len() < whole {
-            decoder.ids.resize(whole, 0);
-            decoder.no_ids.resize(whole, 0);
-        }
-        let choice = &decoder.choice[done..done + whole];
-        let ids = &mut decoder.ids[..whole];
-        decoder.tables.decode(self.simd, choice, course, ids)?;
+        let (choice, ids) = (&decoder.choice, &mut decoder.ids);
+        decoder
+            .tables
+            .decode_some(self.simd, choice, &elements, course, ids)?;
+        // As many as there are ids.
+        decoder.no_ids.resize(decoder.ids.len(), 0);
         decoder.whole.clear();
         for (first, ids) in decoder.ids[..len].chunks_mut(32).enumerate() {
             // Escapes are rare: most chunks are done with one comparison.

@@ -1,6 +1,8 @@
 //! What bytes are like by their place: numbers of several bytes have a top byte of few values, and so
 //! repeat a pattern of entropies.
 
+use crate::block::entropy_bits;
+
 /// Places that are told apart: the bytes of the longest numbers.
 pub(super) const PLACES: usize = 8;
 /// Bits a byte that a longer period must take less: what chance makes of a sample.
@@ -68,7 +70,8 @@ impl Counts {
             return Pattern::Empty;
         }
         let bits = |period: usize| -> f64 {
-            let places = (0..period).map(|first| entropy_bits(&self.of_period(first, period)));
+            let places =
+                (0..period).map(|first| corrected_entropy_bits(&self.of_period(first, period)));
             places.sum::<f64>() / f64::from(total)
         };
         let alike = bits(1);
@@ -86,7 +89,7 @@ impl Counts {
             (period, _) => {
                 let mean_bits = |place: usize| {
                     let counts = self.of_period(place, period);
-                    entropy_bits(&counts) / f64::from(counts.iter().sum::<u32>().max(1))
+                    corrected_entropy_bits(&counts) / f64::from(counts.iter().sum::<u32>().max(1))
                 };
                 let least = (0..period)
                     .map(|place| (mean_bits(place), place))
@@ -130,10 +133,8 @@ pub(super) fn place_of(offset: u64) -> usize {
 }
 
 /// The entropy of so many bytes, in bits of all of them: of few bytes more than it looks like (Miller and Madow).
-fn entropy_bits(counts: &[u32; 256]) -> f64 {
-    let information = |count: u32| f64::from(count) * f64::from(count.max(1)).log2();
-    let of_each: f64 = counts.iter().map(|&count| information(count)).sum();
+fn corrected_entropy_bits(counts: &[u32; 256]) -> f64 {
     let occupied = counts.iter().filter(|&&count| count > 0).count();
     let missing = (occupied as f64 - 1.0).max(0.0) / (2.0 * std::f64::consts::LN_2);
-    information(counts.iter().sum()) - of_each + missing
+    entropy_bits(counts) + missing
 }

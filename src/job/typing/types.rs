@@ -1,11 +1,8 @@
 //! The types of a file's numbers.
 
-use std::ops::Range;
-
 use super::runs::runs;
 use super::trial::Trial;
 use crate::error::Result;
-use crate::format::ElementType;
 use crate::job::monitor::Monitor;
 use crate::model::{ReadAt, TypedRange};
 
@@ -37,16 +34,12 @@ pub(in crate::job) fn types(
             last.range.end = start;
         }
         if start < run.range.end {
-            found.push(typed(start..run.range.end, element));
+            found.push(TypedRange {
+                range: start..run.range.end,
+                element,
+                columns: None,
+            });
         }
     }
     Ok(found)
-}
-
-const fn typed(range: Range<u64>, element: ElementType) -> TypedRange {
-    TypedRange {
-        range,
-        element,
-        columns: None,
-    }
 }

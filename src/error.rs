@@ -1,7 +1,7 @@
 //! The one error type of the crate.
 //!
 //! Its kinds are told apart by what the caller can do: restore the archive (`Corrupt`), take the file
-//! for what it is (`NotThisFormat`), use another version (`Unsupported`), change the request
+//! for what it is (`NotThisFormat`), use another version (`Unsupported`), find the base (`MissingBase`), change the request
 //! (`InvalidInput`), change what is around the program (`Environment`), see what the system refuses
 //! (`Io`), stop (`Interrupted`). Lower layers state what is wrong; the layers above add where (block,
 //! tensor, file) on the way up, with `at` and its like.
@@ -34,6 +34,8 @@ pub enum Error {
     NotThisFormat(Box<Remark>),
     /// An archive asks for something this version does not know.
     Unsupported(Box<Remark>),
+    /// An archive rests on a file that is not there. It is whole itself.
+    MissingBase(Box<Remark>),
     /// The request itself cannot be carried out.
     InvalidInput(String),
     /// Something around the program must change first: a missing package or kernel module, a file that
@@ -87,7 +89,9 @@ impl Error {
             Self::Corrupt(damage) => {
                 damage.file.get_or_insert_with(|| path.to_path_buf());
             }
-            Self::NotThisFormat(remark) | Self::Unsupported(remark) => {
+            Self::NotThisFormat(remark)
+            | Self::Unsupported(remark)
+            | Self::MissingBase(remark) => {
                 remark.file.get_or_insert_with(|| path.to_path_buf());
             }
             Self::InvalidInput(_) | Self::Environment(_) | Self::Interrupted => {}
@@ -133,6 +137,7 @@ impl Error {
             Self::Corrupt(_)
             | Self::NotThisFormat(_)
             | Self::Unsupported(_)
+            | Self::MissingBase(_)
             | Self::InvalidInput(_)
             | Self::Environment(_) => libc::EIO,
             Self::Interrupted => libc::EINTR,
@@ -148,7 +153,9 @@ impl fmt::Display for Error {
         match self {
             Self::Io { context, source } => write!(line, "{context}: {source}"),
             Self::Corrupt(damage) => write!(line, "{damage}"),
-            Self::NotThisFormat(remark) | Self::Unsupported(remark) => write!(line, "{remark}"),
+            Self::NotThisFormat(remark)
+            | Self::Unsupported(remark)
+            | Self::MissingBase(remark) => write!(line, "{remark}"),
             Self::InvalidInput(what) | Self::Environment(what) => line.write_str(what),
             Self::Interrupted => {
                 line.write_str("interrupted; nothing half-written was left behind")
@@ -167,7 +174,8 @@ pub struct Remark {
 }
 
 impl Remark {
-    fn new(what: impl Into<String>) -> Self {
+    /// Of a file that is still to be named.
+    pub fn new(what: impl Into<String>) -> Self {
         Self {
             file: None,
             what: what.into(),

@@ -47,7 +47,14 @@ fn archive(parts: &[(ElementType, usize)], model: Option<&SharedModel>, level: L
         BlockEncoder::with_model(level, model.map(|model| model.model.clone())).expect("memory");
     let profiles = model.map_or(&[][..], |model| &model.profiles);
     let file = tempfile::tempfile().expect("a temporary directory");
-    let mut writer = ArchiveWriter::new(&file, &geometry, profiles, 0).expect("a small file");
+    let mut writer = ArchiveWriter::new(
+        &file,
+        &geometry,
+        WrittenBeside {
+            profiles,
+            ..WrittenBeside::default()
+        },
+    ).expect("a small file");
     let mut stored = Vec::new();
     for block in 0..geometry.block_count() {
         let span = geometry.block(block).expect("one of the blocks");

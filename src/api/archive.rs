@@ -7,6 +7,7 @@ use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, TensorFidelity, original_name};
+use crate::job::BaseSearch;
 use crate::model::{self, Tensor};
 use crate::sync::{Pool, cores};
 
@@ -52,7 +53,7 @@ impl Archive {
     /// version is needed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self {
-            reader: ArchiveReader::open(path.as_ref())?,
+            reader: BaseSearch::default().open(path.as_ref(), cores())?,
             contexts: Pool::new(cores()),
             tensors: OnceLock::new(),
         })

@@ -7,15 +7,17 @@
 //! The tables stand in front so that a truncated archive still gives what is left of it, and once
 //! more at the end so that damage to the front does not make the rest unreadable.
 
+mod bases;
 mod index;
 mod profiles;
 mod read_at;
 mod reader;
 mod writer;
 
+pub use bases::{Base, MissingBase};
 pub use read_at::ArchivedFile;
 pub use reader::ArchiveReader;
-pub use writer::{ArchiveWriter, LossyOriginal, Original};
+pub use writer::{ArchiveWriter, LossyOriginal, Original, WrittenBeside};
 
 #[cfg(test)]
 mod tests;

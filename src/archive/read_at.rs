@@ -97,7 +97,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::archive::{ArchiveWriter, Original};
+    use crate::archive::{ArchiveWriter, Original, WrittenBeside};
     use crate::block::BlockEncoder;
     use crate::codec::Level;
     use crate::format::{Geometry, checksum};
@@ -109,7 +109,7 @@ mod tests {
     fn archive(bytes: &[u8]) -> (tempfile::NamedTempFile, ArchiveReader) {
         let file = tempfile::NamedTempFile::new().unwrap();
         let geometry = Geometry::new(BLOCK_BYTES, &extents::extents(bytes).unwrap()).unwrap();
-        let mut writer = ArchiveWriter::new(file.as_file(), &geometry, &[], 0).unwrap();
+        let mut writer = ArchiveWriter::new(file.as_file(), &geometry, WrittenBeside::default()).unwrap();
         let mut encoder = BlockEncoder::new(Level::Fast).unwrap();
         let mut stored = Vec::new();
         for span in (0..).map_while(|block| geometry.block(block)) {

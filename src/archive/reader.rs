@@ -7,16 +7,20 @@
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
+use super::bases::Base;
 use super::index::KeptPages;
 use super::profiles::{SharedProfiles, checksum_of};
-use crate::block::BlockDecoder;
+use crate::block::{Beside, BlockDecoder};
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockEntry, BlockHeader, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage,
-    MAX_BLOCK_BYTES, Profiles, SUPERBLOCK_BYTES, Superblock, TensorFidelity, checksum,
+    BaseRecord, BlockEntry, BlockHeader, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage,
+    MAX_BLOCK_BYTES, Profiles, REFERENCE_PREFIX_BYTES, Reference, SUPERBLOCK_BYTES, Superblock,
+    TableRange, TensorFidelity, checksum,
 };
 use crate::storage::{self, Hints, Storage};
+use crate::sync::lock;
 
 /// What a reader accepts as the stored form of a block: twice the longest block, since nobody stores
 /// what is longer than the block itself, but for its header.
@@ -33,6 +37,10 @@ pub struct ArchiveReader {
     geometry: Geometry,
     pages: KeptPages,
     profiles: SharedProfiles,
+    /// What its blocks rest on, in the order of its table.
+    bases: Vec<Arc<dyn Base>>,
+    /// Where a block starts that was decoded lately, and what it rests on.
+    last_reference: Mutex<Option<(u64, Reference)>>,
 }
 
 impl ArchiveReader {
@@ -78,6 +86,8 @@ impl ArchiveReader {
             archive_id: superblock.archive_id(),
             pages: KeptPages::new(superblock.block_count),
             profiles: SharedProfiles::find(&*storage, &superblock),
+            bases: Vec::new(),
+            last_reference: Mutex::default(),
             storage,
             superblock,
             geometry,
@@ -123,12 +133,24 @@ impl ArchiveReader {
         decoder: &mut BlockDecoder,
         decoded: &mut [u8],
     ) -> Result<()> {
-        let result = self.with_profiles(|profiles| {
-            self.with_stored(block, |entry, stored| {
-                decoder.decode_into(stored, entry.decoded_checksum, profiles, decoded)
-            })
-        });
-        self.with_place(block, result)
+        self.decode_block_once(block, decoder, decoded, || ())
+    }
+
+    /// As `decode_block`; what `ready` returns is held while the block is decoded, and not yet while it waits for the base
+    /// that it rests on.
+    ///
+    /// # Errors
+    /// As `decode_block`.
+    pub fn decode_block_once<G>(
+        &self,
+        block: u64,
+        decoder: &mut BlockDecoder,
+        decoded: &mut [u8],
+        ready: impl Fn() -> G,
+    ) -> Result<()> {
+        self.with_beside(block, ready, |beside, entry, stored| {
+            decoder.decode_into(stored, entry.decoded_checksum, beside, decoded)
+        })
     }
 
     /// As `decode_block`, and compares the checksum of the stored bytes as well.
@@ -141,12 +163,10 @@ impl ArchiveReader {
         decoder: &mut BlockDecoder,
         decoded: &mut [u8],
     ) -> Result<()> {
-        let result = self.with_profiles(|profiles| {
-            self.with_stored(block, |entry, stored| {
-                decoder.verify_into(stored, entry, profiles, decoded)
-            })
-        });
-        self.with_place(block, result)
+        let ready = || ();
+        self.with_beside(block, ready, |beside, entry, stored| {
+            decoder.verify_into(stored, entry, beside, decoded)
+        })
     }
 
     /// What the archive says of its lossy tensors; nothing if there are none.
@@ -158,27 +178,91 @@ impl ArchiveReader {
         let Some(lossy) = self.superblock.lossy else {
             return Ok(Vec::new());
         };
+        let what = "the records of lossy tensors";
+        let table = self.table(|tables| tables.fidelity, lossy.fidelity_checksum, what);
+        table
+            .and_then(|table| TensorFidelity::parse(&table))
+            .map_err(|error| error.at(&self.path))
+    }
+
+    /// The files that its blocks may rest on; nothing if there are none.
+    ///
+    /// # Errors
+    /// As `fidelity`.
+    pub fn base_records(&self) -> Result<Vec<BaseRecord>> {
+        let Some(bases) = self.superblock.bases else {
+            return Ok(Vec::new());
+        };
+        let table = self.table(|tables| tables.bases, bases.checksum, "the table of bases");
+        table
+            .and_then(|table| BaseRecord::parse(&table))
+            .map_err(|error| error.at(&self.path))
+    }
+
+    /// Says where the files are that its blocks rest on, in the order of its records.
+    pub fn rest_on(&mut self, bases: Vec<Arc<dyn Base>>) {
+        self.bases = bases;
+    }
+
+    /// Whether all files that its blocks rest on were found.
+    pub fn has_its_bases(&self) -> bool {
+        self.superblock.bases.is_none()
+            || !self.bases.is_empty() && self.bases.iter().all(|base| base.is_there())
+    }
+
+    /// What a block rests on; `None` for one that stands for itself.
+    ///
+    /// # Errors
+    /// As `entry`.
+    pub fn reference(&self, block: u64) -> Result<Option<Reference>> {
+        let found = self.find_reference(block);
+        let found = self.with_place(block, found)?;
+        Ok(found.map(|(reference, _)| reference))
+    }
+
+    /// As `will_need`, for what a range of the file rests on: it is taken to go on as the block that was decoded last.
+    pub fn bases_will_need(&self, range: &Range<u64>) {
+        let Some((start, reference)) = *lock(&self.last_reference) else {
+            return;
+        };
+        let Some(base) = usize::try_from(reference.base)
+            .ok()
+            .and_then(|base| self.bases.get(base))
+        else {
+            return;
+        };
+        let place = |at: u64| {
+            let times = reference.range(1).end - reference.offset;
+            let behind = i128::from(at) - i128::from(start);
+            let place = i128::from(reference.offset) + behind * i128::from(times);
+            u64::try_from(place).unwrap_or(0)
+        };
+        base.will_need(&(place(range.start)..place(range.end)));
+    }
+
+    /// A copy of a table that is whole. A copy in memory: what is checked is what is used, whatever happens to the file
+    /// meanwhile.
+    fn table(
+        &self,
+        which: impl Fn(TableRange) -> Range<u64>,
+        sum: u64,
+        what: &str,
+    ) -> Result<Vec<u8>> {
         let mut unreadable = None;
         for tables in self.superblock.table_copies() {
-            if tables.fidelity.end > self.storage.len() {
+            let range = which(tables);
+            if range.end > self.storage.len() {
                 continue;
             }
-            let records = self.storage.with(tables.fidelity, |table| {
-                // A copy: what is checked is what is used, whatever happens to the file meanwhile.
-                let table = table.to_vec();
-                let is_whole = checksum(&table) == lossy.fidelity_checksum;
-                Ok(is_whole.then(|| TensorFidelity::parse(&table)))
-            });
-            match records {
-                Ok(Some(records)) => return records.map_err(|error| error.at(&self.path)),
-                Ok(None) => {}
+            match self.storage.with(range, |table| Ok(table.to_vec())) {
+                Ok(table) if checksum(&table) == sum => return Ok(table),
+                Ok(_) => {}
                 Err(error) => unreadable = Some(error),
             }
         }
-        let error = unreadable.unwrap_or_else(|| {
-            Error::corrupt("both copies of the records of lossy tensors fail their checksum")
-        });
-        Err(error.at(&self.path))
+        Err(unreadable.unwrap_or_else(|| {
+            Error::corrupt(format!("both copies of {what} fail their checksum"))
+        }))
     }
 
     /// For those who go through all blocks in order, once.
@@ -286,6 +370,13 @@ impl ArchiveReader {
                     format!("the {which} copy of the records of lossy tensors fails its checksum"),
                 );
             }
+            if let Some(bases) = self.superblock.bases {
+                compare(
+                    tables.bases,
+                    bases.checksum,
+                    format!("the {which} copy of the table of bases fails its checksum"),
+                );
+            }
             let pages = self.superblock.block_count.div_ceil(INDEX_PAGE_ENTRIES);
             for page in 0..pages {
                 let block = page * INDEX_PAGE_ENTRIES;
@@ -302,6 +393,57 @@ impl ArchiveReader {
             .into_iter()
             .map(|error| error.at(&self.path))
             .collect()
+    }
+
+    /// Passes what lies beside a block on to `read`, with its stored bytes. What `ready` returns is held meanwhile.
+    ///
+    /// The base comes first: nothing of this archive is held while that is decoded.
+    fn with_beside<G>(
+        &self,
+        block: u64,
+        ready: impl Fn() -> G,
+        mut read: impl FnMut(Beside<'_>, &BlockEntry, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut with_base = |base: &[u8]| {
+            let _ready = ready();
+            self.with_profiles(|profiles| {
+                let beside = Beside { profiles, base };
+                self.with_stored(block, |entry, stored| read(beside, entry, stored))
+            })
+        };
+        let result = self.find_reference(block).and_then(|found| match found {
+            None => with_base(&[]),
+            Some((reference, bytes)) => {
+                let base = usize::try_from(reference.base).ok();
+                let base = base.and_then(|base| self.bases.get(base));
+                let base = base.ok_or_else(|| Error::corrupt("there is no base of that number"))?;
+                let start = self.geometry.block(block).map(|span| span.range.start);
+                *lock(&self.last_reference) = start.map(|start| (start, reference));
+                base.with(reference.range(bytes), &mut with_base)
+            }
+        });
+        self.with_place(block, result)
+    }
+
+    /// What a block rests on, and how many bytes of its own do.
+    fn find_reference(&self, block: u64) -> Result<Option<(Reference, usize)>> {
+        if self.superblock.bases.is_none() {
+            return Ok(None);
+        }
+        let entry = self.find_entry(block)?;
+        let len = u64::from(entry.stored_len).min(REFERENCE_PREFIX_BYTES as u64);
+        let range = entry.offset..entry.offset.saturating_add(len);
+        if range.end > self.storage.len() {
+            // Whoever reads the block tells.
+            return Ok(None);
+        }
+        let found = |prefix: &[u8]| Ok(BlockHeader::reference_of(prefix));
+        let found = self.storage.with(range, found)?;
+        Ok(found.map(|(element, reference)| {
+            let span = self.geometry.block(block);
+            let bytes = span.map_or(0, |span| span.buffer_bytes());
+            (reference, bytes - bytes % usize::from(element.bytes()))
+        }))
     }
 
     /// Passes the profiles on to `read`.

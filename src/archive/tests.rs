@@ -135,7 +135,14 @@ fn sample_of_levels() -> (Vec<u8>, Vec<u8>) {
         .collect();
     let geometry = Geometry::new(1 << 16, &extents).unwrap();
     let file = tempfile::tempfile().unwrap();
-    let mut writer = ArchiveWriter::new(&file, &geometry, &[], parts.len()).unwrap();
+    let mut writer = ArchiveWriter::new(
+        &file,
+        &geometry,
+        WrittenBeside {
+            lossy_tensors: parts.len(),
+            ..WrittenBeside::default()
+        },
+    ).unwrap();
     let mut encoder = BlockEncoder::new(Level::Default).unwrap();
     let mut decoder = BlockDecoder::new().unwrap();
     let (mut stored, mut fidelity) = (Vec::new(), Vec::new());
@@ -199,7 +206,7 @@ fn record(extent: &Extent, elements: u64) -> TensorFidelity {
 
 fn write(original: &[u8], geometry: &Geometry) -> Vec<u8> {
     let file = tempfile::tempfile().unwrap();
-    let mut writer = ArchiveWriter::new(&file, geometry, &[], 0).unwrap();
+    let mut writer = ArchiveWriter::new(&file, geometry, WrittenBeside::default()).unwrap();
     let mut encoder = BlockEncoder::new(Level::Default).unwrap();
     let mut stored = Vec::new();
     for block in 0..geometry.block_count() {

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockEntry, FIDELITY_BYTES, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, Lossy,
+    BasesTable, BlockEntry, FIDELITY_BYTES, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, Lossy,
     SUPERBLOCK_BYTES, Superblock, TableLengths, checksum, encode_index_page, seal_index_page,
 };
 use crate::os::{read_full_at, write_all_at};
@@ -34,12 +34,28 @@ pub struct LossyOriginal {
     pub fidelity: Vec<u8>,
 }
 
+/// What an archive is given beside its blocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WrittenBeside<'a> {
+    /// What its blocks share, if anything.
+    pub profiles: &'a [u8],
+    /// How many of its tensors are lossy.
+    pub lossy_tensors: usize,
+    /// The table of its bases, if it may rest on any.
+    pub bases: &'a [u8],
+}
+
+impl WrittenBeside<'_> {
+    const fn fidelity_bytes(&self) -> u64 {
+        (self.lossy_tensors * FIDELITY_BYTES) as u64
+    }
+}
+
 /// Writes the blocks of one archive in order.
 pub struct ArchiveWriter<'a> {
     file: &'a File,
     geometry: &'a Geometry,
-    profiles: &'a [u8],
-    fidelity_bytes: u64,
+    beside: WrittenBeside<'a>,
     /// Entries of the index page that is not full yet.
     page: Vec<BlockEntry>,
     pages_written: u64,
@@ -51,25 +67,22 @@ pub struct ArchiveWriter<'a> {
 const TABLES_AT: u64 = SUPERBLOCK_BYTES as u64;
 
 impl<'a> ArchiveWriter<'a> {
-    /// Starts an archive in an empty file. `profiles` is what its blocks share, if anything; so many of its
-    /// tensors are lossy.
+    /// Starts an archive in an empty file.
     ///
     /// # Errors
     /// `InvalidInput` if the file to store is larger than the format can index.
     pub fn new(
         file: &'a File,
         geometry: &'a Geometry,
-        profiles: &'a [u8],
-        lossy_tensors: usize,
+        beside: WrittenBeside<'a>,
     ) -> Result<Self> {
         let extents_bytes = geometry.encode().len() as u64;
-        let fidelity_bytes = (lossy_tensors * FIDELITY_BYTES) as u64;
         let lengths = TableLengths {
             extents: geometry.extents().len() as u64,
             blocks: geometry.block_count(),
-            profiles_bytes: profiles.len() as u64,
-            fidelity_bytes,
-            bases_bytes: 0,
+            profiles_bytes: beside.profiles.len() as u64,
+            fidelity_bytes: beside.fidelity_bytes(),
+            bases_bytes: beside.bases.len() as u64,
         };
         let tables_bytes = lengths
             .total()
@@ -77,8 +90,7 @@ impl<'a> ArchiveWriter<'a> {
         Ok(Self {
             file,
             geometry,
-            profiles,
-            fidelity_bytes,
+            beside,
             page: Vec::new(),
             pages_written: 0,
             index_at: TABLES_AT + extents_bytes,
@@ -133,15 +145,19 @@ impl<'a> ArchiveWriter<'a> {
         let fidelity: &[u8] = original.lossy.as_ref().map_or(&[], |lossy| &lossy.fidelity);
         assert_eq!(
             fidelity.len() as u64,
-            self.fidelity_bytes,
+            self.beside.fidelity_bytes(),
             "there is a record for each lossy tensor"
         );
+        let WrittenBeside {
+            profiles, bases, ..
+        } = self.beside;
         let extents = self.geometry.encode();
         self.write(&extents, TABLES_AT)?;
         let tables_copy = self.blocks_at;
         let profiles_copy = tables_copy + (self.index_at - TABLES_AT);
-        let fidelity_copy = profiles_copy + self.profiles.len() as u64;
-        let tables_end = fidelity_copy + fidelity.len() as u64;
+        let fidelity_copy = profiles_copy + profiles.len() as u64;
+        let bases_copy = fidelity_copy + fidelity.len() as u64;
+        let tables_end = bases_copy + bases.len() as u64;
         let superblock = Superblock {
             block_bytes: u32::try_from(self.geometry.block_bytes())
                 .expect("invariant: at most MAX_BLOCK_BYTES"),
@@ -156,11 +172,11 @@ impl<'a> ArchiveWriter<'a> {
             tables: TABLES_AT,
             tables_copy,
             extents_checksum: checksum(&extents),
-            profiles_bytes: self.profiles.len() as u64,
-            profiles_checksum: if self.profiles.is_empty() {
+            profiles_bytes: profiles.len() as u64,
+            profiles_checksum: if profiles.is_empty() {
                 0
             } else {
-                checksum(self.profiles)
+                checksum(profiles)
             },
             has_records: self.geometry.has_records(),
             lossy: original.lossy.as_ref().map(|lossy| Lossy {
@@ -168,12 +184,20 @@ impl<'a> ArchiveWriter<'a> {
                 fidelity_bytes: fidelity.len() as u64,
                 fidelity_checksum: checksum(fidelity),
             }),
-            bases: None,
+            bases: (!bases.is_empty()).then(|| BasesTable {
+                bytes: bases.len() as u64,
+                checksum: checksum(bases),
+            }),
         };
-        self.write(self.profiles, self.index_at)?;
-        self.write(fidelity, self.index_at + self.profiles.len() as u64)?;
+        let profiles_at = self.index_at;
+        let fidelity_at = profiles_at + profiles.len() as u64;
+        let bases_at = fidelity_at + fidelity.len() as u64;
+        self.write(profiles, profiles_at)?;
+        self.write(fidelity, fidelity_at)?;
+        self.write(bases, bases_at)?;
+        self.write(bases, bases_copy)?;
         self.write(fidelity, fidelity_copy)?;
-        self.write(self.profiles, profiles_copy)?;
+        self.write(profiles, profiles_copy)?;
         self.write(&extents, tables_copy)?;
         self.seal_index(superblock.archive_id(), tables_copy + extents.len() as u64)?;
         let bytes = superblock.encode();

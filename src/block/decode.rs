@@ -1,11 +1,13 @@
 //! Decoding: code of each plane, interleave, checksum.
 
+use super::beside::Beside;
 use super::groups::groups;
-use crate::codec::{Coded, Context, Decoder, PlaneShape};
+use super::kin::{base_as_own, form_of};
+use crate::codec::{Base, Coded, Context, Decoder, PlaneShape};
 use crate::error::{Error, Result};
 use crate::format::{
-    BlockEntry, BlockHeader, CodecId, ElementType, GridHeader, MAX_PLANES, PlaneHeader, Profiles,
-    checksum,
+    BlockEntry, BlockHeader, CodecId, ElementType, GridHeader, Kinship, MAX_PLANES, PlaneHeader,
+    Profiles, Reference, checksum,
 };
 use crate::grid::{LevelPlanes, Restorer};
 use crate::plane::{Field, interleave, plane_bytes};
@@ -57,19 +59,19 @@ impl BlockDecoder {
     }
 
     /// Decodes a stored block into `decoded`, whose length is that of the block, and compares its
-    /// checksum. `profiles` are those of the archive. `stored` may change while it is read: nothing but the result depends on it.
+    /// checksum. `beside` are the archive's profiles, or those and the base's bytes. `stored` may change while it is read: nothing but the result depends on it.
     ///
     /// # Errors
     /// `Corrupt` if the bytes are not those that were encoded, `Unsupported` for unknown codecs;
     /// what `decoded` holds then must not be used.
-    pub fn decode_into(
+    pub fn decode_into<'b>(
         &mut self,
         stored: &[u8],
         expected_checksum: u64,
-        profiles: Profiles<'_>,
+        beside: impl Into<Beside<'b>>,
         decoded: &mut [u8],
     ) -> Result<()> {
-        let result = self.decode_checked(stored, expected_checksum, profiles, decoded);
+        let result = self.decode_checked(stored, expected_checksum, beside.into(), decoded);
         if result.is_err() {
             // The fault may lie with them, and must not outlast it in what is kept of them.
             self.codec.forget_profiles();
@@ -81,13 +83,16 @@ impl BlockDecoder {
         &mut self,
         stored: &[u8],
         expected_checksum: u64,
-        profiles: Profiles<'_>,
+        beside: Beside<'_>,
         decoded: &mut [u8],
     ) -> Result<()> {
         let header = BlockHeader::parse(stored, decoded.len())?;
         let elements_len = decoded.len() - header.tail_bytes(decoded.len());
         let (elements, tail) = decoded.split_at_mut(elements_len);
-        self.decode_elements(&header, stored, profiles, elements)?;
+        match header.reference {
+            Some(rests) => self.decode_kin(&header, rests, stored, beside.base, elements)?,
+            None => self.decode_elements(&header, stored, beside.profiles, elements)?,
+        }
         if let Some(grid) = &header.grid {
             let exceptions = header.exceptions(stored, elements_len + tail.len());
             put_exceptions(grid, exceptions, elements)?;
@@ -104,22 +109,57 @@ impl BlockDecoder {
     ///
     /// # Errors
     /// As `decode_into`.
-    pub fn verify_into(
+    pub fn verify_into<'b>(
         &mut self,
         stored: &[u8],
         entry: &BlockEntry,
-        profiles: Profiles<'_>,
+        beside: impl Into<Beside<'b>>,
         decoded: &mut [u8],
     ) -> Result<()> {
         // First of all, as it brings the bytes near the processor in the fastest way. What it
         // finds is told last: decoding says more precisely what is wrong.
         let is_whole = checksum(stored) == entry.stored_checksum;
-        self.decode_into(stored, entry.decoded_checksum, profiles, decoded)?;
+        self.decode_into(stored, entry.decoded_checksum, beside, decoded)?;
         if is_whole {
             Ok(())
         } else {
             Err(Error::corrupt("the stored bytes fail their checksum"))
         }
+    }
+
+    /// Decodes numbers that rest on those of a base.
+    fn decode_kin(
+        &mut self,
+        header: &BlockHeader,
+        (element, reference): (ElementType, Reference),
+        stored: &[u8],
+        base: &[u8],
+        elements: &mut [u8],
+    ) -> Result<()> {
+        let rounded = &mut self.scratch;
+        let numbers = base_as_own(element, &reference, base, elements.len(), rounded)
+            .ok_or_else(|| Error::corrupt("the block rests on a base, and has none"))?;
+        if reference.kinship == Kinship::Equal {
+            elements.copy_from_slice(numbers);
+            return Ok(());
+        }
+        let form = form_of(element);
+        let (Some(form), Some((plane, range))) = (form, header.stored_planes().next()) else {
+            return Err(Error::corrupt("there are no differences of such numbers"));
+        };
+        let coded = Coded {
+            bytes: &stored[range],
+            shape: PlaneShape {
+                width: plane.width,
+                count: elements.len() / usize::from(form.bytes),
+            },
+            context: Context {
+                base: Some(Base { numbers, form }),
+                ..Context::NONE
+            },
+            simd: self.simd,
+        };
+        self.codec.decode_into(plane.codec, &coded, elements)
     }
 
     fn decode_elements(
@@ -140,7 +180,7 @@ impl BlockDecoder {
             },
             context: Context {
                 profiles,
-                groups: None,
+                ..Context::NONE
             },
             simd,
         };

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::encoded::Encoded;
 use super::groups::groups;
+use super::kin::{base_as_own, form_of};
 use super::structure::{are_bytes_alike, is_structured};
 use crate::codec::scaled::{Model, Segment};
 use crate::codec::{Content, Encoder, Hints, Level, Method, PlaneShape};
 use crate::error::Result;
 use crate::format::{
-    BlockHeader, ElementType, Fidelity, GridKind, PlaneHeader, SCALES_SHIFT, checksum,
+    BlockHeader, ElementType, Fidelity, GridKind, Kinship, PlaneHeader, Reference, SCALES_SHIFT,
+    checksum,
 };
 use crate::grid::{Levels, PartsOf, Quantizer, Treatment};
 use crate::plane::record::{Meaning, RecordForm, RecordLayout};
@@ -23,8 +25,37 @@ pub struct BlockEncoder {
     streams: Vec<Vec<u8>>,
     coded: Vec<u8>,
     candidate: Vec<u8>,
+    /// Of a block that rests on a base, how it would be stored without.
+    alone: Vec<u8>,
     quantizer: Quantizer,
 }
+
+/// What a block may rest on.
+#[derive(Debug, Clone, Copy)]
+pub struct Kin<'a> {
+    /// Which of the archive's bases.
+    pub base: u32,
+    /// The first of the bytes there.
+    pub offset: u64,
+    /// Whether these are F32, and the block is of what they are rounded to.
+    pub is_rounded: bool,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+impl Kin<'_> {
+    const fn reference(&self, kinship: Kinship) -> Reference {
+        Reference {
+            kinship,
+            base: self.base,
+            offset: self.offset,
+            is_rounded: self.is_rounded,
+        }
+    }
+}
+
+/// What is stored in one so many-th of a block is not tried otherwise.
+const CERTAINLY_SMALLER: usize = 4;
 
 /// A way to take elements apart: planes of equal width.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +106,7 @@ impl BlockEncoder {
             streams: Vec::new(),
             coded: Vec::new(),
             candidate: Vec::new(),
+            alone: Vec::new(),
             quantizer: Quantizer::default(),
         })
     }
@@ -97,6 +129,75 @@ impl BlockEncoder {
     ) -> Result<Encoded> {
         self.encode_smallest(bytes, element, segments, stored)?;
         Ok(Encoded::exact(bytes))
+    }
+
+    /// The same for a block that may rest on bytes of a base, if that is smaller.
+    ///
+    /// # Errors
+    /// As `encode`.
+    pub fn encode_beside(
+        &mut self,
+        bytes: &[u8],
+        element: ElementType,
+        segments: &[Segment],
+        kin: &Kin<'_>,
+        stored: &mut Vec<u8>,
+    ) -> Result<Encoded> {
+        // What is all the same takes hardly a byte, and no base.
+        if is_one_byte(bytes) || !self.encode_kin(bytes, element, kin, stored) {
+            return self.encode(bytes, element, segments, stored);
+        }
+        // No weights become as small alone.
+        if stored.len() > bytes.len() / CERTAINLY_SMALLER {
+            let mut alone = std::mem::take(&mut self.alone);
+            self.encode_smallest(bytes, element, segments, &mut alone)?;
+            if alone.len() <= stored.len() {
+                std::mem::swap(stored, &mut alone);
+            }
+            self.alone = alone;
+        }
+        Ok(Encoded::exact(bytes))
+    }
+
+    /// Encodes what tells a block from its base; false if nothing can.
+    fn encode_kin(
+        &mut self,
+        bytes: &[u8],
+        element: ElementType,
+        kin: &Kin<'_>,
+        stored: &mut Vec<u8>,
+    ) -> bool {
+        let mut header = BlockHeader::of_kin(element, kin.reference(Kinship::Difference));
+        let (elements, tail) = bytes.split_at(bytes.len() - header.tail_bytes(bytes.len()));
+        let rounded = &mut self.plane;
+        let reference = kin.reference(Kinship::Equal);
+        let base = base_as_own(element, &reference, kin.bytes, elements.len(), rounded);
+        let Some(base) = base.filter(|base| !base.is_empty()) else {
+            return false;
+        };
+        self.coded.clear();
+        if elements == base {
+            header = BlockHeader::of_kin(element, reference);
+        } else {
+            let coded = &mut self.coded;
+            let codec = form_of(element)
+                .filter(|_| !self.codec.is_by_bytes())
+                .and_then(|form| self.codec.encode_beside(elements, base, form, coded));
+            let Some(codec) = codec else {
+                return false;
+            };
+            header.push(PlaneHeader {
+                codec,
+                shift: 0,
+                width: element.bytes() * 8,
+                stored_len: stored_len(&self.coded),
+            });
+        }
+        stored.clear();
+        header.encode_to(stored);
+        stored.extend_from_slice(&self.coded);
+        stored.extend_from_slice(tail);
+        true
     }
 
     /// The same for a block whose numbers may be served as others: what `treatment` allows. Those in `parts`
@@ -434,11 +535,14 @@ impl CodedPlanes<'_> {
             codec,
             shift,
             width: shape.width,
-            stored_len: u32::try_from(self.coded.len() - before)
-                .expect("invariant: a plane is not larger than its block"),
+            stored_len: stored_len(&self.coded[before..]),
         });
         Ok(())
     }
+}
+
+fn stored_len(plane: &[u8]) -> u32 {
+    u32::try_from(plane.len()).expect("invariant: a plane is little larger than its block")
 }
 
 /// Whether most of the farthest levels are one of two: quantizers that scale groups in another way leave nothing

@@ -7,11 +7,14 @@ mod decode;
 mod encode;
 mod encoded;
 mod groups;
+mod kin;
+mod beside;
 mod structure;
 #[cfg(test)]
 mod tests;
 
+pub use beside::Beside;
 pub use decode::BlockDecoder;
-pub use encode::BlockEncoder;
+pub use encode::{BlockEncoder, Kin};
 pub use encoded::Encoded;
 pub(crate) use structure::entropy_bits;

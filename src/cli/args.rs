@@ -20,7 +20,7 @@ use crate::console::serving::{ServingArgs, seconds, threads};
 use crate::console::size;
 use crate::daemon::parse_address;
 use crate::fuse;
-use crate::job::DEFAULT_GROUP;
+use crate::job::{BaseSearch, DEFAULT_GROUP};
 
 /// Keep model weights compressed on disk; read them as ordinary .safetensors and .gguf files.
 #[derive(Debug, Parser)]
@@ -118,6 +118,16 @@ pub(super) struct PackArgs {
     /// Of a directory, leave files as they are whose name or path matches
     #[arg(long, value_name = "GLOB")]
     pub(super) skip: Vec<String>,
+    /// Let blocks rest on those of another model where that is smaller: a file, its archive, or a directory; or `auto` for
+    /// what is most alike among the archives at the destination. The base is kept in .weightfs/bases there
+    /// (docs/FAMILIES.md)
+    #[arg(long, value_name = "BASE|auto", conflicts_with = "asked")]
+    pub(super) base: Option<PathBuf>,
+    /// Where the archive of a base cannot be linked into .weightfs/bases, keep a copy there
+    #[arg(long, requires = "base")]
+    pub(super) copy_base: bool,
+    #[command(flatten)]
+    pub(super) bases: BasesArgs,
     #[command(flatten)]
     pub(super) lossy: LossyArgs,
     /// Write into DIR what packing did to each tensor: inventory.csv, tensors.csv, run.json and a page with
@@ -127,6 +137,23 @@ pub(super) struct PackArgs {
     /// Print one JSON object instead of text
     #[arg(long, help_heading = "Options")]
     pub(super) json: bool,
+}
+
+/// Where bases are.
+#[derive(Debug, clap::Args)]
+pub(super) struct BasesArgs {
+    /// Look here as well for the bases that archives rest on, in all archives of this directory; may be given more than
+    /// once
+    #[arg(long, value_name = "DIR", help_heading = "Options")]
+    pub(super) bases: Vec<PathBuf>,
+}
+
+impl BasesArgs {
+    pub(super) fn search(&self) -> BaseSearch {
+        BaseSearch {
+            directories: self.bases.clone(),
+        }
+    }
 }
 
 /// Restore the original file from an archive, or a model directory from a directory of archives
@@ -152,6 +179,8 @@ pub(super) struct UnpackArgs {
     /// Only tell what --replace would do
     #[arg(long, requires = "replace")]
     pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) bases: BasesArgs,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,
@@ -168,6 +197,8 @@ pub(super) struct VerifyArgs {
     /// Compare the SHA-256 of each original file as well
     #[arg(long)]
     pub(super) deep: bool,
+    #[command(flatten)]
+    pub(super) bases: BasesArgs,
     /// Threads that decode [default: one a core]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<NonZeroUsize>,
@@ -181,6 +212,8 @@ pub(super) struct VerifyArgs {
 pub(super) struct InspectArgs {
     /// An archive
     pub(super) path: PathBuf,
+    #[command(flatten)]
+    pub(super) bases: BasesArgs,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub(super) json: bool,

@@ -1,5 +1,6 @@
 //! The commands: arguments into jobs, jobs into reports.
 
+use std::path::Path;
 use std::time::Instant;
 
 use super::args::{InspectArgs, PackArgs, UnpackArgs, VerifyArgs};
@@ -9,7 +10,8 @@ use crate::console::{
 };
 use crate::error::{Error, Result};
 use crate::job::{
-    self, Conversion, FileFilter, Monitor, PackOptions, Replacements, UnpackOptions, VerifyOptions,
+    self, BaseAsked, Conversion, FileFilter, Monitor, OpenedBases, PackOptions,
+    Replacements, UnpackOptions, VerifyOptions,
 };
 use crate::printable::printable_name;
 use crate::sync::cores;
@@ -23,6 +25,10 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
         block_bytes: args.block_size,
         files: FileFilter::new(&args.only, &args.skip)?,
         lossy: args.lossy.options()?,
+        base: args.base.as_deref().map(base_asked).transpose()?,
+        bases: args.bases.search(),
+        copy_base: args.copy_base,
+        opened: OpenedBases::default(),
     };
     let start = Instant::now();
     if !options.files.is_all() && !args.src.is_dir() {
@@ -73,6 +79,14 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
     report(&done, start, args.json)
 }
 
+/// What `--base` names; a file in a mount is the archive that it is of.
+fn base_asked(base: &Path) -> Result<BaseAsked> {
+    if base == Path::new("auto") {
+        return Ok(BaseAsked::Auto);
+    }
+    Ok(BaseAsked::Named(in_mount::archives_behind(base)?))
+}
+
 /// `--dry-run`: what would be packed, and what that would take. In place, those are other files.
 fn preview(args: &PackArgs, options: &PackOptions) -> Result<Outcome> {
     let previews = watched("looking", &Stop::on_signals()?, |monitor| {
@@ -91,6 +105,7 @@ pub(super) fn unpack(args: &UnpackArgs) -> Result<Outcome> {
     let options = UnpackOptions {
         threads: args.threads.unwrap_or_else(cores),
         force: args.force,
+        bases: args.bases.search(),
     };
     let start = Instant::now();
     if args.replace {
@@ -120,6 +135,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     let options = VerifyOptions {
         threads: args.threads.unwrap_or_else(cores),
         deep: args.deep,
+        bases: args.bases.search(),
     };
     let verified = watched("verifying", &Stop::on_signals()?, |monitor| {
         job::verify(&found.archives, &options, monitor)
@@ -156,7 +172,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
         )));
     }
     let path = in_mount::archives_behind(&args.path)?;
-    let found = job::inspect(&path)?;
+    let found = job::inspect(&path, &args.bases.search())?;
     if args.json {
         let object = job_report::inspection_json(&path, &found, start.elapsed());
         print_json(&object)?;

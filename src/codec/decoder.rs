@@ -6,7 +6,7 @@ use super::general;
 use super::grouped;
 use super::plain::{ZstdDecoder, decode_constant, decode_raw};
 use super::plane::Coded;
-use super::{ans, huffman, scaled, spread, trimmed};
+use super::{ans, difference, huffman, scaled, spread, trimmed};
 use crate::error::{Error, Result};
 use crate::format::CodecId;
 use crate::plane::plane_bytes;
@@ -21,6 +21,7 @@ pub struct Decoder {
     places: Vec<u8>,
     grouped: grouped::Decoder,
     spread: spread::Decoder,
+    difference: difference::Decoder,
     #[cfg(feature = "comparison")]
     deflate: general::DeflateDecoder,
     arithmetic: general::ArithmeticDecoder,
@@ -39,6 +40,7 @@ impl Decoder {
             places: Vec::new(),
             grouped: grouped::Decoder::default(),
             spread: spread::Decoder::default(),
+            difference: difference::Decoder::default(),
             #[cfg(feature = "comparison")]
             deflate: general::DeflateDecoder::new(),
             arithmetic: general::ArithmeticDecoder::new(),
@@ -98,7 +100,19 @@ impl Decoder {
             CodecId::Grouped => self.grouped.decode_into(coded, plane),
             CodecId::Spread => self.spread.decode_into(coded, plane),
             CodecId::RunLength => general::decode_run_length(coded, plane),
+            CodecId::Difference => self.decode_beside(coded, plane),
         }
+    }
+
+    /// A plane of numbers that are told by those of a base.
+    fn decode_beside(&mut self, coded: &Coded<'_>, plane: &mut [u8]) -> Result<()> {
+        let base = coded.context.base.filter(|base| {
+            base.form.bytes * 8 == coded.shape.width && base.numbers.len() == plane.len()
+        });
+        let base = base.ok_or_else(|| Error::corrupt("a plane rests on a base, and has none"))?;
+        let (bytes, numbers) = (coded.bytes, base.numbers);
+        self.difference
+            .decode_into(bytes, numbers, base.form, coded.simd, plane)
     }
 
     /// A plane of which the places of the fields in a list of values are coded.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::dictionary;
+use super::difference::{self, Form};
 use super::general;
 use super::grouped;
 use super::hints::Hints;
@@ -36,6 +37,8 @@ pub struct Encoder {
     bytes: Option<general::Encoder>,
     dictionary: dictionary::Encoder,
     grouped: grouped::Encoder,
+    /// Made when the first plane comes that has a base.
+    difference: Option<Box<difference::Encoder>>,
     coded: Vec<u8>,
     candidate: Vec<u8>,
 }
@@ -57,6 +60,7 @@ impl Encoder {
             bytes: general::Encoder::new(method, level)?,
             dictionary: dictionary::Encoder::default(),
             grouped: grouped::Encoder::default(),
+            difference: None,
             coded: Vec::new(),
             candidate: Vec::new(),
         })
@@ -123,6 +127,23 @@ impl Encoder {
         }
         out.extend_from_slice(plane);
         Ok(CodecId::Raw)
+    }
+
+    /// Appends what tells numbers from those of a base, if there is a codec for them.
+    pub fn encode_beside(
+        &mut self,
+        numbers: &[u8],
+        base: &[u8],
+        form: Form,
+        out: &mut Vec<u8>,
+    ) -> Option<CodecId> {
+        let level = self.level;
+        let difference = self
+            .difference
+            .get_or_insert_with(|| Box::new(difference::Encoder::new(level)));
+        difference
+            .encode(numbers, base, form, out)
+            .then_some(CodecId::Difference)
     }
 
     /// The better of a model, if there is one, and of tables of the plane's own.

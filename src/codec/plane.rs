@@ -1,5 +1,6 @@
 //! What is said of a plane to the codecs: before it is coded, and of the code.
 
+use super::difference::Form;
 use crate::format::Profiles;
 use crate::simd::Simd;
 
@@ -85,6 +86,17 @@ pub struct Context<'a> {
     pub profiles: Profiles<'a>,
     /// The groups that the fields of the plane are in, if they are known from the planes before it.
     pub groups: Option<Groups<'a>>,
+    /// What the fields are told by their distance from, if that is known.
+    pub base: Option<Base<'a>>,
+}
+
+/// The numbers of a base at the places of those of a plane.
+#[derive(Debug, Clone, Copy)]
+pub struct Base<'a> {
+    /// As many as there are in the plane.
+    pub numbers: &'a [u8],
+    /// What both are.
+    pub form: Form,
 }
 
 /// Groups of neighbouring fields, all of the same length.
@@ -103,6 +115,7 @@ impl Context<'_> {
     pub const NONE: Context<'static> = Context {
         profiles: Profiles::NONE,
         groups: None,
+        base: None,
     };
 }
 

@@ -72,6 +72,8 @@ pub(super) enum For {
     Reader,
     /// Who may want it later.
     Later,
+    /// A block that rests on it.
+    Dependent,
 }
 
 /// How many are at work.

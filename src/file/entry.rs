@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::cache::{Block, BlockKey};
 use super::decoding::{Decoding, For, ReadContext};
-use crate::archive::ArchiveReader;
+use crate::archive::{ArchiveReader, Base};
 use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, ElementType};
@@ -22,6 +22,12 @@ pub struct Entry {
     /// Names the generation in the cache and, as its inode, in the kernel's.
     generation: u64,
     decoding: Arc<Decoding>,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Entry").field(&self.archive.path()).finish()
+    }
 }
 
 impl Entry {
@@ -102,7 +108,7 @@ impl Entry {
             let skip = place_in(&span, at);
             let take = (buffer.len() - done).min(span.buffer_bytes() - skip);
             let part = &mut buffer[done..done + take];
-            if take == span.buffer_bytes() {
+            if take == span.buffer_bytes() && !matches!(whom, For::Dependent) {
                 self.decoding
                     .cache
                     .copy_or_decode(self.key(number), part, |part| {
@@ -149,7 +155,9 @@ impl Entry {
             .block(first)
             .is_some_and(|span| span.range.start < range.start);
         let first = first + u64::from(goes_on && begins_before);
-        self.archive.will_need(first..last + 1)
+        self.archive.will_need(first..last + 1)?;
+        self.archive.bases_will_need(range);
+        Ok(())
     }
 
     /// Decodes a block that somebody will read soon, if it is not there already.
@@ -164,6 +172,15 @@ impl Entry {
             self.block(block, &span, &mut context.decoder, For::Later)
                 .map(drop)
         })
+    }
+
+    fn refuse_behind_end(&self, end: u64) -> Result<()> {
+        if end <= self.bytes() {
+            return Ok(());
+        }
+        let behind = std::io::ErrorKind::UnexpectedEof.into();
+        let error = Error::io("cannot read behind the end of the file", behind);
+        Err(error.at(self.archive.path()))
     }
 
     /// What a block holds; the byte at `offset` is in it.
@@ -209,12 +226,47 @@ impl Entry {
         let _busy = matches!(whom, For::Reader).then(|| self.decoding.demand.begin());
         let room = &self.decoding.memory.room;
         let bytes = BlockDecoder::bytes_for(element, buffer.len());
-        let _part = room.take(bytes);
-        let decoded = self.archive.decode_block(number, decoder, buffer);
+        let ready = || room.take(bytes);
+        let decoded = self
+            .archive
+            .decode_block_once(number, decoder, buffer, ready);
         if !room.has_plenty(bytes, MANY_THREADS) {
             decoder.give_back();
         }
         decoded
+    }
+}
+
+/// As a base it keeps the blocks that others rest on: there may be more of those.
+impl Base for Entry {
+    fn with(&self, range: Range<u64>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        if range.is_empty() {
+            return read(&[]);
+        }
+        self.refuse_behind_end(range.end)?;
+        let len = usize::try_from(range.end - range.start)
+            .map_err(|_| Error::corrupt("a block rests on more bytes than it can have"))?;
+        let first = self.archive.geometry().block_at(range.start).unwrap_or(0);
+        let span = self.span(first, range.start)?;
+        let skip = place_in(&span, range.start);
+        if skip + len <= span.buffer_bytes() {
+            let contexts = &self.decoding.contexts;
+            let block = contexts.with(ReadContext::new, |context| {
+                self.block(first, &span, &mut context.decoder, For::Dependent)
+            })?;
+            return read(&block[skip..skip + len]);
+        }
+        self.decoding.contexts.with(ReadContext::new, |context| {
+            let (decoder, buffer) = context.with_len(len)?;
+            self.fill(range.start, buffer, decoder, For::Dependent)?;
+            read(buffer)
+        })
+    }
+
+    fn will_need(&self, range: &Range<u64>) {
+        let end = range.end.min(self.bytes());
+        // Whoever reads it tells what is wrong.
+        let _ = self.ask_for(&(range.start..end), false);
     }
 }
 
@@ -224,12 +276,7 @@ impl ReadAt for Entry {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
-        let end = offset.checked_add(buffer.len() as u64);
-        if end.is_none_or(|end| end > self.bytes()) {
-            let behind = std::io::ErrorKind::UnexpectedEof.into();
-            let error = Error::io("cannot read behind the end of the file", behind);
-            return Err(error.at(self.archive.path()));
-        }
+        self.refuse_behind_end(offset.saturating_add(buffer.len() as u64))?;
         self.decoding.contexts.with(ReadContext::new, |context| {
             self.fill(offset, buffer, &mut context.decoder, For::Later)
         })

@@ -3,6 +3,7 @@
 mod ahead;
 mod cache;
 mod decoding;
+mod entries;
 mod entry;
 mod memory;
 mod shared;
@@ -12,6 +13,7 @@ mod virtual_file;
 pub use ahead::page_cache::PageCache;
 pub use ahead::wiring::OpenNext;
 pub use ahead::worker::ENOUGH_AVAILABLE_BYTES;
+pub use entries::Entries;
 pub use entry::Entry;
 pub use memory::ROOM_PART;
 pub use shared::{ENOUGH_TO_PREFETCH_BYTES, ReadShared, THREAD_BYTES};

@@ -97,7 +97,7 @@ impl Kinship {
     }
 }
 
-/// Where a block rests: as many bytes of a base as it has itself.
+/// Where a block rests: as many numbers of a base as it has itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference {
     /// What it is of them.
@@ -106,28 +106,32 @@ pub struct Reference {
     pub base: u32,
     /// The first of the bytes.
     pub offset: u64,
+    /// Whether the base's numbers are F32, which are rounded to the block's type of half the length.
+    pub is_rounded: bool,
 }
 
 impl Reference {
     pub(super) fn encode_to(self, block: &mut Vec<u8>) {
         block.extend(self.base.to_le_bytes());
-        block.extend([0; 4]);
+        block.extend([u8::from(self.is_rounded), 0, 0, 0]);
         block.extend(self.offset.to_le_bytes());
     }
 
     pub(super) fn parse(kinship: Kinship, bytes: &[u8]) -> Option<Self> {
         let offset = field::u64(bytes, 8);
-        let is_sound = field::is_zero(&bytes[4..8]) && offset <= i64::MAX as u64;
+        let is_sound = bytes[4] <= 1 && field::is_zero(&bytes[5..8]) && offset <= i64::MAX as u64;
         is_sound.then(|| Self {
             kinship,
             base: field::u32(bytes, 0),
             offset,
+            is_rounded: bytes[4] == 1,
         })
     }
 
-    /// The bytes of the base that a block of so many rests on.
+    /// The bytes of the base that so many bytes of numbers rest on.
     pub const fn range(&self, len: usize) -> Range<u64> {
-        self.offset..self.offset.saturating_add(len as u64)
+        let times = if self.is_rounded { 2 } else { 1 };
+        self.offset..self.offset.saturating_add(times * len as u64)
     }
 }
 

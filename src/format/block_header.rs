@@ -17,6 +17,9 @@ const FIXED_BYTES: usize = 8;
 /// Bytes that describe a plane.
 const PLANE_BYTES: usize = 8;
 
+/// So many of a block's first bytes, or all of a shorter one, tell what it rests on.
+pub const REFERENCE_PREFIX_BYTES: usize = FIXED_BYTES + PLANE_BYTES + REFERENCE_BYTES;
+
 /// The shift of a plane that is not of levels, but of the scales of a grid.
 pub const SCALES_SHIFT: u8 = 255;
 
@@ -186,6 +189,17 @@ impl BlockHeader {
         header
     }
 
+    /// What a block rests on, from its first `REFERENCE_PREFIX_BYTES`; `None` for one that stands for itself, and for
+    /// what is no block.
+    pub fn reference_of(prefix: &[u8]) -> Option<(ElementType, Reference)> {
+        let fixed = prefix.get(..FIXED_BYTES).filter(|fixed| fixed[1] == 0)?;
+        let kinship = Kinship::from_code(fixed[2])?;
+        let at = FIXED_BYTES + usize::from(fixed[0]) * PLANE_BYTES;
+        let reference = prefix.get(at..at + REFERENCE_BYTES)?;
+        let element = ElementType::from_code(fixed[3]).ok()?;
+        Some((element, Reference::parse(kinship, reference)?))
+    }
+
     /// Adds the next plane upwards.
     ///
     /// # Panics
@@ -254,6 +268,7 @@ impl BlockHeader {
                     let reference = block.get(planes_end..planes_end + REFERENCE_BYTES);
                     reference
                         .and_then(|bytes| Reference::parse(kinship, bytes))
+                        .filter(|reference| !reference.is_rounded || element.is_half())
                         .map(|reference| Self::of_kin(element, reference))
                         .ok_or_else(malformed)?
                 } else if let Some(layout) = element.record() {

@@ -35,6 +35,7 @@ const COMPARISON: CargoFeature = Some("comparison");
 const BYTES_OR_PAIRS: Widths = Widths::Only(&[8, 16]);
 const BYTES: Widths = Widths::Only(&[8]);
 const PAIRS: Widths = Widths::Only(&[16]);
+const NUMBERS: Widths = Widths::Only(&[8, 16, 32]);
 
 macro_rules! codecs {
     ($(
@@ -115,6 +116,8 @@ codecs! {
     Grouped = 13, "grouped", BYTES, "0.1.0", ALWAYS;
     /// Levels with tables that follow from the scales of row and column and one shape.
     Spread = 14, "spread", BYTES_OR_PAIRS, "0.1.0", ALWAYS;
+    /// Numbers by how many places they lie beside those of a base.
+    Difference = 15, "difference", NUMBERS, "0.1.0", ALWAYS;
 }
 
 impl CodecId {

@@ -134,6 +134,11 @@ impl ElementType {
         })
     }
 
+    /// Whether it is a float of 16 bits, which those of 32 may be rounded to.
+    pub const fn is_half(self) -> bool {
+        matches!(self, Self::Bf16 | Self::F16)
+    }
+
     /// Bits of the exponent, for IEEE-like floats with a sign bit on top and the exponent below it.
     pub const fn exponent_bits(self) -> Option<u8> {
         match self {

@@ -18,11 +18,12 @@ mod geometry;
 mod grid;
 mod index;
 mod name;
+mod pin;
 mod profiles;
 mod superblock;
 
 pub use base::{BaseRecord, Kinship, MAX_BASES, Reference};
-pub use block_header::{BlockHeader, MAX_PLANES, PlaneHeader, SCALES_SHIFT};
+pub use block_header::{BlockHeader, MAX_PLANES, PlaneHeader, REFERENCE_PREFIX_BYTES, SCALES_SHIFT};
 pub use checksum::checksum;
 pub use codec_id::{CodecId, Widths};
 pub use element::ElementType;
@@ -37,5 +38,6 @@ pub use index::{
     seal_index_page,
 };
 pub use name::{ARCHIVE_SUFFIX, archive_name, original_name};
+pub use pin::{OWN_DIRECTORY, is_own, pin_path, pins_directory};
 pub use profiles::{MAX_PROFILES_BYTES, Profiles};
 pub use superblock::{BasesTable, Lossy, SUPERBLOCK_BYTES, Superblock, TableLengths, TableRange};

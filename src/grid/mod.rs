@@ -19,7 +19,7 @@ mod treatment;
 mod uniform;
 
 pub use levels::LevelPlanes;
-pub use number::{LANES, root_mean_square, to_bf16, values};
+pub use number::{LANES, root_mean_square, round_to_half, to_bf16, values};
 pub use octave::{octave_ratio, octave_steps};
 pub use quantize::{Levels, Quantizer};
 pub use restore::Restorer;

@@ -65,6 +65,28 @@ pub(super) fn to_f16(value: f32) -> u16 {
     f16::from_f32(value).to_bits()
 }
 
+/// Rounds numbers of F32 to as many of a type of 16 bits. What is no number becomes one and the same, so that every
+/// machine gives the same bits.
+pub fn round_to_half(element: ElementType, values: &[u8], halves: &mut [u8]) {
+    const NO_NUMBER: u16 = 0x7E00;
+    let values = values.as_chunks().0.iter().copied().map(f32::from_le_bytes);
+    let halves = halves.as_chunks_mut().0.iter_mut();
+    if element == ElementType::Bf16 {
+        halves
+            .zip(values)
+            .for_each(|(half, value)| *half = to_bf16(value).to_le_bytes());
+    } else {
+        halves.zip(values).for_each(|(half, value)| {
+            let bits = if value.is_nan() {
+                NO_NUMBER
+            } else {
+                to_f16(value)
+            };
+            *half = bits.to_le_bytes();
+        });
+    }
+}
+
 /// The number that a magnitude of a type of 16 bits stands for: its bits without the sign.
 pub(super) fn magnitude(element: ElementType, bits: u16) -> f64 {
     if element == ElementType::Bf16 {

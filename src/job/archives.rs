@@ -47,11 +47,3 @@ pub(super) fn named_archive(path: &Path) -> Result<PathBuf> {
     }
     follow(path).map_err(|e| Error::io(format!("cannot follow the link {}", path.display()), e))
 }
-
-/// Opens the archive that somebody named.
-///
-/// # Errors
-/// As `named_archive` and `ArchiveReader::open`.
-pub(super) fn open_named(path: &Path) -> Result<ArchiveReader> {
-    ArchiveReader::open(&named_archive(path)?)
-}

@@ -1,9 +1,10 @@
 //! What a thread that encodes carries from block to block.
 
+use super::kin::{KinPlan, Place};
 use super::lossy::{LossyPlan, TreatedBlock};
 use super::source_file::SourceFile;
 use super::survey::Survey;
-use crate::block::{BlockEncoder, Encoded};
+use crate::block::{BlockEncoder, Encoded, Kin};
 use crate::codec::scaled::Segment;
 use crate::error::Result;
 use crate::format::BlockSpan;
@@ -17,6 +18,7 @@ pub(super) struct EncodeWorker<'p> {
     pub(super) span: BlockSpan,
     /// The lossy tensor it is of; then there is more than the block in `bytes`.
     treated: Option<TreatedBlock<'p>>,
+    kin: &'p KinPlan,
     segments: Vec<Segment>,
     /// The block as it is stored.
     pub(super) stored: Vec<u8>,
@@ -25,9 +27,10 @@ pub(super) struct EncodeWorker<'p> {
 }
 
 impl<'p> EncodeWorker<'p> {
-    pub(super) fn new(encoder: BlockEncoder) -> Self {
+    pub(super) fn new(encoder: BlockEncoder, kin: &'p KinPlan) -> Self {
         Self {
             encoder,
+            kin,
             bytes: Vec::new(),
             span: BlockSpan::EMPTY,
             treated: None,
@@ -61,7 +64,7 @@ impl<'p> EncodeWorker<'p> {
     /// Encodes what was taken.
     ///
     /// # Errors
-    /// `Io` if a codec runs out of memory.
+    /// `Io` if a codec runs out of memory; as `Base::with`.
     pub(super) fn encode(&mut self) -> Result<()> {
         let (element, segments) = (self.span.element, &self.segments);
         let encoded = match &self.treated {
@@ -83,11 +86,34 @@ impl<'p> EncodeWorker<'p> {
                     &mut self.stored,
                 )
             }
-            None => self
-                .encoder
-                .encode(&self.bytes, element, segments, &mut self.stored),
+            None => match self.kin.place(&self.span) {
+                Some(place) => return self.encode_beside(&place),
+                None => self
+                    .encoder
+                    .encode(&self.bytes, element, segments, &mut self.stored),
+            },
         };
         self.encoded = Some(encoded?);
         Ok(())
+    }
+
+    /// Encodes a block that may rest on a base.
+    fn encode_beside(&mut self, place: &Place) -> Result<()> {
+        let kin = self.kin;
+        let base = kin.base(place.base);
+        let base = base.expect("invariant: places are those of the plan's bases");
+        let (element, segments) = (self.span.element, &self.segments);
+        let (encoder, stored, own) = (&mut self.encoder, &mut self.stored, &self.bytes);
+        let encoded = &mut self.encoded;
+        base.with(place.range.clone(), &mut |bytes| {
+            let kin = Kin {
+                base: place.base,
+                offset: place.range.start,
+                is_rounded: place.is_rounded,
+                bytes,
+            };
+            *encoded = Some(encoder.encode_beside(own, element, segments, &kin, stored)?);
+            Ok(())
+        })
     }
 }

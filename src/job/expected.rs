@@ -1,6 +1,7 @@
 //! What packing a file by a plan will take, by encoding a sample of it.
 
 use super::encode_worker::EncodeWorker;
+use super::kin::KinPlan;
 use super::lossy::LossyPlan;
 use super::monitor::Monitor;
 use super::pack_options::PackOptions;
@@ -54,7 +55,7 @@ pub fn whole(bytes: f64) -> u64 {
 pub(super) fn expect(
     source: &SourceFile,
     extents: &[Extent],
-    plan: &LossyPlan,
+    (plan, kin): (&LossyPlan, &KinPlan),
     survey: &Survey,
     sample_bytes: u64,
     options: &PackOptions,
@@ -83,7 +84,7 @@ pub(super) fn expect(
     // For each tensor, and last for all else: bytes that were encoded, and what they take.
     let mut sums = vec![(0u64, 0u64); plan.tensors.len() + 1];
     let workers = (0..options.threads.get())
-        .map(|_| Ok(EncodeWorker::new(options.encoder(survey)?)))
+        .map(|_| Ok(EncodeWorker::new(options.encoder(survey)?, kin)))
         .collect::<Result<Vec<_>>>()?;
     pipeline::run(
         workers,

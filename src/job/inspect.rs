@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
 
-use super::archives::open_named;
+use super::archives::named_archive;
+use super::base_search::BaseSearch;
 use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::error::Result;
 use crate::format::{
@@ -80,8 +82,8 @@ pub struct PlaneTotal {
 ///
 /// # Errors
 /// `Corrupt` if the tables, the header or a block header are damaged.
-pub fn inspect(path: &Path) -> Result<Inspection> {
-    let reader = open_named(path)?;
+pub fn inspect(path: &Path, bases: &BaseSearch) -> Result<Inspection> {
+    let reader = bases.open(&named_archive(path)?, NonZeroUsize::MIN)?;
     let original = ArchivedFile::new(&reader)?;
     let (tensors, data_end, unread) = match model::read(&original)? {
         Some(header) => (header.tensors, header.data_end, None),

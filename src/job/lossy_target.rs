@@ -2,6 +2,7 @@
 
 use super::expected::{SAMPLE_BYTES, expect};
 use super::layout::layout;
+use super::kin::KinPlan;
 use super::lossy::{self, Asked, Grid, LossyOptions, LossyPlan};
 use super::monitor::Monitor;
 use super::pack_options::PackOptions;
@@ -55,15 +56,16 @@ pub(super) fn plan(
         Grid::Absolute => (squares.sum::<f64>() / elements).sqrt(),
         Grid::Row => 1.0,
     };
-    let survey = options.survey(source, &any, monitor)?;
-    let extents = layout(source, &any.ranges(), monitor)?;
+    let nothing = KinPlan::default();
+    let survey = options.survey(source, (&any, &nothing), monitor)?;
+    let extents = layout(source, &any.cuts(), monitor)?;
     // How many bits a weight takes too many with a bound.
     let excess = |bound: f64| -> Result<f64> {
         let plan = any.with_bound(grid.setting(bound));
         let expected = expect(
             source,
             &extents,
-            &plan,
+            (&plan, &nothing),
             &survey,
             SAMPLE_BYTES,
             options,

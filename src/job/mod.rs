@@ -19,6 +19,7 @@
 mod analyze;
 mod archives;
 mod attributes;
+mod base_search;
 mod blocks;
 mod condition;
 mod conversion;
@@ -29,6 +30,7 @@ mod file_filter;
 mod fitting;
 mod globs;
 mod inspect;
+mod kin;
 mod layout;
 mod links;
 mod lossy;
@@ -57,10 +59,12 @@ pub use analyze::{
     FieldFacts, FileFacts, Frequent, NumberStatistics, RecordStatistics, Redundancy, Statistics,
     TensorFacts, Values, analyze,
 };
+pub use base_search::BaseSearch;
 pub use conversion::Conversion;
 pub use expected::{ExpectedBytes, whole as whole_bytes};
 pub use file_filter::FileFilter;
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
+pub use kin::{BaseAsked, OpenedBases};
 pub use lossy::{
     Asked, DEFAULT_GROUP, Grid, KeptTensor, LossyOptions, LossyPlan, PlannedTensor, Rule, Setting,
 };

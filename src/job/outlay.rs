@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use super::base_search::BaseSearch;
 use super::archives::{archive_path, named_archive};
 use super::inspect::inspect;
 use super::lossy::{Measured, measure};
@@ -168,9 +169,10 @@ fn archived(
     threads: NonZeroUsize,
     monitor: &Monitor<'_>,
 ) -> Result<FileOutlay> {
-    let inspected = inspect(archive)?;
+    let bases = BaseSearch::default();
+    let inspected = inspect(archive, &bases)?;
     let superblock = &inspected.superblock;
-    let reader = ArchiveReader::open(archive)?;
+    let reader = bases.open(archive, threads)?;
     if superblock.original_bytes != source.stamp.size {
         return Err(source.changed());
     }

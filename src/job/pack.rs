@@ -9,11 +9,12 @@ use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Plan, Step, copy_file};
 use super::encode_worker::EncodeWorker;
 use super::file_filter::ChosenFiles;
+use super::kin::{BaseAsked, BaseFile, KinPlan, OpenedBases, pin};
 use super::layout::layout;
 use super::lossy::{Asked, LossyOptions, LossyPlan, check_patterns};
 use super::lossy_target;
 use super::monitor::Monitor;
-use super::output::{OutputFile, refuse_source, remove_abandoned};
+use super::output::{OutputFile, parent, refuse_source, remove_abandoned};
 use super::pack_options::PackOptions;
 use super::pipeline;
 use super::read_back::{self, EntriesChecksum, Written};
@@ -22,7 +23,7 @@ use super::survey::Survey;
 use super::totals::Totals;
 use super::walk::{EntryKind, WalkEntry, walk};
 use super::worth::{Fate, is_worth_keeping, is_worth_packing};
-use crate::archive::{ArchiveWriter, LossyOriginal, Original};
+use crate::archive::{ArchiveReader, ArchiveWriter, LossyOriginal, Original, WrittenBeside};
 use crate::error::{Error, Result};
 use crate::format::{Geometry, Superblock};
 use crate::model::names;
@@ -58,7 +59,7 @@ pub fn pack(
     let source = SourceFile::open(from)?;
     (monitor.begin)(source.stamp.size);
     tell_beforehand(&source, from, options, monitor)?;
-    let packed = pack_if(&source, &to, options, monitor, |_| Ok(true))?;
+    let packed = pack_if(&source, &to, parent(&to), options, monitor, |_| Ok(true))?;
     Ok(Conversion {
         totals: packed.unwrap_or_default(),
         path: to,
@@ -111,14 +112,15 @@ pub fn pack_file(
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
     let source = SourceFile::open(from)?;
-    let packed = pack_if(&source, to, options, monitor, |_| Ok(true))?;
+    let packed = pack_if(&source, to, parent(to), options, monitor, |_| Ok(true))?;
     Ok(packed.unwrap_or_default())
 }
 
-/// As `pack_file`, if what comes of it `is_wanted`; else there is nothing.
+/// As `pack_file`, if what comes of it `is_wanted`; else there is nothing. What it rests on is kept below `root`.
 fn pack_if(
     source: &SourceFile,
     to: &Path,
+    root: &Path,
     options: &PackOptions,
     monitor: &Monitor<'_>,
     is_wanted: impl FnOnce(&Totals) -> Result<bool>,
@@ -128,7 +130,7 @@ fn pack_if(
     let output = OutputFile::create(to, options.force)?;
     // Whoever could not read the source must not be able to read the archive.
     let sync = |output: &OutputFile| output.sync(source.mode, None);
-    let totals = pack_to(source, &output, options, monitor, sync)?;
+    let totals = pack_to(source, &output, root, options, monitor, sync)?;
     if !is_wanted(&totals)? {
         return Ok(None);
     }
@@ -136,17 +138,19 @@ fn pack_if(
     Ok(Some(totals))
 }
 
-/// All of `pack_file` but the name. `sync` makes what was written durable, with its attributes.
+/// All of `pack_file` but the name. What the archive rests on is kept below `root`, and `sync` makes what was written
+/// durable, with its attributes.
 pub(super) fn pack_to(
     source: &SourceFile,
     output: &OutputFile,
+    root: &Path,
     options: &PackOptions,
     monitor: &Monitor<'_>,
     sync: impl FnOnce(&OutputFile) -> Result<()>,
 ) -> Result<Totals> {
     let (superblock, entries) = match &options.lossy {
         Some(lossy) => write_lossy(source, output, lossy, options, monitor)?,
-        None => write_planned(source, output, &LossyPlan::default(), options, monitor)?,
+        None => write_beside(source, output, root, options, monitor)?,
     };
     sync(output)?;
     read_back::compare_tables(output, &superblock, entries)?;
@@ -157,6 +161,84 @@ pub(super) fn pack_to(
         archives: 1,
         ..Totals::default()
     })
+}
+
+/// Writes all of an archive that may rest on others, and keeps those.
+fn write_beside(
+    source: &SourceFile,
+    output: &OutputFile,
+    root: &Path,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<(Superblock, EntriesChecksum)> {
+    let nothing = LossyPlan::default();
+    let alone = || {
+        let kin = KinPlan::default();
+        write_planned(source, output, root, (&nothing, &kin), options, monitor)
+    };
+    let kin = options.kin(source, root, monitor)?;
+    if kin.is_empty() {
+        if matches!(options.base, Some(BaseAsked::Named(_))) && source.is_model()? {
+            (monitor.warn)(&format!(
+                "{}: none of its tensors is like one of the base; it is packed to stand for itself",
+                source.path.display()
+            ));
+        }
+        return alone();
+    }
+    let written = write_planned(source, output, root, (&nothing, &kin), options, monitor)?;
+    if written.0.bases.is_some() && !rests_on_any(output)? {
+        output.empty()?;
+        return alone();
+    }
+    for base in &kin.bases {
+        pin(root, base, |base, path| keep_copy(base, path, options, monitor))?;
+        // An archive's blocks have checksums, and a new link is a change as well.
+        if base.source.archive().is_none() {
+            base.source.check_unchanged()?;
+        }
+    }
+    Ok(written)
+}
+
+/// Whether any block of what was written rests on a base.
+fn rests_on_any(output: &OutputFile) -> Result<bool> {
+    let reader = ArchiveReader::from_file(output.file(), output.path())?;
+    for block in 0..reader.geometry().block_count() {
+        if reader.reference(block)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Makes the pin of a base that there can be no hard link to: an archive of a plain file, or a copy if that was asked for.
+fn keep_copy(
+    base: &BaseFile,
+    path: &Path,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<()> {
+    let source = &base.source;
+    let monitor = &monitor.counted();
+    if source.archive().is_some() {
+        if !options.copy_base {
+            return Err(Error::InvalidInput(format!(
+                "{} cannot be linked as {}, which would keep it for those who rest on it; say --copy-base to keep a \
+                 copy there, or pack into a directory of the same file system",
+                source.path.display(),
+                path.display()
+            )));
+        }
+        return copy_file(&source.path, path, true, monitor).map(drop);
+    }
+    let alone = PackOptions {
+        base: None,
+        opened: OpenedBases::default(),
+        force: true,
+        ..options.clone()
+    };
+    pack_if(source, path, parent(path), &alone, monitor, |_| Ok(true)).map(drop)
 }
 
 /// Writes all of an archive by what is asked for its tensors.
@@ -177,7 +259,9 @@ fn write_lossy(
                 source.path.display()
             ));
         }
-        let (superblock, entries) = write_planned(source, output, &plan, options, monitor)?;
+        let kin = KinPlan::default();
+        let write = |plan| write_planned(source, output, Path::new(""), (plan, &kin), options, monitor);
+        let (superblock, entries) = write(&plan)?;
         match lossy.asked {
             Asked::Size(bytes, _)
                 if superblock.archive_bytes > bytes && !plan.tensors.is_empty() =>
@@ -203,7 +287,7 @@ fn write_lossy(
                     source.path.display()
                 ));
                 output.empty()?;
-                return write_planned(source, output, &LossyPlan::default(), options, monitor);
+                return write(&LossyPlan::default());
             }
             _ => return Ok((superblock, entries)),
         }
@@ -214,17 +298,20 @@ fn write_lossy(
     )))
 }
 
-/// Writes all of an archive by a plan.
+/// Writes all of an archive by plans, of which one is empty.
 fn write_planned(
     source: &SourceFile,
     output: &OutputFile,
-    plan: &LossyPlan,
+    root: &Path,
+    plans: (&LossyPlan, &KinPlan),
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<(Superblock, EntriesChecksum)> {
-    let extents = layout(source, &plan.ranges(), monitor)?;
+    let cuts = [plans.0.cuts(), plans.1.cuts()].concat();
+    let extents = layout(source, &cuts, monitor)?;
     let geometry = Geometry::new(options.block_bytes(), &extents)?;
-    write(source, output, &geometry, plan, options, monitor)
+    let bases = plans.1.table(output.path(), root);
+    write(source, output, &geometry, plans, &bases, options, monitor)
 }
 
 /// Encodes the source and, at the same time, reads back and compares what was written.
@@ -232,22 +319,31 @@ fn write(
     source: &SourceFile,
     output: &OutputFile,
     geometry: &Geometry,
-    plan: &LossyPlan,
+    (plan, kin): (&LossyPlan, &KinPlan),
+    bases: &[u8],
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<(Superblock, EntriesChecksum)> {
-    let survey = options.survey(source, plan, monitor)?;
+    let survey = options.survey(source, (plan, kin), monitor)?;
     let lossy_tensors = plan.tensors.len();
-    let mut writer = ArchiveWriter::new(output.file(), geometry, &survey.profiles, lossy_tensors)?;
+    let mut writer = ArchiveWriter::new(
+        output.file(),
+        geometry,
+        WrittenBeside {
+            profiles: &survey.profiles,
+            lossy_tensors,
+            bases,
+        },
+    )?;
     let (written, unread) = read_back::channel(output);
     let (encoded, compared) = thread::scope(|scope| {
         let profiles = &survey.profiles;
         let threads = options.threads;
         let comparing = in_scope(scope, move || {
-            let beside = (profiles.as_slice(), plan);
+            let beside = (profiles.as_slice(), plan, kin);
             read_back::compare(unread, source, output, geometry, beside, threads, monitor)
         })?;
-        let beside = (&survey, plan);
+        let beside = (&survey, plan, kin);
         let encoded = encode(
             source,
             output,
@@ -292,7 +388,7 @@ fn encode(
     output: &OutputFile,
     writer: &mut ArchiveWriter<'_>,
     mut written: Written<'_>,
-    (survey, plan): (&Survey, &LossyPlan),
+    (survey, plan, kin): (&Survey, &LossyPlan, &KinPlan),
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<()> {
@@ -301,7 +397,7 @@ fn encode(
     let workers = (0..options.threads.get())
         .map(|_| {
             let encoder = options.encoder(survey)?;
-            Ok(EncodeWorker::new(encoder))
+            Ok(EncodeWorker::new(encoder, kin))
         })
         .collect::<Result<Vec<_>>>()?;
     pipeline::run(
@@ -438,7 +534,8 @@ fn pack_or_keep(
         to.refuse_twins(step, if is_kept { &step.to } else { &step.relative })?;
         Ok(is_kept)
     };
-    let packed = pack_if(&source, &to.path(&step.to), options, monitor, is_wanted)?;
+    let (path, root) = (to.path(&step.to), to.path(Path::new("")));
+    let packed = pack_if(&source, &path, &root, options, monitor, is_wanted)?;
     if let Some(totals) = packed {
         return Ok(Made {
             to: step.to.clone(),

@@ -1,16 +1,20 @@
 //! How to pack, and what that means for blocks and threads.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
 
+use super::base_search::BaseSearch;
 use super::file_filter::FileFilter;
 use super::fitting::fitting_threads;
+use super::kin::{BaseAsked, Family, KinPlan, OpenedBases};
 use super::lossy::{LossyOptions, LossyPlan};
 use super::monitor::Monitor;
 use super::source_file::SourceFile;
 use super::survey::{Survey, survey};
 use crate::block::BlockEncoder;
 use crate::codec::{Level, Method};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sync::cores;
 
 /// Uncompressed bytes of a block where models are made lossy.
@@ -34,6 +38,14 @@ pub struct PackOptions {
     pub files: FileFilter,
     /// How to make models lossy; nothing is without.
     pub lossy: Option<LossyOptions>,
+    /// What models may rest on; nothing if they are to stand for themselves.
+    pub base: Option<BaseAsked>,
+    /// Where bases are that are not beside what rests on them.
+    pub bases: BaseSearch,
+    /// Whether a copy of the base is kept where there can be no hard link to it.
+    pub copy_base: bool,
+    /// What was asked for, opened: by the job, when it begins.
+    pub opened: OpenedBases,
 }
 
 impl PackOptions {
@@ -47,14 +59,19 @@ impl PackOptions {
         self.block_bytes.unwrap_or_else(default)
     }
 
-    /// The same, with as many threads as there is memory for.
+    /// The same, with as many threads as there is memory for, and its bases open.
     ///
     /// # Errors
-    /// `Environment` if there is none for a single one.
+    /// `Environment` if there is none for a single one; as `Family::open`.
     pub(super) fn fitting(&self, monitor: &Monitor<'_>) -> Result<Self> {
         let threads = fitting_threads(self.threads, self.thread_bytes(), monitor)?;
+        let family = self.base.as_ref().map(|asked| {
+            let family = Family::open(asked, &self.bases, threads, monitor)?;
+            Ok::<_, Error>(Arc::new(family))
+        });
         Ok(Self {
             threads,
+            opened: OpenedBases(family.transpose()?),
             ..self.clone()
         })
     }
@@ -73,6 +90,22 @@ impl PackOptions {
         blocks * u64::from(self.block_bytes()) + (512 << 10)
     }
 
+    /// What of a file may rest on what, for an archive somewhere below `root`.
+    ///
+    /// # Errors
+    /// As `ReadAt::read_at`.
+    pub(super) fn kin(
+        &self,
+        source: &SourceFile,
+        root: &Path,
+        monitor: &Monitor<'_>,
+    ) -> Result<KinPlan> {
+        match &self.opened.0 {
+            Some(family) => family.plan(source, root, monitor),
+            None => Ok(KinPlan::default()),
+        }
+    }
+
     /// What encoders are to know of a file.
     ///
     /// # Errors
@@ -80,11 +113,11 @@ impl PackOptions {
     pub(super) fn survey(
         &self,
         source: &SourceFile,
-        plan: &LossyPlan,
+        plans: (&LossyPlan, &KinPlan),
         monitor: &Monitor<'_>,
     ) -> Result<Survey> {
         match self.method {
-            Method::Weights => survey(source, plan, self.level, monitor),
+            Method::Weights => survey(source, plans, self.level, monitor),
             _ => Ok(Survey::default()),
         }
     }
@@ -104,6 +137,10 @@ impl Default for PackOptions {
             block_bytes: None,
             files: FileFilter::default(),
             lossy: None,
+            base: None,
+            bases: BaseSearch::default(),
+            copy_base: false,
+            opened: OpenedBases::default(),
         }
     }
 }

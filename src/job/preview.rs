@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use super::condition::refuse_fault;
 use super::expected::{ExpectedBytes, SAMPLE_BYTES, expect};
 use super::layout::layout;
+use super::kin::KinPlan;
 use super::lossy::{LossyPlan, check_patterns};
 use super::lossy_target;
 use super::monitor::Monitor;
+use super::output::parent;
 use super::pack::{files_to_pack, tell_beforehand};
 use super::pack_options::PackOptions;
 use super::replace::archives_to_make;
@@ -97,12 +99,22 @@ fn preview_file(
         Some(lossy) => lossy_target::plan(&source, lossy, 1.0, options, monitor)?,
         None => LossyPlan::default(),
     };
-    let survey = options.survey(&source, &plan, monitor)?;
-    let extents = layout(&source, &plan.ranges(), monitor)?;
+    let root = parent(path);
+    let kin = match &options.lossy {
+        Some(_) => KinPlan::default(),
+        None => options.kin(&source, root, monitor)?,
+    };
+    let survey = options.survey(&source, (&plan, &kin), monitor)?;
+    let cuts = if kin.is_empty() {
+        plan.cuts()
+    } else {
+        kin.cuts()
+    };
+    let extents = layout(&source, &cuts, monitor)?;
     let expected = expect(
         &source,
         &extents,
-        &plan,
+        (&plan, &kin),
         &survey,
         SAMPLE_BYTES,
         options,

@@ -11,15 +11,16 @@ use std::vec;
 
 use sha2::{Digest, Sha256};
 
+use super::kin::KinPlan;
 use super::lossy::{Comparer, Errors, LossyPlan, TreatedBlock};
 use super::monitor::Monitor;
 use super::output::OutputFile;
 use super::pipeline;
 use super::source_file::SourceFile;
 use crate::archive::ArchiveReader;
-use crate::block::BlockDecoder;
+use crate::block::{Beside, BlockDecoder};
 use crate::error::{Error, Result};
-use crate::format::{BlockEntry, BlockSpan, Fidelity, Geometry, Profiles, Superblock, checksum};
+use crate::format::{BlockEntry, BlockHeader, BlockSpan, Fidelity, Geometry, Profiles, Superblock, checksum};
 use crate::os::{drop_cached, read_full_at, start_write_back};
 
 /// Stored bytes that go to the disk, and come back from it, in one piece.
@@ -185,7 +186,7 @@ pub(super) fn compare(
     source: &SourceFile,
     output: &OutputFile,
     geometry: &Geometry,
-    (profiles, plan): (&[u8], &LossyPlan),
+    (profiles, plan, kin): (&[u8], &LossyPlan, &KinPlan),
     threads: NonZeroUsize,
     monitor: &Monitor<'_>,
 ) -> Result<Compared> {
@@ -229,7 +230,10 @@ pub(super) fn compare(
             next += 1;
             Ok(true)
         },
-        |worker| worker.compare(source, output, Profiles::new(profiles, profiles_checksum)),
+        |worker| {
+            let profiles = Profiles::new(profiles, profiles_checksum);
+            worker.compare(source, output, profiles, kin)
+        },
         |worker| {
             sha256.update(&worker.decoded);
             if is_lossy {
@@ -265,6 +269,7 @@ impl Worker<'_> {
         source: &SourceFile,
         output: &OutputFile,
         profiles: Profiles<'_>,
+        kin: &KinPlan,
     ) -> Result<()> {
         let in_archive = |error: Error| {
             error
@@ -275,14 +280,23 @@ impl Worker<'_> {
         let read = read_full_at(output.file(), &mut self.stored, self.entry.offset)
             .map_err(|e| Error::io(format!("cannot read back {}", output.path().display()), e))?;
         self.decoded.resize(self.span.buffer_bytes(), 0);
-        self.decoder
-            .verify_into(
-                &self.stored[..read],
-                &self.entry,
-                profiles,
-                &mut self.decoded,
-            )
-            .map_err(in_archive)?;
+        let stored = &self.stored[..read];
+        let (decoder, entry, decoded) = (&mut self.decoder, &self.entry, &mut self.decoded);
+        let mut verify = |base: &[u8]| {
+            let beside = Beside { profiles, base };
+            decoder.verify_into(stored, entry, beside, decoded)
+        };
+        match BlockHeader::reference_of(stored) {
+            None => verify(&[]),
+            Some((element, reference)) => {
+                let base = kin.base(reference.base);
+                let base = base.ok_or_else(|| Error::corrupt("there is no base of that number"));
+                let bytes = self.span.buffer_bytes();
+                let bytes = bytes - bytes % usize::from(element.bytes());
+                base.and_then(|base| base.with(reference.range(bytes), &mut verify))
+            }
+        }
+        .map_err(in_archive)?;
         source.read_block(&self.span, &mut self.original)?;
         let block = self.plan.block(&self.span);
         let is_as_made = match (self.fidelity, &block) {
@@ -350,7 +364,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::archive::{ArchiveWriter, Original};
+    use crate::archive::{ArchiveWriter, Original, WrittenBeside};
     use crate::block::BlockEncoder;
     use crate::codec::Level;
     use crate::model::extents;
@@ -398,7 +412,7 @@ mod tests {
             bytes,
             ..
         } = files;
-        let mut writer = ArchiveWriter::new(output.file(), geometry, &[], 0)?;
+        let mut writer = ArchiveWriter::new(output.file(), geometry, WrittenBeside::default())?;
         let mut encoder = BlockEncoder::new(Level::Fast)?;
         let (mut written, unread) = channel(output);
         let mut stored = Vec::new();
@@ -417,7 +431,7 @@ mod tests {
             source,
             output,
             geometry,
-            (&[], &plan),
+            (&[], &plan, &KinPlan::default()),
             ONE,
             &MONITOR,
         )?;

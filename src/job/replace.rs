@@ -135,6 +135,10 @@ pub fn replace_by_archives(
         check_patterns(found.sources(), lossy, monitor)?;
     }
     let work = |file: &Replacement| Ok(file.bytes);
+    let root = match found.path.is_dir() {
+        true => found.path.clone(),
+        false => parent(&found.path).to_path_buf(),
+    };
     run(found, monitor, work, |file| {
         let (from, to) = &file.names[0];
         let source = SourceFile::open(from)?;
@@ -145,6 +149,7 @@ pub fn replace_by_archives(
         let compare_archive = |archive: &Path| {
             let held = hold(archive)?;
             let reader = ArchiveReader::from_file(&held.file, archive)?;
+            let reader = options.bases.with_bases(reader, options.threads)?;
             let totals = compare(&source, &reader, archive, options.threads, monitor)?;
             finish_archive(&source, &held.file).map_err(|e| cannot(archive, e))?;
             Ok((totals, held))
@@ -162,7 +167,7 @@ pub fn replace_by_archives(
             compare_archive(archive)?
         } else {
             let output = OutputFile::create(to, false)?;
-            let totals = pack_to(&source, &output, options, monitor, |output| {
+            let totals = pack_to(&source, &output, &root, options, monitor, |output| {
                 attributes::copy(&source.file, output.file())
                     .map_err(|e| output.cannot_write(e))?;
                 output.sync(source.mode, Some(source.modified()))
@@ -204,6 +209,7 @@ pub fn replace_by_originals(
         let archive = SourceFile::open(from)?;
         hold_open(from, &archive.file)?;
         let reader = ArchiveReader::from_file(&archive.file, from)?;
+        let reader = options.bases.with_bases(reader, options.threads)?;
         let compare_original = |path: &Path| {
             let original = SourceFile::open(path)?;
             hold_open(path, &original.file)?;

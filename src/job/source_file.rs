@@ -1,16 +1,27 @@
 //! A file that a job reads, and that must not change meanwhile.
 
 use std::fs::{self, File};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use sha2::{Digest, Sha256};
+
+use super::base_search::BaseSearch;
+use super::monitor::Monitor;
+use crate::archive::{ArchiveReader, Base};
 use crate::error::{Error, Result};
+use crate::file::{Entries, Entry};
 use crate::format::{BlockSpan, SUPERBLOCK_BYTES, Superblock};
 use crate::model::{self, ReadAt, names};
 use crate::os::{FileStamp, read_full_at, system_time};
 
+/// Bytes that are read at a time where all are.
+const READ_BYTES: usize = 1 << 20;
+
 /// A regular file, open for reading.
+#[derive(Debug)]
 pub(crate) struct SourceFile {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
@@ -23,6 +34,8 @@ pub(crate) struct SourceFile {
     pub(super) disk_bytes: u64,
     /// Its modification time: seconds and nanoseconds since the epoch.
     pub(crate) mtime: (i64, u32),
+    /// What is read, if it is the file that an archive stands for: all but `file` and `stamp` is of that then.
+    archived: Option<Entry>,
 }
 
 impl SourceFile {
@@ -56,7 +69,63 @@ impl SourceFile {
             },
             mtime: (meta.mtime(), u32::try_from(meta.mtime_nsec()).unwrap_or(0)),
             file,
+            archived: None,
         })
+    }
+
+    /// The file that an archive stands for, through the cache of `entries`.
+    ///
+    /// # Errors
+    /// As `open` and `BaseSearch::open`.
+    pub(crate) fn open_archived(
+        archive: &Path,
+        bases: &BaseSearch,
+        entries: &Entries,
+    ) -> Result<Self> {
+        let source = Self::open(archive)?;
+        let reader = bases.open_from(ArchiveReader::from_file(&source.file, archive)?, entries)?;
+        let superblock = *reader.superblock();
+        Ok(Self {
+            mode: superblock.mode,
+            disk_bytes: superblock.original_bytes,
+            mtime: (superblock.mtime_seconds, superblock.mtime_nanoseconds),
+            archived: Some(entries.entry(reader)),
+            ..source
+        })
+    }
+
+    /// The archive that is read, if it is one.
+    pub(crate) fn archive(&self) -> Option<&ArchiveReader> {
+        self.archived.as_ref().map(Entry::archive)
+    }
+
+    /// SHA-256 of its bytes, if that is known without reading them.
+    pub(super) fn sha_if_known(&self) -> Option<[u8; 32]> {
+        self.archive().map(|archive| archive.superblock().sha256)
+    }
+
+    /// SHA-256 of its bytes: known of an archive, computed of others.
+    ///
+    /// # Errors
+    /// As `ReadAt::read_at`; `Interrupted`.
+    pub(super) fn sha256(&self, monitor: &Monitor<'_>) -> Result<[u8; 32]> {
+        if let Some(known) = self.sha_if_known() {
+            return Ok(known);
+        }
+        let mut sha256 = Sha256::new();
+        let mut buffer = vec![0; READ_BYTES];
+        let mut at = 0;
+        loop {
+            monitor.check()?;
+            let read = self.read_up_to(&mut buffer, at)?;
+            if read == 0 {
+                break;
+            }
+            sha256.update(&buffer[..read]);
+            at += read as u64;
+        }
+        self.check_unchanged()?;
+        Ok(sha256.finalize().into())
     }
 
     pub(crate) fn modified(&self) -> SystemTime {
@@ -65,6 +134,12 @@ impl SourceFile {
 
     /// Reads at `offset` until the buffer is full or the file ends.
     pub(crate) fn read_up_to(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        if let Some(entry) = &self.archived {
+            let left = usize::try_from(entry.bytes().saturating_sub(offset)).unwrap_or(usize::MAX);
+            let len = buffer.len().min(left);
+            entry.read_at(&mut buffer[..len], offset)?;
+            return Ok(len);
+        }
         read_full_at(&self.file, buffer, offset)
             .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))
     }
@@ -109,7 +184,7 @@ impl SourceFile {
         let now = FileStamp::of(&self.file)
             .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))?;
         // Somebody may have written behind its end without a new time yet.
-        if now == self.stamp && self.read_up_to(&mut [0], self.stamp.size)? == 0 {
+        if now == self.stamp && self.read_up_to(&mut [0], self.file_bytes())? == 0 {
             Ok(())
         } else {
             Err(self.changed())
@@ -127,7 +202,9 @@ impl SourceFile {
 impl ReadAt for SourceFile {
     /// Its length when it was opened.
     fn file_bytes(&self) -> u64 {
-        self.stamp.size
+        self.archived
+            .as_ref()
+            .map_or(self.stamp.size, Entry::bytes)
     }
 
     /// # Errors
@@ -137,5 +214,23 @@ impl ReadAt for SourceFile {
             return Err(self.changed());
         }
         Ok(())
+    }
+}
+
+impl Base for SourceFile {
+    fn with(&self, range: Range<u64>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        if let Some(entry) = &self.archived {
+            return entry.with(range, read);
+        }
+        let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0);
+        let mut buffer = vec![0; len];
+        self.read_at(&mut buffer, range.start)?;
+        read(&buffer)
+    }
+
+    fn will_need(&self, range: &Range<u64>) {
+        if let Some(entry) = &self.archived {
+            entry.will_need(range);
+        }
     }
 }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::kin::KinPlan;
 use super::lossy::LossyPlan;
 use super::monitor::Monitor;
 use super::source_file::SourceFile;
@@ -48,7 +49,7 @@ struct Matrix {
 /// `Io` if it cannot be read, `Environment` if it shrinks, `Interrupted`.
 pub(super) fn survey(
     source: &SourceFile,
-    plan: &LossyPlan,
+    (plan, kin): (&LossyPlan, &KinPlan),
     level: Level,
     monitor: &Monitor<'_>,
 ) -> Result<Survey> {
@@ -63,6 +64,10 @@ pub(super) fn survey(
     let mut fields = Vec::new();
     for mut tensor in tensors {
         monitor.check()?;
+        // What rests on a base is seldom coded by a profile.
+        if kin.covers(&tensor.range) {
+            continue;
+        }
         let planned = plan.tensor_at(&tensor.range);
         if let Some(planned) = planned {
             if !planned.treatment.has_equal_steps() {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::archives::{archive_path, is_archive, is_archive_name, open_named, original_path};
+use super::archives::{archive_path, is_archive, is_archive_name, named_archive, original_path};
+use super::base_search::BaseSearch;
 use super::blocks::{BlockWorker, for_each_block};
 use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Made, Step};
@@ -23,12 +24,14 @@ use crate::printable::hex;
 use crate::sync::cores;
 
 /// How to unpack.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct UnpackOptions {
     /// Threads that decode.
     pub threads: NonZeroUsize,
     /// Replace a destination that exists.
     pub force: bool,
+    /// Where bases are that are not beside what rests on them.
+    pub bases: BaseSearch,
 }
 
 impl UnpackOptions {
@@ -39,7 +42,10 @@ impl UnpackOptions {
     pub(super) fn fitting(&self, monitor: &Monitor<'_>) -> Result<Self> {
         let bytes_each = decoding_bytes(2 * DEFAULT_BLOCK_BYTES);
         let threads = fitting_threads(self.threads, bytes_each, monitor)?;
-        Ok(Self { threads, ..*self })
+        Ok(Self {
+            threads,
+            ..self.clone()
+        })
     }
 }
 
@@ -48,6 +54,7 @@ impl Default for UnpackOptions {
         Self {
             threads: cores(),
             force: false,
+            bases: BaseSearch::default(),
         }
     }
 }
@@ -78,7 +85,7 @@ pub fn unpack(
         })?,
     };
     remove_abandoned(&to);
-    let reader = open_named(from)?;
+    let reader = options.bases.open(&named_archive(from)?, options.threads)?;
     (monitor.begin)(reader.superblock().original_bytes);
     let totals = unpack_reader(&reader, &to, options, monitor)?;
     Ok(Conversion {
@@ -99,7 +106,8 @@ pub fn unpack_file(
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
-    unpack_reader(&ArchiveReader::open(from)?, to, options, monitor)
+    let reader = options.bases.open(from, options.threads)?;
+    unpack_reader(&reader, to, options, monitor)
 }
 
 fn unpack_reader(

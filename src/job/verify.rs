@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::archives::{is_archive_name, named_archive};
+use super::base_search::BaseSearch;
 use super::blocks::{BlockWorker, for_each_block};
 use super::fitting::{decoding_bytes, fitting_threads};
 use super::inspect::tensors_of;
@@ -22,12 +23,14 @@ use crate::model::Tensor;
 const ENOUGH_LISTED: usize = 1000;
 
 /// How to verify.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct VerifyOptions {
     /// Threads that decode.
     pub threads: NonZeroUsize,
     /// Compare the SHA-256 of the original as well.
     pub deep: bool,
+    /// Where bases are that are not beside what rests on them.
+    pub bases: BaseSearch,
 }
 
 /// Findings in one archive.
@@ -110,14 +113,14 @@ pub fn verify(
     let bytes_each = decoding_bytes(2 * DEFAULT_BLOCK_BYTES);
     let options = &VerifyOptions {
         threads: fitting_threads(options.threads, bytes_each, monitor)?,
-        ..*options
+        ..options.clone()
     };
     // Opened one at a time: there may be more than the system lets be mapped at once.
     let bytes = |path: &PathBuf| Some(ArchiveReader::open(path).ok()?.superblock().original_bytes);
     (monitor.begin)(paths.iter().filter_map(bytes).sum());
     paths
         .iter()
-        .map(|path| match ArchiveReader::open(path) {
+        .map(|path| match options.bases.open(path, options.threads) {
             Ok(reader) => verify_reader(&reader, options, monitor),
             Err(problem) => Ok(unreadable(path, problem)),
         })
@@ -211,7 +214,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::archive::{ArchiveWriter, Original};
+    use crate::archive::{ArchiveWriter, Original, WrittenBeside};
     use crate::block::BlockEncoder;
     use crate::codec::Level;
     use crate::format::{ElementType, Extent, Geometry, checksum};
@@ -226,7 +229,7 @@ mod tests {
         };
         let geometry = Geometry::new(4096, &[extent]).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut writer = ArchiveWriter::new(file.as_file(), &geometry, &[], 0).unwrap();
+        let mut writer = ArchiveWriter::new(file.as_file(), &geometry, WrittenBeside::default()).unwrap();
         let mut encoder = BlockEncoder::new(Level::Default).unwrap();
         let mut stored = Vec::new();
         for span in (0..).map_while(|block| geometry.block(block)) {
@@ -250,6 +253,7 @@ mod tests {
             let options = VerifyOptions {
                 threads: NonZeroUsize::MIN,
                 deep,
+                bases: BaseSearch::default(),
             };
             let found = verify(&[file.path().to_path_buf()], &options, &monitor).unwrap();
             assert_eq!(found[0].problem_count, problems, "deep: {deep}");

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::condition::fault;
 use super::expected::expect;
 use super::layout::layout;
+use super::kin::KinPlan;
 use super::lossy::LossyPlan;
 use super::monitor::Monitor;
 use super::pack_options::PackOptions;
@@ -63,11 +64,15 @@ pub(super) fn is_worth_packing(
     {
         return Ok(false);
     }
-    let (plan, survey) = (LossyPlan::default(), Survey::default());
+    let (plan, kin, survey) = (
+        LossyPlan::default(),
+        KinPlan::default(),
+        Survey::default(),
+    );
     let expected = expect(
         source,
         &extents,
-        &plan,
+        (&plan, &kin),
         &survey,
         SAMPLE_BYTES,
         options,

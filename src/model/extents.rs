@@ -20,19 +20,16 @@ const ENOUGH_EXTENT_BYTES: u64 = 64 * 1024;
 /// # Errors
 /// As `ReadAt::read_at`.
 pub fn extents(file: &(impl ReadAt + ?Sized)) -> Result<Vec<Extent>> {
-    extents_with_apart(file, &[])
+    extents_with_cuts(file, &[])
 }
 
-/// The same, with an extent of its own for each tensor that has one of some places, which are sorted.
+/// The same, where no extent goes on over some places, which are sorted.
 ///
 /// # Errors
 /// As `ReadAt::read_at`.
-pub fn extents_with_apart(
-    file: &(impl ReadAt + ?Sized),
-    apart: &[Range<u64>],
-) -> Result<Vec<Extent>> {
+pub fn extents_with_cuts(file: &(impl ReadAt + ?Sized), cuts: &[u64]) -> Result<Vec<Extent>> {
     let of_bytes = || tiled(&[], file.file_bytes());
-    Ok(of_model(file, apart)?.unwrap_or_else(of_bytes))
+    Ok(of_model(file, cuts)?.unwrap_or_else(of_bytes))
 }
 
 /// The same of a model; `None` if the file is none.
@@ -41,10 +38,10 @@ pub fn extents_with_apart(
 /// As `ReadAt::read_at`.
 pub fn of_model(
     file: &(impl ReadAt + ?Sized),
-    apart: &[Range<u64>],
+    cuts: &[u64],
 ) -> Result<Option<Vec<Extent>>> {
     let header = read_typed(file)?;
-    Ok(header.map(|header| tile(header.end, &header.tensors, file.file_bytes(), apart)))
+    Ok(header.map(|header| tile(header.end, &header.tensors, file.file_bytes(), cuts)))
 }
 
 /// Extents of a file of which so much is known, sorted by place; all else is bytes.
@@ -82,21 +79,30 @@ fn tile(
     header_end: u64,
     ranges: &[TypedRange],
     file_bytes: u64,
-    apart: &[Range<u64>],
+    cuts: &[u64],
 ) -> Vec<Extent> {
     let mut least_bytes = ENOUGH_EXTENT_BYTES;
     loop {
         let mut extents: Vec<_> = extent(0..header_end, ElementType::Bytes)
             .into_iter()
             .collect();
-        let mut data = Merger::new(least_bytes, apart);
+        let mut data = Merger::new(least_bytes, cuts);
         let mut at = header_end;
         for typed in ranges {
             // Gaps are bytes; of two tensors that overlap, the first one has the overlap.
             let start = whole_from(typed, at);
             data.push(extent(at..start, ElementType::Bytes));
             at = at.max(typed.range.end);
-            data.push(extent(start..at, typed.element));
+            let mut from = start;
+            let first = cuts.partition_point(|&cut| cut <= start);
+            let inside = cuts[first..].iter().take_while(|&&cut| cut < at);
+            for &cut in inside {
+                // Elements stay whole.
+                let cut = cut - (cut - start) % u64::from(typed.element.bytes());
+                data.push(extent(from..cut, typed.element));
+                from = cut;
+            }
+            data.push(extent(from..at, typed.element));
         }
         data.push(extent(at..file_bytes, ElementType::Bytes));
         extents.extend(data.extents);
@@ -121,33 +127,24 @@ fn whole_from(typed: &TypedRange, at: u64) -> u64 {
 /// Appends extents, merging each with the one before where that pays.
 struct Merger<'a> {
     least_bytes: u64,
-    /// Places of those that are merged with nothing.
-    apart: &'a [Range<u64>],
+    /// Places that none goes on over.
+    cuts: &'a [u64],
     extents: Vec<Extent>,
 }
 
 impl<'a> Merger<'a> {
-    const fn new(least_bytes: u64, apart: &'a [Range<u64>]) -> Self {
+    const fn new(least_bytes: u64, cuts: &'a [u64]) -> Self {
         Self {
             least_bytes,
-            apart,
+            cuts,
             extents: Vec::new(),
         }
     }
 
-    fn is_apart(&self, extent: &Extent) -> bool {
-        let place = |range: &Range<u64>| (range.start, range.end);
-        let found = self
-            .apart
-            .binary_search_by_key(&(extent.start, extent.end()), place);
-        found.is_ok()
-    }
-
     fn push(&mut self, next: Option<Extent>) {
         let Some(next) = next else { return };
-        let is_apart = |extent: &Extent| self.is_apart(extent);
-        let stays = is_apart(&next) || self.extents.last().is_some_and(is_apart);
-        if !stays
+        let is_cut = self.cuts.binary_search(&next.start).is_ok();
+        if !is_cut
             && let Some(last) = self.extents.last_mut()
             && let Some(element) = merged_element(last, &next, self.least_bytes)
         {

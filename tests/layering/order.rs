@@ -20,8 +20,8 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "block",
             "model",
             "archive",
-            "job",
             "file",
+            "job",
             "fs",
             "fuse",
             "api",
@@ -583,7 +583,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
 ];
 
 /// Two ways to use archives, which do not know of each other: jobs on files, and mounts.
-pub const WINGS: [&[&str]; 2] = [&["job"], &["file", "fs", "fuse", "daemon"]];
+pub const WINGS: [&[&str]; 2] = [&["job"], &["fs", "fuse", "daemon"]];
 
 /// Files that write to stdout or stderr themselves.
 pub const EXITS: &[&str] = &[

@@ -98,6 +98,7 @@ fn verified(archive: &Path, threads: NonZeroUsize, monitor: &Monitor<'_>) -> Res
     let options = VerifyOptions {
         threads,
         deep: false,
+        bases: crate::job::BaseSearch::default(),
     };
     for found in verify(slice::from_ref(&path), &options, monitor)? {
         bytes += found.original_bytes;

@@ -12,6 +12,7 @@ use crate::codec::Level;
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, Extent, Geometry, SUPERBLOCK_BYTES, TableLengths};
 use crate::job::layout::layout;
+use crate::job::kin::KinPlan;
 use crate::job::lossy::LossyPlan;
 use crate::job::monitor::Monitor;
 use crate::job::pack_options::PackOptions;
@@ -45,7 +46,12 @@ pub(super) fn expect(
     let default = Sampler::new(source, &extents, Level::Default, options, monitor, &nothing)?;
     let fast_bytes = fast.stored(&fast.choose(options.sample_bytes))?;
     let default_bytes = default.stored(&default.choose(options.sample_bytes))?;
-    let survey = survey(source, &LossyPlan::default(), Level::Max, monitor)?;
+    let survey = survey(
+        source,
+        (&LossyPlan::default(), &KinPlan::default()),
+        Level::Max,
+        monitor,
+    )?;
     let max = Sampler::new(source, &extents, Level::Max, options, monitor, &survey)?;
     let few = max.choose(options.sample_bytes / MAX_LEVEL_SHARE);
     // Both have blocks of the same size, so these are the same bytes.

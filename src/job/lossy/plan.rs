@@ -233,10 +233,12 @@ impl LossyPlan {
         self.tensors.len() * FIDELITY_BYTES
     }
 
-    /// The places of its tensors.
-    pub(in crate::job) fn ranges(&self) -> Vec<Range<u64>> {
-        let ranges = self.tensors.iter().map(|tensor| tensor.range.clone());
-        ranges.collect()
+    /// Places where no block is to go on over, sorted: each lossy tensor has blocks of its own.
+    pub(in crate::job) fn cuts(&self) -> Vec<u64> {
+        let ends = |tensor: &PlannedTensor| [tensor.range.start, tensor.range.end];
+        let mut cuts: Vec<_> = self.tensors.iter().flat_map(ends).collect();
+        cuts.dedup();
+        cuts
     }
 }
 

@@ -1,0 +1,68 @@
+//! The files that blocks of an archive rest on, as the archive's reader sees them.
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::{Error, Remark, Result};
+use crate::format::BaseRecord;
+use crate::printable::hex;
+
+/// A file that blocks rest on. All methods may be called from many threads at once.
+///
+/// Whoever implements it waits for nobody who waits for a block of an archive that rests on something: a base is never
+/// told by differences itself.
+pub trait Base: Debug + Send + Sync {
+    /// Passes the bytes of a range on to `read`, at most once.
+    ///
+    /// # Errors
+    /// That of `read`, or whatever keeps these bytes from being had.
+    fn with(
+        &self,
+        range: Range<u64>,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()>;
+
+    /// Has the storage make ready what is stored of a range, and waits for none of it.
+    fn will_need(&self, range: &Range<u64>);
+
+    /// Whether it was found.
+    fn is_there(&self) -> bool {
+        true
+    }
+}
+
+/// A base that was not found.
+#[derive(Debug)]
+pub struct MissingBase {
+    what: String,
+}
+
+impl MissingBase {
+    /// Of a record, and where it was looked for.
+    pub fn new(record: &BaseRecord, looked_in: &str) -> Arc<Self> {
+        let name = match record.name.as_str() {
+            "" => "a file of unknown name",
+            name => name,
+        };
+        Arc::new(Self {
+            what: format!(
+                "the base it rests on is not there: {name}, SHA-256 {}, {} bytes; {looked_in}",
+                hex(&record.sha256),
+                record.bytes
+            ),
+        })
+    }
+}
+
+impl Base for MissingBase {
+    fn with(&self, _: Range<u64>, _: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        Err(Error::MissingBase(Box::new(Remark::new(&self.what))))
+    }
+
+    fn will_need(&self, _: &Range<u64>) {}
+
+    fn is_there(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,130 @@
+//! Where the bases of an archive are, for who reads it.
+//!
+//! A base is an archive that gives the bytes with the SHA-256 of the record and rests on nothing itself: so nobody waits for
+//! himself, whatever the records say.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::archives::is_archive_name;
+use super::walk::{EntryKind, walk};
+use crate::archive::{ArchiveReader, Base, MissingBase};
+use crate::error::Result;
+use crate::file::Entries;
+use crate::format::{BaseRecord, archive_name, pin_path, pins_directory};
+
+/// Decoded blocks of the bases of an archive that are kept while it is read.
+pub(super) const CACHE_BYTES: usize = 48 << 20;
+
+/// Where bases are looked for beside the places that every archive has.
+#[derive(Debug, Clone, Default)]
+pub struct BaseSearch {
+    /// Directories, searched to the bottom.
+    pub directories: Vec<PathBuf>,
+}
+
+impl BaseSearch {
+    /// Opens an archive with what it rests on. What is not found is missing to the blocks that rest on it.
+    ///
+    /// # Errors
+    /// As `ArchiveReader::open`.
+    pub fn open(&self, path: &Path, threads: NonZeroUsize) -> Result<ArchiveReader> {
+        self.with_bases(ArchiveReader::open(path)?, threads)
+    }
+
+    /// As `open`, for an archive that is open already.
+    ///
+    /// # Errors
+    /// As `ArchiveReader::base_records`.
+    pub(super) fn with_bases(
+        &self,
+        reader: ArchiveReader,
+        threads: NonZeroUsize,
+    ) -> Result<ArchiveReader> {
+        if reader.superblock().bases.is_none() {
+            return Ok(reader);
+        }
+        self.open_from(reader, &Entries::new(CACHE_BYTES, threads))
+    }
+
+    /// As `with_bases`, where bases share a cache with others.
+    ///
+    /// # Errors
+    /// As `ArchiveReader::base_records`.
+    pub(super) fn open_from(
+        &self,
+        mut reader: ArchiveReader,
+        entries: &Entries,
+    ) -> Result<ArchiveReader> {
+        let records = reader.base_records()?;
+        let bases = records.iter().map(|record| -> Arc<dyn Base> {
+            match self.find(reader.path(), record) {
+                Some(base) => Arc::new(entries.entry(base)),
+                None => MissingBase::new(record, &self.looked_in(reader.path())),
+            }
+        });
+        let bases = bases.collect();
+        reader.rest_on(bases);
+        Ok(reader)
+    }
+
+    /// The base of a record, for an archive at a path.
+    pub(super) fn find(
+        &self,
+        dependent: &Path,
+        record: &BaseRecord,
+    ) -> Option<ArchiveReader> {
+        let is_it = |path: PathBuf| {
+            let reader = ArchiveReader::open(&path).ok()?;
+            is_of(&reader, record).then_some(reader)
+        };
+        let pin = pin_path(&record.sha256);
+        let end = dependent.canonicalize().ok()?;
+        let above = end.ancestors().skip(1).map(|above| above.join(&pin));
+        let hint = (!record.name.is_empty()).then(|| {
+            let named = dependent.with_file_name("").join(&record.name);
+            [PathBuf::from(archive_name(named.as_os_str())), named]
+        });
+        let beside = self.directories.iter().flat_map(|directory| {
+            let own = pin.file_name().map(|name| directory.join(name));
+            std::iter::once(directory.join(&pin)).chain(own)
+        });
+        above
+            .chain(hint.into_iter().flatten())
+            .chain(beside)
+            .find_map(is_it)
+            .or_else(|| self.walk(record))
+    }
+
+    /// Looks at all archives of the directories.
+    fn walk(&self, record: &BaseRecord) -> Option<ArchiveReader> {
+        self.directories.iter().find_map(|directory| {
+            let found = walk(directory).ok()?;
+            found.entries.into_iter().find_map(|entry| {
+                let is_one = matches!(entry.kind, EntryKind::File) && is_archive_name(&entry.from);
+                let reader = is_one.then(|| ArchiveReader::open(&entry.from).ok())??;
+                is_of(&reader, record).then_some(reader)
+            })
+        })
+    }
+
+    /// For who misses one.
+    fn looked_in(&self, dependent: &Path) -> String {
+        let pins = dependent.with_file_name("").join(pins_directory());
+        format!(
+            "looked for in {} and above, under its last name, and in {} other directories; put it back, or name a \
+             directory that has it with --bases DIR",
+            pins.display(),
+            self.directories.len()
+        )
+    }
+}
+
+/// Whether an archive is the base of a record.
+fn is_of(reader: &ArchiveReader, record: &BaseRecord) -> bool {
+    let superblock = reader.superblock();
+    superblock.sha256 == record.sha256
+        && superblock.original_bytes == record.bytes
+        && superblock.bases.is_none()
+}

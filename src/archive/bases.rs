@@ -2,10 +2,11 @@
 
 use std::fmt::Debug;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Remark, Result};
-use crate::format::BaseRecord;
+use crate::format::{BaseRecord, pins_directory};
 use crate::printable::hex;
 
 /// A file that blocks rest on. All methods may be called from many threads at once.
@@ -39,19 +40,27 @@ pub struct MissingBase {
 }
 
 impl MissingBase {
-    /// Of a record, and where it was looked for.
-    pub fn new(record: &BaseRecord, looked_in: &str) -> Arc<Self> {
+    /// Of a record that was looked for by an archive in a directory, and in so many others.
+    pub fn new(record: &BaseRecord, directory: &Path, others: usize) -> Arc<Self> {
         let name = match record.name.as_str() {
             "" => "a file of unknown name",
             name => name,
         };
         Arc::new(Self {
             what: format!(
-                "the base it rests on is not there: {name}, SHA-256 {}, {} bytes; {looked_in}",
+                "the base it rests on is not there: {name} ({} bytes, SHA-256 {}). Looked for in {} and above, under that \
+                 name, and in {others} other directories: put its archive back, or name a directory that has it with \
+                 --bases DIR",
+                record.bytes,
                 hex(&record.sha256),
-                record.bytes
+                directory.join(pins_directory()).display(),
             ),
         })
+    }
+
+    /// What is to be said of it.
+    pub fn what(&self) -> &str {
+        &self.what
     }
 }
 

@@ -210,6 +210,18 @@ impl ArchiveReader {
             || !self.bases.is_empty() && self.bases.iter().all(|base| base.is_there())
     }
 
+    /// Whether it is the base of a record: it gives these bytes, and rests on nothing itself.
+    pub fn is_base_of(&self, record: &BaseRecord) -> bool {
+        self.superblock.sha256 == record.sha256
+            && self.superblock.original_bytes == record.bytes
+            && self.superblock.bases.is_none()
+    }
+
+    /// Which of the files that its blocks rest on were found, in the order of its records.
+    pub fn found_bases(&self) -> impl Iterator<Item = bool> {
+        self.bases.iter().map(|base| base.is_there())
+    }
+
     /// What a block rests on; `None` for one that stands for itself.
     ///
     /// # Errors

@@ -326,6 +326,8 @@ pub(super) struct MountArgs {
     /// error
     #[arg(long)]
     pub(super) refuse_lossy: bool,
+    #[command(flatten)]
+    pub(super) bases: BasesArgs,
     /// Seconds that names may be remembered before SRC is looked at again
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     pub(super) ttl: f64,

@@ -23,6 +23,7 @@ pub(super) const NAME: &str = "mount.weightfs";
 pub(super) const SYNOPSIS: &str = "mount.weightfs SRC DIR [-sfnv] [-o OPTION,...]";
 /// Options of `weightfs mount` with a value that are given by the same name.
 const WITH_VALUE: &[&str] = &[
+    "bases",
     "cache_size",
     "threads",
     "readahead",

@@ -56,7 +56,7 @@ fn as_lines(found: &Value) -> Vec<String> {
     let _ = write!(
         text,
         "mounted for         {seconds:.0} s\n\
-         open files          {} ({} lossy)\n\
+         open files          {} ({} lossy, {} without their base)\n\
          memory              {}\n\
          bytes served        {}\n\
          reads               {} up to 4K, {} to 16K, {} to 64K, {} to 128K, {} to 512K, {} longer\n\
@@ -68,6 +68,7 @@ fn as_lines(found: &Value) -> Vec<String> {
          fetched ahead       {}: {} pushed to the kernel, {} used, {} in vain, {} left",
         number(&found["open_files"]),
         number(&found["open_lossy_files"]),
+        number(&found["open_files_without_base"]),
         size::show(number(&found["memory_bytes"])),
         size::show(number(&reads["bytes"])),
         by_size(0),

@@ -46,6 +46,7 @@ fn metrics(stats: &MountStats) -> Vec<Metric> {
         gauge("uptime_seconds", "Time since it was mounted.", Some(stats.seconds)),
         gauge("open_files", "Files that are open.", Some(stats.open_files)),
         gauge("memory_bytes", "Memory of the process that is its own.", stats.memory_bytes),
+        gauge("open_files_without_base", "Of the files that are open, those that rest on a base that is not there.", Some(stats.open_files_without_base as u64)),
         gauge("open_lossy_files", "Of the files that are open, those of lossy archives.", Some(stats.open_lossy_files as u64)),
         gauge("source_changed", "1 if SRC names something else now than what is shown.", Some(u8::from(stats.source_changed))),
         counter("served_bytes_total", "Bytes of answers to reads.", reads.bytes),
@@ -134,6 +135,7 @@ mod tests {
             open_files: 2,
             memory_bytes: Some(30_000_000),
             open_lossy_files: 1,
+            open_files_without_base: 0,
             source_changed: false,
             reads: ReadStats {
                 bytes: 5_000_000_000_000_001,
@@ -173,6 +175,9 @@ weightfs_open_files 2
 # HELP weightfs_memory_bytes Memory of the process that is its own.
 # TYPE weightfs_memory_bytes gauge
 weightfs_memory_bytes 30000000
+# HELP weightfs_open_files_without_base Of the files that are open, those that rest on a base that is not there.
+# TYPE weightfs_open_files_without_base gauge
+weightfs_open_files_without_base 0
 # HELP weightfs_open_lossy_files Of the files that are open, those of lossy archives.
 # TYPE weightfs_open_lossy_files gauge
 weightfs_open_lossy_files 1

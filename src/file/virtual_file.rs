@@ -8,7 +8,7 @@ use super::ahead::prefetch::{Prefetcher, Target};
 use super::ahead::{Ask, Fetch, FileShape, Findings, Manner, Readers};
 use super::entry::Entry;
 use super::shared::ReadShared;
-use crate::archive::ArchiveReader;
+use crate::archive::{ArchiveReader, Base};
 use crate::error::Result;
 use crate::format::ElementType;
 use crate::sync::lock;
@@ -153,6 +153,23 @@ impl VirtualFile {
     fn settle(&self, prefetcher: &Prefetcher, findings: &Findings) {
         let counters = &prefetcher.wiring().counters;
         counters.settle(findings.used, findings.wasted);
+    }
+}
+
+impl std::fmt::Debug for VirtualFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.entry.fmt(f)
+    }
+}
+
+/// Who reads what rests on it is no reader of it: what comes next is asked for by the other one.
+impl Base for VirtualFile {
+    fn with(&self, range: Range<u64>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.entry.with(range, read)
+    }
+
+    fn will_need(&self, range: &Range<u64>) {
+        self.entry.will_need(range);
     }
 }
 

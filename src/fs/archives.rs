@@ -7,16 +7,17 @@ use std::sync::{Arc, Mutex, Weak};
 use lru::LruCache;
 
 use super::attr::Attr;
+use super::bases::{OtherBases, find_base};
 use super::errno::{errno, stale};
 use super::facts::{Facts, Identity};
 use super::inode::{Inode, Numbers};
 use super::open_archive::open_archive;
 use super::place::ArchivePlace;
 use super::source::Source;
-use crate::archive::ArchiveReader;
+use crate::archive::{ArchiveReader, Base, MissingBase};
 use crate::error::Result;
 use crate::file::{ReadShared, VirtualFile};
-use crate::format::{FidelitySummary, Superblock};
+use crate::format::{BaseRecord, FidelitySummary, Superblock};
 use crate::sync::lock;
 
 /// Superblocks of archives that were looked at, so that looking at them again opens none.
@@ -31,6 +32,8 @@ pub(super) struct Archives {
     expected: Mutex<Option<Arc<VirtualFile>>>,
     /// Whether lossy archives are not to be read.
     refuses_lossy: bool,
+    /// Where bases are, beside the source.
+    other_bases: OtherBases,
     /// Those that are told to be lossy already.
     told: Mutex<LruCache<Inode, ()>>,
 }
@@ -43,6 +46,7 @@ impl Archives {
             open: Mutex::default(),
             expected: Mutex::default(),
             refuses_lossy: false,
+            other_bases: OtherBases::default(),
             told: Mutex::new(LruCache::new(SUPERBLOCKS_KEPT)),
         }
     }
@@ -50,6 +54,11 @@ impl Archives {
     /// Has files of lossy archives be there, and not be read.
     pub(super) fn refuse_lossy(&mut self) {
         self.refuses_lossy = true;
+    }
+
+    /// Has bases be looked for elsewhere as well.
+    pub(super) fn look_for_bases_in(&mut self, others: OtherBases) {
+        self.other_bases = others;
     }
 
     /// Says of a lossy archive that it is one, once; or refuses it.
@@ -114,26 +123,68 @@ impl Archives {
         shared: &Arc<ReadShared>,
     ) -> Result<Arc<VirtualFile>> {
         let known = lock(&self.open).get(&inode).and_then(Weak::upgrade);
-        if let Some(file) = known {
+        // What it rests on may have come back.
+        if let Some(file) = known.filter(|file| file.archive().has_its_bases()) {
             return Ok(file);
         }
-        let (reader, facts) = open_archive(source, &at.place)?;
+        let (mut reader, facts) = open_archive(source, &at.place)?;
         if self.generation(at, &facts, reader.superblock()) != inode {
             // The kernel looks again.
             return Err(stale(inode));
         }
         self.look_at_fidelity(&reader, inode)?;
+        let bases = self.bases(source, at, &reader, shared)?;
+        reader.rest_on(bases);
+        Ok(self.opened(reader, inode, shared))
+    }
+
+    /// Shares what was opened with whoever opens it next; somebody else may have opened it meanwhile.
+    fn opened(
+        &self,
+        reader: ArchiveReader,
+        inode: Inode,
+        shared: &Arc<ReadShared>,
+    ) -> Arc<VirtualFile> {
         let file = Arc::new(VirtualFile::new(reader, inode, Arc::clone(shared)));
         let mut open = lock(&self.open);
         // Those that were still being decoded ahead when they were closed.
         open.retain(|_, file| file.strong_count() > 0);
-        if let Some(first) = open.get(&inode).and_then(Weak::upgrade) {
-            // Somebody else has opened it meanwhile.
-            return Ok(first);
+        let first = open.get(&inode).and_then(Weak::upgrade);
+        if let Some(first) = first.filter(|file| file.archive().has_its_bases()) {
+            return first;
         }
         open.insert(inode, Arc::downgrade(&file));
-        drop(open);
-        Ok(file)
+        file
+    }
+
+    /// What an archive rests on, opened as files of the mount are, and in the same cache.
+    fn bases(
+        &self,
+        source: &Source,
+        at: &ArchivePlace,
+        reader: &ArchiveReader,
+        shared: &Arc<ReadShared>,
+    ) -> Result<Vec<Arc<dyn Base>>> {
+        let records = reader.base_records()?;
+        let open = |record: &BaseRecord| -> Arc<dyn Base> {
+            let Some((base, facts, place)) = find_base(source, at, record, &self.other_bases)
+            else {
+                let path = at.place.full_path(source);
+                let directory = path.parent().unwrap_or(&path);
+                let missing = MissingBase::new(record, directory, self.other_bases.count());
+                tracing::warn!("{}: {}", path.display(), missing.what());
+                return missing;
+            };
+            let place = ArchivePlace {
+                place,
+                by_link: false,
+                way: Vec::new(),
+            };
+            let inode = self.generation(&place, &facts, base.superblock());
+            let known = lock(&self.open).get(&inode).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| self.opened(base, inode, shared))
+        };
+        Ok(records.iter().map(open).collect())
     }
 
     /// Keeps a file open that is expected to be opened next, in place of the one of before.
@@ -165,16 +216,14 @@ impl Archives {
         self.numbers.of(facts.number, &generation)
     }
 
-    /// How many of the files that are open are lossy.
-    pub(super) fn open_lossy_count(&self) -> usize {
+    /// How many of the files that are open are such that `is_one` holds.
+    pub(super) fn open_count_of(&self, is_one: impl Fn(&ArchiveReader) -> bool) -> usize {
         let files: Vec<_> = lock(&self.open)
             .values()
             .filter_map(Weak::upgrade)
             .collect();
-        files
-            .iter()
-            .filter(|file| file.archive().superblock().lossy.is_some())
-            .count()
+        let archives = files.iter().map(|file| file.archive());
+        archives.filter(|archive| is_one(archive)).count()
     }
 
     #[cfg(test)]

@@ -7,6 +7,7 @@
 mod access;
 mod archives;
 mod attr;
+mod bases;
 mod errno;
 mod facts;
 mod in_vain;

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use super::archives::Archives;
 use super::attr::Attr;
+use super::bases::OtherBases;
 use super::errno::{errno, stale};
 use super::facts::{Facts, Kind};
 use super::in_vain::{InVain, Searchers};
@@ -23,6 +24,7 @@ use super::place::{ArchivePlace, Place};
 use super::source::Source;
 use super::statistics::MountStats;
 use super::view::{MAX_LOOKS, Shown, names};
+use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::file::{ReadShared, VirtualFile};
 use crate::os::{memory_bytes, read_full_at};
@@ -91,6 +93,17 @@ impl ModelTree {
     /// Has files of lossy archives not be read. To be said before anything is looked up.
     pub fn refuse_lossy(&mut self) {
         self.archives.refuse_lossy();
+    }
+
+    /// Has bases of archives be looked for in some directories as well. To be said before anything is looked up, and
+    /// before the mount is there.
+    ///
+    /// # Errors
+    /// `Io` if one of them cannot be read.
+    pub fn look_for_bases_in(&mut self, directories: &[PathBuf]) -> Result<()> {
+        let others = OtherBases::find(directories, &self.source)?;
+        self.archives.look_for_bases_in(others);
+        Ok(())
     }
 
     /// The source.
@@ -305,12 +318,15 @@ impl ModelTree {
 
     /// What the mount has done so far.
     pub fn stats(&self) -> MountStats {
+        let is_lossy = |archive: &ArchiveReader| archive.superblock().lossy.is_some();
+        let lacks_base = |archive: &ArchiveReader| !archive.has_its_bases();
         self.let_go();
         MountStats {
             seconds: self.since.elapsed().as_secs_f64(),
             memory_bytes: memory_bytes("RssAnon").ok(),
             open_files: self.opened.count(),
-            open_lossy_files: self.archives.open_lossy_count(),
+            open_lossy_files: self.archives.open_count_of(is_lossy),
+            open_files_without_base: self.archives.open_count_of(lacks_base),
             source_changed: self.source_changed.load(Ordering::Relaxed),
             reads: self.shared.read_stats(),
             cache: self.shared.cache_stats(),

@@ -13,6 +13,9 @@ pub struct MountStats {
     pub open_files: usize,
     /// Of those, files of lossy archives.
     pub open_lossy_files: usize,
+    /// Of those, files of which blocks rest on a base that is not there.
+    #[serde(default)]
+    pub open_files_without_base: usize,
     /// Memory of the process that is its own, if the system tells.
     pub memory_bytes: Option<u64>,
     /// True if SRC names something else now than what is shown, or nothing.

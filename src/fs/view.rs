@@ -10,7 +10,7 @@
 //!   for all users only if the link's owner is root or owns the archive: nobody can make the mount
 //!   read what only the mount may read). So is one that leads out and in again, since behind the way
 //!   out stands the source itself.
-//! - FIFOs, sockets and devices are not shown.
+//! - FIFOs, sockets and devices are not shown, nor what weightfs keeps for itself (`.weightfs`).
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -21,7 +21,7 @@ use super::facts::{Facts, Kind};
 use super::links::{Followed, Way, follow, inside_source};
 use super::place::Place;
 use super::source::Source;
-use crate::format::{archive_name, original_name};
+use crate::format::{OWN_DIRECTORY, archive_name, original_name};
 use crate::os::{MAX_NAME_BYTES, leads_out};
 
 /// So often is looked again at what changes meanwhile.
@@ -119,6 +119,9 @@ enum Glance {
 }
 
 fn look_once(source: &Source, directory: &Path, name: &OsStr) -> io::Result<Glance> {
+    if name == OWN_DIRECTORY {
+        return Ok(Glance::Hidden);
+    }
     let path = directory.join(name);
     let found = match source.shows(directory, name).then(|| source.facts(&path)) {
         Some(Ok(facts)) => Some(facts),

@@ -24,8 +24,9 @@ pub const SOURCE_XATTR: &str = "user.weightfs.source";
 pub const ARCHIVE_XATTR: &str = "user.weightfs.archive";
 
 /// On each file that is an archive.
-pub(super) const OF_ARCHIVES: [&str; 6] = [
+pub(super) const OF_ARCHIVES: [&str; 7] = [
     ARCHIVE_XATTR,
+    "user.weightfs.base",
     "user.weightfs.codec",
     "user.weightfs.fidelity",
     "user.weightfs.original_sha256",
@@ -38,6 +39,7 @@ pub(super) fn of_archive(archive: &ArchiveReader, path: &Path, name: &OsStr) -> 
     let superblock = archive.superblock();
     Some(match name.to_str()?.strip_prefix(OWN)? {
         "archive" => path.as_os_str().as_bytes().to_vec(),
+        "base" => bases(archive).into_bytes(),
         "codec" => codecs(archive).into_bytes(),
         "fidelity" => fidelity(archive).into_bytes(),
         "original_sha256" => hex(&superblock.sha256).into_bytes(),
@@ -64,6 +66,20 @@ fn fidelity(archive: &ArchiveReader) -> String {
             .map_or_else(|| "exact".into(), |summary| format!("lossy: {summary}")),
         Err(error) => format!("lossy: {error}"),
     }
+}
+
+/// `none`, or a line for each base: its SHA-256, whether it is there, and its last name.
+fn bases(archive: &ArchiveReader) -> String {
+    let records = match archive.base_records() {
+        Ok(records) if records.is_empty() => return "none".into(),
+        Ok(records) => records,
+        Err(error) => return error.to_string(),
+    };
+    let lines = records.iter().zip(archive.found_bases()).map(|(record, is_there)| {
+        let state = if is_there { "there" } else { "missing" };
+        format!("{} {state} {}", hex(&record.sha256), record.name)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The codecs of the block in the middle, which is of the model rather than of its header.

@@ -65,6 +65,7 @@ pub fn mount(
     if options.refuse_lossy {
         tree.refuse_lossy();
     }
+    tree.look_for_bases_in(&options.bases)?;
     let tree = Arc::new(tree);
     let progress = Arc::new(Progress::default());
     let server = Server::new(Arc::clone(&tree), options.ttl, Arc::clone(&progress));

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::file::{ReadShared, THREAD_BYTES};
@@ -43,6 +44,8 @@ pub struct MountOptions {
     pub inode32: bool,
     /// Let nobody read files of lossy archives.
     pub refuse_lossy: bool,
+    /// Directories where the bases that archives rest on are looked for as well.
+    pub bases: Vec<PathBuf>,
     /// How long the kernel may believe names and attributes before it asks again.
     pub ttl: Duration,
     /// Let nobody run programs from the mount.
@@ -65,6 +68,7 @@ impl Default for MountOptions {
             allow_other: false,
             inode32: false,
             refuse_lossy: false,
+            bases: Vec::new(),
             ttl: Duration::from_secs(1),
             no_exec: false,
             source_name: "weightfs".into(),

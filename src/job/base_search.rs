@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::archives::is_archive_name;
+use super::output::parent;
 use super::walk::{EntryKind, walk};
 use crate::archive::{ArchiveReader, Base, MissingBase};
 use crate::error::Result;
 use crate::file::Entries;
-use crate::format::{BaseRecord, archive_name, pin_path, pins_directory};
+use crate::format::{BaseRecord, archive_name, pin_path};
 
 /// Decoded blocks of the bases of an archive that are kept while it is read.
 pub(super) const CACHE_BYTES: usize = 48 << 20;
@@ -61,7 +62,7 @@ impl BaseSearch {
         let bases = records.iter().map(|record| -> Arc<dyn Base> {
             match self.find(reader.path(), record) {
                 Some(base) => Arc::new(entries.entry(base)),
-                None => MissingBase::new(record, &self.looked_in(reader.path())),
+                None => MissingBase::new(record, parent(reader.path()), self.directories.len()),
             }
         });
         let bases = bases.collect();
@@ -77,7 +78,7 @@ impl BaseSearch {
     ) -> Option<ArchiveReader> {
         let is_it = |path: PathBuf| {
             let reader = ArchiveReader::open(&path).ok()?;
-            is_of(&reader, record).then_some(reader)
+            reader.is_base_of(record).then_some(reader)
         };
         let pin = pin_path(&record.sha256);
         let end = dependent.canonicalize().ok()?;
@@ -104,27 +105,8 @@ impl BaseSearch {
             found.entries.into_iter().find_map(|entry| {
                 let is_one = matches!(entry.kind, EntryKind::File) && is_archive_name(&entry.from);
                 let reader = is_one.then(|| ArchiveReader::open(&entry.from).ok())??;
-                is_of(&reader, record).then_some(reader)
+                reader.is_base_of(record).then_some(reader)
             })
         })
     }
-
-    /// For who misses one.
-    fn looked_in(&self, dependent: &Path) -> String {
-        let pins = dependent.with_file_name("").join(pins_directory());
-        format!(
-            "looked for in {} and above, under its last name, and in {} other directories; put it back, or name a \
-             directory that has it with --bases DIR",
-            pins.display(),
-            self.directories.len()
-        )
-    }
-}
-
-/// Whether an archive is the base of a record.
-fn is_of(reader: &ArchiveReader, record: &BaseRecord) -> bool {
-    let superblock = reader.superblock();
-    superblock.sha256 == record.sha256
-        && superblock.original_bytes == record.bytes
-        && superblock.bases.is_none()
 }

@@ -146,6 +146,7 @@ fn stats() -> MountStats {
         seconds: 1.0,
         open_files: 0,
         open_lossy_files: 0,
+        open_files_without_base: 0,
         memory_bytes: None,
         source_changed: false,
         reads: ReadStats {

@@ -31,6 +31,7 @@ use super::walk::{EntryKind, identity, walk};
 use super::worth::{Fate, is_worth_keeping, is_worth_packing};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
+use crate::format::is_own;
 use crate::model::names;
 
 /// A file that something else takes the place of, under all of its names.
@@ -311,7 +312,8 @@ fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind<'_>) -> Result<Replaceme
     let mut known = HashMap::new();
     let mut leads_out = false;
     found.directories.push(path.to_path_buf());
-    for entry in walked.entries {
+    // What others rest on stays as it is.
+    for entry in walked.entries.into_iter().filter(|entry| !is_own(&entry.relative)) {
         let name = path.join(&entry.relative);
         if matches!(entry.kind, EntryKind::Directory) && entry.from == name {
             found.directories.push(name);

@@ -18,7 +18,7 @@ use super::totals::Totals;
 use super::walk::{EntryKind, WalkEntry, walk};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::format::{ARCHIVE_SUFFIX, DEFAULT_BLOCK_BYTES};
+use crate::format::{ARCHIVE_SUFFIX, DEFAULT_BLOCK_BYTES, is_own};
 use crate::os::write_all_at;
 use crate::printable::hex;
 use crate::sync::cores;
@@ -174,7 +174,10 @@ fn unpack_directory(
     options: &UnpackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
-    let plan = directory_plan::make(walk(from)?, monitor, |entry| decide(entry, monitor))?;
+    let mut found = walk(from)?;
+    // What unpacked rests on nothing.
+    found.entries.retain(|entry| !is_own(&entry.relative));
+    let plan = directory_plan::make(found, monitor, |entry| decide(entry, monitor))?;
     directory_plan::carry_out(plan, from, to, options.force, monitor, |step, to| {
         to.refuse_twins(step, &step.to)?;
         Ok(Made {

@@ -17,7 +17,7 @@ use std::path::{Component, Path, PathBuf};
 use super::links::{follow, leads_nowhere};
 use super::output::is_temporary_name;
 use crate::error::{Error, Result};
-use crate::format::original_name;
+use crate::format::{OWN_DIRECTORY, original_name};
 use crate::os::leads_out;
 
 /// Something in the directory.
@@ -100,7 +100,11 @@ impl Walk {
             .map_err(|e| cannot_read(path, e))?;
         // What another run is making, or has left.
         names.retain(|name| !is_temporary_name(name));
-        names.sort();
+        // Of what has a name beside its pin, that is told.
+        names.sort_by(|one, other| {
+            let key = |name: &OsString| name == OWN_DIRECTORY;
+            (key(one), one).cmp(&(key(other), other))
+        });
         self.above.insert(identity(meta));
         for name in names {
             if let Err(failure) = self.entry(path.join(&name), relative.join(name), base_depth) {

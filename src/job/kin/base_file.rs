@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::file::Entries;
-use crate::format::BaseRecord;
+use crate::format::{BaseRecord, is_own};
 use crate::job::archives::{is_archive_name, original_path};
 use crate::job::base_search::BaseSearch;
 use crate::job::monitor::Monitor;
@@ -21,6 +21,8 @@ pub(in crate::job) struct BaseFile {
     pub source: SourceFile,
     pub sha256: [u8; 32],
     pub tensors: Vec<Tensor>,
+    /// A name that it is known by, where its path is that of a pin.
+    name: Option<String>,
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -93,7 +95,10 @@ impl BaseFile {
                 ))
             })?;
             let source = SourceFile::open_archived(found.path(), search, entries)?;
-            bases.push(Arc::new(Self::of(source, monitor)?));
+            bases.push(Arc::new(Self {
+                name: is_own(found.path()).then(|| record.name.clone()),
+                ..Self::of(source, monitor)?
+            }));
         }
         Ok(bases)
     }
@@ -112,6 +117,7 @@ impl BaseFile {
         Ok(Self {
             sha256: source.sha256(monitor)?,
             tensors: header.tensors,
+            name: None,
             source,
         })
     }
@@ -119,6 +125,14 @@ impl BaseFile {
     /// The record of it in an archive at `dependent`: its name as seen from there if both lie below `root`, else its
     /// last names.
     pub fn record(&self, dependent: &Path, root: &Path) -> BaseRecord {
+        let record = |name| BaseRecord {
+            sha256: self.sha256,
+            bytes: self.source.file_bytes(),
+            name,
+        };
+        if let Some(name) = &self.name {
+            return record(name.clone());
+        }
         let path = &self.source.path;
         let original = if self.source.archive().is_some() {
             original_path(path).unwrap_or_else(|| path.clone())
@@ -139,10 +153,6 @@ impl BaseFile {
                 last.into_iter().rev().collect()
             }
         };
-        BaseRecord {
-            sha256: self.sha256,
-            bytes: self.source.file_bytes(),
-            name: name.to_string_lossy().into_owned(),
-        }
+        record(name.to_string_lossy().into_owned())
     }
 }

@@ -131,6 +131,10 @@ impl Family {
                     base
                 }
             };
+            let is_new = |base: &Arc<BaseFile>| {
+                found.iter().all(|other: &Arc<BaseFile>| other.sha256 != base.sha256)
+            };
+            let base = base.filter(is_new);
             found.extend(base);
         }
         Ok(found)

@@ -1,0 +1,278 @@
+//! Archives that rest on others, from the command line and through a mount: they come back byte for byte, nobody loses a
+//! base by accident, and what is missing is told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use support::{Dir, Mount, Place, Tensor, json, noise, ok, run, safetensors, weights};
+use weightfs::archive::ArchiveReader;
+use weightfs::format::pin_path;
+
+/// Numbers of BF16 of which every third is a place or two from that of the base.
+fn tuned(base: &[u8], seed: u64) -> Vec<u8> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let moved = base.as_chunks().0.iter().map(|&number| {
+        let number = u16::from_le_bytes(number);
+        let places = if rng.u8(..3) == 0 { rng.u16(..3) } else { 0 };
+        number.wrapping_add(places).to_le_bytes()
+    });
+    moved.flatten().collect()
+}
+
+/// A model of matrices of 128 columns, by their names.
+fn model(tensors: &[(&str, &[u8])]) -> Vec<u8> {
+    let shapes: Vec<_> = tensors
+        .iter()
+        .map(|(_, bytes)| [bytes.len() as u64 / 256, 128])
+        .collect();
+    let tensors: Vec<_> = tensors
+        .iter()
+        .zip(&shapes)
+        .map(|((name, bytes), shape)| -> Tensor<'_> { (name, "BF16", shape, bytes.to_vec()) })
+        .collect();
+    safetensors(&tensors)
+}
+
+/// A base of three matrices.
+fn matrices() -> [Vec<u8>; 3] {
+    [1, 2, 3].map(|seed| weights(seed, 300_000 / 128 * 128))
+}
+
+fn base_and_tuned() -> (Vec<u8>, Vec<u8>) {
+    let base = matrices();
+    let own = [tuned(&base[0], 10), base[1].clone(), tuned(&base[2], 11)];
+    let names = ["a.weight", "b.weight", "c.weight"];
+    let named = |bytes: &[Vec<u8>; 3]| -> Vec<u8> {
+        model(&[
+            (names[0], &bytes[0]),
+            (names[1], &bytes[1]),
+            (names[2], &bytes[2]),
+        ])
+    };
+    (named(&base), named(&own))
+}
+
+/// Blocks of an archive that rest on something.
+fn resting(archive: &Path) -> u64 {
+    let reader = ArchiveReader::open(archive).unwrap();
+    let blocks = 0..reader.geometry().block_count();
+    let rests = |&block: &u64| reader.reference(block).unwrap().is_some();
+    blocks.filter(rests).count() as u64
+}
+
+#[test]
+fn a_fine_tune_comes_back_byte_for_byte_at_every_level() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("base.safetensors", &base);
+    let own_path = dir.write("own.safetensors", &own);
+    ok(["pack", &base_path]);
+    for level in ["fast", "default", "max"] {
+        let archive = dir.path(&format!("{level}.wfz"));
+        let base_archive = format!("{base_path}.wfz");
+        let options = ["--level", level, "--json", "-o", &archive];
+        let told = ok(["pack", &own_path, "--base", &base_archive].iter().chain(&options));
+        let stored = json(&told)["stored_bytes"].as_u64().unwrap();
+        assert!(stored * 5 < own.len() as u64, "{level}: {stored}");
+        assert!(resting(Path::new(&archive)) > 0);
+        ok(["verify", "--deep", &archive]);
+        let back = dir.path(&format!("{level}.back"));
+        ok(["unpack", &archive, "-o", &back]);
+        assert!(fs::read(back).unwrap() == own, "{level}");
+    }
+}
+
+#[test]
+fn tensors_are_found_whatever_became_of_names_order_and_rows() {
+    let [a, b, c] = matrices();
+    let rows = |bytes: &[u8], count: usize| bytes[..count * 256].to_vec();
+    let base = model(&[("x.a", &a), ("x.b", &b), ("x.c", &c)]);
+    let (head, more) = (weights(9, 128 * 500), weights(8, 128 * 100));
+    let longer = [tuned(&a, 4), more].concat();
+    let cases: [(&str, Vec<u8>); 6] = [
+        ("renamed", model(&[("y.z.a", &tuned(&a, 1)), ("y.z.b", &tuned(&b, 2))])),
+        ("another order", model(&[("x.c", &tuned(&c, 1)), ("x.a", &a), ("x.b", &b)])),
+        ("a head", model(&[("head", &head), ("x.a", &tuned(&a, 1)), ("x.b", &b), ("x.c", &c)])),
+        ("fewer rows", model(&[("x.a", &rows(&a, 2000)), ("x.b", &tuned(&b, 3))])),
+        ("more rows", model(&[("x.a", &longer), ("x.b", &b)])),
+        ("some only", model(&[("x.c", &c)])),
+    ];
+    let dir = Dir::new();
+    let base_path = dir.write("base.safetensors", &base);
+    for (what, own) in cases {
+        let own_path = dir.write("own.safetensors", &own);
+        let archive = dir.path("own.wfz");
+        ok(["pack", &own_path, "--base", &base_path, "--force", "-o", &archive]);
+        let stored = fs::metadata(&archive).unwrap().len();
+        let alone = dir.path("alone.wfz");
+        ok(["pack", &own_path, "--force", "-o", &alone]);
+        let alone = fs::metadata(&alone).unwrap().len();
+        assert!(stored * 2 < alone, "{what}: {stored} of {alone}");
+        ok(["unpack", &archive, "--force", "-o", &dir.path("back")]);
+        assert!(fs::read(dir.path("back")).unwrap() == own, "{what}");
+    }
+}
+
+#[test]
+fn numbers_may_rest_on_longer_ones_that_are_rounded() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let values: Vec<f32> = (0..256 * 2000).map(|_| (rng.f32() - 0.5) * 0.1).collect();
+    let wide: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let bf16 = |value: &f32| half::bf16::from_f32(*value).to_le_bytes();
+    let f16 = |value: &f32| half::f16::from_f32(*value).to_le_bytes();
+    let of = |dtype: &str, bytes: &[u8]| {
+        safetensors(&[("a", dtype, &[2000, 256], bytes.to_vec())])
+    };
+    let dir = Dir::new();
+    let base = dir.write("base.safetensors", &of("F32", &wide));
+    for (dtype, own) in [
+        ("BF16", values.iter().flat_map(bf16).collect::<Vec<_>>()),
+        ("F16", values.iter().flat_map(f16).collect()),
+    ] {
+        let own = of(dtype, &own);
+        let own_path = dir.write("own.safetensors", &own);
+        let archive = dir.path("own.wfz");
+        ok(["pack", &own_path, "--base", &base, "--force", "-o", &archive]);
+        let stored = fs::metadata(&archive).unwrap().len();
+        assert!(stored * 50 < own.len() as u64, "{dtype}: {stored}");
+        ok(["unpack", &archive, "--force", "-o", &dir.path("back")]);
+        assert!(fs::read(dir.path("back")).unwrap() == own, "{dtype}");
+    }
+}
+
+#[test]
+fn what_is_not_like_the_base_stands_for_itself() {
+    let dir = Dir::new();
+    let (base, _) = base_and_tuned();
+    let other = model(&[("a.weight", &weights(77, 300_032))]);
+    let base_path = dir.write("base.safetensors", &base);
+    let other_path = dir.write("other.safetensors", &other);
+    let (_, _, told) = run(["pack", &other_path, "--base", &base_path]);
+    assert!(told.contains("stand for itself"), "{told}");
+    let reader = ArchiveReader::open(Path::new(&format!("{other_path}.wfz"))).unwrap();
+    assert!(reader.superblock().bases.is_none());
+    let text = dir.write("text.txt", &noise(1, 5000));
+    let (status, _, told) = run(["pack", &other_path, "--force", "--base", &text]);
+    assert_eq!(status, 2);
+    assert!(told.contains("no model"), "{told}");
+}
+
+#[test]
+fn a_base_is_kept_whatever_becomes_of_its_name() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("base.safetensors", &base);
+    let own_path = dir.write("own.safetensors", &own);
+    let base_archive = format!("{base_path}.wfz");
+    ok(["pack", &base_path]);
+    ok(["pack", &own_path, "--base", &base_archive]);
+    let archive = format!("{own_path}.wfz");
+    let sha256 = ArchiveReader::open(Path::new(&base_archive)).unwrap().superblock().sha256;
+    assert!(Path::new(&dir.path("")).join(pin_path(&sha256)).exists());
+    // Replaced by another model, then gone.
+    ok(["pack", &own_path, "--force", "-o", &base_archive]);
+    ok(["verify", &archive]);
+    fs::remove_file(&base_archive).unwrap();
+    fs::remove_file(&base_path).unwrap();
+    ok(["verify", "--deep", &archive]);
+    // One that is packed against a dependent rests on its base.
+    let third = dir.write("third.safetensors", &own);
+    ok(["pack", &third, "--base", &archive]);
+    let records = ArchiveReader::open(Path::new(&format!("{third}.wfz"))).unwrap().base_records();
+    assert_eq!(records.unwrap()[0].sha256, sha256);
+    // Unpacked in place, the pin stays as it is.
+    ok(["unpack", "--replace", &dir.path("")]);
+    assert!(fs::read(&third).unwrap() == own);
+    assert!(Path::new(&dir.path("")).join(pin_path(&sha256)).exists());
+}
+
+#[test]
+fn without_its_base_only_what_rests_on_it_is_missing() {
+    let place = Place::new();
+    let (base, _) = base_and_tuned();
+    let [a, ..] = matrices();
+    let head = weights(99, 128 * 9000);
+    let own = model(&[("a.weight", &tuned(&a, 1)), ("head", &head)]);
+    let base_path = place.root.path().join("bases/base.safetensors");
+    fs::create_dir(base_path.parent().unwrap()).unwrap();
+    fs::write(&base_path, &base).unwrap();
+    let own_path = place.write("own.safetensors", &own);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    ok(["pack", &text(&base_path)]);
+    let base_archive = format!("{}.wfz", text(&base_path));
+    ok(["pack", "--replace", &text(&own_path), "--base", &base_archive]);
+    let archive = format!("{}.wfz", text(&own_path));
+    let sha256 = ArchiveReader::open(Path::new(&base_archive)).unwrap().superblock().sha256;
+    let pin = own_path.with_file_name("").join(pin_path(&sha256));
+    let kept = own_path.with_file_name("kept");
+    fs::rename(&pin, &kept).unwrap();
+    let (status, _, told) = run(["verify", &archive]);
+    assert_eq!(status, 2, "{told}");
+    let (_, out, _) = run(["verify", &archive, "--json"]);
+    let problem = json(&out)["archives"][0]["problems"][0]["what"].to_string();
+    assert!(problem.contains("base.safetensors") && problem.contains("--bases DIR"), "{problem}");
+    let bases = base_path.with_file_name("");
+    ok(["verify", &archive, "--bases", &text(&bases)]);
+    let (status, _, told) = run(["unpack", &archive, "-o", &text(&place.root.path().join("x"))]);
+    assert_eq!(status, 2, "{told}");
+    assert!(!place.root.path().join("x").exists());
+
+    let mounted = place.mount();
+    let read = || fs::read(mounted.path("own.safetensors"));
+    assert_eq!(read().unwrap_err().raw_os_error(), Some(5));
+    // The head stands for itself.
+    let file = fs::File::open(mounted.path("own.safetensors")).unwrap();
+    let (mut part, at) = ([0; 100], own.len() - (1 << 20));
+    file.read_exact_at(&mut part, at as u64).unwrap();
+    assert!(part == own[at..at + 100]);
+    // It comes back.
+    fs::rename(&kept, &pin).unwrap();
+    assert!(read().unwrap() == own);
+    assert!(!mounted.path(".weightfs").exists());
+    assert!(fs::read_dir(mounted.path("")).unwrap().all(|entry| entry.unwrap().file_name() != ".weightfs"));
+    drop(file);
+    mounted.stop();
+    fs::remove_file(&pin).unwrap();
+    let bases = ["--bases", &text(&bases)];
+    let limit = std::time::Duration::from_secs(60);
+    let mounted = Mount::with(&place.source, &place.mountpoint, &bases, limit);
+    assert!(fs::read(mounted.path("own.safetensors")).unwrap() == own);
+    mounted.stop();
+}
+
+#[test]
+fn of_a_directory_each_model_rests_on_what_is_like_it() {
+    let dir = Dir::new();
+    let [a, b, c] = matrices();
+    let other = model(&[("a.weight", &weights(50, 300_032)), ("q", &weights(51, 300_032))]);
+    dir.write("in/1/base.safetensors", &model(&[("a", &a), ("b", &b), ("c", &c)]));
+    dir.write("in/2/tuned.safetensors", &model(&[("a", &tuned(&a, 1)), ("b", &b), ("c", &c)]));
+    dir.write("in/3/other.safetensors", &other);
+    dir.write("in/3/copy.safetensors", &other);
+    let (from, to) = (dir.path("in"), dir.path("out"));
+    let told = json(&ok(["pack", &from, "--base", "auto", "-o", &to, "--json"]));
+    let stored = told["stored_bytes"].as_u64().unwrap();
+    let original = told["original_bytes"].as_u64().unwrap();
+    assert!(stored * 5 < original * 2, "{stored} of {original}");
+    let bases = |name: &str| {
+        let reader = ArchiveReader::open(Path::new(&dir.path(name))).unwrap();
+        reader.base_records().unwrap()
+    };
+    assert!(bases("out/1/base.safetensors.wfz").is_empty());
+    assert_eq!(bases("out/2/tuned.safetensors.wfz")[0].name, "../1/base.safetensors");
+    ok(["verify", "--deep", &to]);
+    ok(["unpack", &to, "-o", &dir.path("back")]);
+    for name in ["1/base", "2/tuned", "3/other", "3/copy"] {
+        let read = |root: &str| fs::read(dir.path(&format!("{root}/{name}.safetensors"))).unwrap();
+        assert!(read("in") == read("back"), "{name}");
+    }
+    assert!(!Path::new(&dir.path("back/.weightfs")).exists());
+}

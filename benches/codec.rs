@@ -229,7 +229,7 @@ impl BlockDecoder {
                 },
                 context: Context {
                     profiles,
-                    groups: None,
+                    ..Context::NONE
                 },
                 simd: self.simd,
             };

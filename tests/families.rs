@@ -276,3 +276,105 @@ fn of_a_directory_each_model_rests_on_what_is_like_it() {
     }
     assert!(!Path::new(&dir.path("back/.weightfs")).exists());
 }
+
+#[test]
+fn relations_are_told_and_pins_go_when_nobody_needs_them() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("in/base.safetensors", &base);
+    let own_path = dir.write("in/own.safetensors", &own);
+    let (base_archive, archive) = (dir.path("s/base.wfz"), dir.path("s/sub/own.wfz"));
+    fs::create_dir_all(dir.path("s/sub")).unwrap();
+    ok(["pack", &base_path, "-o", &base_archive]);
+    ok(["pack", &own_path, "--base", &base_archive, "-o", &archive]);
+    let store = dir.path("s");
+    let told = json(&ok(["family", &store, "--json"]));
+    let one = |name: &str| {
+        let archives = told["archives"].as_array().unwrap();
+        let found = archives.iter().find(|one| one["path"].as_str().unwrap().ends_with(name));
+        found.unwrap().clone()
+    };
+    assert!(one("own.wfz")["saved_bytes"].as_i64().unwrap() > 1_000_000);
+    assert_eq!(one("own.wfz")["bases"][0]["sha256"], one("base.wfz")["sha256"]);
+    assert_eq!(told["pins"].as_array().unwrap().len(), 1);
+    assert!(ok(["family", &store]).contains("saves about"));
+    // Needed.
+    let removed = |told: &str| json(told)["removed"].as_array().unwrap().len();
+    assert_eq!(removed(&ok(["gc", &store, "--json"])), 0);
+    // The copy rests on nothing, and is the same.
+    let out = dir.path("out.wfz");
+    ok(["export", &archive, "-o", &out]);
+    ok(["unpack", &out, "-o", &dir.path("back")]);
+    assert!(fs::read(dir.path("back")).unwrap() == own);
+    assert!(ArchiveReader::open(Path::new(&out)).unwrap().superblock().bases.is_none());
+    // Without a base there is nothing to detach from; with it there is.
+    fs::rename(dir.path("s/sub/.weightfs"), dir.path("aside")).unwrap();
+    let (status, out, _) = run(["family", &store]);
+    assert!(status == 1 && out.contains("missing: "), "{out}");
+    assert_eq!(run(["pack", "--detach", &archive]).0, 2);
+    fs::rename(dir.path("aside"), dir.path("s/sub/.weightfs")).unwrap();
+    ok(["pack", "--detach", &archive]);
+    ok(["verify", "--deep", &archive]);
+    assert_eq!(removed(&ok(["gc", &store, "--dry-run", "--json"])), 1);
+    assert!(Path::new(&dir.path("s/sub/.weightfs")).exists());
+    assert_eq!(removed(&ok(["gc", &store, "--json"])), 1);
+    assert!(!Path::new(&dir.path("s/sub/.weightfs")).exists());
+}
+
+#[test]
+fn what_cannot_be_read_may_rest_on_any_pin() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("base.safetensors", &base);
+    let own_path = dir.write("own.safetensors", &own);
+    ok(["pack", &own_path, "--base", &base_path]);
+    let archive = format!("{own_path}.wfz");
+    let mut bytes = fs::read(&archive).unwrap();
+    let end = bytes.len() - 256;
+    // Both superblocks are damaged.
+    (bytes[30], bytes[end + 30]) = (0xFF, 0xFF);
+    fs::write(&archive, bytes).unwrap();
+    let (status, out, told) = run(["gc", &dir.path(""), "--json"]);
+    assert!(status == 2 && told.contains("its pins stay"), "{told}");
+    assert_eq!(json(&out)["removed"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn equal_tensors_are_stored_once() {
+    let dir = Dir::new();
+    let [a, b, c] = matrices();
+    let shared = [a.clone(), b.clone()].concat();
+    let models = [
+        ("1", model(&[("encoder.a", &a), ("encoder.b", &b), ("own", &c)])),
+        ("2", model(&[("text.x", &a), ("text.y", &b), ("own", &weights(40, 300_032))])),
+        ("3", model(&[("a", &a), ("b", &b)])),
+        ("4", model(&[("alone", &weights(41, 300_032))])),
+    ];
+    let mut before = 0;
+    for (name, bytes) in &models {
+        let path = dir.write(&format!("{name}.safetensors"), bytes);
+        ok(["pack", "--replace", &path]);
+        before += fs::metadata(format!("{path}.wfz")).unwrap().len();
+    }
+    let root = dir.path("");
+    let planned = json(&ok(["dedup", &root, "--dry-run", "--json"]));
+    assert_eq!(planned["archives"].as_array().unwrap().len(), 2);
+    assert_eq!(planned["shared_bytes"].as_u64().unwrap(), 2 * shared.len() as u64);
+    let done = json(&ok(["dedup", &root, "--json"]));
+    assert!(done["stored_after"].as_u64().unwrap() * 3 < done["stored_before"].as_u64().unwrap() * 2);
+    let after: u64 = models
+        .iter()
+        .map(|(name, _)| fs::metadata(dir.path(&format!("{name}.safetensors.wfz"))).unwrap().len())
+        .sum();
+    assert!(after * 4 < before * 3, "{after} of {before}");
+    ok(["verify", "--deep", &root]);
+    // Nobody rests on what rests itself, and a second time nothing is left to do.
+    let again = json(&ok(["dedup", &root, "--json"]));
+    assert_eq!(again["archives"].as_array().unwrap().len(), 0);
+    ok(["unpack", &root, "-o", &dir.path("../back-of-equal"), "--force"]);
+    for (name, bytes) in &models {
+        let back = dir.path(&format!("../back-of-equal/{name}.safetensors"));
+        assert!(fs::read(back).unwrap() == *bytes, "{name}");
+    }
+    fs::remove_dir_all(dir.path("../back-of-equal")).unwrap();
+}

@@ -82,7 +82,7 @@ fn words_that_end_before_a_piece_starts_are_an_error() {
                 shape,
                 context: Context {
                     profiles: Profiles::of(&profiles),
-                    groups: None,
+                    ..Context::NONE
                 },
                 simd,
             };

@@ -407,6 +407,7 @@ fn bars_run_to_the_size_of_the_files() {
     let options = VerifyOptions {
         threads: options.threads,
         deep: true,
+        bases: weightfs::job::BaseSearch::default(),
     };
     counted("verify", replaced, |monitor| {
         verify(&[archive.clone(), packed], &options, monitor)

@@ -174,6 +174,7 @@ fn check(case: &Case) {
             context: Context {
                 profiles,
                 groups: case.groups.as_ref().map(LevelGroups::groups),
+                base: None,
             },
             simd,
         };

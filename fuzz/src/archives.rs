@@ -75,6 +75,7 @@ fn archive(parts: &[(ElementType, usize)], model: Option<&SharedModel>, level: L
         .finish(&Original {
             sha256: [3; 32],
             lossy: None,
+            hashes: Vec::new(),
             mode: 0o640,
             mtime_seconds: 5,
             mtime_nanoseconds: 6,

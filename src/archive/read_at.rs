@@ -123,6 +123,7 @@ mod tests {
         let original = Original {
             sha256: [0; 32],
             lossy: None,
+            hashes: Vec::new(),
             mode: 0o644,
             mtime_seconds: 0,
             mtime_nanoseconds: 0,

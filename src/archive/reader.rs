@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::format::{
     BaseRecord, BlockEntry, BlockHeader, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage,
     MAX_BLOCK_BYTES, Profiles, REFERENCE_PREFIX_BYTES, Reference, SUPERBLOCK_BYTES, Superblock,
-    TableRange, TensorFidelity, checksum,
+    TableRange, TensorFidelity, TensorHash, checksum,
 };
 use crate::storage::{self, Hints, Storage};
 use crate::sync::lock;
@@ -196,6 +196,21 @@ impl ArchiveReader {
         let table = self.table(|tables| tables.bases, bases.checksum, "the table of bases");
         table
             .and_then(|table| BaseRecord::parse(&table))
+            .map_err(|error| error.at(&self.path))
+    }
+
+    /// The hashes of its tensors, by place; nothing if it has none.
+    ///
+    /// # Errors
+    /// As `fidelity`.
+    pub fn tensor_hashes(&self) -> Result<Vec<TensorHash>> {
+        let Some(hashes) = self.superblock.hashes else {
+            return Ok(Vec::new());
+        };
+        let what = "the table of the hashes of tensors";
+        let table = self.table(|tables| tables.hashes, hashes.checksum, what);
+        table
+            .and_then(|table| TensorHash::parse(&table))
             .map_err(|error| error.at(&self.path))
     }
 
@@ -387,6 +402,13 @@ impl ArchiveReader {
                     tables.bases,
                     bases.checksum,
                     format!("the {which} copy of the table of bases fails its checksum"),
+                );
+            }
+            if let Some(hashes) = self.superblock.hashes {
+                compare(
+                    tables.hashes,
+                    hashes.checksum,
+                    format!("the {which} copy of the hashes of tensors fails its checksum"),
                 );
             }
             let pages = self.superblock.block_count.div_ceil(INDEX_PAGE_ENTRIES);

@@ -8,7 +8,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{ArchiveReader, ArchiveWriter, LossyOriginal, Original};
+use super::{ArchiveReader, ArchiveWriter, LossyOriginal, Original, WrittenBeside};
 use crate::block::{BlockDecoder, BlockEncoder};
 use crate::codec::Level;
 use crate::error::{Error, Result};
@@ -226,6 +226,7 @@ fn finish(writer: ArchiveWriter<'_>, lossy: Option<LossyOriginal>) -> Superblock
     let original = Original {
         sha256: [3; 32],
         lossy,
+        hashes: Vec::new(),
         mode: 0o640,
         mtime_seconds: 5,
         mtime_nanoseconds: 6,

@@ -5,8 +5,8 @@ use std::io;
 
 use crate::error::{Error, Result};
 use crate::format::{
-    BasesTable, BlockEntry, FIDELITY_BYTES, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, Lossy,
-    SUPERBLOCK_BYTES, Superblock, TableLengths, checksum, encode_index_page, seal_index_page,
+    BlockEntry, FIDELITY_BYTES, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, Lossy,
+    SUPERBLOCK_BYTES, Superblock, TENSOR_HASH_BYTES, Table, TableLengths, checksum, encode_index_page, seal_index_page,
 };
 use crate::os::{read_full_at, write_all_at};
 
@@ -17,6 +17,8 @@ pub struct Original {
     pub sha256: [u8; 32],
     /// What there is of lossy tensors, if there are any.
     pub lossy: Option<LossyOriginal>,
+    /// The hashes of tensors, as many as the writer was told.
+    pub hashes: Vec<u8>,
     /// Permission bits.
     pub mode: u32,
     /// Modification time, seconds since the epoch.
@@ -43,11 +45,17 @@ pub struct WrittenBeside<'a> {
     pub lossy_tensors: usize,
     /// The table of its bases, if it may rest on any.
     pub bases: &'a [u8],
+    /// How many of its tensors have hashes.
+    pub hashed_tensors: usize,
 }
 
 impl WrittenBeside<'_> {
     const fn fidelity_bytes(&self) -> u64 {
         (self.lossy_tensors * FIDELITY_BYTES) as u64
+    }
+
+    const fn hashes_bytes(&self) -> u64 {
+        (self.hashed_tensors * TENSOR_HASH_BYTES) as u64
     }
 }
 
@@ -83,6 +91,7 @@ impl<'a> ArchiveWriter<'a> {
             profiles_bytes: beside.profiles.len() as u64,
             fidelity_bytes: beside.fidelity_bytes(),
             bases_bytes: beside.bases.len() as u64,
+            hashes_bytes: beside.hashes_bytes(),
         };
         let tables_bytes = lengths
             .total()
@@ -148,6 +157,12 @@ impl<'a> ArchiveWriter<'a> {
             self.beside.fidelity_bytes(),
             "there is a record for each lossy tensor"
         );
+        let hashes = original.hashes.as_slice();
+        assert_eq!(
+            hashes.len() as u64,
+            self.beside.hashes_bytes(),
+            "there is a hash for each tensor that is to have one"
+        );
         let WrittenBeside {
             profiles, bases, ..
         } = self.beside;
@@ -157,7 +172,14 @@ impl<'a> ArchiveWriter<'a> {
         let profiles_copy = tables_copy + (self.index_at - TABLES_AT);
         let fidelity_copy = profiles_copy + profiles.len() as u64;
         let bases_copy = fidelity_copy + fidelity.len() as u64;
-        let tables_end = bases_copy + bases.len() as u64;
+        let hashes_copy = bases_copy + bases.len() as u64;
+        let tables_end = hashes_copy + hashes.len() as u64;
+        let table = |bytes: &[u8]| {
+            (!bytes.is_empty()).then(|| Table {
+                bytes: bytes.len() as u64,
+                checksum: checksum(bytes),
+            })
+        };
         let superblock = Superblock {
             block_bytes: u32::try_from(self.geometry.block_bytes())
                 .expect("invariant: at most MAX_BLOCK_BYTES"),
@@ -184,10 +206,8 @@ impl<'a> ArchiveWriter<'a> {
                 fidelity_bytes: fidelity.len() as u64,
                 fidelity_checksum: checksum(fidelity),
             }),
-            bases: (!bases.is_empty()).then(|| BasesTable {
-                bytes: bases.len() as u64,
-                checksum: checksum(bases),
-            }),
+            bases: table(bases),
+            hashes: table(hashes),
         };
         let profiles_at = self.index_at;
         let fidelity_at = profiles_at + profiles.len() as u64;
@@ -195,6 +215,8 @@ impl<'a> ArchiveWriter<'a> {
         self.write(profiles, profiles_at)?;
         self.write(fidelity, fidelity_at)?;
         self.write(bases, bases_at)?;
+        self.write(hashes, bases_at + bases.len() as u64)?;
+        self.write(hashes, hashes_copy)?;
         self.write(bases, bases_copy)?;
         self.write(fidelity, fidelity_copy)?;
         self.write(profiles, profiles_copy)?;

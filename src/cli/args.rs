@@ -8,25 +8,27 @@ use std::sync::LazyLock;
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::family_args::{BasesArgs, DedupArgs, ExportArgs, FamilyArgs, GcArgs};
 use super::install_args::{CompletionsArgs, ManArgs};
+use super::level::Level;
 use super::lossy_args::{LossyArgs, Quantize};
 use super::process_args::{AskArgs, GuardArgs, MountProcessArgs, NullMountArgs};
 #[cfg(feature = "comparison")]
 use crate::bench::codecs::{BenchArgs, BenchOneArgs};
 #[cfg(feature = "comparison")]
 use crate::bench::mounts::{BenchMountArgs, ReadStripeArgs};
-use crate::codec::{self, Method};
+use crate::codec::Method;
 use crate::console::serving::{ServingArgs, seconds, threads};
 use crate::console::size;
 use crate::daemon::parse_address;
 use crate::fuse;
-use crate::job::{BaseSearch, DEFAULT_GROUP};
+use crate::job::DEFAULT_GROUP;
 
 /// Keep model weights compressed on disk; read them as ordinary .safetensors and .gguf files.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 #[command(
-    after_help = "Exit status: 0 done, 1 verify found damage or doctor what is in the way, 2 error. \
+    after_help = "Exit status: 0 done, 1 verify found damage, doctor what is in the way or family a missing base, 2 error. \
 Sizes take K, M, G or T (binary)."
 )]
 pub(super) struct Args {
@@ -47,6 +49,10 @@ pub(super) enum Command {
     Umount(UmountArgs),
     Stats(StatsArgs),
     Doctor(DoctorArgs),
+    Family(FamilyArgs),
+    Dedup(DedupArgs),
+    Gc(GcArgs),
+    Export(ExportArgs),
     #[command(hide = true)]
     Ask(AskArgs),
     #[command(hide = true)]
@@ -126,6 +132,9 @@ pub(super) struct PackArgs {
     /// Where the archive of a base cannot be linked into .weightfs/bases, keep a copy there
     #[arg(long, requires = "base")]
     pub(super) copy_base: bool,
+    /// Pack the archive SRC anew where it is, so that it rests on nothing
+    #[arg(long, conflicts_with_all = ["dst", "replace", "dry_run", "base", "asked", "report"])]
+    pub(super) detach: bool,
     #[command(flatten)]
     pub(super) bases: BasesArgs,
     #[command(flatten)]
@@ -137,23 +146,6 @@ pub(super) struct PackArgs {
     /// Print one JSON object instead of text
     #[arg(long, help_heading = "Options")]
     pub(super) json: bool,
-}
-
-/// Where bases are.
-#[derive(Debug, clap::Args)]
-pub(super) struct BasesArgs {
-    /// Look here as well for the bases that archives rest on, in all archives of this directory; may be given more than
-    /// once
-    #[arg(long, value_name = "DIR", help_heading = "Options")]
-    pub(super) bases: Vec<PathBuf>,
-}
-
-impl BasesArgs {
-    pub(super) fn search(&self) -> BaseSearch {
-        BaseSearch {
-            directories: self.bases.clone(),
-        }
-    }
 }
 
 /// Restore the original file from an archive, or a model directory from a directory of archives
@@ -413,35 +405,6 @@ impl From<Push> for fuse::Push {
             Push::Auto => Self::Auto,
             Push::Always => Self::Always,
             Push::Never => Self::Never,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Level {
-    /// Decoding speed first, most of all on processors without AVX-512
-    Fast,
-    /// Nearly as small as can be, and fast
-    #[default]
-    #[value(alias = "balanced")]
-    Default,
-    /// Size first; decodes at about half the speed
-    Max,
-}
-
-impl Level {
-    /// As it is given.
-    pub(super) fn name(self) -> &'static str {
-        codec::Level::from(self).name()
-    }
-}
-
-impl From<Level> for codec::Level {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Fast => Self::Fast,
-            Level::Default => Self::Default,
-            Level::Max => Self::Max,
         }
     }
 }

@@ -16,8 +16,12 @@ use crate::job::{
 use crate::printable::printable_name;
 use crate::sync::cores;
 
-pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
-    let options = PackOptions {
+/// What the arguments of `pack` ask for.
+///
+/// # Errors
+/// `InvalidInput` if that makes no sense.
+pub(super) fn pack_options(args: &PackArgs) -> Result<PackOptions> {
+    Ok(PackOptions {
         method: args.codec,
         level: args.level.into(),
         threads: args.threads.unwrap_or_else(cores),
@@ -29,7 +33,11 @@ pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
         bases: args.bases.search(),
         copy_base: args.copy_base,
         opened: OpenedBases::default(),
-    };
+    })
+}
+
+pub(super) fn pack(args: &PackArgs) -> Result<Outcome> {
+    let options = pack_options(args)?;
     let start = Instant::now();
     if !options.files.is_all() && !args.src.is_dir() {
         return Err(Error::InvalidInput(format!(
@@ -183,7 +191,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<Outcome> {
 }
 
 /// Tells what was done and what was not.
-fn report(done: &Conversion, start: Instant, as_json: bool) -> Result<Outcome> {
+pub(super) fn report(done: &Conversion, start: Instant, as_json: bool) -> Result<Outcome> {
     let time = start.elapsed();
     let lossy = lossy_report::fidelity_of(done);
     tell_failures(&done.failures);
@@ -196,14 +204,14 @@ fn report(done: &Conversion, start: Instant, as_json: bool) -> Result<Outcome> {
 }
 
 /// Whether somebody reads what was found is no matter for how the command ends.
-fn unless_nobody_reads(printed: Result<()>) -> Result<()> {
+pub(super) fn unless_nobody_reads(printed: Result<()>) -> Result<()> {
     match printed {
         Err(error) if is_broken_pipe(&error) => Ok(()),
         printed => printed,
     }
 }
 
-fn tell_failures(failures: &[Error]) {
+pub(super) fn tell_failures(failures: &[Error]) {
     for failure in failures {
         say(&format!("weightfs: {failure}"));
     }

@@ -1,7 +1,7 @@
 //! The command line: arguments, what they mean, what is printed. Nothing below knows of it.
 //!
 //! Data goes to stdout, talk to stderr. Exit status 0: done; 1: verify found damage, or doctor what
-//! keeps one from mounting; 2: error.
+//! keeps one from mounting, or family a base that is missing; 2: error.
 
 mod analyze;
 mod args;
@@ -9,9 +9,12 @@ mod commands;
 mod completions;
 mod demo;
 mod doctor;
+mod family;
+mod family_args;
 mod in_mount;
 mod install_args;
 mod job_report;
+mod level;
 mod lossy_args;
 mod lossy_report;
 mod man;

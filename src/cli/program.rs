@@ -7,7 +7,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::args::{Args, Command};
-use super::{analyze, commands, completions, demo, doctor, man, mount, mount_helper, stats, sweep};
+use super::{analyze, commands, completions, demo, doctor, family, man, mount, mount_helper, stats, sweep};
 #[cfg(feature = "comparison")]
 use crate::bench::{codecs as bench, mounts as bench_mount};
 use crate::console::{Outcome, is_broken_pipe, say};
@@ -69,6 +69,7 @@ pub fn run() -> ExitCode {
 
 fn run_command(command: &Command) -> Result<Outcome> {
     match command {
+        Command::Pack(args) if args.detach => family::detach(args),
         Command::Pack(args) => commands::pack(args),
         Command::Unpack(args) => commands::unpack(args),
         Command::Verify(args) => commands::verify(args),
@@ -79,6 +80,10 @@ fn run_command(command: &Command) -> Result<Outcome> {
         Command::Umount(args) => mount::umount(args),
         Command::Stats(args) => stats::stats(args),
         Command::Doctor(args) => doctor::doctor(args),
+        Command::Family(args) => family::family(args),
+        Command::Dedup(args) => family::dedup(args),
+        Command::Gc(args) => family::gc(args),
+        Command::Export(args) => family::export(args),
         Command::Ask(args) => ask(&args.mountpoint).map(|()| Outcome::Done),
         Command::Guard(args) => guard::guard(&args.device, args.parent).map(|()| Outcome::Done),
         Command::NullMount(args) => mount::null_mount(args),

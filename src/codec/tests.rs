@@ -9,8 +9,9 @@ use fastrand::Rng;
 use proptest::prelude::*;
 
 use super::scaled::{Fitter, Model, ModelBuilder, Sample, Segment};
+use super::difference::Form;
 use super::{
-    Coded, Content, Context, Decoder, Encoder, Groups, Hints, Level, Method, PlaneShape, is_built,
+    Base, Coded, Content, Context, Decoder, Encoder, Groups, Hints, Level, Method, PlaneShape, is_built,
 };
 use crate::error::Error;
 use crate::format::{CodecId, Profiles};
@@ -103,6 +104,9 @@ fn ways(codec: CodecId, width: u8) -> Vec<Way> {
         CodecId::Lzma => vec![bytes(Method::Lzma, true, Kind::Runs)],
         CodecId::Arithmetic => vec![bytes(Method::SplitArithmetic, true, Kind::Runs)],
         CodecId::RunLength => vec![bytes(Method::SplitArithmetic, false, Kind::Runs)],
+        CodecId::Difference => Level::ALL
+            .map(|level| weights(level, float(width), Kind::Floats))
+            .to_vec(),
         CodecId::Spread => vec![weights(Level::Default, Content::Levels, Kind::Levels)],
     }
 }
@@ -299,10 +303,15 @@ impl Case {
             in_steps: &in_steps,
         };
         let mut coded = vec![0xEE];
-        let found = Encoder::new(way.method, way.level, model)
-            .unwrap()
-            .encode(&plane, written, way.content, hints, &mut coded)
-            .unwrap();
+        let mut encoder = Encoder::new(way.method, way.level, model).unwrap();
+        let found = if codec == CodecId::Difference {
+            let numbers = base_of(&plane, width);
+            let found = encoder.encode_beside(&plane, &numbers, form(width), &mut coded);
+            found.unwrap()
+        } else {
+            let found = encoder.encode(&plane, written, way.content, hints, &mut coded);
+            found.unwrap()
+        };
         assert_eq!(found, codec, "{way:?}, width {width}, {fields} fields");
         assert_eq!(coded.remove(0), 0xEE, "appended");
         Self {
@@ -321,12 +330,18 @@ impl Case {
         simd: Simd,
         len: usize,
     ) -> Result<Vec<u8>, Error> {
+        let numbers = base_of(&self.plane, self.shape.width);
+        let base = (self.codec == CodecId::Difference).then(|| Base {
+            numbers: &numbers,
+            form: form(self.shape.width),
+        });
         let coded = Coded {
             bytes,
             shape: self.shape,
             context: Context {
                 profiles: Profiles::of(&MODEL.1),
                 groups: groups(self.plane.len()),
+                base,
             },
             simd,
         };
@@ -358,6 +373,22 @@ impl Case {
             );
             assert!(decoded.is_err(), "{self} cut to {len}");
         }
+    }
+}
+
+/// Numbers that those of a plane are near to.
+fn base_of(plane: &[u8], width: u8) -> Vec<u8> {
+    let mut base = plane.to_vec();
+    for number in base.chunks_mut(usize::from(width / 8)).step_by(3) {
+        number[0] ^= 5;
+    }
+    base
+}
+
+const fn form(width: u8) -> Form {
+    Form {
+        bytes: width / 8,
+        exponent_bits: if width == 8 { 4 } else { 8 },
     }
 }
 

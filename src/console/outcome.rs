@@ -6,7 +6,7 @@ use crate::error::Error;
 pub(crate) enum Outcome {
     Done,
     DamageFound,
-    /// `doctor` found what keeps one from mounting.
+    /// `doctor` found what keeps one from mounting, or `family` that a base is missing.
     Hindered,
     /// Some of it could not be done, and the reasons were told. The rest is done.
     SomeFailed,

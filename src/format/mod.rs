@@ -21,6 +21,7 @@ mod name;
 mod pin;
 mod profiles;
 mod superblock;
+mod tensor_hash;
 
 pub use base::{BaseRecord, Kinship, MAX_BASES, Reference};
 pub use block_header::{BlockHeader, MAX_PLANES, PlaneHeader, REFERENCE_PREFIX_BYTES, SCALES_SHIFT};
@@ -40,4 +41,5 @@ pub use index::{
 pub use name::{ARCHIVE_SUFFIX, archive_name, original_name};
 pub use pin::{OWN_DIRECTORY, is_own, pin_path, pins_directory};
 pub use profiles::{MAX_PROFILES_BYTES, Profiles};
-pub use superblock::{BasesTable, Lossy, SUPERBLOCK_BYTES, Superblock, TableLengths, TableRange};
+pub use superblock::{Lossy, SUPERBLOCK_BYTES, Superblock, Table, TableLengths, TableRange};
+pub use tensor_hash::{LEAST_HASHED_BYTES, MAX_TENSOR_HASHES, TENSOR_HASH_BYTES, TensorHash};

@@ -10,6 +10,7 @@ use super::field;
 use super::geometry::{EXTENT_BYTES, MAX_BLOCK_BYTES, MAX_EXTENTS, MIN_BLOCK_BYTES};
 use super::index::index_bytes;
 use super::profiles::MAX_PROFILES_BYTES;
+use super::tensor_hash::{MAX_TENSOR_HASHES, TENSOR_HASH_BYTES};
 use crate::error::{Error, Result};
 use crate::os::system_time;
 
@@ -27,8 +28,11 @@ const FEATURE_RECORDS: u64 = 2;
 const FEATURE_LOSSY: u64 = 4;
 /// Blocks may rest on other files.
 const FEATURE_BASES: u64 = 8;
+/// There are hashes of tensors.
+const FEATURE_HASHES: u64 = 16;
 /// Incompatible features this version knows.
-const KNOWN_FEATURES: u64 = FEATURE_PROFILES | FEATURE_RECORDS | FEATURE_LOSSY | FEATURE_BASES;
+const KNOWN_FEATURES: u64 =
+    FEATURE_PROFILES | FEATURE_RECORDS | FEATURE_LOSSY | FEATURE_BASES | FEATURE_HASHES;
 
 // Offsets of the fields; `docs/FORMAT.md` has the same table.
 const AT_VERSION: usize = 8;
@@ -54,7 +58,9 @@ const AT_FIDELITY_BYTES: usize = 176;
 const AT_FIDELITY_CHECKSUM: usize = 184;
 const AT_BASES_BYTES: usize = 192;
 const AT_BASES_CHECKSUM: usize = 200;
-const AT_RESERVED: usize = 208;
+const AT_HASHES_BYTES: usize = 208;
+const AT_HASHES_CHECKSUM: usize = 216;
+const AT_RESERVED: usize = 224;
 const AT_CHECKSUM: usize = SUPERBLOCK_BYTES - 8;
 
 /// The one kind of checksum so far: XXH3, 64 bits.
@@ -98,12 +104,14 @@ pub struct Superblock {
     /// What is there of tensors that are not served as they were, if there are any.
     pub lossy: Option<Lossy>,
     /// Where the files are told that its blocks rest on, if there are any.
-    pub bases: Option<BasesTable>,
+    pub bases: Option<Table>,
+    /// Where the hashes of tensors are, if there are any.
+    pub hashes: Option<Table>,
 }
 
-/// The table of the files that blocks of an archive rest on.
+/// A table that an archive may have or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BasesTable {
+pub struct Table {
     /// Its bytes, not zero.
     pub bytes: u64,
     /// Its checksum.
@@ -134,6 +142,8 @@ pub struct TableLengths {
     pub fidelity_bytes: u64,
     /// Bytes of the table of bases.
     pub bases_bytes: u64,
+    /// Bytes of the hashes of tensors.
+    pub hashes_bytes: u64,
 }
 
 impl TableLengths {
@@ -144,7 +154,8 @@ impl TableLengths {
             .checked_add(index_bytes(self.blocks)?)?
             .checked_add(self.profiles_bytes)?
             .checked_add(self.fidelity_bytes)?
-            .checked_add(self.bases_bytes)
+            .checked_add(self.bases_bytes)?
+            .checked_add(self.hashes_bytes)
     }
 }
 
@@ -161,6 +172,8 @@ pub struct TableRange {
     pub fidelity: Range<u64>,
     /// The bases.
     pub bases: Range<u64>,
+    /// The hashes of tensors.
+    pub hashes: Range<u64>,
 }
 
 impl Superblock {
@@ -223,9 +236,13 @@ impl Superblock {
                 fidelity_bytes: field::u64(bytes, AT_FIDELITY_BYTES),
                 fidelity_checksum: field::u64(bytes, AT_FIDELITY_CHECKSUM),
             }),
-            bases: (field::u64(bytes, AT_FEATURES) & FEATURE_BASES != 0).then(|| BasesTable {
+            bases: (field::u64(bytes, AT_FEATURES) & FEATURE_BASES != 0).then(|| Table {
                 bytes: field::u64(bytes, AT_BASES_BYTES),
                 checksum: field::u64(bytes, AT_BASES_CHECKSUM),
+            }),
+            hashes: (field::u64(bytes, AT_FEATURES) & FEATURE_HASHES != 0).then(|| Table {
+                bytes: field::u64(bytes, AT_HASHES_BYTES),
+                checksum: field::u64(bytes, AT_HASHES_CHECKSUM),
             }),
         };
         let has_profiles = field::u64(bytes, AT_FEATURES) & FEATURE_PROFILES != 0;
@@ -233,7 +250,10 @@ impl Superblock {
             && field::is_zero(&bytes[AT_RESERVED..AT_CHECKSUM])
             && (superblock.lossy.is_some()
                 || field::is_zero(&bytes[AT_SOURCE_SHA256..AT_BASES_BYTES]))
-            && (superblock.bases.is_some() || field::is_zero(&bytes[AT_BASES_BYTES..AT_RESERVED]));
+            && (superblock.bases.is_some()
+                || field::is_zero(&bytes[AT_BASES_BYTES..AT_HASHES_BYTES]))
+            && (superblock.hashes.is_some()
+                || field::is_zero(&bytes[AT_HASHES_BYTES..AT_RESERVED]));
         if !reserved_are_zero
             || !superblock.is_sound()
             || has_profiles != (superblock.profiles_bytes > 0)
@@ -262,7 +282,8 @@ impl Superblock {
         let features = feature(self.profiles_bytes > 0, FEATURE_PROFILES)
             | feature(self.has_records, FEATURE_RECORDS)
             | feature(self.lossy.is_some(), FEATURE_LOSSY)
-            | feature(self.bases.is_some(), FEATURE_BASES);
+            | feature(self.bases.is_some(), FEATURE_BASES)
+            | feature(self.hashes.is_some(), FEATURE_HASHES);
         field::put(&mut bytes, AT_FEATURES, &features.to_le_bytes());
         field::put(
             &mut bytes,
@@ -295,9 +316,14 @@ impl Superblock {
                 field::put(&mut bytes, at, &number.to_le_bytes());
             }
         }
-        if let Some(bases) = &self.bases {
-            field::put(&mut bytes, AT_BASES_BYTES, &bases.bytes.to_le_bytes());
-            field::put(&mut bytes, AT_BASES_CHECKSUM, &bases.checksum.to_le_bytes());
+        for (table, at_bytes, at_checksum) in [
+            (&self.bases, AT_BASES_BYTES, AT_BASES_CHECKSUM),
+            (&self.hashes, AT_HASHES_BYTES, AT_HASHES_CHECKSUM),
+        ] {
+            if let Some(table) = table {
+                field::put(&mut bytes, at_bytes, &table.bytes.to_le_bytes());
+                field::put(&mut bytes, at_checksum, &table.checksum.to_le_bytes());
+            }
         }
         field::put(
             &mut bytes,
@@ -345,13 +371,15 @@ impl Superblock {
             let index = extents.end..extents.end + index_len;
             let profiles = index.end..index.end + self.profiles_bytes;
             let fidelity = profiles.end..profiles.end + self.fidelity_bytes();
-            let bases = fidelity.end..fidelity.end + self.bases_bytes();
+            let bases = fidelity.end..fidelity.end + bytes_of(self.bases);
+            let hashes = bases.end..bases.end + bytes_of(self.hashes);
             TableRange {
                 extents,
                 index,
                 profiles,
                 fidelity,
                 bases,
+                hashes,
             }
         })
     }
@@ -360,17 +388,14 @@ impl Superblock {
         self.lossy.map_or(0, |lossy| lossy.fidelity_bytes)
     }
 
-    fn bases_bytes(&self) -> u64 {
-        self.bases.map_or(0, |bases| bases.bytes)
-    }
-
     fn is_sound(&self) -> bool {
         let lengths = TableLengths {
             extents: self.extent_count,
             blocks: self.block_count,
             profiles_bytes: self.profiles_bytes,
             fidelity_bytes: self.fidelity_bytes(),
-            bases_bytes: self.bases_bytes(),
+            bases_bytes: bytes_of(self.bases),
+            hashes_bytes: bytes_of(self.hashes),
         };
         let tables = lengths.total();
         let fits = |at: u64| {
@@ -395,10 +420,19 @@ impl Superblock {
             && self
                 .bases
                 .is_none_or(|bases| (1..=MAX_BASES_BYTES).contains(&bases.bytes))
+            && self.hashes.is_none_or(|hashes| {
+                let records = hashes.bytes / TENSOR_HASH_BYTES as u64;
+                hashes.bytes % TENSOR_HASH_BYTES as u64 == 0
+                    && (1..=MAX_TENSOR_HASHES).contains(&records)
+            })
             && (self.profiles_bytes > 0 || self.profiles_checksum == 0)
             && fits(self.tables)
             && fits(self.tables_copy)
     }
+}
+
+fn bytes_of(table: Option<Table>) -> u64 {
+    table.map_or(0, |table| table.bytes)
 }
 
 #[cfg(test)]
@@ -427,9 +461,13 @@ mod tests {
                 fidelity_bytes: 80,
                 fidelity_checksum: 6,
             }),
-            bases: Some(BasesTable {
+            bases: Some(Table {
                 bytes: 48,
                 checksum: 11,
+            }),
+            hashes: Some(Table {
+                bytes: 64,
+                checksum: 12,
             }),
         }
     }
@@ -452,7 +490,7 @@ mod tests {
 
     #[test]
     fn impossible_counts_and_places_are_refused_even_with_a_right_checksum() {
-        let cases: [fn(&mut Superblock); 16] = [
+        let cases: [fn(&mut Superblock); 20] = [
             |s| s.block_bytes = 1 << 30,
             |s| s.block_bytes = 1 << 11,
             |s| s.mode = 0o100_644,
@@ -467,6 +505,10 @@ mod tests {
             |s| s.lossy.as_mut().unwrap().fidelity_bytes = 0,
             |s| s.lossy.as_mut().unwrap().fidelity_bytes = 79,
             |s| s.lossy.as_mut().unwrap().fidelity_bytes = 240,
+            |s| s.bases.as_mut().unwrap().bytes = 0,
+            |s| s.bases.as_mut().unwrap().bytes = MAX_BASES_BYTES + 1,
+            |s| s.hashes.as_mut().unwrap().bytes = 0,
+            |s| s.hashes.as_mut().unwrap().bytes = 33,
             |s| s.tables = 0,
             |s| s.tables_copy = u64::MAX - 10,
         ];

@@ -111,6 +111,7 @@ pub(super) fn expect(
         profiles_bytes: survey.profiles.len() as u64,
         fidelity_bytes: plan.fidelity_bytes() as u64,
         bases_bytes: 0,
+        hashes_bytes: 0,
     };
     let tables = 2 * (SUPERBLOCK_BYTES as u64 + lengths.total().unwrap_or(0));
     let scaled = |(bytes, stored): (u64, u64), all: u64| {

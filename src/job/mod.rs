@@ -46,7 +46,9 @@ mod read_back;
 mod removal;
 mod replace;
 pub(crate) mod source_file;
+mod store;
 mod survey;
+mod tensor_hasher;
 mod totals;
 mod typing;
 mod unpack;
@@ -76,6 +78,10 @@ pub use preview::{Preview, Previews, preview};
 pub use replace::{
     Replacement, Replacements, archives_to_make, originals_to_make, replace_by_archives,
     replace_by_originals,
+};
+pub use store::{
+    Collected, Dedup, DedupOptions, Pin, Relation, Relations, Rest, dedup, detach, export, gc,
+    relations,
 };
 pub use totals::Totals;
 pub use unpack::{UnpackOptions, unpack, unpack_file};

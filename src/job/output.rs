@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
@@ -114,6 +115,8 @@ pub(super) struct OutputFile {
     temporary: NamedTempFile,
     path: PathBuf,
     force: bool,
+    /// What must not go before it has its name.
+    held: OnceLock<File>,
 }
 
 impl OutputFile {
@@ -143,6 +146,7 @@ impl OutputFile {
             temporary,
             path: path.to_path_buf(),
             force,
+            held: OnceLock::new(),
         })
     }
 
@@ -164,6 +168,12 @@ impl OutputFile {
             .and_then(|()| modified.map_or(Ok(()), |time| file.set_modified(time)))
             .and_then(|()| file.sync_all())
             .map_err(|e| self.cannot_write(e))
+    }
+
+    /// Keeps something open, and locked, until the file has its name.
+    pub(super) fn hold(&self, file: File) {
+        // Written a second time, it rests on what is locked below the same directory.
+        let _ = self.held.set(file);
     }
 
     /// Takes back all that was written.

@@ -9,7 +9,7 @@ use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Plan, Step, copy_file};
 use super::encode_worker::EncodeWorker;
 use super::file_filter::ChosenFiles;
-use super::kin::{BaseAsked, BaseFile, KinPlan, OpenedBases, pin};
+use super::kin::{BaseAsked, BaseFile, KinPlan, OpenedBases, hold_pins, pin};
 use super::layout::layout;
 use super::lossy::{Asked, LossyOptions, LossyPlan, check_patterns};
 use super::lossy_target;
@@ -20,6 +20,7 @@ use super::pipeline;
 use super::read_back::{self, EntriesChecksum, Written};
 use super::source_file::SourceFile;
 use super::survey::Survey;
+use super::tensor_hasher::TensorHasher;
 use super::totals::Totals;
 use super::walk::{EntryKind, WalkEntry, walk};
 use super::worth::{Fate, is_worth_keeping, is_worth_packing};
@@ -191,6 +192,7 @@ fn write_beside(
         output.empty()?;
         return alone();
     }
+    output.hold(hold_pins(root)?);
     for base in &kin.bases {
         pin(root, base, |base, path| keep_copy(base, path, options, monitor))?;
         // An archive's blocks have checksums, and a new link is a change as well.
@@ -326,6 +328,7 @@ fn write(
 ) -> Result<(Superblock, EntriesChecksum)> {
     let survey = options.survey(source, (plan, kin), monitor)?;
     let lossy_tensors = plan.tensors.len();
+    let hasher = TensorHasher::new(source)?;
     let mut writer = ArchiveWriter::new(
         output.file(),
         geometry,
@@ -333,6 +336,7 @@ fn write(
             profiles: &survey.profiles,
             lossy_tensors,
             bases,
+            hashed_tensors: hasher.count(),
         },
     )?;
     let (written, unread) = read_back::channel(output);
@@ -340,8 +344,8 @@ fn write(
         let profiles = &survey.profiles;
         let threads = options.threads;
         let comparing = in_scope(scope, move || {
-            let beside = (profiles.as_slice(), plan, kin);
-            read_back::compare(unread, source, output, geometry, beside, threads, monitor)
+            let beside = (geometry, profiles.as_slice(), plan, kin);
+            read_back::compare(unread, source, output, beside, hasher, threads, monitor)
         })?;
         let beside = (&survey, plan, kin);
         let encoded = encode(
@@ -375,6 +379,7 @@ fn write(
                 fidelity,
             }
         }),
+        hashes: compared.hashes,
         mode: source.mode,
         mtime_seconds: source.mtime.0,
         mtime_nanoseconds: source.mtime.1,

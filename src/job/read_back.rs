@@ -17,6 +17,7 @@ use super::monitor::Monitor;
 use super::output::OutputFile;
 use super::pipeline;
 use super::source_file::SourceFile;
+use super::tensor_hasher::TensorHasher;
 use crate::archive::ArchiveReader;
 use crate::block::{Beside, BlockDecoder};
 use crate::error::{Error, Result};
@@ -138,6 +139,8 @@ pub(super) struct Compared {
     pub(super) source_sha256: [u8; 32],
     /// For each lossy tensor of the plan how far what is served is from the source, and its stored bytes.
     pub(super) lossy: Vec<(Errors, u64)>,
+    /// The hashes of tensors of what reading gives.
+    pub(super) hashes: Vec<u8>,
     /// Of their entries.
     pub(super) entries: EntriesChecksum,
 }
@@ -185,8 +188,8 @@ pub(super) fn compare(
     mut unread: Unread,
     source: &SourceFile,
     output: &OutputFile,
-    geometry: &Geometry,
-    (profiles, plan, kin): (&[u8], &LossyPlan, &KinPlan),
+    (geometry, profiles, plan, kin): (&Geometry, &[u8], &LossyPlan, &KinPlan),
+    mut hasher: TensorHasher,
     threads: NonZeroUsize,
     monitor: &Monitor<'_>,
 ) -> Result<Compared> {
@@ -236,6 +239,7 @@ pub(super) fn compare(
         },
         |worker| {
             sha256.update(&worker.decoded);
+            hasher.take(&worker.decoded);
             if is_lossy {
                 source_sha256.update(&worker.original);
             }
@@ -259,6 +263,7 @@ pub(super) fn compare(
             sha256
         },
         lossy,
+        hashes: hasher.table(),
         entries: checked,
     })
 }
@@ -430,8 +435,8 @@ mod tests {
             unread,
             source,
             output,
-            geometry,
-            (&[], &plan, &KinPlan::default()),
+            (geometry, &[], &plan, &KinPlan::default()),
+            TensorHasher::new(source)?,
             ONE,
             &MONITOR,
         )?;
@@ -439,6 +444,7 @@ mod tests {
         let superblock = writer.finish(&Original {
             sha256: compared.sha256,
             lossy: None,
+            hashes: Vec::new(),
             mode: 0o644,
             mtime_seconds: 0,
             mtime_nanoseconds: 0,

@@ -13,7 +13,7 @@ use super::monitor::Monitor;
 use crate::archive::{ArchiveReader, Base};
 use crate::error::{Error, Result};
 use crate::file::{Entries, Entry};
-use crate::format::{BlockSpan, SUPERBLOCK_BYTES, Superblock};
+use crate::format::{BlockSpan, SUPERBLOCK_BYTES, Superblock, TensorHash};
 use crate::model::{self, ReadAt, names};
 use crate::os::{FileStamp, read_full_at, system_time};
 
@@ -92,6 +92,13 @@ impl SourceFile {
             archived: Some(entries.entry(reader)),
             ..source
         })
+    }
+
+    /// The hashes of its tensors, if they are known without reading them.
+    pub(super) fn known_hashes(&self) -> Vec<TensorHash> {
+        let hashes = self.archive().map(ArchiveReader::tensor_hashes);
+        // Without them tensors are found by their names.
+        hashes.and_then(Result::ok).unwrap_or_default()
     }
 
     /// The archive that is read, if it is one.

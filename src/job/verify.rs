@@ -242,6 +242,7 @@ mod tests {
         let original = Original {
             sha256: Sha256::digest(b"something else").into(),
             lossy: None,
+            hashes: Vec::new(),
             mode: 0o644,
             mtime_seconds: 0,
             mtime_nanoseconds: 0,

@@ -49,14 +49,28 @@ pub fn tiled(ranges: &[TypedRange], file_bytes: u64) -> Vec<Extent> {
     tile(0, ranges, file_bytes, &[])
 }
 
-/// The tensors of a file with two or more dimensions, sorted by place; of those that overlap the first
-/// only.
+/// The tensors of a file with two or more dimensions, as `tensors`.
 ///
 /// # Errors
 /// As `ReadAt::read_at`.
 pub fn matrices(file: &(impl ReadAt + ?Sized)) -> Result<Vec<TypedRange>> {
+    tensors_that(file, |typed| typed.columns.is_some())
+}
+
+/// The tensors of a file that are not empty, sorted by place; of those that overlap the first only.
+///
+/// # Errors
+/// As `ReadAt::read_at`.
+pub fn tensors(file: &(impl ReadAt + ?Sized)) -> Result<Vec<TypedRange>> {
+    tensors_that(file, |_| true)
+}
+
+fn tensors_that(
+    file: &(impl ReadAt + ?Sized),
+    are_wanted: impl Fn(&TypedRange) -> bool,
+) -> Result<Vec<TypedRange>> {
     let mut ranges = read_typed(file)?.map_or_else(Vec::new, |header| header.tensors);
-    ranges.retain(|typed| typed.columns.is_some() && !typed.range.is_empty());
+    ranges.retain(|typed| are_wanted(typed) && !typed.range.is_empty());
     let mut end = 0;
     ranges.retain(|typed| {
         let is_free = typed.range.start >= end;

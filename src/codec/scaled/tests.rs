@@ -93,7 +93,7 @@ fn with_profiles<'a>(bytes: &'a [u8], profiles: Profiles<'a>, len: usize, simd: 
     Coded {
         context: Context {
             profiles,
-            groups: None,
+            ..Context::NONE
         },
         ..coded_of(bytes, 16, len, simd)
     }

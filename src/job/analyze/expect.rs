@@ -118,6 +118,7 @@ impl<'a> Sampler<'a> {
             profiles_bytes: self.survey.profiles.len() as u64,
             fidelity_bytes: 0,
             bases_bytes: 0,
+        hashes_bytes: 0,
         };
         let table = lengths
             .total()

@@ -1,6 +1,6 @@
 //! What a job packs against: bases that somebody named, or what is found among the archives at the destination.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,9 @@ pub enum BaseAsked {
     Auto,
 }
 
-/// Of a file, so much must be in tensors of the same names and shapes for an archive to be looked at closer.
-const LEAST_COMMON: f64 = 0.3;
+/// Of a file, so much must be in tensors that an archive has of the same shape, to be looked at closer; and so many bytes.
+const LEAST_COMMON: f64 = 0.02;
+const LEAST_COMMON_BYTES: f64 = 1e6;
 /// Archives that are looked at closer.
 const MOST_CLOSE: usize = 4;
 
@@ -78,6 +79,16 @@ impl Family {
         })
     }
 
+    /// Bases that are open.
+    pub fn of(named: Vec<Arc<BaseFile>>, search: &BaseSearch, threads: NonZeroUsize) -> Self {
+        Self {
+            named,
+            known: None,
+            search: search.clone(),
+            entries: Entries::new(0, threads),
+        }
+    }
+
     /// What of a file may rest on what, for an archive somewhere below `root`.
     ///
     /// # Errors
@@ -98,12 +109,12 @@ impl Family {
             return Ok(KinPlan::default());
         };
         let candidates = self.candidates(root, monitor)?;
-        let all = source.file_bytes() as f64;
+        let least = LEAST_COMMON_BYTES.min(source.file_bytes() as f64 * LEAST_COMMON);
         let mut near: Vec<_> = candidates
             .into_iter()
             .filter(|base| Some(base.sha256) != own)
-            .map(|base| (common_bytes(&header.tensors, &base.tensors) as f64 / all, base))
-            .filter(|(share, _)| *share >= LEAST_COMMON)
+            .map(|base| (common_bytes(&header.tensors, &base.tensors), base))
+            .filter(|(common, _)| *common > least)
             .collect();
         near.sort_by(|one, other| other.0.total_cmp(&one.0));
         near.truncate(MOST_CLOSE);
@@ -151,16 +162,19 @@ impl Family {
     }
 }
 
-/// Bytes of tensors that have a namesake of the same shape.
-fn common_bytes(own: &[Tensor], others: &[Tensor]) -> u64 {
-    let named: HashMap<(&str, &[u64]), &Tensor> = others
-        .iter()
-        .map(|tensor| ((tensor.name.as_str(), tensor.shape.as_slice()), tensor))
-        .collect();
-    let has_namesake =
-        |tensor: &&Tensor| named.contains_key(&(tensor.name.as_str(), tensor.shape.as_slice()));
-    own.iter()
-        .filter(has_namesake)
-        .map(|tensor| tensor.range.end - tensor.range.start)
-        .sum()
+/// Bytes of tensors that have a namesake of the same shape, and half of those of which another has the shape.
+fn common_bytes(own: &[Tensor], others: &[Tensor]) -> f64 {
+    let named: HashSet<_> = others.iter().map(|one| (one.name.as_str(), one.shape.as_slice())).collect();
+    let shaped: HashSet<_> = others.iter().map(|one| one.shape.as_slice()).collect();
+    let common = |tensor: &Tensor| {
+        let bytes = (tensor.range.end - tensor.range.start) as f64;
+        if named.contains(&(tensor.name.as_str(), tensor.shape.as_slice())) {
+            bytes
+        } else if shaped.contains(tensor.shape.as_slice()) {
+            bytes / 2.0
+        } else {
+            0.0
+        }
+    };
+    own.iter().map(common).sum()
 }

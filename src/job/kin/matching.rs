@@ -8,6 +8,7 @@ use super::base_file::BaseFile;
 use super::likeness::{Pair, likeness};
 use crate::error::Result;
 use crate::format::ElementType;
+use crate::job::source_file::SourceFile;
 use crate::model::{ReadAt, Tensor};
 
 /// Gaps between stretches that go on alike are taken with them, up to so many bytes.
@@ -56,10 +57,11 @@ type Shaped<'t> = (ElementType, &'t [u64]);
 /// # Errors
 /// As `ReadAt::read_at`.
 pub(super) fn stretches(
-    own: &dyn ReadAt,
+    own: &SourceFile,
     tensors: &[Tensor],
     bases: &[Arc<BaseFile>],
 ) -> Result<Vec<Stretch>> {
+    let equal = equal_tensors(own, bases);
     let mut named: HashMap<&str, Vec<(usize, &Tensor)>> = HashMap::new();
     let mut shaped: HashMap<Shaped<'_>, Vec<(usize, &Tensor)>> = HashMap::new();
     for (number, base) in bases.iter().enumerate() {
@@ -78,7 +80,11 @@ pub(super) fn stretches(
         let of_name = named.get(tensor.name.as_str()).map_or(&[][..], Vec::as_slice);
         let shape = (tensor.element, tensor.shape.as_slice());
         let of_shape = shaped.get(&shape).map_or(&[][..], Vec::as_slice);
-        let Some(stretch) = best(own, tensor, of_name, of_shape, bases)? else {
+        let stretch = match equal.get(&(tensor.range.start, tensor.range.end)) {
+            Some(stretch) => Some(stretch.clone()),
+            None => best(own, tensor, of_name, of_shape, bases)?,
+        };
+        let Some(stretch) = stretch else {
             continue;
         };
         end = stretch.range.end;
@@ -88,6 +94,28 @@ pub(super) fn stretches(
         }
     }
     Ok(found)
+}
+
+/// Tensors of a file of which a base has the same bytes, by their hashes.
+fn equal_tensors(own: &SourceFile, bases: &[Arc<BaseFile>]) -> HashMap<(u64, u64), Stretch> {
+    let mut hashed = HashMap::new();
+    for (number, base) in bases.iter().enumerate() {
+        for tensor in base.source.known_hashes() {
+            hashed.entry((tensor.len, tensor.hash)).or_insert((number, tensor.start));
+        }
+    }
+    let equal = own.known_hashes().into_iter().filter_map(|tensor| {
+        let &(base, base_start) = hashed.get(&(tensor.len, tensor.hash))?;
+        let range = tensor.range();
+        let stretch = Stretch {
+            range: range.clone(),
+            base,
+            base_start,
+            is_rounded: false,
+        };
+        Some(((range.start, range.end), stretch))
+    });
+    equal.collect()
 }
 
 /// What a tensor is most like.

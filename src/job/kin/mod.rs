@@ -10,5 +10,5 @@ mod plan;
 pub(super) use base_file::BaseFile;
 pub use family::{BaseAsked, OpenedBases};
 pub(super) use family::Family;
-pub(super) use pins::pin;
+pub(super) use pins::{hold_pins, hold_pins_alone, pin};
 pub(super) use plan::{KinPlan, Place};

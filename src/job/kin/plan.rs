@@ -8,6 +8,7 @@ use super::matching::{Stretch, stretches};
 use crate::archive::Base;
 use crate::error::Result;
 use crate::format::{BlockSpan, MAX_BASES, MAX_EXTENTS};
+use crate::job::source_file::SourceFile;
 use crate::model::{self, ReadAt};
 
 /// Stretches of at least so many bytes have extents of their own; twice as many as long as there are too many.
@@ -34,7 +35,7 @@ impl KinPlan {
     ///
     /// # Errors
     /// As `ReadAt::read_at`.
-    pub fn new(source: &dyn ReadAt, bases: &[Arc<BaseFile>]) -> Result<Self> {
+    pub fn new(source: &SourceFile, bases: &[Arc<BaseFile>]) -> Result<Self> {
         if bases.is_empty() {
             return Ok(Self::default());
         }

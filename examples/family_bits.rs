@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
-use weightfs::codec::difference::{Decoder, Encoder, Form};
-use weightfs::codec::{Level, Method};
+use weightfs::codec::difference::{Decoder, Encoder};
+use weightfs::codec::{Form, Level, Method};
 use weightfs::simd::Simd;
 
 /// Of XOR with zstd, as archives have blocks of it.

@@ -89,9 +89,7 @@ impl Error {
             Self::Corrupt(damage) => {
                 damage.file.get_or_insert_with(|| path.to_path_buf());
             }
-            Self::NotThisFormat(remark)
-            | Self::Unsupported(remark)
-            | Self::MissingBase(remark) => {
+            Self::NotThisFormat(remark) | Self::Unsupported(remark) | Self::MissingBase(remark) => {
                 remark.file.get_or_insert_with(|| path.to_path_buf());
             }
             Self::InvalidInput(_) | Self::Environment(_) | Self::Interrupted => {}
@@ -153,9 +151,9 @@ impl fmt::Display for Error {
         match self {
             Self::Io { context, source } => write!(line, "{context}: {source}"),
             Self::Corrupt(damage) => write!(line, "{damage}"),
-            Self::NotThisFormat(remark)
-            | Self::Unsupported(remark)
-            | Self::MissingBase(remark) => write!(line, "{remark}"),
+            Self::NotThisFormat(remark) | Self::Unsupported(remark) | Self::MissingBase(remark) => {
+                write!(line, "{remark}")
+            }
             Self::InvalidInput(what) | Self::Environment(what) => line.write_str(what),
             Self::Interrupted => {
                 line.write_str("interrupted; nothing half-written was left behind")

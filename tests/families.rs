@@ -79,7 +79,9 @@ fn a_fine_tune_comes_back_byte_for_byte_at_every_level() {
         let archive = dir.path(&format!("{level}.wfz"));
         let base_archive = format!("{base_path}.wfz");
         let options = ["--level", level, "--json", "-o", &archive];
-        let told = ok(["pack", &own_path, "--base", &base_archive].iter().chain(&options));
+        let told = ok(["pack", &own_path, "--base", &base_archive]
+            .iter()
+            .chain(&options));
         let stored = json(&told)["stored_bytes"].as_u64().unwrap();
         assert!(stored * 5 < own.len() as u64, "{level}: {stored}");
         assert!(resting(Path::new(&archive)) > 0);
@@ -98,10 +100,27 @@ fn tensors_are_found_whatever_became_of_names_order_and_rows() {
     let (head, more) = (weights(9, 128 * 500), weights(8, 128 * 100));
     let longer = [tuned(&a, 4), more].concat();
     let cases: [(&str, Vec<u8>); 6] = [
-        ("renamed", model(&[("y.z.a", &tuned(&a, 1)), ("y.z.b", &tuned(&b, 2))])),
-        ("another order", model(&[("x.c", &tuned(&c, 1)), ("x.a", &a), ("x.b", &b)])),
-        ("a head", model(&[("head", &head), ("x.a", &tuned(&a, 1)), ("x.b", &b), ("x.c", &c)])),
-        ("fewer rows", model(&[("x.a", &rows(&a, 2000)), ("x.b", &tuned(&b, 3))])),
+        (
+            "renamed",
+            model(&[("y.z.a", &tuned(&a, 1)), ("y.z.b", &tuned(&b, 2))]),
+        ),
+        (
+            "another order",
+            model(&[("x.c", &tuned(&c, 1)), ("x.a", &a), ("x.b", &b)]),
+        ),
+        (
+            "a head",
+            model(&[
+                ("head", &head),
+                ("x.a", &tuned(&a, 1)),
+                ("x.b", &b),
+                ("x.c", &c),
+            ]),
+        ),
+        (
+            "fewer rows",
+            model(&[("x.a", &rows(&a, 2000)), ("x.b", &tuned(&b, 3))]),
+        ),
         ("more rows", model(&[("x.a", &longer), ("x.b", &b)])),
         ("some only", model(&[("x.c", &c)])),
     ];
@@ -110,7 +129,9 @@ fn tensors_are_found_whatever_became_of_names_order_and_rows() {
     for (what, own) in cases {
         let own_path = dir.write("own.safetensors", &own);
         let archive = dir.path("own.wfz");
-        ok(["pack", &own_path, "--base", &base_path, "--force", "-o", &archive]);
+        ok([
+            "pack", &own_path, "--base", &base_path, "--force", "-o", &archive,
+        ]);
         let stored = fs::metadata(&archive).unwrap().len();
         let alone = dir.path("alone.wfz");
         ok(["pack", &own_path, "--force", "-o", &alone]);
@@ -125,12 +146,13 @@ fn tensors_are_found_whatever_became_of_names_order_and_rows() {
 fn numbers_may_rest_on_longer_ones_that_are_rounded() {
     let mut rng = fastrand::Rng::with_seed(1);
     let values: Vec<f32> = (0..256 * 2000).map(|_| (rng.f32() - 0.5) * 0.1).collect();
-    let wide: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let wide: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
     let bf16 = |value: &f32| half::bf16::from_f32(*value).to_le_bytes();
     let f16 = |value: &f32| half::f16::from_f32(*value).to_le_bytes();
-    let of = |dtype: &str, bytes: &[u8]| {
-        safetensors(&[("a", dtype, &[2000, 256], bytes.to_vec())])
-    };
+    let of = |dtype: &str, bytes: &[u8]| safetensors(&[("a", dtype, &[2000, 256], bytes.to_vec())]);
     let dir = Dir::new();
     let base = dir.write("base.safetensors", &of("F32", &wide));
     for (dtype, own) in [
@@ -140,7 +162,9 @@ fn numbers_may_rest_on_longer_ones_that_are_rounded() {
         let own = of(dtype, &own);
         let own_path = dir.write("own.safetensors", &own);
         let archive = dir.path("own.wfz");
-        ok(["pack", &own_path, "--base", &base, "--force", "-o", &archive]);
+        ok([
+            "pack", &own_path, "--base", &base, "--force", "-o", &archive,
+        ]);
         let stored = fs::metadata(&archive).unwrap().len();
         assert!(stored * 50 < own.len() as u64, "{dtype}: {stored}");
         ok(["unpack", &archive, "--force", "-o", &dir.path("back")]);
@@ -175,7 +199,10 @@ fn a_base_is_kept_whatever_becomes_of_its_name() {
     ok(["pack", &base_path]);
     ok(["pack", &own_path, "--base", &base_archive]);
     let archive = format!("{own_path}.wfz");
-    let sha256 = ArchiveReader::open(Path::new(&base_archive)).unwrap().superblock().sha256;
+    let sha256 = ArchiveReader::open(Path::new(&base_archive))
+        .unwrap()
+        .superblock()
+        .sha256;
     assert!(Path::new(&dir.path("")).join(pin_path(&sha256)).exists());
     // Replaced by another model, then gone.
     ok(["pack", &own_path, "--force", "-o", &base_archive]);
@@ -186,7 +213,9 @@ fn a_base_is_kept_whatever_becomes_of_its_name() {
     // One that is packed against a dependent rests on its base.
     let third = dir.write("third.safetensors", &own);
     ok(["pack", &third, "--base", &archive]);
-    let records = ArchiveReader::open(Path::new(&format!("{third}.wfz"))).unwrap().base_records();
+    let records = ArchiveReader::open(Path::new(&format!("{third}.wfz")))
+        .unwrap()
+        .base_records();
     assert_eq!(records.unwrap()[0].sha256, sha256);
     // Unpacked in place, the pin stays as it is.
     ok(["unpack", "--replace", &dir.path("")]);
@@ -208,9 +237,18 @@ fn without_its_base_only_what_rests_on_it_is_missing() {
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     ok(["pack", &text(&base_path)]);
     let base_archive = format!("{}.wfz", text(&base_path));
-    ok(["pack", "--replace", &text(&own_path), "--base", &base_archive]);
+    ok([
+        "pack",
+        "--replace",
+        &text(&own_path),
+        "--base",
+        &base_archive,
+    ]);
     let archive = format!("{}.wfz", text(&own_path));
-    let sha256 = ArchiveReader::open(Path::new(&base_archive)).unwrap().superblock().sha256;
+    let sha256 = ArchiveReader::open(Path::new(&base_archive))
+        .unwrap()
+        .superblock()
+        .sha256;
     let pin = own_path.with_file_name("").join(pin_path(&sha256));
     let kept = own_path.with_file_name("kept");
     fs::rename(&pin, &kept).unwrap();
@@ -218,10 +256,18 @@ fn without_its_base_only_what_rests_on_it_is_missing() {
     assert_eq!(status, 2, "{told}");
     let (_, out, _) = run(["verify", &archive, "--json"]);
     let problem = json(&out)["archives"][0]["problems"][0]["what"].to_string();
-    assert!(problem.contains("base.safetensors") && problem.contains("--bases DIR"), "{problem}");
+    assert!(
+        problem.contains("base.safetensors") && problem.contains("--bases DIR"),
+        "{problem}"
+    );
     let bases = base_path.with_file_name("");
     ok(["verify", &archive, "--bases", &text(&bases)]);
-    let (status, _, told) = run(["unpack", &archive, "-o", &text(&place.root.path().join("x"))]);
+    let (status, _, told) = run([
+        "unpack",
+        &archive,
+        "-o",
+        &text(&place.root.path().join("x")),
+    ]);
     assert_eq!(status, 2, "{told}");
     assert!(!place.root.path().join("x").exists());
 
@@ -237,7 +283,11 @@ fn without_its_base_only_what_rests_on_it_is_missing() {
     fs::rename(&kept, &pin).unwrap();
     assert!(read().unwrap() == own);
     assert!(!mounted.path(".weightfs").exists());
-    assert!(fs::read_dir(mounted.path("")).unwrap().all(|entry| entry.unwrap().file_name() != ".weightfs"));
+    assert!(
+        fs::read_dir(mounted.path(""))
+            .unwrap()
+            .all(|entry| entry.unwrap().file_name() != ".weightfs")
+    );
     drop(file);
     mounted.stop();
     fs::remove_file(&pin).unwrap();
@@ -252,9 +302,18 @@ fn without_its_base_only_what_rests_on_it_is_missing() {
 fn of_a_directory_each_model_rests_on_what_is_like_it() {
     let dir = Dir::new();
     let [a, b, c] = matrices();
-    let other = model(&[("a.weight", &weights(50, 300_032)), ("q", &weights(51, 300_032))]);
-    dir.write("in/1/base.safetensors", &model(&[("a", &a), ("b", &b), ("c", &c)]));
-    dir.write("in/2/tuned.safetensors", &model(&[("a", &tuned(&a, 1)), ("b", &b), ("c", &c)]));
+    let other = model(&[
+        ("a.weight", &weights(50, 300_032)),
+        ("q", &weights(51, 300_032)),
+    ]);
+    dir.write(
+        "in/1/base.safetensors",
+        &model(&[("a", &a), ("b", &b), ("c", &c)]),
+    );
+    dir.write(
+        "in/2/tuned.safetensors",
+        &model(&[("a", &tuned(&a, 1)), ("b", &b), ("c", &c)]),
+    );
     dir.write("in/3/other.safetensors", &other);
     dir.write("in/3/copy.safetensors", &other);
     let (from, to) = (dir.path("in"), dir.path("out"));
@@ -267,7 +326,10 @@ fn of_a_directory_each_model_rests_on_what_is_like_it() {
         reader.base_records().unwrap()
     };
     assert!(bases("out/1/base.safetensors.wfz").is_empty());
-    assert_eq!(bases("out/2/tuned.safetensors.wfz")[0].name, "../1/base.safetensors");
+    assert_eq!(
+        bases("out/2/tuned.safetensors.wfz")[0].name,
+        "../1/base.safetensors"
+    );
     ok(["verify", "--deep", &to]);
     ok(["unpack", &to, "-o", &dir.path("back")]);
     for name in ["1/base", "2/tuned", "3/other", "3/copy"] {
@@ -291,11 +353,16 @@ fn relations_are_told_and_pins_go_when_nobody_needs_them() {
     let told = json(&ok(["family", &store, "--json"]));
     let one = |name: &str| {
         let archives = told["archives"].as_array().unwrap();
-        let found = archives.iter().find(|one| one["path"].as_str().unwrap().ends_with(name));
+        let found = archives
+            .iter()
+            .find(|one| one["path"].as_str().unwrap().ends_with(name));
         found.unwrap().clone()
     };
     assert!(one("own.wfz")["saved_bytes"].as_i64().unwrap() > 1_000_000);
-    assert_eq!(one("own.wfz")["bases"][0]["sha256"], one("base.wfz")["sha256"]);
+    assert_eq!(
+        one("own.wfz")["bases"][0]["sha256"],
+        one("base.wfz")["sha256"]
+    );
     assert_eq!(told["pins"].as_array().unwrap().len(), 1);
     assert!(ok(["family", &store]).contains("saves about"));
     // Needed.
@@ -306,7 +373,13 @@ fn relations_are_told_and_pins_go_when_nobody_needs_them() {
     ok(["export", &archive, "-o", &out]);
     ok(["unpack", &out, "-o", &dir.path("back")]);
     assert!(fs::read(dir.path("back")).unwrap() == own);
-    assert!(ArchiveReader::open(Path::new(&out)).unwrap().superblock().bases.is_none());
+    assert!(
+        ArchiveReader::open(Path::new(&out))
+            .unwrap()
+            .superblock()
+            .bases
+            .is_none()
+    );
     // Without a base there is nothing to detach from; with it there is.
     fs::rename(dir.path("s/sub/.weightfs"), dir.path("aside")).unwrap();
     let (status, out, _) = run(["family", &store]);
@@ -345,8 +418,18 @@ fn equal_tensors_are_stored_once() {
     let [a, b, c] = matrices();
     let shared = [a.clone(), b.clone()].concat();
     let models = [
-        ("1", model(&[("encoder.a", &a), ("encoder.b", &b), ("own", &c)])),
-        ("2", model(&[("text.x", &a), ("text.y", &b), ("own", &weights(40, 300_032))])),
+        (
+            "1",
+            model(&[("encoder.a", &a), ("encoder.b", &b), ("own", &c)]),
+        ),
+        (
+            "2",
+            model(&[
+                ("text.x", &a),
+                ("text.y", &b),
+                ("own", &weights(40, 300_032)),
+            ]),
+        ),
         ("3", model(&[("a", &a), ("b", &b)])),
         ("4", model(&[("alone", &weights(41, 300_032))])),
     ];
@@ -359,19 +442,34 @@ fn equal_tensors_are_stored_once() {
     let root = dir.path("");
     let planned = json(&ok(["dedup", &root, "--dry-run", "--json"]));
     assert_eq!(planned["archives"].as_array().unwrap().len(), 2);
-    assert_eq!(planned["shared_bytes"].as_u64().unwrap(), 2 * shared.len() as u64);
+    assert_eq!(
+        planned["shared_bytes"].as_u64().unwrap(),
+        2 * shared.len() as u64
+    );
     let done = json(&ok(["dedup", &root, "--json"]));
-    assert!(done["stored_after"].as_u64().unwrap() * 3 < done["stored_before"].as_u64().unwrap() * 2);
+    assert!(
+        done["stored_after"].as_u64().unwrap() * 3 < done["stored_before"].as_u64().unwrap() * 2
+    );
     let after: u64 = models
         .iter()
-        .map(|(name, _)| fs::metadata(dir.path(&format!("{name}.safetensors.wfz"))).unwrap().len())
+        .map(|(name, _)| {
+            fs::metadata(dir.path(&format!("{name}.safetensors.wfz")))
+                .unwrap()
+                .len()
+        })
         .sum();
     assert!(after * 4 < before * 3, "{after} of {before}");
     ok(["verify", "--deep", &root]);
     // Nobody rests on what rests itself, and a second time nothing is left to do.
     let again = json(&ok(["dedup", &root, "--json"]));
     assert_eq!(again["archives"].as_array().unwrap().len(), 0);
-    ok(["unpack", &root, "-o", &dir.path("../back-of-equal"), "--force"]);
+    ok([
+        "unpack",
+        &root,
+        "-o",
+        &dir.path("../back-of-equal"),
+        "--force",
+    ]);
     for (name, bytes) in &models {
         let back = dir.path(&format!("../back-of-equal/{name}.safetensors"));
         assert!(fs::read(back).unwrap() == *bytes, "{name}");

@@ -18,11 +18,7 @@ pub trait Base: Debug + Send + Sync {
     ///
     /// # Errors
     /// That of `read`, or whatever keeps these bytes from being had.
-    fn with(
-        &self,
-        range: Range<u64>,
-        read: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()>;
+    fn with(&self, range: Range<u64>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
 
     /// Has the storage make ready what is stored of a range, and waits for none of it.
     fn will_need(&self, range: &Range<u64>);

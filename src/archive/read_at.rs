@@ -109,7 +109,8 @@ mod tests {
     fn archive(bytes: &[u8]) -> (tempfile::NamedTempFile, ArchiveReader) {
         let file = tempfile::NamedTempFile::new().unwrap();
         let geometry = Geometry::new(BLOCK_BYTES, &extents::extents(bytes).unwrap()).unwrap();
-        let mut writer = ArchiveWriter::new(file.as_file(), &geometry, WrittenBeside::default()).unwrap();
+        let mut writer =
+            ArchiveWriter::new(file.as_file(), &geometry, WrittenBeside::default()).unwrap();
         let mut encoder = BlockEncoder::new(Level::Fast).unwrap();
         let mut stored = Vec::new();
         for span in (0..).map_while(|block| geometry.block(block)) {

@@ -142,7 +142,8 @@ fn sample_of_levels() -> (Vec<u8>, Vec<u8>) {
             lossy_tensors: parts.len(),
             ..WrittenBeside::default()
         },
-    ).unwrap();
+    )
+    .unwrap();
     let mut encoder = BlockEncoder::new(Level::Default).unwrap();
     let mut decoder = BlockDecoder::new().unwrap();
     let (mut stored, mut fidelity) = (Vec::new(), Vec::new());

@@ -6,7 +6,8 @@ use std::io;
 use crate::error::{Error, Result};
 use crate::format::{
     BlockEntry, FIDELITY_BYTES, Geometry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, Lossy,
-    SUPERBLOCK_BYTES, Superblock, TENSOR_HASH_BYTES, Table, TableLengths, checksum, encode_index_page, seal_index_page,
+    SUPERBLOCK_BYTES, Superblock, TENSOR_HASH_BYTES, Table, TableLengths, checksum,
+    encode_index_page, seal_index_page,
 };
 use crate::os::{read_full_at, write_all_at};
 
@@ -79,11 +80,7 @@ impl<'a> ArchiveWriter<'a> {
     ///
     /// # Errors
     /// `InvalidInput` if the file to store is larger than the format can index.
-    pub fn new(
-        file: &'a File,
-        geometry: &'a Geometry,
-        beside: WrittenBeside<'a>,
-    ) -> Result<Self> {
+    pub fn new(file: &'a File, geometry: &'a Geometry, beside: WrittenBeside<'a>) -> Result<Self> {
         let extents_bytes = geometry.encode().len() as u64;
         let lengths = TableLengths {
             extents: geometry.extents().len() as u64,

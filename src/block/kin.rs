@@ -1,6 +1,6 @@
 //! The numbers of a base as encoder and decoder of a block see them.
 
-use crate::codec::difference::Form;
+use crate::codec::Form;
 use crate::format::{ElementType, Reference};
 use crate::grid::round_to_half;
 

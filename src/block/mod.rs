@@ -3,12 +3,12 @@
 //! Invariant: `BlockDecoder::decode_into` succeeds only if the decoded bytes have the checksum they
 //! had when they were encoded. Knows nothing of where blocks are stored.
 
+mod beside;
 mod decode;
 mod encode;
 mod encoded;
 mod groups;
 mod kin;
-mod beside;
 mod structure;
 #[cfg(test)]
 mod tests;

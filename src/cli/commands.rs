@@ -10,8 +10,8 @@ use crate::console::{
 };
 use crate::error::{Error, Result};
 use crate::job::{
-    self, BaseAsked, Conversion, FileFilter, Monitor, OpenedBases, PackOptions,
-    Replacements, UnpackOptions, VerifyOptions,
+    self, BaseAsked, Conversion, FileFilter, Monitor, OpenedBases, PackOptions, Replacements,
+    UnpackOptions, VerifyOptions,
 };
 use crate::printable::printable_name;
 use crate::sync::cores;

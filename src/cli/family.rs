@@ -32,11 +32,13 @@ pub(super) fn family(args: &FamilyArgs) -> Result<Outcome> {
         || relations_lines(&found),
     ))?;
     let is_missing = |one: &Relation| one.rests_on.iter().any(|rest| rest.found.is_none());
-    Ok(if found.failures.is_empty() && found.archives.iter().any(is_missing) {
-        Outcome::Hindered
-    } else {
-        Outcome::after(&found.failures)
-    })
+    Ok(
+        if found.failures.is_empty() && found.archives.iter().any(is_missing) {
+            Outcome::Hindered
+        } else {
+            Outcome::after(&found.failures)
+        },
+    )
 }
 
 fn relations_json(found: &Relations) -> Value {
@@ -80,8 +82,14 @@ fn relations_json(found: &Relations) -> Value {
 
 /// Bytes of all files, and of all archives: those that are only pins are stored as well.
 fn totals(found: &Relations) -> (u64, u64) {
-    let original = found.archives.iter().map(|one| one.superblock.original_bytes);
-    let stored = found.archives.iter().map(|one| one.superblock.archive_bytes);
+    let original = found
+        .archives
+        .iter()
+        .map(|one| one.superblock.original_bytes);
+    let stored = found
+        .archives
+        .iter()
+        .map(|one| one.superblock.archive_bytes);
     let only_pins = found.pins.iter().filter(|pin| pin.name.is_none());
     let only_pins = only_pins.map(|pin| pin.superblock.archive_bytes);
     (original.sum(), stored.chain(only_pins).sum())
@@ -97,8 +105,10 @@ fn relations_lines(found: &Relations) -> Vec<String> {
             ratio(one.superblock.original_bytes, one.superblock.archive_bytes),
         )
     };
-    let (alone, resting): (Vec<_>, Vec<_>) =
-        found.archives.iter().partition(|one| one.rests_on.is_empty());
+    let (alone, resting): (Vec<_>, Vec<_>) = found
+        .archives
+        .iter()
+        .partition(|one| one.rests_on.is_empty());
     let mut lines = Vec::new();
     let mut told = vec![false; resting.len()];
     let mut below = |sha256: &[u8; 32], lines: &mut Vec<String>| {
@@ -108,12 +118,21 @@ fn relations_lines(found: &Relations) -> Vec<String> {
                 continue;
             }
             *told = true;
-            let saved = one.saved().filter(|saved| *saved > 0).and_then(|saved| u64::try_from(saved).ok());
-            let saved = saved.map_or_else(String::new, |saved| format!(", saves about {}", size::show(saved)));
+            let saved = one
+                .saved()
+                .filter(|saved| *saved > 0)
+                .and_then(|saved| u64::try_from(saved).ok());
+            let saved = saved.map_or_else(String::new, |saved| {
+                format!(", saves about {}", size::show(saved))
+            });
             lines.push(format!("  {}{saved}", line(one)));
             for rest in &one.rests_on {
                 if rest.found.is_none() {
-                    lines.push(format!("    missing: {} ({})", rest.record.name, hex(&rest.record.sha256)));
+                    lines.push(format!(
+                        "    missing: {} ({})",
+                        rest.record.name,
+                        hex(&rest.record.sha256)
+                    ));
                 } else if rest.record.sha256 != *sha256 {
                     lines.push(format!("    and rests on {}", rest.record.name));
                 }
@@ -139,7 +158,10 @@ fn relations_lines(found: &Relations) -> Vec<String> {
         below(&record.sha256, &mut lines);
         if lines.len() > before {
             let short = &hex(&record.sha256)[..SHORT_HEX];
-            lines.insert(before, format!("{} ({short}..), which is not below:", record.name));
+            lines.insert(
+                before,
+                format!("{} ({short}..), which is not below:", record.name),
+            );
         }
     }
     let (original, stored) = totals(found);
@@ -194,11 +216,19 @@ pub(super) fn dedup(args: &DedupArgs) -> Result<Outcome> {
         let mut lines: Vec<String> = done
             .iter()
             .map(|one| {
-                let names: Vec<_> = one.rests_on.iter().map(|path| printable_name(path)).collect();
+                let names: Vec<_> = one
+                    .rests_on
+                    .iter()
+                    .map(|path| printable_name(path))
+                    .collect();
                 let size = if args.dry_run {
                     size::show(one.stored_before)
                 } else {
-                    format!("{} -> {}", size::show(one.stored_before), size::show(one.stored_after))
+                    format!(
+                        "{} -> {}",
+                        size::show(one.stored_before),
+                        size::show(one.stored_after)
+                    )
                 };
                 let verb = if args.dry_run { "would rest" } else { "rests" };
                 format!(
@@ -210,7 +240,11 @@ pub(super) fn dedup(args: &DedupArgs) -> Result<Outcome> {
             })
             .collect();
         let saved = size::show(before.saturating_sub(after));
-        let end = if args.dry_run { String::new() } else { format!(", {saved} saved in {seconds:.1} s") };
+        let end = if args.dry_run {
+            String::new()
+        } else {
+            format!(", {saved} saved in {seconds:.1} s")
+        };
         lines.push(format!("{} archives{end}", done.len()));
         lines
     };
@@ -246,7 +280,11 @@ fn collected_json(found: &Collected, dry_run: bool) -> Value {
 }
 
 fn collected_lines(found: &Collected, dry_run: bool) -> Vec<String> {
-    let verb = if dry_run { "would be removed" } else { "removed" };
+    let verb = if dry_run {
+        "would be removed"
+    } else {
+        "removed"
+    };
     let line = |(path, bytes): &(std::path::PathBuf, u64)| {
         let frees = match bytes {
             0 => "it has other names".to_owned(),

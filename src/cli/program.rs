@@ -7,7 +7,9 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::args::{Args, Command};
-use super::{analyze, commands, completions, demo, doctor, family, man, mount, mount_helper, stats, sweep};
+use super::{
+    analyze, commands, completions, demo, doctor, family, man, mount, mount_helper, stats, sweep,
+};
 #[cfg(feature = "comparison")]
 use crate::bench::{codecs as bench, mounts as bench_mount};
 use crate::console::{Outcome, is_broken_pipe, say};

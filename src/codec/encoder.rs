@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::dictionary;
-use super::difference::{self, Form};
+use super::difference;
 use super::general;
 use super::grouped;
 use super::hints::Hints;
 use super::method::Method;
 use super::numbers::NumbersEncoder;
 use super::plain::{ZstdEncoder, encode_constant};
-use super::plane::{Content, Level, PlaneShape, enough_saved};
+use super::plane::{Content, Form, Level, PlaneShape, enough_saved};
 use super::scaled::{self, Model, Segment};
 use super::spread;
 use super::trimmed;

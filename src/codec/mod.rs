@@ -34,4 +34,4 @@ pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use hints::Hints;
 pub use method::{Family, Method};
-pub use plane::{Base, Coded, Content, Context, Groups, Level, PlaneShape};
+pub use plane::{Base, Coded, Content, Context, Form, Groups, Level, PlaneShape};

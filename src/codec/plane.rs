@@ -1,6 +1,5 @@
 //! What is said of a plane to the codecs: before it is coded, and of the code.
 
-use super::difference::Form;
 use crate::format::Profiles;
 use crate::simd::Simd;
 
@@ -88,6 +87,15 @@ pub struct Context<'a> {
     pub groups: Option<Groups<'a>>,
     /// What the fields are told by their distance from, if that is known.
     pub base: Option<Base<'a>>,
+}
+
+/// How a number is made up: a sign, bits of exponent, and those of the mantissa.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// Bytes of a number: 1, 2 or 4.
+    pub bytes: u8,
+    /// Bits of the exponent, at most 8.
+    pub exponent_bits: u8,
 }
 
 /// The numbers of a base at the places of those of a plane.

@@ -9,9 +9,9 @@ use fastrand::Rng;
 use proptest::prelude::*;
 
 use super::scaled::{Fitter, Model, ModelBuilder, Sample, Segment};
-use super::difference::Form;
 use super::{
-    Base, Coded, Content, Context, Decoder, Encoder, Groups, Hints, Level, Method, PlaneShape, is_built,
+    Base, Coded, Content, Context, Decoder, Encoder, Form, Groups, Hints, Level, Method,
+    PlaneShape, is_built,
 };
 use crate::error::Error;
 use crate::format::{CodecId, Profiles};
@@ -330,9 +330,10 @@ impl Case {
         simd: Simd,
         len: usize,
     ) -> Result<Vec<u8>, Error> {
-        let numbers = base_of(&self.plane, self.shape.width);
-        let base = (self.codec == CodecId::Difference).then(|| Base {
-            numbers: &numbers,
+        let numbers =
+            (self.codec == CodecId::Difference).then(|| base_of(&self.plane, self.shape.width));
+        let base = numbers.as_deref().map(|numbers| Base {
+            numbers,
             form: form(self.shape.width),
         });
         let coded = Coded {

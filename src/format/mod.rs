@@ -24,7 +24,9 @@ mod superblock;
 mod tensor_hash;
 
 pub use base::{BaseRecord, Kinship, MAX_BASES, Reference};
-pub use block_header::{BlockHeader, MAX_PLANES, PlaneHeader, REFERENCE_PREFIX_BYTES, SCALES_SHIFT};
+pub use block_header::{
+    BlockHeader, MAX_PLANES, PlaneHeader, REFERENCE_PREFIX_BYTES, SCALES_SHIFT,
+};
 pub use checksum::checksum;
 pub use codec_id::{CodecId, Widths};
 pub use element::ElementType;

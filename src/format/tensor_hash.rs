@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Bytes of a record.
 pub const TENSOR_HASH_BYTES: usize = 32;
 /// Shorter tensors have none: a hash would be much beside what it saves.
-pub const LEAST_HASHED_BYTES: u64 = 64 << 10;
+pub const LEAST_HASHED_BYTES: u64 = 256 << 10;
 /// Most records of an archive.
 pub const MAX_TENSOR_HASHES: u64 = 1 << 20;
 
@@ -87,7 +87,9 @@ mod tests {
             assert!(TensorHash::parse(&table).is_err(), "{wrong:?}");
         }
         let mut table = Vec::new();
-        [hash(0, 10), hash(9, 1)].iter().for_each(|one| one.encode_to(&mut table));
+        [hash(0, 10), hash(9, 1)]
+            .iter()
+            .for_each(|one| one.encode_to(&mut table));
         assert!(TensorHash::parse(&table).is_err());
     }
 }

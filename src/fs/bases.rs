@@ -8,9 +8,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use super::facts::Facts;
 use super::open_archive::open_archive;
 use super::place::{ArchivePlace, Place};
-use super::facts::Facts;
 use super::source::Source;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};

@@ -75,10 +75,13 @@ fn bases(archive: &ArchiveReader) -> String {
         Ok(records) => records,
         Err(error) => return error.to_string(),
     };
-    let lines = records.iter().zip(archive.found_bases()).map(|(record, is_there)| {
-        let state = if is_there { "there" } else { "missing" };
-        format!("{} {state} {}", hex(&record.sha256), record.name)
-    });
+    let lines = records
+        .iter()
+        .zip(archive.found_bases())
+        .map(|(record, is_there)| {
+            let state = if is_there { "there" } else { "missing" };
+            format!("{} {state} {}", hex(&record.sha256), record.name)
+        });
     lines.collect::<Vec<_>>().join("\n")
 }
 

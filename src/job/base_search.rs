@@ -71,11 +71,7 @@ impl BaseSearch {
     }
 
     /// The base of a record, for an archive at a path.
-    pub(super) fn find(
-        &self,
-        dependent: &Path,
-        record: &BaseRecord,
-    ) -> Option<ArchiveReader> {
+    pub(super) fn find(&self, dependent: &Path, record: &BaseRecord) -> Option<ArchiveReader> {
         let is_it = |path: PathBuf| {
             let reader = ArchiveReader::open(&path).ok()?;
             reader.is_base_of(record).then_some(reader)

@@ -1,8 +1,8 @@
 //! The bound with which lossy packing takes what is wanted.
 
 use super::expected::{SAMPLE_BYTES, expect};
-use super::layout::layout;
 use super::kin::KinPlan;
+use super::layout::layout;
 use super::lossy::{self, Asked, Grid, LossyOptions, LossyPlan};
 use super::monitor::Monitor;
 use super::pack_options::PackOptions;

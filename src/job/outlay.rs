@@ -4,8 +4,8 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use super::base_search::BaseSearch;
 use super::archives::{archive_path, named_archive};
+use super::base_search::BaseSearch;
 use super::inspect::inspect;
 use super::lossy::{Measured, measure};
 use super::monitor::Monitor;

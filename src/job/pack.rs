@@ -194,7 +194,9 @@ fn write_beside(
     }
     output.hold(hold_pins(root)?);
     for base in &kin.bases {
-        pin(root, base, |base, path| keep_copy(base, path, options, monitor))?;
+        pin(root, base, |base, path| {
+            keep_copy(base, path, options, monitor)
+        })?;
         // An archive's blocks have checksums, and a new link is a change as well.
         if base.source.archive().is_none() {
             base.source.check_unchanged()?;
@@ -262,7 +264,16 @@ fn write_lossy(
             ));
         }
         let kin = KinPlan::default();
-        let write = |plan| write_planned(source, output, Path::new(""), (plan, &kin), options, monitor);
+        let write = |plan| {
+            write_planned(
+                source,
+                output,
+                Path::new(""),
+                (plan, &kin),
+                options,
+                monitor,
+            )
+        };
         let (superblock, entries) = write(&plan)?;
         match lossy.asked {
             Asked::Size(bytes, _)

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::condition::refuse_fault;
 use super::expected::{ExpectedBytes, SAMPLE_BYTES, expect};
-use super::layout::layout;
 use super::kin::KinPlan;
+use super::layout::layout;
 use super::lossy::{LossyPlan, check_patterns};
 use super::lossy_target;
 use super::monitor::Monitor;

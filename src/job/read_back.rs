@@ -21,7 +21,9 @@ use super::tensor_hasher::TensorHasher;
 use crate::archive::ArchiveReader;
 use crate::block::{Beside, BlockDecoder};
 use crate::error::{Error, Result};
-use crate::format::{BlockEntry, BlockHeader, BlockSpan, Fidelity, Geometry, Profiles, Superblock, checksum};
+use crate::format::{
+    BlockEntry, BlockHeader, BlockSpan, Fidelity, Geometry, Profiles, Superblock, checksum,
+};
 use crate::os::{drop_cached, read_full_at, start_write_back};
 
 /// Stored bytes that go to the disk, and come back from it, in one piece.

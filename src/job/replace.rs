@@ -313,7 +313,11 @@ fn find(path: &Path, monitor: &Monitor<'_>, kind: &Kind<'_>) -> Result<Replaceme
     let mut leads_out = false;
     found.directories.push(path.to_path_buf());
     // What others rest on stays as it is.
-    for entry in walked.entries.into_iter().filter(|entry| !is_own(&entry.relative)) {
+    for entry in walked
+        .entries
+        .into_iter()
+        .filter(|entry| !is_own(&entry.relative))
+    {
         let name = path.join(&entry.relative);
         if matches!(entry.kind, EntryKind::Directory) && entry.from == name {
             found.directories.push(name);

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 
 use super::base_search::BaseSearch;
-use super::monitor::Monitor;
 use crate::archive::{ArchiveReader, Base};
 use crate::error::{Error, Result};
 use crate::file::{Entries, Entry};
@@ -114,8 +113,8 @@ impl SourceFile {
     /// SHA-256 of its bytes: known of an archive, computed of others.
     ///
     /// # Errors
-    /// As `ReadAt::read_at`; `Interrupted`.
-    pub(super) fn sha256(&self, monitor: &Monitor<'_>) -> Result<[u8; 32]> {
+    /// As `ReadAt::read_at`; that of `check`, which is asked now and then.
+    pub(super) fn sha256(&self, check: impl Fn() -> Result<()>) -> Result<[u8; 32]> {
         if let Some(known) = self.sha_if_known() {
             return Ok(known);
         }
@@ -123,7 +122,7 @@ impl SourceFile {
         let mut buffer = vec![0; READ_BYTES];
         let mut at = 0;
         loop {
-            monitor.check()?;
+            check()?;
             let read = self.read_up_to(&mut buffer, at)?;
             if read == 0 {
                 break;
@@ -209,9 +208,7 @@ impl SourceFile {
 impl ReadAt for SourceFile {
     /// Its length when it was opened.
     fn file_bytes(&self) -> u64 {
-        self.archived
-            .as_ref()
-            .map_or(self.stamp.size, Entry::bytes)
+        self.archived.as_ref().map_or(self.stamp.size, Entry::bytes)
     }
 
     /// # Errors

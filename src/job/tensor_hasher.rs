@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn hashes_are_of_the_tensors_however_the_bytes_come() {
-        let lens = [70_000usize, 100, 65_536, 200_000];
+        let lens = [270_000usize, 100, 262_144, 400_000];
         let mut entries = Vec::new();
         let mut data = Vec::new();
         for (number, len) in lens.iter().enumerate() {
@@ -111,8 +111,9 @@ mod tests {
             assert_eq!(hasher.count(), 3);
             file.chunks(step).for_each(|bytes| hasher.take(bytes));
             let hashes = TensorHash::parse(&hasher.table()).unwrap();
-            let starts = [0, 70_100, 135_636].map(|start| first + start);
-            for ((found, start), len) in hashes.iter().zip(starts).zip([70_000, 65_536, 200_000]) {
+            let starts = [0, 270_100, 532_244].map(|start| first + start);
+            for ((found, start), len) in hashes.iter().zip(starts).zip([270_000, 262_144, 400_000])
+            {
                 assert_eq!(found.range(), start as u64..(start + len) as u64);
                 let bytes = &file[start..start + len];
                 assert_eq!(found.hash, XxHash3_128::oneshot(bytes), "{step}");

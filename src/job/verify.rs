@@ -229,7 +229,8 @@ mod tests {
         };
         let geometry = Geometry::new(4096, &[extent]).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut writer = ArchiveWriter::new(file.as_file(), &geometry, WrittenBeside::default()).unwrap();
+        let mut writer =
+            ArchiveWriter::new(file.as_file(), &geometry, WrittenBeside::default()).unwrap();
         let mut encoder = BlockEncoder::new(Level::Default).unwrap();
         let mut stored = Vec::new();
         for span in (0..).map_while(|block| geometry.block(block)) {

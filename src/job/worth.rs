@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::condition::fault;
 use super::expected::expect;
-use super::layout::layout;
 use super::kin::KinPlan;
+use super::layout::layout;
 use super::lossy::LossyPlan;
 use super::monitor::Monitor;
 use super::pack_options::PackOptions;
@@ -64,11 +64,7 @@ pub(super) fn is_worth_packing(
     {
         return Ok(false);
     }
-    let (plan, kin, survey) = (
-        LossyPlan::default(),
-        KinPlan::default(),
-        Survey::default(),
-    );
+    let (plan, kin, survey) = (LossyPlan::default(), KinPlan::default(), Survey::default());
     let expected = expect(
         source,
         &extents,

@@ -36,10 +36,7 @@ pub fn extents_with_cuts(file: &(impl ReadAt + ?Sized), cuts: &[u64]) -> Result<
 ///
 /// # Errors
 /// As `ReadAt::read_at`.
-pub fn of_model(
-    file: &(impl ReadAt + ?Sized),
-    cuts: &[u64],
-) -> Result<Option<Vec<Extent>>> {
+pub fn of_model(file: &(impl ReadAt + ?Sized), cuts: &[u64]) -> Result<Option<Vec<Extent>>> {
     let header = read_typed(file)?;
     Ok(header.map(|header| tile(header.end, &header.tensors, file.file_bytes(), cuts)))
 }
@@ -89,12 +86,7 @@ fn extent(range: Range<u64>, element: ElementType) -> Option<Extent> {
 }
 
 /// Extents that tile the whole file, from tensors sorted by place.
-fn tile(
-    header_end: u64,
-    ranges: &[TypedRange],
-    file_bytes: u64,
-    cuts: &[u64],
-) -> Vec<Extent> {
+fn tile(header_end: u64, ranges: &[TypedRange], file_bytes: u64, cuts: &[u64]) -> Vec<Extent> {
     let mut least_bytes = ENOUGH_EXTENT_BYTES;
     loop {
         let mut extents: Vec<_> = extent(0..header_end, ElementType::Bytes)

@@ -7,12 +7,13 @@ use super::layout::{
     DIRECT, HEADER_BYTES, KEYS, MAX_GAP_BITS, MAX_STEP_BITS, RUN_BITS, SCALES_TABLE, SPLIT,
     carried, top,
 };
-use super::number::{Form, Number, by_form};
+use super::number::{Number, by_form};
 use super::tail;
 use crate::codec::ans::frequencies::take_frequencies;
 use crate::codec::ans::{Body, Course, EachTables, LANES, LastRaw, Pieces};
 use crate::codec::grouped::MAX_CLASSES;
 use crate::codec::parts::PartReader;
+use crate::codec::plane::Form;
 use crate::codec::symbol::Raw;
 use crate::error::{Error, Result};
 use crate::plane::BitReader;

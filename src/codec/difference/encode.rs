@@ -2,12 +2,13 @@
 
 use super::keys::{self, Counted};
 use super::layout::{DIRECT, KEYS, SCALES_TABLE, carried, parts};
-use super::number::{Form, Number, by_form};
+use super::number::{Number, by_form};
 use super::runs::{RUN_BITS_OF_MAX, Runs};
 use super::tail::Tail;
 use crate::codec::ans::frequencies::{self, Frequencies, normalize};
 use crate::codec::ans::{self, EachEncoder, LANES, put_states};
 use crate::codec::grouped::{Class, Counts, merged};
+use crate::codec::plane::Form;
 use crate::codec::plane::Level;
 use crate::plane::BitWriter;
 use crate::simd::Simd;

@@ -1,7 +1,8 @@
 //! The key of each element, which says what table it is coded with.
 
 use super::layout::KEYS;
-use super::number::{Form, Number, by_form};
+use super::number::{Number, by_form};
+use crate::codec::plane::Form;
 use crate::simd::Simd;
 
 /// How keys are counted.

@@ -23,4 +23,3 @@ mod tests;
 
 pub use decode::Decoder;
 pub use encode::Encoder;
-pub use number::Form;

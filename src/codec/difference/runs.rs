@@ -2,8 +2,9 @@
 
 use super::keys::{Counted, key_of};
 use super::layout::KEYS;
-use super::number::{Form, Number, by_form};
+use super::number::{Number, by_form};
 use crate::codec::grouped::Counts;
+use crate::codec::plane::Form;
 use crate::codec::symbol::log2;
 
 /// log2 of the elements in a run: of a row of a matrix there are some.

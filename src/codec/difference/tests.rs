@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::plane::Level;
+use crate::codec::plane::{Form, Level};
 use crate::error::Result;
 use crate::simd::Simd;
 

@@ -11,8 +11,8 @@ use crate::block::BlockEncoder;
 use crate::codec::Level;
 use crate::error::{Error, Result};
 use crate::format::{BlockSpan, Extent, Geometry, SUPERBLOCK_BYTES, TableLengths};
-use crate::job::layout::layout;
 use crate::job::kin::KinPlan;
+use crate::job::layout::layout;
 use crate::job::lossy::LossyPlan;
 use crate::job::monitor::Monitor;
 use crate::job::pack_options::PackOptions;
@@ -118,7 +118,7 @@ impl<'a> Sampler<'a> {
             profiles_bytes: self.survey.profiles.len() as u64,
             fidelity_bytes: 0,
             bases_bytes: 0,
-        hashes_bytes: 0,
+            hashes_bytes: 0,
         };
         let table = lengths
             .total()

@@ -115,7 +115,7 @@ impl BaseFile {
             ))
         })?;
         Ok(Self {
-            sha256: source.sha256(monitor)?,
+            sha256: source.sha256(|| monitor.check())?,
             tensors: header.tensors,
             name: None,
             source,

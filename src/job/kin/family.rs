@@ -93,12 +93,7 @@ impl Family {
     ///
     /// # Errors
     /// As `ReadAt::read_at`.
-    pub fn plan(
-        &self,
-        source: &SourceFile,
-        root: &Path,
-        monitor: &Monitor<'_>,
-    ) -> Result<KinPlan> {
+    pub fn plan(&self, source: &SourceFile, root: &Path, monitor: &Monitor<'_>) -> Result<KinPlan> {
         let own = source.sha_if_known();
         let is_other = |base: &&Arc<BaseFile>| Some(base.sha256) != own;
         if self.known.is_none() {
@@ -143,7 +138,9 @@ impl Family {
                 }
             };
             let is_new = |base: &Arc<BaseFile>| {
-                found.iter().all(|other: &Arc<BaseFile>| other.sha256 != base.sha256)
+                found
+                    .iter()
+                    .all(|other: &Arc<BaseFile>| other.sha256 != base.sha256)
             };
             let base = base.filter(is_new);
             found.extend(base);
@@ -164,7 +161,10 @@ impl Family {
 
 /// Bytes of tensors that have a namesake of the same shape, and half of those of which another has the shape.
 fn common_bytes(own: &[Tensor], others: &[Tensor]) -> f64 {
-    let named: HashSet<_> = others.iter().map(|one| (one.name.as_str(), one.shape.as_slice())).collect();
+    let named: HashSet<_> = others
+        .iter()
+        .map(|one| (one.name.as_str(), one.shape.as_slice()))
+        .collect();
     let shaped: HashSet<_> = others.iter().map(|one| one.shape.as_slice()).collect();
     let common = |tensor: &Tensor| {
         let bytes = (tensor.range.end - tensor.range.start) as f64;

@@ -38,8 +38,7 @@ pub(super) fn likeness(pair: &Pair<'_>) -> Result<Option<f64>> {
     let (mut bits, mut equal, mut all) = (0.0, 0u64, 0u64);
     for place in 0..PLACES {
         let first = place * step + step / 2;
-        pair.own
-            .read_at(&mut own, pair.own_start + first * width)?;
+        pair.own.read_at(&mut own, pair.own_start + first * width)?;
         pair.base
             .read_at(&mut base, pair.base_start + first * base_width)?;
         let rounded;

@@ -66,7 +66,10 @@ pub(super) fn stretches(
     let mut shaped: HashMap<Shaped<'_>, Vec<(usize, &Tensor)>> = HashMap::new();
     for (number, base) in bases.iter().enumerate() {
         for tensor in &base.tensors {
-            named.entry(&tensor.name).or_default().push((number, tensor));
+            named
+                .entry(&tensor.name)
+                .or_default()
+                .push((number, tensor));
             let shape = (tensor.element, tensor.shape.as_slice());
             shaped.entry(shape).or_default().push((number, tensor));
         }
@@ -77,7 +80,9 @@ pub(super) fn stretches(
         if tensor.range.is_empty() || tensor.range.start < end {
             continue;
         }
-        let of_name = named.get(tensor.name.as_str()).map_or(&[][..], Vec::as_slice);
+        let of_name = named
+            .get(tensor.name.as_str())
+            .map_or(&[][..], Vec::as_slice);
         let shape = (tensor.element, tensor.shape.as_slice());
         let of_shape = shaped.get(&shape).map_or(&[][..], Vec::as_slice);
         let stretch = match equal.get(&(tensor.range.start, tensor.range.end)) {
@@ -101,7 +106,9 @@ fn equal_tensors(own: &SourceFile, bases: &[Arc<BaseFile>]) -> HashMap<(u64, u64
     let mut hashed = HashMap::new();
     for (number, base) in bases.iter().enumerate() {
         for tensor in base.source.known_hashes() {
-            hashed.entry((tensor.len, tensor.hash)).or_insert((number, tensor.start));
+            hashed
+                .entry((tensor.len, tensor.hash))
+                .or_insert((number, tensor.start));
         }
     }
     let equal = own.known_hashes().into_iter().filter_map(|tensor| {
@@ -193,9 +200,7 @@ fn elements_in_both(tensor: &Tensor, other: &Tensor) -> Option<(u64, bool)> {
     if !is_rounded && tensor.element != other.element {
         return None;
     }
-    let count = |one: &Tensor| {
-        (one.range.end - one.range.start) / u64::from(one.element.bytes())
-    };
+    let count = |one: &Tensor| (one.range.end - one.range.start) / u64::from(one.element.bytes());
     let elements = count(tensor).min(count(other));
     // Rows more or less, as of vocabularies, leave those that both have where they are.
     let is_same = tensor.shape == other.shape
@@ -211,7 +216,10 @@ mod tests {
 
     #[test]
     fn names_are_compared_from_the_end() {
-        assert_eq!(common_end("model.layers.0.q.weight", "layers.0.q.weight"), 4);
+        assert_eq!(
+            common_end("model.layers.0.q.weight", "layers.0.q.weight"),
+            4
+        );
         assert_eq!(common_end("a.weight", "b.bias"), 0);
     }
 

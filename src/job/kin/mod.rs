@@ -8,7 +8,7 @@ mod pins;
 mod plan;
 
 pub(super) use base_file::BaseFile;
-pub use family::{BaseAsked, OpenedBases};
 pub(super) use family::Family;
+pub use family::{BaseAsked, OpenedBases};
 pub(super) use pins::{hold_pins, hold_pins_alone, pin};
 pub(super) use plan::{KinPlan, Place};

@@ -96,7 +96,9 @@ impl KinPlan {
     /// What a block may rest on: where most of it has a place, all is compared with what lies around that.
     pub fn place(&self, span: &BlockSpan) -> Option<Place> {
         let range = &span.range;
-        let first = self.stretches.partition_point(|one| one.range.end <= range.start);
+        let first = self
+            .stretches
+            .partition_point(|one| one.range.end <= range.start);
         let there = self.stretches[first..].iter();
         let there = there.take_while(|one| one.range.start < range.end);
         let stretch = there.max_by_key(|one| overlap(&one.range, range))?;
@@ -123,5 +125,7 @@ impl KinPlan {
 }
 
 fn overlap(one: &std::ops::Range<u64>, other: &std::ops::Range<u64>) -> u64 {
-    one.end.min(other.end).saturating_sub(one.start.max(other.start))
+    one.end
+        .min(other.end)
+        .saturating_sub(one.start.max(other.start))
 }

@@ -84,7 +84,10 @@ pub fn dedup(
     for one in planned {
         monitor.check()?;
         let relation = candidates[one.own].relation;
-        let rests_on = one.bases.iter().map(|&base| candidates[base].relation.path.clone());
+        let rests_on = one
+            .bases
+            .iter()
+            .map(|&base| candidates[base].relation.path.clone());
         let mut told = Dedup {
             path: relation.path.clone(),
             rests_on: rests_on.collect(),
@@ -127,7 +130,9 @@ fn plan(candidates: &[Candidate<'_>], bases: &HashSet<[u8; 32]>) -> Vec<Planned>
     }
     let weight = |number: usize| -> u64 {
         let hashes = candidates[number].hashes.iter();
-        hashes.map(|tensor| tensor.len * (holders[&key(tensor)].len() as u64 - 1)).sum()
+        hashes
+            .map(|tensor| tensor.len * (holders[&key(tensor)].len() as u64 - 1))
+            .sum()
     };
     let is_base = |number: usize| bases.contains(&candidates[number].relation.superblock.sha256);
     let mut order: Vec<usize> = (0..candidates.len()).collect();
@@ -148,11 +153,16 @@ fn plan(candidates: &[Candidate<'_>], bases: &HashSet<[u8; 32]>) -> Vec<Planned>
             // Of those that stay, the one that has most of what is left.
             let mut sums: HashMap<usize, u64> = HashMap::new();
             for (tensor, bytes) in &left {
-                for &holder in holders[tensor].iter().filter(|holder| kept.contains(holder)) {
+                for &holder in holders[tensor]
+                    .iter()
+                    .filter(|holder| kept.contains(holder))
+                {
                     *sums.entry(holder).or_default() += bytes;
                 }
             }
-            let best = sums.into_iter().max_by_key(|&(number, bytes)| (bytes, std::cmp::Reverse(number)));
+            let best = sums
+                .into_iter()
+                .max_by_key(|&(number, bytes)| (bytes, std::cmp::Reverse(number)));
             let Some((base, bytes)) = best.filter(|&(_, bytes)| bytes >= LEAST_SHARED_BYTES) else {
                 break;
             };
@@ -170,15 +180,13 @@ fn plan(candidates: &[Candidate<'_>], bases: &HashSet<[u8; 32]>) -> Vec<Planned>
 }
 
 /// Packs an archive anew so that it rests on others; its bytes then.
-fn rest_on(
-    one: &Dedup,
-    root: &Path,
-    pack: &PackOptions,
-    monitor: &Monitor<'_>,
-) -> Result<u64> {
+fn rest_on(one: &Dedup, root: &Path, pack: &PackOptions, monitor: &Monitor<'_>) -> Result<u64> {
     let entries = Entries::new(CACHE_BYTES, pack.threads);
     let open = |path: &PathBuf| SourceFile::open_archived(path, &pack.bases, &entries);
-    let bases = one.rests_on.iter().map(|path| BaseFile::of(open(path)?, monitor).map(Arc::new));
+    let bases = one
+        .rests_on
+        .iter()
+        .map(|path| BaseFile::of(open(path)?, monitor).map(Arc::new));
     let bases = bases.collect::<Result<Vec<_>>>()?;
     let options = PackOptions {
         opened: OpenedBases(Some(Arc::new(Family::of(bases, &pack.bases, pack.threads)))),

@@ -55,7 +55,11 @@ pub fn gc(directory: &Path, dry_run: bool, monitor: &Monitor<'_>) -> Result<Coll
         }
         let rests = found.archives.iter().flat_map(|archive| &archive.rests_on);
         let needed: HashSet<_> = rests.map(|rest| rest.record.sha256).collect();
-        for pin in found.pins.iter().filter(|pin| root_of(&pin.path).as_ref() == Some(&root)) {
+        for pin in found
+            .pins
+            .iter()
+            .filter(|pin| root_of(&pin.path).as_ref() == Some(&root))
+        {
             let is_named_so = pin.path.ends_with(pin_path(&pin.superblock.sha256));
             if needed.contains(&pin.superblock.sha256) || !is_named_so {
                 collected.kept += 1;

@@ -54,7 +54,9 @@ pub fn detach(archive: &Path, options: &PackOptions, monitor: &Monitor<'_>) -> R
     let archive = named_archive(archive)?;
     remove_abandoned(&archive);
     let source = open(&archive, options)?;
-    let rests = source.archive().is_some_and(|reader| reader.superblock().bases.is_some());
+    let rests = source
+        .archive()
+        .is_some_and(|reader| reader.superblock().bases.is_some());
     if !rests {
         return Err(Error::InvalidInput(format!(
             "{} rests on nothing",
@@ -116,7 +118,9 @@ fn open(archive: &Path, options: &PackOptions) -> Result<SourceFile> {
 
 /// What is said of the errors of tensors would be lost.
 fn refuse_lossy(source: &SourceFile) -> Result<()> {
-    let is_lossy = source.archive().is_some_and(|reader| reader.superblock().lossy.is_some());
+    let is_lossy = source
+        .archive()
+        .is_some_and(|reader| reader.superblock().lossy.is_some());
     if is_lossy {
         return Err(Error::InvalidInput(format!(
             "{} is lossy, and stands for itself as it is",

@@ -195,6 +195,8 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "choose",
             "encode_groups",
             "encode",
+            "flags_avx512",
+            "flags",
         ],
     ),
     ("codec/dictionary", &["layout", "decode", "encode"]),
@@ -560,6 +562,8 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "prefetch",
             "vectorized",
             "look_up",
+            "flagged",
+            "rows",
         ],
     ),
     (
@@ -577,7 +581,8 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "codec/difference",
         &[
-            "layout", "number", "keys", "runs", "tail", "decode", "encode",
+            "layout", "number", "keys", "tail", "chances", "changes", "decode", "counts", "costs",
+            "runs", "encode",
         ],
     ),
 ];

@@ -7,10 +7,14 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+mod flagged;
 mod instruction_set;
 mod look_up;
 mod prefetch;
+mod rows;
 mod vectorized;
 
+pub(crate) use flagged::places;
 pub use instruction_set::Simd;
 pub use prefetch::prefetch;
+pub(crate) use rows::ROW;

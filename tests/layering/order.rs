@@ -178,9 +178,9 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "dictionary",
             "hints",
             "spread",
+            "difference",
             "decoder",
             "encoder",
-            "difference",
         ],
     ),
     (
@@ -206,6 +206,8 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "choose",
             "encode_groups",
             "encode",
+            "flags_avx512",
+            "flags",
         ],
     ),
     ("codec/dictionary", &["layout", "decode", "encode"]),
@@ -579,6 +581,8 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "prefetch",
             "vectorized",
             "look_up",
+            "flagged",
+            "rows",
         ],
     ),
     (
@@ -596,7 +600,8 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "codec/difference",
         &[
-            "layout", "number", "keys", "runs", "tail", "decode", "encode",
+            "layout", "number", "keys", "tail", "chances", "changes", "decode", "counts", "costs",
+            "runs", "encode",
         ],
     ),
     (

@@ -66,7 +66,7 @@ pub(super) fn decode_each(
 
 /// Where lane `l` of 64 stands in the vectors of bytes: unpacking bytes to words and those to
 /// double words, low half before high half, then yields the lanes in order.
-const fn byte_place(lane: usize) -> usize {
+pub(super) const fn byte_place(lane: usize) -> usize {
     let (vector, in_vector) = (lane / 16, lane % 16);
     16 * (in_vector / 4) + 4 * vector + in_vector % 4
 }
@@ -223,7 +223,7 @@ fn load_choice(bytes: &[u8; 16]) -> __m512i {
 
 /// The states after a step; those that are low take a word each.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
-fn advance(
+pub(super) fn advance(
     state: __m512i,
     frequency: __m512i,
     rank: __m512i,
@@ -253,7 +253,7 @@ fn load_group_words(group: &[u8; GROUP_WORD_BYTES], at: usize) -> __m256i {
 }
 
 #[target_feature(enable = "avx512f")]
-fn load_states(states: &States) -> [__m512i; VECTORS] {
+pub(super) fn load_states(states: &States) -> [__m512i; VECTORS] {
     let mut vectors = [_mm512_setzero_si512(); VECTORS];
     for (vector, lanes) in vectors.iter_mut().zip(states.as_chunks::<16>().0) {
         *vector = load_lanes(lanes);
@@ -262,7 +262,7 @@ fn load_states(states: &States) -> [__m512i; VECTORS] {
 }
 
 #[target_feature(enable = "avx512f")]
-fn store_states(vectors: &[__m512i; VECTORS], states: &mut States) {
+pub(super) fn store_states(vectors: &[__m512i; VECTORS], states: &mut States) {
     for (vector, lanes) in vectors.iter().zip(states.as_chunks_mut::<16>().0) {
         store_lanes(*vector, lanes);
     }

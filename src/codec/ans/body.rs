@@ -102,11 +102,7 @@ impl<'a> Body<'a> {
         last: &mut LastRaw,
         pieces: &mut impl Pieces,
     ) -> Result<[u8; CARRIED_BYTES]> {
-        let mut course = Course {
-            states: self.states,
-            words: self.from_words,
-            at: 0,
-        };
+        let mut course = self.course();
         let mut done = 0;
         while self.count - done >= 2 * PIECE {
             let raw = self.raw.skip(self.split, done);
@@ -116,14 +112,31 @@ impl<'a> Body<'a> {
             done += PIECE;
         }
         pieces.decode_ids(done..self.count, &mut course)?;
-        if course.at != self.words.len() {
-            return Err(Error::corrupt("a coded plane has the wrong length"));
-        }
-        let carried = carried_bytes(&course.states)?;
+        let carried = self.finish(&course)?;
         let raw = self.raw.skip(self.split, done);
         let (raw, left) = last.complete(raw, self.carried, carried);
         pieces.join(done..self.count, raw);
         Ok(left)
+    }
+
+    /// The start of the way.
+    pub const fn course(&self) -> Course<'a> {
+        Course {
+            states: self.states,
+            words: self.from_words,
+            at: 0,
+        }
+    }
+
+    /// What the states carry where the way has ended.
+    ///
+    /// # Errors
+    /// `Corrupt` if that is not where the words end, or no state to start from.
+    pub fn finish(&self, course: &Course<'_>) -> Result<[u8; CARRIED_BYTES]> {
+        if course.at != self.words.len() {
+            return Err(Error::corrupt("a coded plane has the wrong length"));
+        }
+        carried_bytes(&course.states)
     }
 
     /// Asks for what the next piece needs: the raw bits at the start of `raw`, and words from `at` on, about one byte

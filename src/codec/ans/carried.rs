@@ -59,6 +59,11 @@ pub(in crate::codec) fn payload<'b>(bytes: impl Iterator<Item = &'b u8>) -> [u16
     payload
 }
 
+/// States for an encoder to start from, which carry this.
+pub(in crate::codec) fn starting_with(payload: &[u16; LANES]) -> States {
+    payload.map(|bits| STATE_MIN | u32::from(bits))
+}
+
 /// The bytes that states carry at the end, which are zero if they carry none.
 ///
 /// # Errors

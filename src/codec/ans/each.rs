@@ -6,14 +6,15 @@ use std::ops::Range;
 use super::avx2;
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
+use super::carried::starting_with;
 use super::each_steps::{BUCKET_BITS, EachSteps};
 #[cfg(target_arch = "x86_64")]
 use super::encode_avx512;
 use super::frequencies::{Buckets, Frequencies, SLOTS, likeliest};
 use super::kernel::to_the_end;
-use super::lanes::{Course, LANES, STATE_MIN, States, TABLES};
+use super::lanes::{Course, LANES, States, TABLES};
 use super::portable;
-use super::slot_table::fill_slots;
+use super::slot_table::{fill_slots, fill_slots_in_order};
 use crate::error::Result;
 use crate::simd::Simd;
 
@@ -48,9 +49,28 @@ impl EachEncoder {
             .set(usize::from(table), frequencies, has_reciprocals);
     }
 
+    /// The same, where slots are in the order of ids: such tables are made faster.
+    pub fn set_in_order(&mut self, table: u8, frequencies: &Frequencies) {
+        let has_reciprocals = !self.simd.avx512();
+        self.tables
+            .set_in_order(usize::from(table), frequencies, has_reciprocals);
+    }
+
     /// Whether a table has a frequency for an id.
     pub fn knows(&self, table: u8, id: u8) -> bool {
         self.tables.steps[usize::from(table)][usize::from(id)] & 0xFFFF > 0
+    }
+
+    /// Encodes ids of whole groups in front of words that were written before, with the states as those left them.
+    /// Returns where words start now.
+    pub fn encode_groups(
+        &self,
+        ids: &[u8],
+        choice: &[u8],
+        states: &mut States,
+        words: &mut [u8],
+    ) -> usize {
+        run(self.simd, &self.tables, (ids, choice), states, words)
     }
 
     /// Encodes ids that their tables know; decoders take the table `last` behind the end. The states start at
@@ -71,7 +91,7 @@ impl EachEncoder {
             .resize(whole, likeliest(&self.tables.frequencies(last)));
         self.choice.resize(whole, last);
         self.words.resize(2 * whole, 0);
-        let mut states = payload.map(|bits| STATE_MIN | u32::from(bits));
+        let mut states = starting_with(payload);
         let (ids, choice, words) = (&self.ids, &self.choice, &mut self.words);
         let at = run(self.simd, &self.tables, (ids, choice), &mut states, words);
         (&self.words[at..], states)
@@ -126,6 +146,16 @@ impl EachTables {
         }
     }
 
+    /// The same, where slots are in the order of ids.
+    pub fn prepare_in_order(&mut self, simd: Simd, table: u8, frequencies: &Frequencies) {
+        if let Some(slots) = self.slots.as_chunks_mut().0.get_mut(usize::from(table)) {
+            simd.vectorized(
+                #[inline(always)]
+                || fill_slots_in_order(frequencies, slots),
+            );
+        }
+    }
+
     /// Decodes `ids`, whole groups; `choice` has the table of each, below `TABLES`.
     ///
     /// # Errors
@@ -138,7 +168,7 @@ impl EachTables {
         ids: &mut [u8],
     ) -> Result<()> {
         let (words, at, states) = (course.words, &mut course.at, &mut course.states);
-        to_the_end(words, at, ids, |first, words, at, ids| {
+        to_the_end::<_, LANES>(words, at, ids, |first, words, at, ids| {
             let choice = &choice[first..first + ids.len()];
             self.run(simd, choice, states, words, at, ids)
         })

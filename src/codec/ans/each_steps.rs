@@ -27,7 +27,26 @@ const fn reciprocal(frequency: u16) -> u64 {
 }
 
 impl EachSteps {
+    /// Replaces a table whose slots are dealt as the alias method does.
     pub fn set(&mut self, table: usize, frequencies: &Frequencies, has_reciprocals: bool) {
+        self.set_steps(table, frequencies, has_reciprocals);
+        let steps = &self.steps[table];
+        let slots = &mut self.slots[table * SLOTS..];
+        for (slot, id, rank) in Buckets::new(frequencies, BUCKET_BITS).slots() {
+            let first = (steps[usize::from(id)] >> 16) as usize;
+            slots[first + usize::from(rank)] = u16::try_from(slot).unwrap_or(0);
+        }
+    }
+
+    /// The same, where the slots of each id are behind those of the ids before it.
+    pub fn set_in_order(&mut self, table: usize, frequencies: &Frequencies, has_reciprocals: bool) {
+        self.set_steps(table, frequencies, has_reciprocals);
+        for (slot, place) in (0..).zip(&mut self.slots[table * SLOTS..][..SLOTS]) {
+            *place = slot;
+        }
+    }
+
+    fn set_steps(&mut self, table: usize, frequencies: &Frequencies, has_reciprocals: bool) {
         let count = self.steps.len().max(table + 1);
         self.steps.resize(count, [0; 256]);
         self.slots.resize(count * SLOTS + 1, 0);
@@ -36,17 +55,11 @@ impl EachSteps {
             self.reciprocals[table] = frequencies.map(reciprocal);
         }
         let mut next = 0;
-        let steps = frequencies.map(|frequency| {
+        self.steps[table] = frequencies.map(|frequency| {
             let first_slot = next;
             next += u32::from(frequency);
             first_slot << 16 | u32::from(frequency)
         });
-        let slots = &mut self.slots[table * SLOTS..];
-        for (slot, id, rank) in Buckets::new(frequencies, BUCKET_BITS).slots() {
-            let first = (steps[usize::from(id)] >> 16) as usize;
-            slots[first + usize::from(rank)] = u16::try_from(slot).unwrap_or(0);
-        }
-        self.steps[table] = steps;
     }
 
     pub fn frequencies(&self, table: u8) -> Frequencies {

@@ -86,13 +86,13 @@ fn any_avx512(ids: &[u8], marks: &[u8; 256]) -> bool {
 
 /// Where lane `l` of 64 stands in a vector of bytes: unpacking bytes to words and those to double
 /// words, low half before high half, then yields 16 lanes each, in descending order.
-const fn byte_place(lane: usize) -> usize {
+pub(super) const fn byte_place(lane: usize) -> usize {
     let (vector, in_vector) = (lane / 16, 15 - lane % 16);
     16 * (in_vector / 4) + 4 * vector + in_vector % 4
 }
 
 /// The places of 16 lanes from the last to the first, and of their low words.
-const fn reversed() -> ([u32; 16], [u16; 32]) {
+pub(super) const fn reversed() -> ([u32; 16], [u16; 32]) {
     let mut lanes = [0; 16];
     let mut low_words = [0; 32];
     let mut lane = 0u8;
@@ -209,7 +209,7 @@ fn encode_each_avx512(
 /// The states as vectors, each in descending order.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load_states(states: &States, reverse: __m512i) -> [__m512i; VECTORS] {
+pub(super) fn load_states(states: &States, reverse: __m512i) -> [__m512i; VECTORS] {
     let mut vectors = [_mm512_setzero_si512(); VECTORS];
     for (vector, lanes) in vectors.iter_mut().zip(states.as_chunks::<16>().0) {
         *vector = _mm512_permutexvar_epi32(reverse, load_lanes(lanes));
@@ -220,14 +220,14 @@ fn load_states(states: &States, reverse: __m512i) -> [__m512i; VECTORS] {
 /// Undoes `load_states`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store_states(vectors: &[__m512i; VECTORS], reverse: __m512i, states: &mut States) {
+pub(super) fn store_states(vectors: &[__m512i; VECTORS], reverse: __m512i, states: &mut States) {
     for (vector, lanes) in vectors.iter().zip(states.as_chunks_mut::<16>().0) {
         store_lanes(_mm512_permutexvar_epi32(reverse, *vector), lanes);
     }
 }
 
 /// Where a group's words go, the last first.
-struct Room<'a> {
+pub(super) struct Room<'a> {
     bytes: &'a mut [u8; GROUP_WORD_BYTES],
     /// How many of them are not taken yet.
     free: usize,
@@ -236,7 +236,7 @@ struct Room<'a> {
 impl<'a> Room<'a> {
     /// All that a group can take in front of the words that start at `at`.
     #[inline]
-    fn before(at: usize, words: &'a mut [u8]) -> Self {
+    pub(super) fn before(at: usize, words: &'a mut [u8]) -> Self {
         let bytes = words[..at].last_chunk_mut();
         Self {
             bytes: bytes.expect("invariant: two bytes an id"),
@@ -245,7 +245,7 @@ impl<'a> Room<'a> {
     }
 
     #[inline]
-    const fn taken(&self) -> usize {
+    pub(super) const fn taken(&self) -> usize {
         GROUP_WORD_BYTES - self.free
     }
 }
@@ -293,7 +293,7 @@ fn find(bytes: &[[u8; 64]; 4], numbers: __m512i, is_high: u64) -> __m512i {
 /// # Safety
 /// A room is given VECTORS times at most.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
-unsafe fn divide(
+pub(super) unsafe fn divide(
     state: __m512i,
     step: __m512i,
     low_words_reversed: __m512i,

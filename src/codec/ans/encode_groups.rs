@@ -1,9 +1,10 @@
 //! Encoding ids with the tables that were made for them.
 
+use super::carried::starting_with;
 #[cfg(target_arch = "x86_64")]
 use super::encode_avx512;
 use super::frequencies::{SLOT_BITS, SLOTS};
-use super::lanes::{GROUP_WORD_BYTES, LANES, STATE_MIN, States};
+use super::lanes::{GROUP_WORD_BYTES, LANES, States};
 use super::step_table::StepTable;
 use crate::simd::Simd;
 
@@ -17,7 +18,7 @@ pub(super) fn encode_groups<'t>(
     payload: &[u16; LANES],
     words: &mut [u8],
 ) -> (usize, States) {
-    let mut states = payload.map(|bits| STATE_MIN | u32::from(bits));
+    let mut states = starting_with(payload);
     #[cfg(target_arch = "x86_64")]
     if simd.avx512() {
         let at = encode_avx512::encode(simd, ids, table_of, &mut states, words);

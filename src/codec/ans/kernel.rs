@@ -28,21 +28,22 @@ pub(super) fn decode(
     at: &mut usize,
     ids: &mut [u8],
 ) -> Result<()> {
-    to_the_end(words, at, ids, |_, words, at, ids| {
+    to_the_end::<_, LANES>(words, at, ids, |_, words, at, ids| {
         run(simd, table, states, words, at, ids)
     })
 }
 
 /// Runs a kernel over all of `ids`, also where fewer words are left than it looks at. The kernel gets
-/// the place of its ids among all, words, the place in those, and ids.
+/// the place of its ids among all, words, the place in those, and ids. Of what it puts in their place a group has
+/// `GROUP`.
 ///
 /// # Errors
 /// `Corrupt` if the words end too early.
-pub(super) fn to_the_end(
+pub(super) fn to_the_end<T, const GROUP: usize>(
     words: &[u8],
     at: &mut usize,
-    ids: &mut [u8],
-    mut kernel: impl FnMut(usize, &[u8], &mut usize, &mut [u8]) -> usize,
+    ids: &mut [T],
+    mut kernel: impl FnMut(usize, &[u8], &mut usize, &mut [T]) -> usize,
 ) -> Result<()> {
     let mut done = kernel(0, words, at, ids);
     // Near the end of the words the rest of them, in a buffer long enough for every kernel.
@@ -52,12 +53,12 @@ pub(super) fn to_the_end(
         let rest = &rest[..rest.len().min(GROUP_WORD_BYTES)];
         padded[..rest.len()].copy_from_slice(rest);
         let mut taken = 0;
-        kernel(done, &padded, &mut taken, &mut ids[done..done + LANES]);
+        kernel(done, &padded, &mut taken, &mut ids[done..done + GROUP]);
         if taken > rest.len() {
             return Err(Error::corrupt("a coded plane ends too early"));
         }
         *at += taken;
-        done += LANES;
+        done += GROUP;
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 /// Coders side by side: enough that the latency of one step is hidden by the others' on every
 /// processor measured; 64 are a fourth slower with AVX-512.
 pub(in crate::codec) const LANES: usize = 128;
+/// Flags are bits in words: so many words are those of a group.
+pub(in crate::codec) const FLAG_WORDS: usize = LANES / 64;
 /// A state is never below this between two steps.
 pub(super) const STATE_MIN: u32 = 1 << 16;
 /// Most bytes of words that a group takes.

@@ -34,6 +34,9 @@ mod encode;
 #[cfg(target_arch = "x86_64")]
 mod encode_avx512;
 mod encode_groups;
+mod flags;
+#[cfg(target_arch = "x86_64")]
+mod flags_avx512;
 pub(in crate::codec) mod frequencies;
 mod kernel;
 mod lanes;
@@ -45,10 +48,11 @@ mod step_table;
 mod tests;
 
 pub(super) use body::{Body, LastRaw, PIECE, Pieces};
-pub(super) use carried::{CARRIED_BYTES, Carried, payload, put_states};
+pub(super) use carried::{CARRIED_BYTES, Carried, payload, put_states, starting_with};
 pub(super) use choose::{Alike, tables};
 pub(super) use decode::Decoder;
 pub(super) use each::{EachEncoder, EachTables};
 pub(super) use encode::Encoder;
-pub(super) use lanes::{Course, LANES, TABLES};
+pub(super) use flags::FlagTables;
+pub(super) use lanes::{Course, FLAG_WORDS, LANES, States, TABLES};
 pub(super) use layout::coded_bits;

@@ -83,6 +83,23 @@ pub(super) fn fill_slots(frequencies: &Frequencies, dealt: &Buckets, slots: &mut
     }
 }
 
+/// The same of slots that are in the order of ids.
+#[inline(always)]
+pub(super) fn fill_slots_in_order(frequencies: &Frequencies, slots: &mut [u32; SLOTS]) {
+    let mut slots = &mut slots[..];
+    for (id, &frequency) in (0u32..).zip(frequencies) {
+        if frequency == 0 {
+            continue;
+        }
+        let (of_id, rest) = slots.split_at_mut(slots.len().min(frequency.into()));
+        let first = id | u32::from(frequency) << 8;
+        for (rank, slot) in (0u32..).zip(of_id) {
+            *slot = first | rank << (8 + SLOT_BITS);
+        }
+        slots = rest;
+    }
+}
+
 /// Whether the tables of this many buckets are looked up in vector registers.
 pub(super) fn in_registers(bucket_bits: u32, simd: Simd) -> bool {
     match simd {

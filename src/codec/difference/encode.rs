@@ -1,66 +1,104 @@
 //! Encoding differences. What is stored is described in `layout`.
 
+use super::chances::Chances;
+use super::changes::Changes;
+use super::costs::Costs;
+use super::counts::KeyCounts;
 use super::keys::{self, Counted};
-use super::layout::{DIRECT, KEYS, SCALES_TABLE, carried, parts};
+use super::layout::{KEY_BITS, NO_KEY, NO_TABLE, NOTHING, SCALES_TABLE, carried};
 use super::number::{Number, by_form};
-use super::runs::{RUN_BITS_OF_MAX, Runs};
+use super::runs::Runs;
 use super::tail::Tail;
-use crate::codec::ans::frequencies::{self, Frequencies, normalize};
-use crate::codec::ans::{self, EachEncoder, LANES, put_states};
-use crate::codec::grouped::{Class, Counts, merged};
-use crate::codec::plane::Form;
-use crate::codec::plane::Level;
+use crate::codec::ans::frequencies::{self, Frequencies, SLOT_BITS, normalize};
+use crate::codec::ans::{self, EachEncoder, FLAG_WORDS, LANES, put_states};
+use crate::codec::grouped::{Class, merged};
+use crate::codec::plane::{Form, Level};
+use crate::codec::symbol::log2;
 use crate::plane::BitWriter;
 use crate::simd::Simd;
 
 /// What a table costs a decoder, as bits.
-const TABLE_BITS: f32 = 160.0;
-/// Above the highest key there may be one element in so many: it is given the same table.
-const FEW_ABOVE: usize = 1000;
+const TABLE_BITS: f32 = 60.0;
+/// log2 of the elements in a run: of a row of a matrix there are some.
+const RUN_BITS: &[u8] = &[7];
+const RUN_BITS_OF_MAX: &[u8] = &[7, 8];
+/// How often scales are improved.
+const ROUNDS_OF_MAX: usize = 2;
 
 /// Encodes planes, with buffers that are used again.
 pub struct Encoder {
     level: Level,
     simd: Simd,
     ans: EachEncoder,
-    plane: Plane,
+    changes: Changes,
     runs: Runs,
+    counts: KeyCounts,
+    /// Of all elements, and of some more.
     keys: Vec<u8>,
     choice: Vec<u8>,
-    counts: Box<[Counts; KEYS]>,
-}
-
-/// A plane of differences, taken apart.
-#[derive(Default)]
-struct Plane {
-    ids: Vec<u8>,
-    /// Low bits, and how many they are.
-    low: Vec<(u32, u8)>,
-    /// The exponents of the base.
-    exponents: Vec<u8>,
+    words: Vec<u8>,
 }
 
 /// How elements are told apart, and what all takes that follows from it.
 struct Plan {
     run_bits: Option<u8>,
+    /// Of runs.
+    scales: Vec<u8>,
     counted: Counted,
+    chances: Chances,
     classes: Vec<Class>,
     bits: f32,
+}
+
+fn chances(counts: &KeyCounts) -> Chances {
+    let changed = counts.ids.each_ref().map(|ids| ids.iter().sum());
+    Chances::of(&counts.equal, &changed)
+}
+
+impl Plan {
+    /// What elements with these keys take.
+    fn new(run_bits: Option<u8>, counted: Counted, counts: &KeyCounts, runs: &Runs) -> Self {
+        let chances = chances(counts);
+        let classes = merged((0..).zip(counts.ids.iter()), TABLE_BITS);
+        let mut bits = chances.stored_bits() as f32;
+        let keys = counts.equal.iter().zip(counts.ids.iter());
+        for ((&equal, ids), &slots) in keys.zip(&chances.tables().0) {
+            let changed: u32 = ids.iter().sum();
+            let bits_of = |slots: u16| SLOT_BITS as f32 - log2(slots.into());
+            bits += changed as f32 * bits_of(slots);
+            bits += equal as f32 * bits_of((1 << SLOT_BITS) - slots);
+        }
+        bits += classes.iter().map(|class| class.bits).sum::<f32>();
+        if run_bits.is_some() {
+            bits += Class::new(0, runs.counts(), TABLE_BITS).bits;
+        }
+        Self {
+            run_bits,
+            scales: run_bits.map_or(Vec::new(), |_| runs.scales.clone()),
+            counted,
+            chances,
+            classes,
+            bits,
+        }
+    }
 }
 
 impl Encoder {
     /// For planes of one level.
     pub fn new(level: Level) -> Self {
         let simd = Simd::detect();
+        let mut ans = EachEncoder::new(simd, &[]);
+        ans.set_in_order(NO_TABLE, &NOTHING);
         Self {
             level,
             simd,
-            ans: EachEncoder::new(simd, &[]),
-            plane: Plane::default(),
+            ans,
+            changes: Changes::default(),
             runs: Runs::default(),
+            counts: KeyCounts::default(),
             keys: Vec::new(),
             choice: Vec::new(),
-            counts: Box::new([[0; 256]; KEYS]),
+            words: Vec::new(),
         }
     }
 
@@ -75,149 +113,128 @@ impl Encoder {
         {
             return false;
         }
-        by_form!(
-            form,
-            take_apart(self.simd, own, base, form, &mut self.plane)
-        );
-        let tail = by_form!(form, take_tail(&mut self.plane, own, base));
-        let mut plan = self.plan_without_runs();
-        if self.level == Level::Max {
-            let other = self.plan_runs(own, base, form);
-            // The keys are now those of the runs.
-            if other.bits < plan.bits {
-                plan = other;
-            } else {
-                self.find_keys(plan.counted, None);
-            }
-        }
+        let tail = by_form!(form, N => self.take_apart::<N>(own, base, form));
+        let plan = self.plan(form);
+        self.find_keys(&plan);
         self.write(&plan, &tail, out);
         true
     }
 
-    fn plan_without_runs(&mut self) -> Plan {
-        let counted = Counted {
-            step_bits: 0,
-            lowest: lowest(self.plane.exponents.iter().map(|&exponent| exponent.into())),
+    fn take_apart<N: Number>(&mut self, own: &[u8], base: &[u8], form: Form) -> Tail {
+        self.changes.find::<N>(self.simd, own, base, form);
+        self.changes.take_tail::<N>(own, base)
+    }
+
+    /// How all takes least.
+    fn plan(&mut self, form: Form) -> Plan {
+        let (rounds, run_bits) = match self.level {
+            Level::Max => (ROUNDS_OF_MAX, RUN_BITS_OF_MAX),
+            _ => (1, RUN_BITS),
         };
-        self.find_keys(counted, None);
-        self.count();
-        let classes = self.merge();
-        Plan {
-            run_bits: None,
-            counted,
-            bits: classes.iter().map(|class| class.bits).sum(),
-            classes,
+        let (simd, changes, runs) = (self.simd, &self.changes, &mut self.runs);
+        let mut best: Option<Plan> = None;
+        for &run_bits in run_bits {
+            runs.look_at(simd, changes, run_bits);
+            if best.is_none() {
+                let counted = runs.counted();
+                runs.count(simd, counted, &changes.ids, &mut self.counts);
+                best = Some(Plan::new(None, counted, &self.counts, runs));
+            }
+            runs.guess(&changes.ids, form.mantissa_bits());
+            let mut counted = runs.counted();
+            runs.count(simd, counted, &changes.ids, &mut self.counts);
+            for _ in 0..rounds {
+                let chances = chances(&self.counts);
+                let costs = Costs::new(&chances, &self.counts, &runs.counts());
+                runs.improve(simd, &costs, counted, &changes.ids);
+                counted = runs.counted();
+                runs.count(simd, counted, &changes.ids, &mut self.counts);
+            }
+            let plan = Plan::new(Some(run_bits), counted, &self.counts, runs);
+            best = best.filter(|best| best.bits <= plan.bits).or(Some(plan));
         }
+        best.expect("invariant: there is a length of runs")
     }
 
-    fn plan_runs(&mut self, own: &[u8], base: &[u8], form: Form) -> Plan {
-        let run_bits = RUN_BITS_OF_MAX;
-        self.runs.guess(own, base, form, &self.plane.exponents);
-        let mut counted = self.counted_with_runs();
-        for _ in 0..Runs::ROUNDS {
-            self.find_keys(counted, Some(run_bits));
-            self.count();
-            let Plane { ids, exponents, .. } = &self.plane;
-            self.runs.improve(&self.counts, counted, exponents, ids);
-            counted = self.counted_with_runs();
-        }
-        self.find_keys(counted, Some(run_bits));
-        self.count();
-        let classes = self.merge();
-        let scales = Class::new(0, self.runs.counts(), TABLE_BITS);
-        Plan {
-            run_bits: Some(run_bits),
-            counted,
-            bits: classes.iter().map(|class| class.bits).sum::<f32>() + scales.bits,
-            classes,
-        }
-    }
-
-    fn counted_with_runs(&self) -> Counted {
-        let step_bits = Runs::STEP_BITS;
-        let exponents = self.plane.exponents.iter().enumerate();
-        let places = exponents.map(|(place, &exponent)| {
-            (i16::from(exponent) << step_bits)
-                - i16::from(self.runs.scales[place >> RUN_BITS_OF_MAX])
-        });
-        Counted {
-            step_bits,
-            lowest: lowest(places),
-        }
-    }
-
-    /// Finds the key of each element.
-    fn find_keys(&mut self, counted: Counted, run_bits: Option<u8>) {
-        let exponents = &self.plane.exponents;
-        self.keys.resize(exponents.len(), 0);
-        let run = run_bits.map_or(exponents.len(), |bits| 1 << bits);
-        let pieces = exponents.chunks(run).zip(self.keys.chunks_mut(run));
-        for (place, (exponents, keys)) in pieces.enumerate() {
-            let scale = run_bits.map_or(0, |_| self.runs.scales[place]);
-            keys::find_of_exponents(self.simd, counted, exponents, scale, keys);
-        }
-    }
-
-    fn count(&mut self) {
-        self.counts.fill([0; 256]);
-        for (&key, &id) in self.keys.iter().zip(&self.plane.ids) {
-            self.counts[usize::from(key) % KEYS][usize::from(id)] += 1;
-        }
-    }
-
-    fn merge(&self) -> Vec<Class> {
-        merged((0..).zip(self.counts.iter()), TABLE_BITS)
+    /// Finds the key of each element, and of some more.
+    fn find_keys(&mut self, plan: &Plan) {
+        let count = self.changes.count;
+        let exponents = &self.changes.exponents[..count];
+        self.keys.resize(count, 0);
+        let run = plan.run_bits.map_or(count.max(1), |bits| 1 << bits);
+        let (keys, scales) = (&mut self.keys, &plan.scales);
+        self.simd.vectorized(
+            #[inline(always)]
+            || {
+                let pieces = exponents.chunks(run).zip(keys.chunks_mut(run));
+                for (place, (exponents, keys)) in pieces.enumerate() {
+                    let scale = scales.get(place).copied().unwrap_or(0);
+                    keys::find_of_exponents(plan.counted, exponents, scale, keys);
+                }
+            },
+        );
+        self.keys.resize(count.next_multiple_of(LANES), NO_KEY);
     }
 
     fn write(&mut self, plan: &Plan, tail: &Tail, out: &mut Vec<u8>) {
-        let starts: Vec<u8> = plan.classes[1..].iter().map(|class| class.start).collect();
-        let mut tables: Vec<Frequencies> = Vec::new();
-        let mut ids = Vec::new();
-        self.choice.clear();
-        if plan.run_bits.is_some() {
-            let table = normalize(&self.runs.counts());
-            self.ans.set(SCALES_TABLE, &table);
-            tables.push(table);
-            ids.extend(&self.runs.scales);
-            // What is coded beside them to make groups whole means nothing.
-            let whole = ids.len().next_multiple_of(LANES);
-            ids.resize(whole, frequencies::likeliest(&table));
-            self.choice.resize(whole, SCALES_TABLE);
+        let tables: Vec<Frequencies> = plan
+            .classes
+            .iter()
+            .map(|class| normalize(&class.counts))
+            .collect();
+        let scales = plan.run_bits.map(|_| {
+            let mut counts = [0; 256];
+            for &scale in &plan.scales {
+                counts[usize::from(scale)] += 1;
+            }
+            normalize(&counts)
+        });
+        for (table, frequencies) in (0..).zip(&tables) {
+            self.ans.set_in_order(table, frequencies);
         }
-        for (class, found) in (0..).zip(&plan.classes) {
-            let table = normalize(&found.counts);
-            self.ans.set(class, &table);
-            tables.push(table);
-        }
-        self.simd.look_up(&keys::classes(&starts), &mut self.keys);
-        self.choice.extend(&self.keys);
-        ids.extend(&self.plane.ids);
-        let low = self.plane.low_bits(tail);
+        let low = self.changes.low_bits(tail);
         let (stored_low, carried_low) = low.split_at(low.len() - carried(low.len()));
-        let last = self.choice.last().copied().unwrap_or(0);
-        let (words, states) =
-            self.ans
-                .encode(&ids, &self.choice, last, &ans::payload(carried_low.iter()));
+        let mut states = ans::starting_with(&ans::payload(carried_low.iter()));
+        let starts: Vec<u8> = plan
+            .classes
+            .iter()
+            .skip(1)
+            .map(|class| class.start)
+            .collect();
+        let at = self.encode_words(plan, &starts, scales.as_ref(), &mut states);
+        let words = &self.words[at..];
 
         let long = |len: usize| {
             u32::try_from(len)
                 .expect("invariant: bounded by the block")
                 .to_le_bytes()
         };
-        let bits: usize = tables.iter().map(frequencies::stored_bits).sum();
-        let [count, ..] = plan.classes.len().to_le_bytes();
+        let all = || scales.iter().chain(&tables);
+        let bits = plan.chances.stored_bits()
+            + usize::from(KEY_BITS) * starts.len()
+            + all().map(frequencies::stored_bits).sum::<usize>();
         let Counted { step_bits, lowest } = plan.counted;
-        out.extend([count, plan.run_bits.unwrap_or(0), step_bits, tail.gap_bits]);
+        let [classes, ..] = plan.classes.len().to_le_bytes();
+        out.extend([
+            classes,
+            plan.run_bits.unwrap_or(0) | step_bits << 4,
+            tail.gap_bits,
+        ]);
         out.extend(lowest.to_le_bytes());
+        out.extend(tail.elements.to_le_bytes());
         out.extend(&long(bits.div_ceil(8))[..2]);
         out.extend(long(words.len()));
         out.extend(long(low.len()));
-        out.extend(tail.elements.to_le_bytes());
-        out.extend([0, 0]);
-        out.extend(starts);
         let at = out.len();
         out.resize(at + bits.div_ceil(8), 0);
         let mut writer = BitWriter::new(&mut out[at..]);
+        plan.chances.put(&mut writer);
+        if let Some(scales) = &scales {
+            frequencies::put_frequencies(scales, &mut writer);
+        }
+        for start in starts {
+            writer.put(start.into(), KEY_BITS);
+        }
         for table in &tables {
             frequencies::put_frequencies(table, &mut writer);
         }
@@ -226,91 +243,42 @@ impl Encoder {
         out.extend(words);
         out.extend(stored_low);
     }
-}
 
-impl Plane {
-    fn low_bits(&self, tail: &Tail) -> Vec<u8> {
-        let mut bytes = vec![0; (self.low_length() + tail.bits()).div_ceil(8)];
-        let mut writer = BitWriter::new(&mut bytes);
-        for &(low, bits) in &self.low {
-            writer.put(low.into(), bits);
+    /// Encodes ids, flags and scales, so that they are decoded from the last of these to the first. Returns where the
+    /// words start.
+    fn encode_words(
+        &mut self,
+        plan: &Plan,
+        starts: &[u8],
+        scales: Option<&Frequencies>,
+        states: &mut ans::States,
+    ) -> usize {
+        let choice = &mut self.choice;
+        self.changes.pick(self.simd, &self.keys, choice);
+        self.simd.look_up(&keys::classes(starts), choice);
+        let ids = &mut self.changes.ids;
+        let whole = ids.len().next_multiple_of(LANES);
+        choice.resize(whole, NO_TABLE);
+        ids.resize(whole, 0);
+        let flags = &mut self.changes.flags;
+        flags.resize(flags.len().next_multiple_of(FLAG_WORDS), 0);
+        let runs = scales.map_or(0, |_| plan.scales.len().next_multiple_of(LANES));
+        self.words.resize(2 * (whole + self.keys.len() + runs), 0);
+        let mut at = self.ans.encode_groups(ids, choice, states, &mut self.words);
+        let words = &mut self.words[..at];
+        let tables = plan.chances.tables();
+        at = tables.encode(self.simd, &self.keys, flags, states, words);
+        if let Some(frequencies) = scales {
+            self.ans.set_in_order(SCALES_TABLE, frequencies);
+            choice.clear();
+            choice.resize(plan.scales.len(), SCALES_TABLE);
+            choice.resize(runs, NO_TABLE);
+            ids.clear();
+            ids.extend(&plan.scales);
+            ids.resize(runs, 0);
+            let words = &mut self.words[..at];
+            at = self.ans.encode_groups(ids, choice, states, words);
         }
-        tail.put(&mut writer);
-        writer.finish();
-        bytes
+        at
     }
-
-    fn low_length(&self) -> usize {
-        self.low.iter().map(|&(_, bits)| usize::from(bits)).sum()
-    }
-}
-
-/// Takes the last elements off, as many as the states carry beside the low bits.
-fn take_tail<N: Number>(plane: &mut Plane, own: &[u8], base: &[u8]) -> Tail {
-    let numbers = N::all(own).iter().zip(N::all(base));
-    let differences =
-        numbers.map(|(&own, &base)| N::load(base).difference_to(N::load(own)).widen());
-    let changed = plane.ids.iter().filter(|&&id| id > 0).count();
-    let share = changed as f32 / plane.ids.len() as f32;
-    let tail = Tail::of(differences, share, plane.low_length());
-    let left = plane.ids.len() - usize::from(tail.elements);
-    let large = plane.ids[left..].iter().filter(|&&id| id >= DIRECT).count();
-    plane.low.truncate(plane.low.len() - large);
-    plane.ids.truncate(left);
-    plane.exponents.truncate(left);
-    tail
-}
-
-fn take_apart<N: Number>(simd: Simd, own: &[u8], base: &[u8], form: Form, plane: &mut Plane) {
-    const RUN: usize = 64;
-    let (own, base) = (N::all(own), N::all(base));
-    let mantissa_bits = form.mantissa_bits();
-    plane.ids.resize(own.len(), 0);
-    plane.exponents.resize(own.len(), 0);
-    plane.low.clear();
-    let (ids, exponents) = (&mut plane.ids, &mut plane.exponents);
-    simd.vectorized(
-        #[inline(always)]
-        || {
-            let numbers = own.iter().zip(base);
-            for ((id, exponent), (&own, &base)) in ids.iter_mut().zip(exponents).zip(numbers) {
-                let base = N::load(base);
-                *id = base.difference_to(N::load(own)).or_most(DIRECT);
-                *exponent = base.exponent(mantissa_bits).to_le_bytes()[0];
-            }
-        },
-    );
-    for (run, ids) in ids.chunks_mut(RUN).enumerate() {
-        if ids.iter().fold(0, |most, &id| most.max(id)) < DIRECT {
-            continue;
-        }
-        for (place, id) in (run * RUN..).zip(ids) {
-            if *id == DIRECT {
-                let difference = N::load(base[place]).difference_to(N::load(own[place]));
-                let (large, low, low_bits) = parts(difference.widen());
-                *id = large;
-                plane.low.push((low, low_bits));
-            }
-        }
-    }
-}
-
-/// The lowest key to tell apart, so that next to none are above the highest, judged by a sample.
-fn lowest(places: impl ExactSizeIterator<Item = i16> + Clone) -> i16 {
-    const SHARE: usize = 7;
-    let mut counts = [0usize; 2048];
-    let few = places.len() / SHARE / FEW_ABOVE;
-    for place in places.step_by(SHARE) {
-        counts[usize::try_from(place.saturating_add(1024)).unwrap_or(0) % 2048] += 1;
-    }
-    let mut above = 0;
-    let highest = (-1024i16..1024)
-        .zip(counts)
-        .rev()
-        .find(|&(_, count)| {
-            above += count;
-            above > few
-        })
-        .map_or(0, |(place, _)| place);
-    highest - keys::LAST
 }

@@ -11,6 +11,10 @@
 //!
 //! Knows nothing of files, blocks or elements: a number is so many bytes with so many bits of exponent.
 
+mod chances;
+mod changes;
+mod costs;
+mod counts;
 mod decode;
 mod encode;
 mod keys;

@@ -1,5 +1,7 @@
 //! Numbers in order.
 
+use crate::simd::Simd;
+
 use crate::codec::plane::Form;
 
 impl Form {
@@ -19,10 +21,12 @@ impl Form {
 pub(super) trait Number: Copy {
     /// As they are stored.
     type Bytes: Copy;
+    const ZERO: Self::Bytes;
 
     /// All whole numbers of some bytes.
     fn all(bytes: &[u8]) -> &[Self::Bytes];
     fn all_mut(bytes: &mut [u8]) -> &mut [Self::Bytes];
+    fn bytes(numbers: &[Self::Bytes]) -> &[u8];
     fn load(bytes: Self::Bytes) -> Self;
     fn store(self) -> Self::Bytes;
 
@@ -30,10 +34,15 @@ pub(super) trait Number: Copy {
     fn exponent(self, mantissa_bits: u8) -> u16;
     /// Places from one number to another, zigzag.
     fn difference_to(self, own: Self) -> Self;
-    /// The number so many places on, zigzag.
-    fn moved_by(self, difference: Self) -> Self;
+    /// What zigzag stands for.
+    fn places(self) -> Self;
+    /// The number so many places on.
+    fn moved_by(self, places: Self) -> Self;
     fn of(difference: u64) -> Option<Self>;
-    fn of_id(id: u8) -> Self;
+    /// One more than an id.
+    fn after(id: u8) -> Self;
+    /// Numbers in the places that are flagged, and zeros in the others.
+    fn spread(simd: Simd, numbers: &[Self::Bytes; 64], flags: u64, all: &mut [Self::Bytes; 64]);
     fn widen(self) -> u32;
     /// As a byte, or the greatest one.
     fn or_most(self, most: u8) -> u8;
@@ -43,6 +52,7 @@ macro_rules! number {
     ($($unsigned:ty, $signed:ty);+) => {$(
         impl Number for $unsigned {
             type Bytes = [u8; size_of::<$unsigned>()];
+            const ZERO: Self::Bytes = [0; size_of::<$unsigned>()];
 
             #[inline(always)]
             fn all(bytes: &[u8]) -> &[Self::Bytes] {
@@ -51,6 +61,10 @@ macro_rules! number {
             #[inline(always)]
             fn all_mut(bytes: &mut [u8]) -> &mut [Self::Bytes] {
                 bytes.as_chunks_mut().0
+            }
+            #[inline(always)]
+            fn bytes(numbers: &[Self::Bytes]) -> &[u8] {
+                numbers.as_flattened()
             }
             #[inline(always)]
             fn load(bytes: Self::Bytes) -> Self {
@@ -77,8 +91,11 @@ macro_rules! number {
                 }
             }
             #[inline(always)]
-            fn moved_by(self, difference: Self) -> Self {
-                let places = (difference >> 1) ^ (difference & 1).wrapping_neg();
+            fn places(self) -> Self {
+                (self >> 1) ^ (self & 1).wrapping_neg()
+            }
+            #[inline(always)]
+            fn moved_by(self, places: Self) -> Self {
                 let bits = self.cast_signed();
                 let ordered = bits ^ (bits >> (Self::BITS - 1)) & <$signed>::MAX;
                 let moved = ordered.wrapping_add(places.cast_signed());
@@ -88,8 +105,17 @@ macro_rules! number {
                 Self::try_from(difference).ok()
             }
             #[inline(always)]
-            fn of_id(id: u8) -> Self {
-                Self::from(id)
+            fn after(id: u8) -> Self {
+                Self::from(id).wrapping_add(1)
+            }
+            #[inline(always)]
+            fn spread(
+                simd: Simd,
+                numbers: &[Self::Bytes; 64],
+                flags: u64,
+                all: &mut [Self::Bytes; 64],
+            ) {
+                simd.spread(numbers, flags, all);
             }
             #[inline(always)]
             fn widen(self) -> u32 {
@@ -105,13 +131,22 @@ macro_rules! number {
 
 number!(u8, i8; u16, i16; u32, i32);
 
-/// Calls what is written once for all numbers.
+/// Does what is written once for all numbers, with the one of a form.
 macro_rules! by_form {
-    ($form:expr, $function:ident($($argument:expr),* $(,)?)) => {
+    ($form:expr, $number:ident => $work:expr) => {
         match $form.bytes {
-            1 => $function::<u8>($($argument),*),
-            2 => $function::<u16>($($argument),*),
-            _ => $function::<u32>($($argument),*),
+            1 => {
+                type $number = u8;
+                $work
+            }
+            2 => {
+                type $number = u16;
+                $work
+            }
+            _ => {
+                type $number = u32;
+                $work
+            }
         }
     };
 }

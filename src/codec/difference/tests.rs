@@ -229,14 +229,67 @@ fn every_difference_has_its_id() {
     }
 }
 
-/// Rows that were trained, and such that were not, are told apart at the level `max`.
+/// Runs that were trained, and such that were not, are told apart; where each run has some of both, they are not.
 #[test]
 fn runs_with_scales_take_less() {
+    const RUN: usize = 2 * 128;
     let (own, base) = family(BF16, 60_000, 0.0005, 3);
-    let [default, max] =
-        [Level::Default, Level::Max].map(|level| encoded(level, &own, &base, BF16).len());
-    assert!(20 * max < 19 * default, "{max} of {default}");
+    let (mut apart, mut mixed) = (base.clone(), base.clone());
+    for (place, own) in own.chunks_exact(2).enumerate() {
+        let changed = |every: usize| (place / every).is_multiple_of(2);
+        for (into, every) in [(&mut apart, RUN), (&mut mixed, 1)] {
+            if changed(every) {
+                into[2 * place..2 * place + 2].copy_from_slice(own);
+            }
+        }
+    }
+    for level in [Level::Default, Level::Max] {
+        let [apart, mixed] = [&apart, &mixed].map(|own| encoded(level, own, &base, BF16).len());
+        assert!(20 * apart < 19 * mixed, "{apart} of {mixed}");
+    }
     // Nothing is changed: next to nothing is stored.
     let equal = encoded(Level::Default, &base, &base, BF16).len();
     assert!(equal < 600, "{equal}");
+}
+
+/// Each bit of small planes of all forms.
+#[test]
+fn any_bit_may_be_wrong() {
+    for form in FORMS {
+        for level in [Level::Default, Level::Max] {
+            let (own, base) = family(form, 400, 0.01, 6);
+            let sound = encoded(level, &own, &base, form);
+            for bit in 0..8 * sound.len() {
+                let mut coded = sound.clone();
+                coded[bit / 8] ^= 1 << (bit % 8);
+                alike(&coded, &base, form);
+            }
+        }
+    }
+}
+
+/// Lengths that say there is more than there is, or as much as can be said.
+#[test]
+fn lengths_that_lie_are_found() {
+    let (own, base) = family(BF16, 1000, 0.001, 2);
+    let sound = encoded(Level::Default, &own, &base, BF16);
+    for (place, bytes) in [(5, 2), (7, 2), (9, 4), (13, 4)] {
+        for lie in [u32::MAX, 0x7FFF_FFFF, 0xFFFE, 0x8000, 1001, 257] {
+            let mut coded = sound.clone();
+            coded[place..place + bytes].copy_from_slice(&lie.to_le_bytes()[..bytes]);
+            assert!(decoded(&coded, &base, BF16, Simd::detect()).is_err());
+        }
+    }
+}
+
+/// Ids that no encoder makes, with all bits set below them.
+#[test]
+fn ids_beyond_numbers_are_found() {
+    let (own, base) = family(form(4, 8), 2000, 100.0, 2);
+    let sound = encoded(Level::Default, &own, &base, form(4, 8));
+    for from in layout::HEADER_BYTES..layout::HEADER_BYTES + 60 {
+        let mut coded = sound.clone();
+        coded[from..].fill(0xFF);
+        alike(&coded, &base, form(4, 8));
+    }
 }

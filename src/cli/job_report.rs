@@ -11,7 +11,7 @@ use super::lossy_report;
 use crate::console::size::{self, ratio, show_speed};
 use crate::console::text_table::{TextTable, left, right};
 use crate::error::Error;
-use crate::format::FidelitySummary;
+use crate::format::{BaseRecord, FidelitySummary};
 use crate::job::{
     Conversion, Inspection, PlaneTotal, Replacement, Replacements, TensorTotal, Verification,
 };
@@ -204,6 +204,7 @@ pub(super) fn inspection_json<'a>(
         seconds: time.as_secs_f64(),
         sha256: hex(&superblock.sha256),
         fidelity: lossy_report::fidelity_json(found),
+        base: found.bases.iter().map(base_json).collect(),
         block_bytes: superblock.block_bytes,
         blocks: superblock.block_count,
         planes: found
@@ -235,6 +236,8 @@ struct InspectionJson<'a> {
     seconds: f64,
     sha256: String,
     fidelity: Value,
+    /// Nothing for an archive that stands for itself.
+    base: Vec<Value>,
     block_bytes: u32,
     blocks: u64,
     planes: Vec<Value>,
@@ -242,6 +245,15 @@ struct InspectionJson<'a> {
     unread: Option<&'a str>,
     missing_bytes: u64,
     packed_as_bytes: BTreeSet<&'a str>,
+}
+
+fn base_json((record, is_there): &(BaseRecord, bool)) -> Value {
+    json!({
+        "sha256": hex(&record.sha256),
+        "original_bytes": record.bytes,
+        "name": record.name,
+        "found": is_there,
+    })
 }
 
 struct TensorsJson<'a>(&'a Inspection);
@@ -255,6 +267,8 @@ impl Serialize for TensorsJson<'_> {
                 shape: &total.tensor.shape,
                 original_bytes: total.tensor.range.end - total.tensor.range.start,
                 stored_bytes: total.stored_bytes,
+                equal_bytes: total.equal_bytes,
+                difference_bytes: total.difference_bytes,
                 fidelity: self
                     .0
                     .fidelity_of(&total.tensor)
@@ -271,6 +285,9 @@ struct TensorJson<'a> {
     shape: &'a [u64],
     original_bytes: u64,
     stored_bytes: u64,
+    /// How many of its bytes are equal to a base's, and how many are told by their difference to them.
+    equal_bytes: u64,
+    difference_bytes: u64,
     /// Nothing for a tensor that is as it was.
     fidelity: Option<Value>,
 }
@@ -304,6 +321,14 @@ pub(super) fn inspection_lines(path: &Path, found: &Inspection) -> Vec<String> {
     }
     let mut notes = Vec::new();
     notes.extend(lossy_report::notes(found));
+    for (record, is_there) in &found.bases {
+        let state = if *is_there { "" } else { ", which is missing" };
+        notes.push(format!(
+            "rests on {} (SHA-256 {}){state}",
+            record.name,
+            hex(&record.sha256)
+        ));
+    }
     if let Some(why) = &found.unread {
         notes.push(format!("model: {why}: packed as bytes"));
     }
@@ -333,6 +358,20 @@ fn dtypes_packed_as_bytes(found: &Inspection) -> BTreeSet<&str> {
         .packed_as_bytes()
         .map(|one| one.dtype.as_str())
         .collect()
+}
+
+/// How much of a tensor rests on a base, if any of it does.
+fn kin(total: &TensorTotal) -> String {
+    let bytes = total.tensor.range.end - total.tensor.range.start;
+    let share = |part: u64| part as f64 * 100.0 / bytes as f64;
+    if total.equal_bytes + total.difference_bytes == 0 {
+        return String::new();
+    }
+    format!(
+        " (equal {:.0} %, difference {:.0} %)",
+        share(total.equal_bytes),
+        share(total.difference_bytes)
+    )
 }
 
 fn planes_table(planes: &[PlaneTotal]) -> Vec<String> {
@@ -366,7 +405,7 @@ fn tensors_table(tensors: &[TensorTotal]) -> Vec<String> {
             size::show(total.stored_bytes),
             format!("{:.3}", ratio(bytes, total.stored_bytes)),
             total.tensor.dtype.clone(),
-            format!("{} {:?}", total.tensor.name, total.tensor.shape),
+            format!("{} {:?}{}", total.tensor.name, total.tensor.shape, kin(total)),
         ]);
     }
     table.into_lines()

@@ -11,8 +11,8 @@ use super::base_search::BaseSearch;
 use crate::archive::{ArchiveReader, ArchivedFile};
 use crate::error::Result;
 use crate::format::{
-    BlockHeader, BlockSpan, CodecId, ElementType, PlaneHeader, SCALES_SHIFT, Superblock,
-    TensorFidelity,
+    BaseRecord, BlockHeader, BlockSpan, CodecId, ElementType, Kinship, PlaneHeader, SCALES_SHIFT,
+    Superblock, TensorFidelity,
 };
 use crate::model::{self, Tensor, WhyNot};
 use crate::plane::record::RecordForm;
@@ -24,6 +24,8 @@ pub struct Inspection {
     pub superblock: Superblock,
     /// What it says of its lossy tensors, by place.
     pub fidelity: Vec<TensorFidelity>,
+    /// What its blocks may rest on, and whether that was found.
+    pub bases: Vec<(BaseRecord, bool)>,
     /// The tensors by place; empty if the original is no model.
     pub tensors: Vec<TensorTotal>,
     /// Why the original, which starts as a model, is read as none.
@@ -41,6 +43,10 @@ pub struct TensorTotal {
     pub tensor: Tensor,
     /// Its share of the stored bytes. A block that holds several tensors is shared by length.
     pub stored_bytes: u64,
+    /// How many of its bytes are in blocks that are equal to a base.
+    pub equal_bytes: u64,
+    /// How many are in blocks that are told by their difference to one.
+    pub difference_bytes: u64,
 }
 
 impl Inspection {
@@ -90,14 +96,24 @@ pub fn inspect(path: &Path, bases: &BaseSearch) -> Result<Inspection> {
         None => (Vec::new(), 0, model::why_not(&original)?),
     };
     let mut shares = Shares::new(&tensors);
-    let planes = totals(&reader, &mut shares)?;
+    let (mut equal, mut different) = (Shares::new(&tensors), Shares::new(&tensors));
+    let planes = totals(&reader, &mut shares, &mut |range, kinship| {
+        let bytes = u32::try_from(range.end - range.start).unwrap_or(u32::MAX);
+        let of = |kind| if kinship == Some(kind) { bytes } else { 0 };
+        equal.add(range, of(Kinship::Equal));
+        different.add(range, of(Kinship::Difference));
+    })?;
+    let records = reader.base_records()?;
     Ok(Inspection {
+        bases: records.into_iter().zip(reader.found_bases()).collect(),
         superblock: *reader.superblock(),
         fidelity: reader.fidelity()?,
         tensors: tensors
             .into_iter()
             .map(|tensor| TensorTotal {
-                stored_bytes: shares.stored_bytes(&tensor.range),
+                stored_bytes: shares.bytes(&tensor.range),
+                equal_bytes: equal.bytes(&tensor.range),
+                difference_bytes: different.bytes(&tensor.range),
                 tensor,
             })
             .collect(),
@@ -145,7 +161,7 @@ impl Shares {
         self.all += stored;
     }
 
-    fn stored_bytes(&self, range: &Range<u64>) -> u64 {
+    fn bytes(&self, range: &Range<u64>) -> u64 {
         let before = |place| {
             let found = self.places.binary_search(place).ok();
             let found = found.and_then(|at| self.stored.get(at));
@@ -168,11 +184,16 @@ enum Part {
     Levels(u8, u8),
     /// Scales of levels.
     Scales,
+    /// Differences to a base.
+    Differences,
 }
 
 impl Part {
     fn of(plane: &PlaneHeader, header: &BlockHeader) -> Self {
         let to = plane.shift.saturating_add(plane.width);
+        if header.reference.is_some() {
+            return Self::Differences;
+        }
         match (header.record, header.grid) {
             (Some((_, form)), _) => Self::stream(form, plane.shift),
             (_, Some(_)) if plane.shift == SCALES_SHIFT => Self::Scales,
@@ -196,11 +217,16 @@ impl fmt::Display for Part {
             Self::Stream(_, name) => f.write_str(name),
             Self::Levels(from, to) => write!(f, "levels {from}..{to}"),
             Self::Scales => f.write_str("scales"),
+            Self::Differences => f.write_str("differences"),
         }
     }
 }
 
-fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>> {
+fn totals(
+    reader: &ArchiveReader,
+    shares: &mut Shares,
+    kin: &mut impl FnMut(&Range<u64>, Option<Kinship>),
+) -> Result<Vec<PlaneTotal>> {
     let mut planes = BTreeMap::new();
     for block in 0..reader.geometry().block_count() {
         let Some(BlockSpan { range, element }) = reader.geometry().block(block) else {
@@ -217,6 +243,7 @@ fn totals(reader: &ArchiveReader, shares: &mut Shares) -> Result<Vec<PlaneTotal>
             total.1 += u64::from(plane.stored_len);
         }
         shares.add(&range, entry.stored_len);
+        kin(&range, header.reference.map(|(_, rests)| rests.kinship));
     }
     Ok(planes
         .into_iter()

@@ -8,10 +8,11 @@ use std::sync::{Arc, LazyLock};
 use fastrand::Rng;
 use proptest::prelude::*;
 
-use super::scaled::{Fitter, Model, ModelBuilder, Sample, Segment};
 use super::difference::Form;
+use super::scaled::{Fitter, Model, ModelBuilder, Sample, Segment};
 use super::{
-    Base, Coded, Content, Context, Decoder, Encoder, Groups, Hints, Level, Method, PlaneShape, is_built,
+    Base, Coded, Content, Context, Decoder, Encoder, Groups, Hints, Level, Method, PlaneShape,
+    is_built,
 };
 use crate::error::Error;
 use crate::format::{CodecId, Profiles};
@@ -379,7 +380,7 @@ impl Case {
 /// Numbers that those of a plane are near to.
 fn base_of(plane: &[u8], width: u8) -> Vec<u8> {
     let mut base = plane.to_vec();
-    for number in base.chunks_mut(usize::from(width / 8)).step_by(3) {
+    for number in base.chunks_mut(usize::from(width.div_ceil(8))).step_by(3) {
         number[0] ^= 5;
     }
     base

@@ -1,12 +1,14 @@
 //! Every bit of a small dependent archive flipped, every length of it, and the same of its base under it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use weightfs::archive::ArchiveReader;
 use weightfs::block::BlockDecoder;
+use weightfs::storage::Memory;
 
 use crate::forge::{
-    BLOCK, Block, Plain, alone, archive, base, open, original, resting, resting_on, sound, table_of,
+    BLOCK, Block, Plain, alone, archive, base, open, resting, resting_on, sound, table_of,
 };
 
 /// Reads all blocks: whatever can be read is right. Whether anything was noticed.
@@ -96,7 +98,7 @@ fn a_damaged_base_under_a_dependent_gives_errors_and_no_wrong_byte() {
             reads_right(&reader, &mut decoder, &blocks);
         }
     }
-    // One that is whole, and is another: no longer, longer, and without a byte.
+    // One that is whole, and is another: as long, shorter, longer by what nobody rests on, and empty.
     let other: Vec<u8> = base.iter().map(|byte| byte ^ 1).collect();
     let shorter = &base[..base.len() - BLOCK];
     for other in [&other[..], shorter, &[&base[..], &[1]].concat(), &[]] {
@@ -107,23 +109,27 @@ fn a_damaged_base_under_a_dependent_gives_errors_and_no_wrong_byte() {
     }
 }
 
-/// The base of every block is asked for once, and what is said of the one that is damaged names both.
 #[test]
-fn damage_of_a_base_is_told_with_its_name() {
+fn damage_of_a_base_is_told_with_its_name_and_place() {
     let base = base();
     let blocks = sound(&base);
     let mut archived = archive(&alone(&base), &[], &[]);
-    let at = {
-        let reader = open(archived.clone()).unwrap();
-        usize::try_from(reader.entry(0).unwrap().offset).unwrap() + 20
-    };
-    archived[at] ^= 4;
-    let reader = resting(with_hashes(&base, &blocks), open(archived).unwrap()).unwrap();
-    let mut decoded = vec![0; BLOCK];
+    let entry = open(archived.clone()).unwrap().entry(0).unwrap();
+    archived[usize::try_from(entry.offset).unwrap() + 20] ^= 4;
+    let path = Path::new("base.bin.wfz");
+    let damaged = ArchiveReader::from_storage(Box::new(Memory(archived)), path).unwrap();
+    let reader = resting(with_hashes(&base, &blocks), damaged).unwrap();
     let mut decoder = BlockDecoder::new().unwrap();
+    let mut decoded = vec![0; BLOCK];
+    // The one that rests there, and the one that is rounded from what is whole.
     let failure = reader
-        .decode_block(0, &mut decoder, &mut decoded)
+        .decode_block(1, &mut decoder, &mut decoded)
         .unwrap_err();
-    assert!(failure.is_damage(), "{failure}");
-    assert_eq!(original(&blocks).len() / BLOCK, blocks.len() - 1);
+    let told = failure.to_string();
+    assert!(
+        failure.is_damage() && told.contains("base.bin.wfz: block 0"),
+        "{told}"
+    );
+    reader.decode_block(5, &mut decoder, &mut decoded).unwrap();
+    assert!(decoded == blocks[5].decoded);
 }

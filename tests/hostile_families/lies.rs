@@ -1,8 +1,9 @@
 //! Archives whose tables lie about their bases, through the commands and through a mount.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -96,6 +97,8 @@ fn cases(base: &[u8]) -> Vec<Case> {
             ALONE,
         ),
         case("of-nobody", &of([1; 32], 0, ""), &[], ALONE),
+        case("of-a-fifo", &of([1; 32], 9, "fifo"), &[], ALONE),
+        case("of-a-loop", &of([1; 32], 9, "./loop"), &[], ALONE),
         case(
             "of-outside",
             &of([1; 32], 9, "/../../../dev/zero"),
@@ -151,6 +154,13 @@ fn write(place: &Place, base: &[u8]) -> Vec<Case> {
     for case in &cases {
         place.write(&format!("{}.wfz", case.name), &case.bytes);
     }
+    // Where names of bases lead, and whoever opens that waits for ever, or goes round for ever.
+    for name in ["fifo", "fifo.wfz"] {
+        let made = Command::new("mkfifo").arg(place.source.join(name)).status();
+        assert!(made.unwrap().success());
+    }
+    symlink("loop.wfz", place.source.join("loop.wfz")).unwrap();
+    symlink(".", place.source.join("loop")).unwrap();
     let pin = pin_path(&sha256(base));
     place.write(pin.to_str().unwrap(), &archive(&alone(base), &[], &[]));
     cases

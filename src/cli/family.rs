@@ -194,7 +194,7 @@ pub(super) fn dedup(args: &DedupArgs) -> Result<Outcome> {
         let mut lines: Vec<String> = done
             .iter()
             .map(|one| {
-                let names: Vec<_> = one.rests_on.iter().map(|path| printable_name(path)).collect();
+                let names: Vec<_> = one.rests_on.iter().map(printable_name).collect();
                 let size = if args.dry_run {
                     size::show(one.stored_before)
                 } else {

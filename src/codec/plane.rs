@@ -1,6 +1,5 @@
 //! What is said of a plane to the codecs: before it is coded, and of the code.
 
-use super::difference::Form;
 use crate::format::Profiles;
 use crate::simd::Simd;
 
@@ -97,6 +96,15 @@ pub struct Base<'a> {
     pub numbers: &'a [u8],
     /// What both are.
     pub form: Form,
+}
+
+/// How a number is made up: a sign, bits of exponent, and those of the mantissa.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// Bytes of a number: 1, 2 or 4.
+    pub bytes: u8,
+    /// Bits of the exponent, at most 8.
+    pub exponent_bits: u8,
 }
 
 /// Groups of neighbouring fields, all of the same length.

@@ -22,7 +22,8 @@ const HALVES: usize = 32 * KIB;
 /// Numbers of 16 bits that are next to `middle` or to its negative, of a few values only: the base is to be small.
 fn few(seed: u64, middle: u16) -> Vec<u16> {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let all = std::iter::repeat_with(|| middle + (rng.u16(..4) << 4) | u16::from(rng.bool()) << 15);
+    let all =
+        std::iter::repeat_with(|| (middle + (rng.u16(..4) << 4)) | (u16::from(rng.bool()) << 15));
     all.take(HALVES).collect()
 }
 

@@ -23,4 +23,4 @@ mod tests;
 
 pub use decode::Decoder;
 pub use encode::Encoder;
-pub use number::Form;
+pub use super::plane::Form;

@@ -1,13 +1,6 @@
 //! Numbers in order.
 
-/// How a number is made up: a sign, bits of exponent, and those of the mantissa.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Form {
-    /// Bytes of a number: 1, 2 or 4.
-    pub bytes: u8,
-    /// Bits of the exponent, at most 8.
-    pub exponent_bits: u8,
-}
+pub(super) use crate::codec::plane::Form;
 
 impl Form {
     /// Whether there is a codec for it.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use support::{Dir, model, noise, ok};
 use weightfs::archive::ArchiveReader;
-use weightfs::block::BlockDecoder;
+use weightfs::block::{Beside, BlockDecoder};
 use weightfs::format::Profiles;
 use weightfs::storage::Memory;
 
@@ -17,8 +17,8 @@ fn open(bytes: Vec<u8>) -> weightfs::error::Result<ArchiveReader> {
 }
 
 /// Flips bits of an archive of `original`, one at a time. Each must be found by verifying, and what is
-/// read nevertheless must be right.
-fn flip_bits(archive: &[u8], original: &[u8], flips: usize) {
+/// read nevertheless must be right. `base` is what the one base of the archive gives, if it has one.
+fn flip_bits(archive: &[u8], original: &[u8], base: &[u8], flips: usize) {
     let mut archive = archive.to_vec();
     let reader = open(archive.clone()).unwrap();
     let superblock = reader.superblock();
@@ -32,7 +32,13 @@ fn flip_bits(archive: &[u8], original: &[u8], flips: usize) {
             let span = reader.geometry().block(block).unwrap();
             let stored = place(entry.offset)..place(entry.offset) + entry.stored_len as usize;
             let original = &original[place(span.range.start)..place(span.range.end)];
-            (entry, stored, original)
+            let rests = reader.reference(block).unwrap();
+            let base = rests.map_or(&[][..], |reference| {
+                let header = reader.block_header(block).unwrap();
+                let range = reference.range(original.len() - header.tail_bytes(original.len()));
+                &base[place(range.start)..place(range.end)]
+            });
+            (entry, stored, original, Beside { profiles, base })
         })
         .collect();
     let mut decoder = BlockDecoder::new().unwrap();
@@ -42,17 +48,17 @@ fn flip_bits(archive: &[u8], original: &[u8], flips: usize) {
     for _ in 0..flips {
         let (at, bit) = (random.usize(..archive.len()), 1 << random.usize(..8));
         archive[at] ^= bit;
-        let hit = blocks.iter().find(|(_, stored, _)| stored.contains(&at));
-        if let Some((entry, stored, original)) = hit {
+        let hit = blocks.iter().find(|(_, stored, ..)| stored.contains(&at));
+        if let Some((entry, stored, original, beside)) = hit {
             in_blocks += 1;
             let stored = &archive[stored.clone()];
             decoded.resize(original.len(), 0);
-            let verified = decoder.verify_into(stored, entry, profiles, &mut decoded);
+            let verified = decoder.verify_into(stored, entry, *beside, &mut decoded);
             assert!(
                 verified.is_err(),
                 "bit {bit:#x} of byte {at} is not noticed"
             );
-            let read = decoder.decode_into(stored, entry.decoded_checksum, profiles, &mut decoded);
+            let read = decoder.decode_into(stored, entry.decoded_checksum, *beside, &mut decoded);
             assert!(read.is_err() || decoded == **original, "byte {at}");
         } else {
             in_tables += 1;
@@ -63,7 +69,7 @@ fn flip_bits(archive: &[u8], original: &[u8], flips: usize) {
                 "bit {bit:#x} of byte {at} is not noticed"
             );
             // The other copy serves.
-            let (_, _, original) = blocks[0];
+            let (_, _, original, _) = blocks[0];
             decoded.resize(original.len(), 0);
             damaged.decode_block(0, &mut decoder, &mut decoded).unwrap();
             assert!(decoded == original);
@@ -91,13 +97,14 @@ fn single_bits_of_a_large_archive() {
         ok([
             "pack", &file, "-o", &archive, "--codec", codec, "--level", level, "--force",
         ]);
-        flip_bits(&fs::read(&archive).unwrap(), &original, rounds / 4);
+        flip_bits(&fs::read(&archive).unwrap(), &original, &[], rounds / 4);
     }
 }
 
 #[test]
 fn bits_of_archives_with_every_codec() {
     let dir = Dir::new();
+    let mut base = Vec::new();
     for golden in [
         "v1.safetensors",
         "v1-lz4.safetensors",
@@ -108,12 +115,17 @@ fn bits_of_archives_with_every_codec() {
         "v1-grouped.gguf",
         "v1-lossy.safetensors",
         "v1-spread.safetensors",
+        "v1-bases-base.safetensors",
+        "v1-bases.safetensors",
     ] {
         let archive = format!("{}/tests/golden/{golden}.wfz", env!("CARGO_MANIFEST_DIR"));
         let original = dir.path("original");
         ok(["unpack", &archive, "-o", &original, "--force"]);
         let bytes = fs::read(&archive).unwrap();
-        flip_bits(&bytes, &fs::read(&original).unwrap(), 4000);
+        let original = fs::read(&original).unwrap();
+        flip_bits(&bytes, &original, &base, 4000);
+        // The last one rests on the one before.
+        base = original;
     }
 }
 
@@ -123,5 +135,10 @@ fn a_file_of_noise_is_as_safe_as_any() {
     let original = noise(3, 1 << 20);
     let file = dir.write("noise", &original);
     ok(["pack", &file]);
-    flip_bits(&fs::read(dir.path("noise.wfz")).unwrap(), &original, 2000);
+    flip_bits(
+        &fs::read(dir.path("noise.wfz")).unwrap(),
+        &original,
+        &[],
+        2000,
+    );
 }

@@ -5,15 +5,15 @@
 use std::fs;
 use std::path::Path;
 
-use weightfs::block::BlockEncoder;
+use weightfs::block::{BlockEncoder, Kin};
 use weightfs::codec::scaled::Segment;
 use weightfs::codec::{Content, Encoder, Hints, Level, Method, PlaneShape};
 use weightfs::format::{BlockHeader, CodecId, ElementType};
 use weightfs::grid::{Bound, PartsOf, ScaleFit, Treatment};
 use weightfs_fuzz::gguf::{GgufWriter, every_value, u32_value};
 use weightfs_fuzz::{
-    ARCHIVES, AS_IT_IS, Input, LEVEL_MODEL, LEVELS, LevelGroups, MODELS, block_input, plane_input,
-    weights,
+    ARCHIVES, AS_IT_IS, Input, LEVEL_MODEL, LEVELS, LevelGroups, MODELS, base_of, block_input,
+    family_input, moved, plane_input, weights,
 };
 
 /// Elements of the planes and blocks.
@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (levels, spread) = levels()?;
     write(&to.join("plane"), &[planes()?, spread].concat())?;
     write(&to.join("block"), &[blocks()?, levels].concat())?;
+    write(&to.join("families"), &families()?)?;
     write(&to.join("lossy"), &lossy())?;
     let archives = ARCHIVES.iter().filter(|archive| archive.len() < 1 << 16);
     let as_they_are = archives.map(|archive| [&[AS_IT_IS][..], archive].concat());
@@ -109,8 +110,59 @@ fn planes() -> weightfs::Result<Vec<Vec<u8>>> {
             inputs.push(plane_input(codec, 8, count, 0, [fields, how], &coded));
         }
     }
+    for (width, hint) in [(8, 0), (8, 1), (16, 0), (16, 1), (32, 0)] {
+        for (count, level) in COUNTS.iter().flat_map(|&count| LEVELS.map(|l| (count, l))) {
+            let (base, form) = base_of(width, count.into(), hint).expect("there are such numbers");
+            let plane = moved(&base, form.bytes.into(), 0x32);
+            let mut coded = Vec::new();
+            let codec = Encoder::new(Method::Weights, level, None)?
+                .encode_beside(&plane, &base, form, &mut coded);
+            inputs
+                .extend(codec.map(|codec| plane_input(codec, width, count, 0, [hint, 0], &coded)));
+        }
+    }
     inputs.sort();
     inputs.dedup();
+    Ok(inputs)
+}
+
+/// Blocks beside a base, and decisions for others.
+fn families() -> weightfs::Result<Seeds> {
+    use ElementType::{Bf16, Bytes, F8E4M3, F16, F32, I8};
+    let mut inputs = Vec::new();
+    for element in [Bf16, F16, F32, F8E4M3, I8, Bytes] {
+        for (count, level) in [40, 300, 900]
+            .iter()
+            .flat_map(|&count| LEVELS.map(|l| (count, l)))
+        {
+            for how in [0, 0x12, 0x35] {
+                let base = weights(element, count, 130, 0, 7);
+                let own = match how {
+                    0 => base.clone(),
+                    how => moved(&base, element.bytes().into(), how),
+                };
+                let kin = Kin {
+                    base: 1,
+                    offset: 64,
+                    is_rounded: false,
+                    bytes: &base,
+                };
+                let mut stored = Vec::new();
+                BlockEncoder::new(level)?.encode_beside(&own, element, &[], &kin, &mut stored)?;
+                let len = u16::try_from(own.len()).expect("few elements");
+                inputs.push(family_input(len, &base, &stored));
+            }
+        }
+    }
+    inputs.sort();
+    inputs.dedup();
+    // Decisions: how, level, element, kind, columns, length, seed, a tail, how far.
+    for element in 0..u8::try_from(ElementType::ALL.len()).expect("few types") {
+        for how in [4, 6] {
+            inputs.push(vec![how, 2, element, 0, 98, 3, 0, 4, 1, 2, 3, 4, 0, 0x21]);
+        }
+    }
+    inputs.extend((0..4).map(|number| vec![1, number % 2, 5, 1, 2, 3, 4, 5, number]));
     Ok(inputs)
 }
 

@@ -2,16 +2,19 @@
 #![no_main]
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use weightfs::archive::ArchiveReader;
+use weightfs::archive::{ArchiveReader, Base};
 use weightfs::block::BlockDecoder;
+use weightfs::error::{Error, Result};
 use weightfs::format::{
     INDEX_PAGE_BYTES, MAX_BLOCK_BYTES, SUPERBLOCK_BYTES, Superblock, checksum, seal_index_page,
 };
 use weightfs::storage::Memory;
-use weightfs_fuzz::{ARCHIVES, AS_IT_IS, Input, block_decoders};
+use weightfs_fuzz::{ARCHIVES, AS_IT_IS, BASE, Input, block_decoders};
 
 thread_local! {
     static DECODERS: RefCell<Vec<(&'static str, BlockDecoder)>> = RefCell::new(block_decoders());
@@ -21,6 +24,10 @@ thread_local! {
 const AT_EXTENTS_CHECKSUM: usize = 120;
 const AT_PROFILES_BYTES: usize = 128;
 const AT_PROFILES_CHECKSUM: usize = 136;
+const AT_BASES_BYTES: usize = 192;
+const AT_BASES_CHECKSUM: usize = 200;
+const AT_HASHES_BYTES: usize = 208;
+const AT_HASHES_CHECKSUM: usize = 216;
 const AT_CHECKSUM: usize = SUPERBLOCK_BYTES - 8;
 /// Blocks that are looked at, and that are decoded: more only take longer.
 const ENOUGH_BLOCKS: u64 = 300;
@@ -85,11 +92,17 @@ fn seal_superblock(archive: &mut [u8], at: usize) {
         let sum = checksum(extents);
         put(archive, AT_EXTENTS_CHECKSUM, sum);
     }
-    if field(archive, AT_PROFILES_BYTES) > 0
-        && let Some(profiles) = archive.get(usize_range(&tables.profiles))
-    {
-        let sum = checksum(profiles);
-        put(archive, AT_PROFILES_CHECKSUM, sum);
+    for (at_bytes, at_checksum, range) in [
+        (AT_PROFILES_BYTES, AT_PROFILES_CHECKSUM, &tables.profiles),
+        (AT_BASES_BYTES, AT_BASES_CHECKSUM, &tables.bases),
+        (AT_HASHES_BYTES, AT_HASHES_CHECKSUM, &tables.hashes),
+    ] {
+        if field(archive, at_bytes) > 0
+            && let Some(table) = archive.get(usize_range(range))
+        {
+            let sum = checksum(table);
+            put(archive, at_checksum, sum);
+        }
     }
     let sum = checksum(&archive[at..at + AT_CHECKSUM]);
     put(archive, AT_CHECKSUM, sum);
@@ -100,12 +113,32 @@ fn usize_range(range: &std::ops::Range<u64>) -> std::ops::Range<usize> {
     usize(range.start)..usize(range.end)
 }
 
+/// What archives rest on, whatever they say that it is.
+#[derive(Debug)]
+struct Bytes;
+
+impl Base for Bytes {
+    fn with(&self, range: Range<u64>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let bytes = BASE.get(usize_range(&range));
+        read(bytes.ok_or_else(|| Error::corrupt("behind the end of the base"))?)
+    }
+
+    fn will_need(&self, _: &Range<u64>) {}
+}
+
 fn check(archive: Vec<u8>) {
     let len = archive.len() as u64;
-    let Ok(reader) = ArchiveReader::from_storage(Box::new(Memory(archive)), Path::new("a.wfz"))
+    let Ok(mut reader) = ArchiveReader::from_storage(Box::new(Memory(archive)), Path::new("a.wfz"))
     else {
         return;
     };
+    if let Ok(records) = reader.base_records() {
+        reader.rest_on(records.iter().map(|_| Arc::new(Bytes) as _).collect());
+    }
+    if let Ok(hashes) = reader.tensor_hashes() {
+        let ends = hashes.iter().map(|hash| hash.range().end);
+        assert!(ends.max() <= Some(reader.superblock().original_bytes));
+    }
     reader.check_tables();
     let geometry = reader.geometry();
     let blocks = geometry.block_count();
@@ -122,6 +155,8 @@ fn check(archive: Vec<u8>) {
         assert_eq!(geometry.block_at(span.range.end - 1), Some(block));
         end = span.range.end;
         let _ = reader.block_header(block);
+        let _ = reader.reference(block);
+        reader.bases_will_need(&span.range);
         // The first ones, and a few of the others.
         if block < ENOUGH_DECODED || (block + 1) % 64 == 0 {
             decode(&reader, block, span.buffer_bytes());

@@ -1,16 +1,17 @@
 //! Packs any file, with a safetensors or GGUF header or what looks like one, by every method: it comes
-//! back byte for byte. What is analyzed is not rejected either.
+//! back byte for byte, and so does one that is packed against it. What is analyzed is not rejected either.
 #![no_main]
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use libfuzzer_sys::fuzz_target;
 use weightfs::codec::Method;
 use weightfs::job::{
-    AnalyzeOptions, Monitor, PackOptions, UnpackOptions, VerifyOptions, analyze, pack_file,
-    unpack_file, verify,
+    AnalyzeOptions, BaseAsked, BaseSearch, Monitor, PackOptions, UnpackOptions, VerifyOptions,
+    analyze, pack_file, unpack_file, verify,
 };
 use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, gguf_file, safetensors};
 
@@ -48,25 +49,46 @@ fn check(file: &[u8], method: Method, level: weightfs::codec::Level, block_bytes
         assert!(error.to_string().contains("archive already"), "{error}");
         return;
     }
-    let deep = VerifyOptions {
-        threads: one,
-        deep: true,
+    comes_back(&path("file.wfz"), file);
+
+    // As after some training.
+    let mut tuned = file.to_vec();
+    for byte in tuned.iter_mut().skip(file.len() / 3).step_by(97) {
+        *byte = byte.wrapping_add(1);
+    }
+    fs::write(path("tuned"), &tuned).expect("space");
+    let beside = PackOptions {
+        base: Some(BaseAsked::Named(path("file.wfz"))),
+        ..pack
     };
-    let found = verify(&[path("file.wfz")], &deep, &monitor).expect("memory");
-    assert_eq!(found[0].problem_count, 0, "{:?}", found[0].problems);
-    let unpack = UnpackOptions {
-        threads: one,
-        force: false,
-    };
-    unpack_file(&path("file.wfz"), &path("back"), &unpack, &monitor).expect("a sound archive");
-    assert!(
-        fs::read(path("back")).expect("a file") == file,
-        "other bytes"
-    );
+    match pack_file(&path("tuned"), &path("tuned.wfz"), &beside, &monitor) {
+        Ok(_) => comes_back(&path("tuned.wfz"), &tuned),
+        Err(error) => assert!(error.to_string().contains("no model"), "{error}"),
+    }
     let options = AnalyzeOptions {
         sample_bytes: 1 << 16,
         threads: one,
     };
     let found = analyze(&path("file"), &options, &monitor).expect("any file");
     assert_eq!(found.original_bytes, file.len() as u64);
+}
+
+fn comes_back(archive: &Path, file: &[u8]) {
+    let monitor = Monitor::silent(&NEVER);
+    let one = NonZeroUsize::MIN;
+    let back = archive.with_file_name("back");
+    let deep = VerifyOptions {
+        threads: one,
+        deep: true,
+        bases: BaseSearch::default(),
+    };
+    let found = verify(&[archive.to_path_buf()], &deep, &monitor).expect("memory");
+    assert_eq!(found[0].problem_count, 0, "{:?}", found[0].problems);
+    let unpack = UnpackOptions {
+        threads: one,
+        force: true,
+        ..UnpackOptions::default()
+    };
+    unpack_file(archive, &back, &unpack, &monitor).expect("a sound archive");
+    assert!(fs::read(back).expect("a file") == file, "other bytes");
 }

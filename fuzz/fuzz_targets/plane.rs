@@ -4,13 +4,16 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
+use weightfs::codec::Form;
 use weightfs::codec::{
-    Coded, Content, Context, Decoder, Encoder, Hints, Level, Method, PlaneShape,
+    Base, Coded, Content, Context, Decoder, Encoder, Hints, Level, Method, PlaneShape,
 };
 use weightfs::format::{CodecId, Profiles};
 use weightfs::plane::plane_bytes;
 use weightfs::simd::Simd;
-use weightfs_fuzz::{AS_IT_IS, Input, LEVELS, LevelGroups, MODELS, decoders, profiles, weights};
+use weightfs_fuzz::{
+    AS_IT_IS, Input, LEVELS, LevelGroups, MODELS, base_of, decoders, moved, profiles, weights,
+};
 
 /// A coded plane, sound or not.
 struct Case {
@@ -19,6 +22,8 @@ struct Case {
     coded: Vec<u8>,
     profiles: Vec<u8>,
     groups: Option<LevelGroups>,
+    /// Numbers that it rests on, and their form.
+    base: Option<(Vec<u8>, Form)>,
     /// What it must decode to, if it is sound.
     plane: Option<Vec<u8>>,
 }
@@ -63,10 +68,13 @@ fn as_it_is(input: &mut Input<'_>) -> Case {
     let width = input.byte() % 64 + 1;
     let count = usize::from(input.short());
     let model = usize::from(input.byte());
-    let groups = LevelGroups::new(input.byte(), input.byte(), count);
+    let hint = input.byte();
+    let groups = LevelGroups::new(hint, input.byte(), count);
+    let base = (codec == CodecId::Difference).then(|| base_of(width, count, hint));
     Case {
         codec,
         groups,
+        base: base.flatten(),
         shape: PlaneShape { width, count },
         profiles: profiles(model),
         coded: input.rest().to_vec(),
@@ -126,6 +134,12 @@ fn edited(input: &mut Input<'_>) -> Case {
         ..Hints::default()
     };
     let mut coded = Vec::new();
+    if let Some(exponent_bits) = element.exponent_bits()
+        && element != E::F32
+        && input.once_in(4)
+    {
+        return beside(input, plane, shape, exponent_bits, level);
+    }
     let (encoders, encoder) = match content {
         Content::Byte { .. } => (&BYTE_ENCODERS, input.up_to(Method::offered().count() - 2)),
         _ => (&ENCODERS, model * LEVELS.len() + level),
@@ -153,9 +167,46 @@ fn edited(input: &mut Input<'_>) -> Case {
     Case {
         codec,
         groups,
+        base: None,
         shape,
         coded,
         profiles,
+        plane: (sound && !damaged).then_some(plane),
+    }
+}
+
+/// Numbers beside those of a base, or of one that was edited since.
+fn beside(
+    input: &mut Input<'_>,
+    mut base: Vec<u8>,
+    shape: PlaneShape,
+    exponent_bits: u8,
+    level: usize,
+) -> Case {
+    let form = Form {
+        bytes: shape.width / 8,
+        exponent_bits,
+    };
+    let plane = moved(&base, form.bytes.into(), input.byte());
+    let mut coded = Vec::new();
+    let codec = ENCODERS
+        .with_borrow_mut(|encoders| encoders[level].encode_beside(&plane, &base, form, &mut coded));
+    let mut sound = codec.is_some();
+    if input.once_in(4) {
+        let mut edits = [0; 7];
+        edits.fill_with(|| input.byte());
+        Input::new(&edits).edit(&mut base);
+        base.resize(plane.len(), 0);
+        sound = false;
+    }
+    let damaged = input.edit(&mut coded);
+    Case {
+        codec: CodecId::Difference,
+        groups: None,
+        base: Some((base, form)),
+        shape,
+        coded,
+        profiles: Vec::new(),
         plane: (sound && !damaged).then_some(plane),
     }
 }
@@ -165,6 +216,8 @@ fn check(case: &Case) {
     let coded = case.coded.clone().into_boxed_slice();
     let profiles = case.profiles.clone().into_boxed_slice();
     let profiles = Profiles::of(&profiles);
+    let base = case.base.clone();
+    let base = base.map(|(numbers, form)| (numbers.into_boxed_slice(), form));
     let len = plane_bytes(case.shape.count, case.shape.width);
     let decode = |decoder: &mut Decoder, simd: Simd, fill: u8| {
         let mut plane = vec![fill; len].into_boxed_slice();
@@ -174,7 +227,10 @@ fn check(case: &Case) {
             context: Context {
                 profiles,
                 groups: case.groups.as_ref().map(LevelGroups::groups),
-                base: None,
+                base: base.as_ref().map(|(numbers, form)| Base {
+                    numbers,
+                    form: *form,
+                }),
             },
             simd,
         };

@@ -12,11 +12,11 @@ mod models;
 mod sample;
 mod simd;
 
-pub use archives::ARCHIVES;
+pub use archives::{ARCHIVES, BASE};
 pub use input::Input;
 pub use levels::{LevelGroups, records};
 pub use models::{gguf as gguf_file, safetensors, wide};
-pub use sample::{LEVEL_MODEL, MODELS, Sample, SharedModel, float_of, weights};
+pub use sample::{LEVEL_MODEL, MODELS, Sample, SharedModel, base_of, float_of, moved, weights};
 pub use simd::{block_decoders, decoders};
 
 use weightfs::codec::Level;
@@ -50,6 +50,16 @@ pub fn plane_input(
     input.push(model);
     input.extend(groups);
     input.extend(coded);
+    input
+}
+
+/// What comes before the stored bytes in an input of the target `families` that is decoded as it is, the base's among them.
+pub fn family_input(decoded_len: u16, base: &[u8], stored: &[u8]) -> Vec<u8> {
+    let mut input = vec![AS_IT_IS];
+    input.extend(decoded_len.to_le_bytes());
+    input.extend((base.len() as u16).to_le_bytes());
+    input.extend(base);
+    input.extend(stored);
     input
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use fastrand::Rng;
+use weightfs::codec::Form;
 use weightfs::codec::scaled::{Fitter, Model, ModelBuilder, Sample as Rows, Segment};
 use weightfs::format::ElementType;
 
@@ -227,6 +228,36 @@ fn gaussian(random: &mut Rng) -> f64 {
     let bits = random.u64(..);
     let sum: u64 = (0..4).map(|part| bits >> (16 * part) & 0xFFFF).sum();
     (sum as f64 / 65536.0 - 2.0) * 1.732
+}
+
+/// The base that a plane of differences has in an input that is decoded as it is.
+pub fn base_of(width: u8, count: usize, how: u8) -> Option<(Vec<u8>, Form)> {
+    let elements = match width {
+        8 => [ElementType::F8E4M3, ElementType::F8E5M2],
+        16 => [ElementType::Bf16, ElementType::F16],
+        32 => [ElementType::F32; 2],
+        _ => return None,
+    };
+    let element = elements[usize::from(how % 2)];
+    let form = Form {
+        bytes: element.bytes(),
+        exponent_bits: element.exponent_bits()?,
+    };
+    Some((weights(element, count, 130, how >> 1, 7), form))
+}
+
+/// Numbers of so many bytes of which some are a few places from others; `how` says how many, and how far.
+pub fn moved(numbers: &[u8], width: usize, how: u8) -> Vec<u8> {
+    let mut random = Rng::with_seed(how.into());
+    let often = 1 + how % 16;
+    let most = 1 << (how >> 4 & 7);
+    let mut moved = numbers.to_vec();
+    for number in moved.chunks_exact_mut(width) {
+        if random.u8(..often) == 0 {
+            number[0] = number[0].wrapping_add(random.u8(..=most));
+        }
+    }
+    moved
 }
 
 /// Bits of a number that is odd, as the input says.

@@ -209,8 +209,15 @@ impl ArchiveReader {
         };
         let what = "the table of the hashes of tensors";
         let table = self.table(|tables| tables.hashes, hashes.checksum, what);
-        table
-            .and_then(|table| TensorHash::parse(&table))
+        let hashes = table.and_then(|table| TensorHash::parse(&table));
+        let end = self.superblock.original_bytes;
+        hashes
+            .and_then(|hashes| match hashes.last() {
+                Some(last) if last.range().end > end => Err(Error::corrupt(
+                    "there are hashes of tensors behind the end of the file",
+                )),
+                _ => Ok(hashes),
+            })
             .map_err(|error| error.at(&self.path))
     }
 

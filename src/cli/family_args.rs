@@ -20,9 +20,7 @@ pub(super) struct BasesArgs {
 
 impl BasesArgs {
     pub(super) fn search(&self) -> BaseSearch {
-        BaseSearch {
-            directories: self.bases.clone(),
-        }
+        BaseSearch::beside(self.bases.clone())
     }
 }
 

@@ -405,7 +405,12 @@ fn tensors_table(tensors: &[TensorTotal]) -> Vec<String> {
             size::show(total.stored_bytes),
             format!("{:.3}", ratio(bytes, total.stored_bytes)),
             total.tensor.dtype.clone(),
-            format!("{} {:?}{}", total.tensor.name, total.tensor.shape, kin(total)),
+            format!(
+                "{} {:?}{}",
+                total.tensor.name,
+                total.tensor.shape,
+                kin(total)
+            ),
         ]);
     }
     table.into_lines()

@@ -1,5 +1,6 @@
 //! The files that blocks of an archive rest on, and which part of them a block does.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::field;
@@ -45,13 +46,14 @@ impl BaseRecord {
         table.resize(table.len().next_multiple_of(ALIGNMENT), 0);
     }
 
-    /// Reads the table.
+    /// Reads the table. No file is in it twice: whoever opens them all would have one open a thousand times.
     ///
     /// # Errors
     /// `Corrupt` if it is no such table.
     pub fn parse(mut table: &[u8]) -> Result<Vec<Self>> {
         let malformed = || Error::corrupt("the table of bases is malformed");
         let mut bases = Vec::new();
+        let mut known = HashSet::new();
         while !table.is_empty() {
             let fixed = table.get(..FIXED_BYTES).ok_or_else(malformed)?;
             let name_len = usize::try_from(field::u64(fixed, 40)).map_err(|_| malformed())?;
@@ -63,11 +65,12 @@ impl BaseRecord {
             let record = table.get(..padded).ok_or_else(malformed)?;
             let name = str::from_utf8(&record[FIXED_BYTES..end]).map_err(|_| malformed())?;
             let bytes = field::u64(fixed, 32);
-            if !field::is_zero(&record[end..]) || bytes > i64::MAX as u64 {
+            let sha256 = field::array(fixed, 0);
+            if !field::is_zero(&record[end..]) || bytes > i64::MAX as u64 || !known.insert(sha256) {
                 return Err(malformed());
             }
             bases.push(Self {
-                sha256: field::array(fixed, 0),
+                sha256,
                 bytes,
                 name: name.to_owned(),
             });
@@ -166,12 +169,27 @@ mod tests {
                     || BaseRecord::parse(&damaged).is_err()
             );
         }
-        let many = BaseRecord {
-            name: String::new(),
-            ..bases[0].clone()
+    }
+
+    #[test]
+    fn no_more_bases_than_allowed_and_none_twice() {
+        let table = |numbers: &[usize]| {
+            let mut table = Vec::new();
+            for number in numbers {
+                let mut sha256 = [0; 32];
+                sha256[..8].copy_from_slice(&(*number as u64).to_le_bytes());
+                let base = BaseRecord {
+                    sha256,
+                    bytes: 1,
+                    name: String::new(),
+                };
+                base.encode_to(&mut table);
+            }
+            BaseRecord::parse(&table)
         };
-        let mut table = Vec::new();
-        (0..=MAX_BASES).for_each(|_| many.encode_to(&mut table));
-        assert!(BaseRecord::parse(&table).is_err());
+        let most: Vec<_> = (0..MAX_BASES).collect();
+        assert_eq!(table(&most).unwrap().len(), MAX_BASES);
+        assert!(table(&[&most[..], &[MAX_BASES]].concat()).is_err());
+        assert!(table(&[1, 2, 1]).is_err());
     }
 }

@@ -65,7 +65,7 @@ enum Tiling {
     /// The form of a record, and how many of its streams are there.
     Record { form: RecordForm, there: u8 },
     /// Of numbers that are the same as those of a base, or near them: planes that are still to come, and their bits.
-    Kin { planes: u8, bits: u8 },
+    Kin { planes: u8, bits: u32 },
     /// Bits of a scale that is still to come, most of a level, and those of it that are there.
     Levels {
         scale: Option<u8>,
@@ -86,7 +86,8 @@ impl Tiling {
         if let Some((element, reference)) = header.reference {
             return Self::Kin {
                 planes: u8::from(reference.kinship == Kinship::Difference),
-                bits: element.bytes() * 8,
+                // A record may have more bits than a plane can be wide.
+                bits: u32::from(element.bytes()) * 8,
             };
         }
         match header.record {
@@ -114,7 +115,7 @@ impl Tiling {
                 is_next
             }
             Self::Kin { planes, bits } => {
-                let is_next = *planes > 0 && plane.shift == 0 && plane.width == *bits;
+                let is_next = *planes > 0 && plane.shift == 0 && u32::from(plane.width) == *bits;
                 *planes = planes.saturating_sub(1);
                 is_next
             }
@@ -301,7 +302,9 @@ impl BlockHeader {
                 width: row[2],
                 stored_len: field::u32(row, 4),
             };
-            if !tiling.takes(&plane) || row[3] != 0 {
+            // Differences are to a base, and what rests on one is told by nothing else.
+            let is_beside = plane.codec == CodecId::Difference;
+            if !tiling.takes(&plane) || row[3] != 0 || is_beside != header.reference.is_some() {
                 return Err(malformed());
             }
             stored += u64::from(plane.stored_len);
@@ -394,9 +397,42 @@ mod tests {
     }
 
     #[test]
+    fn whatever_rests_on_a_base_has_planes_as_wide_as_its_elements() {
+        for &element in ElementType::ALL {
+            for width in 1..=u8::MAX {
+                let reference = Reference {
+                    kinship: Kinship::Difference,
+                    base: 3,
+                    offset: 5,
+                    is_rounded: false,
+                };
+                let mut header = BlockHeader::of_kin(element, reference);
+                header.push(PlaneHeader {
+                    codec: CodecId::Difference,
+                    ..plane(0, width, 0)
+                });
+                let mut block = Vec::new();
+                header.encode_to(&mut block);
+                let is_sound = u32::from(width) == u32::from(element.bytes()) * 8;
+                assert_eq!(
+                    BlockHeader::parse(&block, 0).is_ok(),
+                    is_sound,
+                    "{element:?}"
+                );
+                let front = BlockHeader::reference_of(&block);
+                assert_eq!(front, Some((element, reference)));
+            }
+        }
+    }
+
+    #[test]
     fn planes_that_do_not_tile_the_element_are_refused() {
         for planes in [
             vec![],
+            vec![PlaneHeader {
+                codec: CodecId::Difference,
+                ..plane(0, 16, 0)
+            }],
             vec![plane(0, 6, 0)],
             vec![plane(0, 8, 0), plane(7, 8, 0)],
             vec![plane(0, 8, 0), plane(8, 9, 0)],

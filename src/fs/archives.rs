@@ -166,13 +166,14 @@ impl Archives {
         shared: &Arc<ReadShared>,
     ) -> Result<Vec<Arc<dyn Base>>> {
         let records = reader.base_records()?;
+        let mut all_missing = Vec::new();
         let open = |record: &BaseRecord| -> Arc<dyn Base> {
             let Some((base, facts, place)) = find_base(source, at, record, &self.other_bases)
             else {
                 let path = at.place.full_path(source);
                 let directory = path.parent().unwrap_or(&path);
                 let missing = MissingBase::new(record, directory, self.other_bases.count());
-                tracing::warn!("{}: {}", path.display(), missing.what());
+                all_missing.push(Arc::clone(&missing));
                 return missing;
             };
             let place = ArchivePlace {
@@ -184,7 +185,18 @@ impl Archives {
             let known = lock(&self.open).get(&inode).and_then(Weak::upgrade);
             known.unwrap_or_else(|| self.opened(base, inode, shared))
         };
-        Ok(records.iter().map(open).collect())
+        let bases = records.iter().map(open).collect();
+        // There may be thousands.
+        if let Some(first) = all_missing.first() {
+            let path = at.place.full_path(source);
+            let others = all_missing.len() - 1;
+            tracing::warn!(
+                "{}: {}; others missing: {others}",
+                path.display(),
+                first.what()
+            );
+        }
+        Ok(bases)
     }
 
     /// Keeps a file open that is expected to be opened next, in place of the one of before.

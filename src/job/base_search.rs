@@ -3,9 +3,10 @@
 //! A base is an archive that gives the bytes with the SHA-256 of the record and rests on nothing itself: so nobody waits for
 //! himself, whatever the records say.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::archives::is_archive_name;
 use super::output::parent;
@@ -22,10 +23,21 @@ pub(super) const CACHE_BYTES: usize = 48 << 20;
 #[derive(Debug, Clone, Default)]
 pub struct BaseSearch {
     /// Directories, searched to the bottom.
-    pub directories: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
+    /// The archives of them that may be bases, by the SHA-256 of what they give, once somebody wants to know: an archive
+    /// may rest on thousands that are nowhere.
+    known: Arc<OnceLock<HashMap<[u8; 32], PathBuf>>>,
 }
 
 impl BaseSearch {
+    /// Looks in some directories as well, to their bottom.
+    pub fn beside(directories: Vec<PathBuf>) -> Self {
+        Self {
+            directories,
+            known: Arc::default(),
+        }
+    }
+
     /// Opens an archive with what it rests on. What is not found is missing to the blocks that rest on it.
     ///
     /// # Errors
@@ -87,22 +99,31 @@ impl BaseSearch {
             let own = pin.file_name().map(|name| directory.join(name));
             std::iter::once(directory.join(&pin)).chain(own)
         });
-        above
-            .chain(hint.into_iter().flatten())
-            .chain(beside)
-            .find_map(is_it)
-            .or_else(|| self.walk(record))
+        let mut places = above.chain(hint.into_iter().flatten()).chain(beside);
+        places.find_map(is_it).or_else(|| {
+            let known = self.known.get_or_init(|| self.look_into_all());
+            known.get(&record.sha256).cloned().and_then(is_it)
+        })
     }
 
     /// Looks at all archives of the directories.
-    fn walk(&self, record: &BaseRecord) -> Option<ArchiveReader> {
-        self.directories.iter().find_map(|directory| {
-            let found = walk(directory).ok()?;
-            found.entries.into_iter().find_map(|entry| {
-                let is_one = matches!(entry.kind, EntryKind::File) && is_archive_name(&entry.from);
-                let reader = is_one.then(|| ArchiveReader::open(&entry.from).ok())??;
-                reader.is_base_of(record).then_some(reader)
-            })
-        })
+    fn look_into_all(&self) -> HashMap<[u8; 32], PathBuf> {
+        let mut known = HashMap::new();
+        let walked = self
+            .directories
+            .iter()
+            .filter_map(|directory| walk(directory).ok());
+        for entry in walked.flat_map(|found| found.entries) {
+            if matches!(entry.kind, EntryKind::File)
+                && is_archive_name(&entry.from)
+                && let Ok(reader) = ArchiveReader::open(&entry.from)
+                && reader.superblock().bases.is_none()
+            {
+                known
+                    .entry(reader.superblock().sha256)
+                    .or_insert(entry.from);
+            }
+        }
+        known
     }
 }

@@ -200,7 +200,8 @@ pub(super) fn carry_out(
     mut convert: impl FnMut(&Step, &Destination<'_>) -> Result<Made>,
 ) -> Result<Conversion> {
     refuse_inside(&plan, from, to)?;
-    (monitor.begin)(plan.steps.iter().map(|step| step.work).sum());
+    let work = plan.steps.iter().map(|step| step.work);
+    (monitor.begin)(work.fold(0, u64::saturating_add));
     remove_abandoned(to);
     let output = OutputDir::create(to, force)?;
     let mut making = Making {

@@ -423,7 +423,8 @@ fn run(
         directories,
     } = found;
     // One that cannot be opened is told when its turn comes.
-    (monitor.begin)(files.iter().map(|one| work(one).unwrap_or(0)).sum());
+    let all = files.iter().map(|one| work(one).unwrap_or(0));
+    (monitor.begin)(all.fold(0, u64::saturating_add));
     let names = files.iter().flat_map(|one| &one.names);
     let beside: BTreeSet<_> = names.map(|(from, _)| parent(from)).collect();
     let directories = directories.iter().map(PathBuf::as_path);

@@ -117,7 +117,7 @@ pub fn verify(
     };
     // Opened one at a time: there may be more than the system lets be mapped at once.
     let bytes = |path: &PathBuf| Some(ArchiveReader::open(path).ok()?.superblock().original_bytes);
-    (monitor.begin)(paths.iter().filter_map(bytes).sum());
+    (monitor.begin)(paths.iter().filter_map(bytes).fold(0, u64::saturating_add));
     paths
         .iter()
         .map(|path| match options.bases.open(path, options.threads) {

@@ -596,6 +596,18 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "local",
         ],
     ),
+    (
+        "job/kin",
+        &[
+            "base_file",
+            "likeness",
+            "matching",
+            "pins",
+            "plan",
+            "family",
+        ],
+    ),
+    ("job/store", &["relations", "gc", "repack", "dedup"]),
     ("job/typing", &["pattern", "runs", "trial", "types"]),
     (
         "codec/difference",

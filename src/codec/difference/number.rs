@@ -1,8 +1,7 @@
 //! Numbers in order.
 
-use crate::simd::Simd;
-
 use crate::codec::plane::Form;
+use crate::simd::Simd;
 
 impl Form {
     /// Whether there is a codec for it.

@@ -79,7 +79,7 @@ pub fn dedup(
     let bases: HashSet<[u8; 32]> = rests.map(|rest| rest.record.sha256).collect();
     let planned = plan(&candidates, &bases);
     let work = |one: &Planned| candidates[one.own].relation.superblock.original_bytes;
-    (monitor.begin)(planned.iter().map(work).sum());
+    (monitor.begin)(planned.iter().map(work).fold(0, u64::saturating_add));
     let mut done = Vec::new();
     for one in planned {
         monitor.check()?;
@@ -128,10 +128,11 @@ fn plan(candidates: &[Candidate<'_>], bases: &HashSet<[u8; 32]>) -> Vec<Planned>
             holders.entry(tensor).or_default().push(number);
         }
     }
-    let weight = |number: usize| -> u64 {
+    let weight = |number: usize| -> u128 {
         let hashes = candidates[number].hashes.iter();
+        // What archives claim may be any number.
         hashes
-            .map(|tensor| tensor.len * (holders[&key(tensor)].len() as u64 - 1))
+            .map(|tensor| u128::from(tensor.len) * (holders[&key(tensor)].len() as u128 - 1))
             .sum()
     };
     let is_base = |number: usize| bases.contains(&candidates[number].relation.superblock.sha256);

@@ -676,12 +676,12 @@ const GOLDEN: [(&str, &str, &[&str]); 12] = [
     ),
     (
         "v1-bases-base.safetensors",
-        "abe28f81f8674bb67d46a1198b3378877908828b3c9ca697863e3319bf45cc92",
+        "fb9c4069fa2d093d43f09f565ce075cdf829cc069241052ad338cbbbdc3cbc5b",
         &["ans", "constant", "huffman", "raw", "zstd"],
     ),
     (
         "v1-bases.safetensors",
-        "4f2c117141d19dfbcdc0024298e8ca330433fa52fdb6a7dcdff5a7feec90c2f7",
+        "252c2dd5f03e746dbcb3d57ac967f4fca4becc1db8bc795cf22b30930654d174",
         &["constant", "difference", "huffman", "zstd"],
     ),
 ];

@@ -4,9 +4,8 @@
 use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
-use weightfs::codec::Form;
 use weightfs::codec::{
-    Base, Coded, Content, Context, Decoder, Encoder, Hints, Level, Method, PlaneShape,
+    Base, Coded, Content, Context, Decoder, Encoder, Form, Hints, Level, Method, PlaneShape,
 };
 use weightfs::format::{CodecId, Profiles};
 use weightfs::plane::plane_bytes;

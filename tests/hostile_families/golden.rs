@@ -61,7 +61,9 @@ fn trained(numbers: &[u8], width: usize) -> Vec<u8> {
 /// of which most are, and one that is of its own.
 fn family() -> (Vec<u8>, Vec<u8>) {
     let (bf16, f16) = (bytes(&few(1, 0x3C00)), bytes(&few(2, 0x2C00)));
-    let (near, far, same) = (few(3, 0x3C00), few(4, 0x3C00), bytes(&few(5, 0x3C00)));
+    let (near, far) = (few(3, 0x3C00), few(4, 0x3C00));
+    // Long enough for a hash.
+    let same = bytes(&few(5, 0x3C00)).repeat(4);
     let f32 = wide(&near[..HALVES / 2]);
     let f8: Vec<u8> = noise(8, 64 * KIB)
         .iter()
@@ -85,7 +87,7 @@ fn family() -> (Vec<u8>, Vec<u8>) {
         ("integers", "U8", &[512, 128], integers),
         ("wide.bf16", "F32", shape, wide(&near)),
         ("wide.f16", "F32", shape, wide(&far)),
-        ("same", "BF16", shape, same.clone()),
+        ("same", "BF16", &[1024, 128], same.clone()),
     ]);
     let own = safetensors(&[
         ("bf16", "BF16", shape, trained(&bf16, 2)),
@@ -95,7 +97,7 @@ fn family() -> (Vec<u8>, Vec<u8>) {
         ("integers", "U8", &[512, 128], changed),
         ("wide.bf16", "BF16", shape, bytes(&near)),
         ("wide.f16", "F16", shape, trained(&rounded, 2)),
-        ("same", "BF16", shape, same),
+        ("same", "BF16", &[1024, 128], same),
         ("own", "BF16", shape, bytes(&few(7, 0x3C00))),
     ]);
     (base, own)
@@ -164,6 +166,6 @@ fn golden_archives_of_a_family_have_every_kind_of_block() {
         );
         let reader = ArchiveReader::open(Path::new(&archive)).unwrap();
         assert_eq!(reader.base_records().unwrap()[0].name, BASE);
-        assert_eq!(reader.tensor_hashes().unwrap().len(), 9);
+        assert_eq!(reader.tensor_hashes().unwrap().len(), 1);
     }
 }

@@ -9,8 +9,9 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt, chown};
 use std::path::Path;
+use std::time::Duration;
 
 use support::{Dir, Mount, Place, Tensor, json, noise, ok, run, safetensors, weights};
 use weightfs::archive::ArchiveReader;
@@ -292,7 +293,7 @@ fn without_its_base_only_what_rests_on_it_is_missing() {
     mounted.stop();
     fs::remove_file(&pin).unwrap();
     let bases = ["--bases", &text(&bases)];
-    let limit = std::time::Duration::from_secs(60);
+    let limit = Duration::from_secs(60);
     let mounted = Mount::with(&place.source, &place.mountpoint, &bases, limit);
     assert!(fs::read(mounted.path("own.safetensors")).unwrap() == own);
     mounted.stop();
@@ -475,4 +476,48 @@ fn equal_tensors_are_stored_once() {
         assert!(fs::read(back).unwrap() == *bytes, "{name}");
     }
     fs::remove_dir_all(dir.path("../back-of-equal")).unwrap();
+}
+
+/// Whoever makes an archive learns by its checksums what lies in its base.
+#[test]
+fn nobody_reads_a_base_by_an_archive_of_his_own() {
+    assert!(rustix::process::geteuid().is_root(), "needs root");
+    let place = Place::new();
+    let (base, own) = base_and_tuned();
+    let base_path = place.root.path().join("base.safetensors");
+    fs::write(&base_path, &base).unwrap();
+    let own_path = place.write("own.safetensors", &own);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    ok([
+        "pack",
+        "--replace",
+        &text(&own_path),
+        "--base",
+        &text(&base_path),
+    ]);
+    let archive = format!("{}.wfz", text(&own_path));
+    let sha256 = ArchiveReader::open(Path::new(&archive))
+        .unwrap()
+        .base_records()
+        .unwrap()[0]
+        .sha256;
+    let pin = place.source.join(pin_path(&sha256));
+    let limit = Duration::from_secs(60);
+    // Owner of the archive, mode of the base, and whether the archive is read.
+    for (owner, mode, is_read) in [
+        (0, 0o600, true),
+        (12_345, 0o600, false),
+        (12_345, 0o644, true),
+    ] {
+        chown(&archive, Some(owner), None).unwrap();
+        fs::set_permissions(&pin, fs::Permissions::from_mode(mode)).unwrap();
+        let mounted = Mount::with(&place.source, &place.mountpoint, &["--allow-other"], limit);
+        let read = fs::read(mounted.path("own.safetensors"));
+        assert_eq!(
+            read.is_ok_and(|bytes| bytes == own),
+            is_read,
+            "{owner} {mode:o}"
+        );
+        mounted.stop();
+    }
 }

@@ -133,7 +133,7 @@ impl Archives {
             return Err(stale(inode));
         }
         self.look_at_fidelity(&reader, inode)?;
-        let bases = self.bases(source, at, &reader, shared)?;
+        let bases = self.bases(source, (at, facts.uid), &reader, shared)?;
         reader.rest_on(bases);
         Ok(self.opened(reader, inode, shared))
     }
@@ -161,14 +161,15 @@ impl Archives {
     fn bases(
         &self,
         source: &Source,
-        at: &ArchivePlace,
+        (at, owner): (&ArchivePlace, u32),
         reader: &ArchiveReader,
         shared: &Arc<ReadShared>,
     ) -> Result<Vec<Arc<dyn Base>>> {
         let records = reader.base_records()?;
         let mut all_missing = Vec::new();
         let open = |record: &BaseRecord| -> Arc<dyn Base> {
-            let Some((base, facts, place)) = find_base(source, at, record, &self.other_bases)
+            let Some((base, facts, place)) =
+                find_base(source, (at, owner), record, &self.other_bases)
             else {
                 let path = at.place.full_path(source);
                 let directory = path.parent().unwrap_or(&path);

@@ -77,16 +77,26 @@ fn place(path: &Path, source: &Source) -> Place {
     }
 }
 
-/// The base of a record, for an archive at a place.
+/// The base of a record, for an archive at a place that belongs to somebody.
 pub(super) fn find_base(
     source: &Source,
-    at: &ArchivePlace,
+    (at, owner): (&ArchivePlace, u32),
     record: &BaseRecord,
     others: &OtherBases,
 ) -> Option<(ArchiveReader, Facts, Place)> {
     let is_it = |place: Place| {
         let (reader, facts) = open_archive(source, &place).ok()?;
-        reader.is_base_of(record).then_some((reader, facts, place))
+        let is_it = reader.is_base_of(record);
+        if is_it && !may_rest_on(source, owner, &facts, &place) {
+            tracing::warn!(
+                "{} is not read for {}: whoever made that one may not read it; make it readable to all, or have \
+                 both belong to one user",
+                place.full_path(source).display(),
+                at.place.full_path(source).display()
+            );
+            return None;
+        }
+        is_it.then_some((reader, facts, place))
     };
     let pin = pin_path(&record.sha256);
     let directory = at.place.clone().parent(source);
@@ -108,6 +118,14 @@ pub(super) fn find_base(
         .chain(beside)
         .chain(known)
         .find_map(is_it)
+}
+
+/// Whether an archive that belongs to somebody may rest on a base: whoever makes one decides what is read for it, and learns
+/// by its checksums what that was. So in a mount for all users it must be root, or the base's owner, or the base
+/// must be for everybody.
+fn may_rest_on(source: &Source, owner: u32, base: &Facts, place: &Place) -> bool {
+    let is_for_everybody = || base.mode & 0o004 != 0 && place.hindrances(source).is_empty();
+    !source.is_for_all_users() || owner == 0 || owner == base.uid || is_for_everybody()
 }
 
 /// Where a base was last known to be, if that is in the source: what archives say must not lead anywhere else.

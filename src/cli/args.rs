@@ -98,7 +98,7 @@ pub(super) struct PackArgs {
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<NonZeroUsize>,
     /// Bytes of the file in a block, the unit of random access: a power of two from 4K to 4M
-    /// [default: 256K; 512K at the levels fast and max; 1M for general codecs]
+    /// [default: 256K; 512K at the levels fast and max, and beside a base, there 1M at max; 1M for general codecs]
     #[arg(long, value_name = "SIZE", value_parser = size::parse_u32)]
     pub(super) block_size: Option<u32>,
     /// Replace a destination that exists; with --replace, pack files too that are not complete, are no

@@ -61,10 +61,11 @@ pub(super) fn expect(
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<ExpectedBytes> {
-    let geometry = Geometry::new(options.block_bytes(), extents)?;
+    let block_bytes = options.block_bytes_beside(kin);
+    let geometry = Geometry::new(block_bytes, extents)?;
     let every = geometry.original_bytes().div_ceil(sample_bytes).max(1);
     // Without tensors that are told apart, extents are as good as one another.
-    let budget = (sample_bytes / u64::from(options.block_bytes())).max(1);
+    let budget = (sample_bytes / u64::from(block_bytes)).max(1);
     let extents_apart = if plan.tensors.is_empty() {
         (geometry.extents().len() as u64).div_ceil(budget).max(1)
     } else {

@@ -322,7 +322,7 @@ fn write_planned(
 ) -> Result<(Superblock, EntriesChecksum)> {
     let cuts = [plans.0.cuts(), plans.1.cuts()].concat();
     let extents = layout(source, &cuts, monitor)?;
-    let geometry = Geometry::new(options.block_bytes(), &extents)?;
+    let geometry = Geometry::new(options.block_bytes_beside(plans.1), &extents)?;
     let bases = plans.1.table(output.path(), root);
     write(source, output, &geometry, plans, &bases, options, monitor)
 }

@@ -20,6 +20,9 @@ use crate::sync::cores;
 /// Uncompressed bytes of a block where models are made lossy.
 const LOSSY_BLOCK_BYTES: u32 = 1 << 20;
 
+/// The same where most of a block rests on a base: of differences, what a block has beside them is the more.
+const KIN_BLOCK_BYTES: u32 = 512 << 10;
+
 /// How to pack.
 #[derive(Debug, Clone)]
 pub struct PackOptions {
@@ -49,6 +52,17 @@ pub struct PackOptions {
 }
 
 impl PackOptions {
+    /// Bytes of a block of a file that may rest on bases, or not.
+    pub(super) fn block_bytes_beside(&self, kin: &KinPlan) -> u32 {
+        if kin.is_empty() {
+            return self.block_bytes();
+        }
+        self.block_bytes.unwrap_or(match self.level {
+            Level::Max => KIN_BLOCK_BYTES * 2,
+            _ => KIN_BLOCK_BYTES,
+        })
+    }
+
     pub(super) fn block_bytes(&self) -> u32 {
         let default = || match (&self.lossy, self.level) {
             (None, _) => self.method.default_block_bytes(self.level),
@@ -87,7 +101,12 @@ impl PackOptions {
             (Method::Weights, _) => 8,
             _ => 10,
         };
-        blocks * u64::from(self.block_bytes()) + (512 << 10)
+        let has_bases = self.base.is_some() || self.opened.0.is_some();
+        let longest = match has_bases {
+            true => self.block_bytes().max(KIN_BLOCK_BYTES * 2),
+            false => self.block_bytes(),
+        };
+        blocks * u64::from(longest) + (512 << 10)
     }
 
     /// What of a file may rest on what, for an archive somewhere below `root`.

@@ -9,7 +9,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{FileExt, PermissionsExt, chown};
+use std::os::unix::fs::{FileExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::time::Duration;
 
@@ -520,4 +520,132 @@ fn nobody_reads_a_base_by_an_archive_of_his_own() {
         );
         mounted.stop();
     }
+}
+
+#[test]
+fn what_is_kept_is_the_file_and_not_a_link_to_it() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("base.safetensors", &base);
+    let own_path = dir.write("own.safetensors", &own);
+    fs::create_dir_all(dir.path("s/blobs")).unwrap();
+    let blob = dir.path("s/blobs/x.wfz");
+    ok(["pack", &base_path, "-o", &blob]);
+    symlink("blobs/x.wfz", dir.path("s/base.wfz")).unwrap();
+    fs::create_dir(dir.path("s/t")).unwrap();
+    let archive = dir.path("s/t/own.wfz");
+    ok([
+        "pack",
+        &own_path,
+        "-o",
+        &archive,
+        "--base",
+        &dir.path("s/base.wfz"),
+    ]);
+    fs::remove_file(blob).unwrap();
+    ok(["verify", "--deep", &archive]);
+}
+
+#[test]
+fn a_pin_that_is_damaged_is_made_anew() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("base.safetensors", &base);
+    let own_path = dir.write("own.safetensors", &own);
+    // Of an archive, and of a plain file.
+    for kind in ["archive", "plain"] {
+        let base_archive = dir.path(&format!("{kind}.wfz"));
+        ok(["pack", &base_path, "-o", &base_archive]);
+        let named = if kind == "archive" {
+            &base_archive
+        } else {
+            &base_path
+        };
+        fs::create_dir(dir.path(kind)).unwrap();
+        let to = |name: &str| dir.path(&format!("{kind}/{name}.wfz"));
+        ok(["pack", &own_path, "--base", named, "-o", &to("1")]);
+        let sha256 = ArchiveReader::open(Path::new(&base_archive))
+            .unwrap()
+            .superblock()
+            .sha256;
+        let pin = Path::new(&dir.path(kind)).join(pin_path(&sha256));
+        // A copy, so that the base itself stays whole.
+        let mut bytes = fs::read(&pin).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::remove_file(&pin).unwrap();
+        fs::write(&pin, bytes).unwrap();
+        assert_eq!(run(["verify", &to("1")]).0, 1);
+        ok(["pack", &own_path, "--base", named, "-o", &to("2")]);
+        fs::remove_file(&base_archive).unwrap();
+        ok(["verify", "--deep", &to("1"), &to("2")]);
+    }
+}
+
+#[test]
+fn a_directory_is_unpacked_whichever_name_of_a_base_comes_first() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("base.safetensors", &base);
+    let own_path = dir.write("own.safetensors", &own);
+    fs::create_dir_all(dir.path("s/a")).unwrap();
+    fs::create_dir_all(dir.path("s/b")).unwrap();
+    let base_archive = dir.path("s/b/base.wfz");
+    ok(["pack", &base_path, "-o", &base_archive]);
+    ok([
+        "pack",
+        &own_path,
+        "-o",
+        &dir.path("s/a/own.wfz"),
+        "--base",
+        &base_archive,
+    ]);
+    let told = json(&ok(["family", &dir.path("s"), "--json"]));
+    assert_eq!(told["archives"].as_array().unwrap().len(), 2);
+    ok(["unpack", &dir.path("s"), "-o", &dir.path("back")]);
+    assert!(fs::read(dir.path("back/b/base")).unwrap() == base);
+    assert!(fs::read(dir.path("back/a/own")).unwrap() == own);
+}
+
+#[test]
+fn a_family_is_packed_in_place_beside_one_of_its_own() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("m/base/model.safetensors", &base);
+    dir.write("m/own/model.safetensors", &own);
+    let root = dir.path("m");
+    ok(["pack", "--replace", &root, "--base", &base_path]);
+    let bases = |name: &str| {
+        let path = dir.path(&format!("m/{name}/model.safetensors.wfz"));
+        ArchiveReader::open(Path::new(&path))
+            .unwrap()
+            .base_records()
+            .unwrap()
+            .len()
+    };
+    assert_eq!((bases("base"), bases("own")), (0, 1));
+    ok(["verify", "--deep", &root]);
+    ok(["unpack", "--replace", &root]);
+    assert!(fs::read(&base_path).unwrap() == base);
+    assert!(fs::read(dir.path("m/own/model.safetensors")).unwrap() == own);
+}
+
+#[test]
+fn archives_of_several_names_are_not_packed_anew() {
+    let dir = Dir::new();
+    let [a, b, c] = matrices();
+    for (name, own) in [("1", &b), ("2", &c)] {
+        let path = dir.write(
+            &format!("s/{name}.safetensors"),
+            &model(&[("a", &a), ("own", own)]),
+        );
+        ok(["pack", "--replace", &path]);
+    }
+    let path = |name: &str| dir.path(&format!("s/{name}.wfz"));
+    for name in ["1", "2"] {
+        fs::hard_link(path(&format!("{name}.safetensors")), path(name)).unwrap();
+    }
+    let (status, out, told) = run(["dedup", &dir.path("s"), "--json"]);
+    assert!(status == 0 && told.contains("has other names"), "{told}");
+    assert_eq!(json(&out)["archives"].as_array().unwrap().len(), 0);
 }

@@ -453,7 +453,10 @@ impl ArchiveReader {
             })
         };
         let result = self.find_reference(block).and_then(|found| match found {
-            None => with_base(&[]),
+            None => {
+                *lock(&self.last_reference) = None;
+                with_base(&[])
+            }
             Some((reference, bytes)) => {
                 let base = usize::try_from(reference.base).ok();
                 let base = base.and_then(|base| self.bases.get(base));

@@ -98,7 +98,13 @@ fn base_asked(base: &Path) -> Result<BaseAsked> {
 /// `--dry-run`: what would be packed, and what that would take. In place, those are other files.
 fn preview(args: &PackArgs, options: &PackOptions) -> Result<Outcome> {
     let previews = watched("looking", &Stop::on_signals()?, |monitor| {
-        job::preview(&args.src, args.replace, options, monitor)
+        job::preview(
+            &args.src,
+            args.dst.as_deref(),
+            args.replace,
+            options,
+            monitor,
+        )
     })?;
     tell_failures(&previews.failures);
     unless_nobody_reads(print_as(

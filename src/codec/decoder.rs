@@ -59,6 +59,7 @@ impl Decoder {
         self.places = Vec::new();
         self.scaled.give_back();
         self.spread.give_back();
+        self.difference = difference::Decoder::default();
     }
 
     /// Decodes a plane into `plane`, whose length is that of the shape. Every codec is asked in the same

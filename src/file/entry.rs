@@ -225,7 +225,10 @@ impl Entry {
         self.decoding.heed_memory();
         let _busy = matches!(whom, For::Reader).then(|| self.decoding.demand.begin());
         let room = &self.decoding.memory.room;
-        let bytes = BlockDecoder::bytes_for(element, buffer.len());
+        let rests = self.archive.superblock().bases.is_some();
+        // What it rests on as well, and as numbers of its own type.
+        let times = if rests { 3 } else { 1 };
+        let bytes = times * BlockDecoder::bytes_for(element, buffer.len());
         let ready = || room.take(bytes);
         let decoded = self
             .archive

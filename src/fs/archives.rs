@@ -34,7 +34,7 @@ pub(super) struct Archives {
     refuses_lossy: bool,
     /// Where bases are, beside the source.
     other_bases: OtherBases,
-    /// Those that are told to be lossy already.
+    /// Those that are told to be lossy, or to lack a base, already.
     told: Mutex<LruCache<Inode, ()>>,
 }
 
@@ -133,7 +133,7 @@ impl Archives {
             return Err(stale(inode));
         }
         self.look_at_fidelity(&reader, inode)?;
-        let bases = self.bases(source, (at, facts.uid), &reader, shared)?;
+        let bases = self.bases(source, (at, &facts), &reader, shared)?;
         reader.rest_on(bases);
         Ok(self.opened(reader, inode, shared))
     }
@@ -161,7 +161,7 @@ impl Archives {
     fn bases(
         &self,
         source: &Source,
-        (at, owner): (&ArchivePlace, u32),
+        (at, facts): (&ArchivePlace, &Facts),
         reader: &ArchiveReader,
         shared: &Arc<ReadShared>,
     ) -> Result<Vec<Arc<dyn Base>>> {
@@ -169,7 +169,7 @@ impl Archives {
         let mut all_missing = Vec::new();
         let open = |record: &BaseRecord| -> Arc<dyn Base> {
             let Some((base, facts, place)) =
-                find_base(source, (at, owner), record, &self.other_bases)
+                find_base(source, (at, facts.uid), record, &self.other_bases)
             else {
                 let path = at.place.full_path(source);
                 let directory = path.parent().unwrap_or(&path);
@@ -188,7 +188,11 @@ impl Archives {
         };
         let bases = records.iter().map(open).collect();
         // There may be thousands.
-        if let Some(first) = all_missing.first() {
+        if let Some(first) = all_missing.first()
+            && lock(&self.told)
+                .put(self.generation(at, facts, reader.superblock()), ())
+                .is_none()
+        {
             let path = at.place.full_path(source);
             let others = all_missing.len() - 1;
             tracing::warn!(

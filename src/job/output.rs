@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
+use crate::format::OWN_DIRECTORY;
 
 /// Names of temporary files and directories start with a dot and end in this.
 const TEMPORARY_SUFFIX: &str = ".wfz-tmp";
@@ -294,6 +295,8 @@ impl OutputDir {
 impl Drop for OutputDir {
     fn drop(&mut self) {
         if let State::Empty(contents) = &self.state {
+            // Names of bases, which have others.
+            let _ = fs::remove_dir_all(self.path.join(OWN_DIRECTORY));
             for relative in contents.iter().rev() {
                 let path = self.path.join(relative);
                 // A directory stays if somebody else put a file there.

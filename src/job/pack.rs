@@ -1,5 +1,6 @@
 //! Packing: a file into an archive, a model directory into a directory of archives.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -9,7 +10,7 @@ use super::conversion::Conversion;
 use super::directory_plan::{self, Action, Destination, Made, Plan, Step, copy_file};
 use super::encode_worker::EncodeWorker;
 use super::file_filter::ChosenFiles;
-use super::kin::{BaseAsked, BaseFile, KinPlan, OpenedBases, hold_pins, pin};
+use super::kin::{BaseFile, KinPlan, OpenedBases, hold_pins, pin};
 use super::layout::layout;
 use super::lossy::{Asked, LossyOptions, LossyPlan, check_patterns};
 use super::lossy_target;
@@ -177,9 +178,10 @@ fn write_beside(
         let kin = KinPlan::default();
         write_planned(source, output, root, (&nothing, &kin), options, monitor)
     };
-    let kin = options.kin(source, root, monitor)?;
+    let mut kin = options.kin(source, root, monitor)?;
     if kin.is_empty() {
-        if matches!(options.base, Some(BaseAsked::Named(_))) && source.is_model()? {
+        let family = options.opened.0.as_ref();
+        if family.is_some_and(|family| family.has_named_for(source)) && source.is_model()? {
             (monitor.warn)(&format!(
                 "{}: none of its tensors is like one of the base; it is packed to stand for itself",
                 source.path.display()
@@ -187,33 +189,40 @@ fn write_beside(
         }
         return alone();
     }
-    let written = write_planned(source, output, root, (&nothing, &kin), options, monitor)?;
-    if written.0.bases.is_some() && !rests_on_any(output)? {
+    let write =
+        |kin: &KinPlan| write_planned(source, output, root, (&nothing, kin), options, monitor);
+    let mut written = write(&kin)?;
+    let used = bases_in_use(output)?;
+    if used.len() < kin.bases.len() {
+        // Nobody is to keep what nothing rests on.
         output.empty()?;
-        return alone();
+        if used.is_empty() {
+            return alone();
+        }
+        kin.keep_bases(&used);
+        written = write(&kin)?;
     }
     output.hold(hold_pins(root)?);
     for base in &kin.bases {
         pin(root, base, |base, path| {
             keep_copy(base, path, options, monitor)
         })?;
-        // An archive's blocks have checksums, and a new link is a change as well.
+        // An archive's blocks have checksums.
         if base.source.archive().is_none() {
-            base.source.check_unchanged()?;
+            base.source.check_contents_unchanged()?;
         }
     }
     Ok(written)
 }
 
-/// Whether any block of what was written rests on a base.
-fn rests_on_any(output: &OutputFile) -> Result<bool> {
+/// The numbers of the bases that blocks of what was written rest on.
+fn bases_in_use(output: &OutputFile) -> Result<BTreeSet<u32>> {
     let reader = ArchiveReader::from_file(output.file(), output.path())?;
+    let mut used = BTreeSet::new();
     for block in 0..reader.geometry().block_count() {
-        if reader.reference(block)?.is_some() {
-            return Ok(true);
-        }
+        used.extend(reader.reference(block)?.map(|rests| rests.base));
     }
-    Ok(false)
+    Ok(used)
 }
 
 /// Makes the pin of a base that there can be no hard link to: an archive of a plain file, or a copy if that was asked for.
@@ -242,6 +251,7 @@ fn keep_copy(
         force: true,
         ..options.clone()
     };
+    let source = &source.as_it_is_now()?;
     pack_if(source, path, parent(path), &alone, monitor, |_| Ok(true)).map(drop)
 }
 

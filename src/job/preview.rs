@@ -42,12 +42,13 @@ pub struct Previews {
     pub failures: Vec<Error>,
 }
 
-/// Tells what packing a file or a directory would do; in place, other files are packed.
+/// Tells what packing a file or a directory (to `to`, or beside it) would do; in place, other files are packed.
 ///
 /// # Errors
 /// `InvalidInput` if what is asked for cannot be reached; `Io` if the file cannot be read; `Interrupted`.
 pub fn preview(
     path: &Path,
+    to: Option<&Path>,
     is_in_place: bool,
     options: &PackOptions,
     monitor: &Monitor<'_>,
@@ -65,6 +66,12 @@ pub fn preview(
     if let Some(lossy) = &options.lossy {
         check_patterns(files.iter().map(PathBuf::as_path), lossy, monitor)?;
     }
+    // Where candidates for bases are, and where they will be kept.
+    let root = match (path.is_dir(), to) {
+        (true, Some(to)) if to.is_dir() => to,
+        (true, _) => path,
+        (false, to) => parent(to.unwrap_or(path)),
+    };
     let mut previews = Previews {
         files: Vec::new(),
         failures,
@@ -72,7 +79,7 @@ pub fn preview(
     for file in &files {
         // What somebody names for a destination of its own is packed whatever becomes of it.
         let may_stay = is_in_place || file != path;
-        match preview_file(file, is_in_place, may_stay, options, monitor) {
+        match preview_file(file, root, is_in_place, may_stay, options, monitor) {
             Ok(preview) => previews.files.push(preview),
             Err(error) if file == path || matches!(error, Error::Interrupted) => return Err(error),
             Err(error) => previews.failures.push(error),
@@ -83,6 +90,7 @@ pub fn preview(
 
 fn preview_file(
     path: &Path,
+    root: &Path,
     is_in_place: bool,
     may_stay: bool,
     options: &PackOptions,
@@ -99,7 +107,6 @@ fn preview_file(
         Some(lossy) => lossy_target::plan(&source, lossy, 1.0, options, monitor)?,
         None => LossyPlan::default(),
     };
-    let root = parent(path);
     let kin = match &options.lossy {
         Some(_) => KinPlan::default(),
         None => options.kin(&source, root, monitor)?,

@@ -201,6 +201,12 @@ pub fn replace_by_originals(
     monitor: &Monitor<'_>,
 ) -> Result<Conversion> {
     let options = &options.fitting(monitor)?;
+    let mut found = found;
+    // What others rest on goes after them: they may find it by its name.
+    found.files.sort_by_cached_key(|file| {
+        let reader = ArchiveReader::open(&file.names[0].0);
+        reader.is_ok_and(|reader| reader.superblock().bases.is_none())
+    });
     let work = |file: &Replacement| {
         let reader = ArchiveReader::open(&file.names[0].0)?;
         Ok(reader.superblock().original_bytes)

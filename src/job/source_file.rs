@@ -105,6 +105,40 @@ impl SourceFile {
         self.archived.as_ref().map(Entry::archive)
     }
 
+    /// The same open file as it is now: it may have lost its name, or got others.
+    ///
+    /// # Errors
+    /// `Io` if the system refuses.
+    pub(super) fn as_it_is_now(&self) -> Result<Self> {
+        let cannot = |e| Error::io(format!("cannot read {}", self.path.display()), e);
+        Ok(Self {
+            path: self.path.clone(),
+            file: self.file.try_clone().map_err(cannot)?,
+            stamp: FileStamp::of(&self.file).map_err(cannot)?,
+            archived: None,
+            ..*self
+        })
+    }
+
+    /// Whether it is the very file of another one, or known to have the same bytes.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let file = |one: &Self| (one.stamp.dev, one.stamp.ino);
+        let known = |one: &Self| one.sha_if_known();
+        file(self) == file(other) || known(self).is_some() && known(self) == known(other)
+    }
+
+    /// # Errors
+    /// As `check_unchanged`; new names and permissions, or that it has lost its name, are no change.
+    pub(super) fn check_contents_unchanged(&self) -> Result<()> {
+        let now = FileStamp::of(&self.file)
+            .map_err(|e| Error::io(format!("cannot read {}", self.path.display()), e))?;
+        if (now.size, now.mtime_ns) == (self.stamp.size, self.stamp.mtime_ns) {
+            Ok(())
+        } else {
+            Err(self.changed())
+        }
+    }
+
     /// SHA-256 of its bytes, if that is known without reading them.
     pub(super) fn sha_if_known(&self) -> Option<[u8; 32]> {
         self.archive().map(|archive| archive.superblock().sha256)

@@ -168,7 +168,9 @@ fn verify_reader(
             // Of damaged bytes there is nothing to tell.
             sha256 = None;
             problem_count += 1;
-            if problems.len() < ENOUGH_LISTED {
+            let is_told = |told: &Error| matches!((told, &problem), (Error::MissingBase(told), Error::MissingBase(again)) if told.what == again.what);
+            // Of a base that is missing once, whatever rests on it.
+            if problems.len() < ENOUGH_LISTED && !problems.iter().any(is_told) {
                 // Only a damaged archive pays for its header.
                 let tensors = tensors.get_or_insert_with(|| tensors_of(reader).unwrap_or_default());
                 problems.push(with_tensors(problem, tensors, &worker.span.range));

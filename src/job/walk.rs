@@ -69,8 +69,15 @@ pub(super) fn walk(root: &Path) -> Result<Walked> {
         },
         above: HashSet::new(),
         files: HashMap::new(),
+        own: Vec::new(),
     };
     walk.directory(root, Path::new(""), 0, &meta)?;
+    // Last of all: of what has a name beside its pin, that comes first.
+    for (path, relative, base_depth) in std::mem::take(&mut walk.own) {
+        if let Err(failure) = walk.entry(path, relative, base_depth) {
+            walk.found.failures.push(failure);
+        }
+    }
     Ok(walk.found)
 }
 
@@ -81,6 +88,8 @@ struct Walk {
     /// The files that were met, by device, inode, and whether they are named as archives: a name says what
     /// becomes of a file.
     files: HashMap<((u64, u64), bool), PathBuf>,
+    /// The directories that weightfs keeps for itself, which are looked at last: paths, paths below the root, depths.
+    own: Vec<(PathBuf, PathBuf, usize)>,
 }
 
 impl Walk {
@@ -100,13 +109,14 @@ impl Walk {
             .map_err(|e| cannot_read(path, e))?;
         // What another run is making, or has left.
         names.retain(|name| !is_temporary_name(name));
-        // Of what has a name beside its pin, that is told.
-        names.sort_by(|one, other| {
-            let key = |name: &OsString| name == OWN_DIRECTORY;
-            (key(one), one).cmp(&(key(other), other))
-        });
+        names.sort();
         self.above.insert(identity(meta));
         for name in names {
+            if name == OWN_DIRECTORY {
+                let later = (path.join(&name), relative.join(name), base_depth);
+                self.own.push(later);
+                continue;
+            }
             if let Err(failure) = self.entry(path.join(&name), relative.join(name), base_depth) {
                 self.found.failures.push(failure);
             }

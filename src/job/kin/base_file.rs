@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archive::ArchiveReader;
-use crate::error::{Error, Result};
+use crate::error::{Error, Remark, Result};
 use crate::file::Entries;
 use crate::format::{BaseRecord, is_own};
 use crate::job::archives::{is_archive_name, original_path};
@@ -13,6 +13,7 @@ use crate::job::monitor::Monitor;
 use crate::job::source_file::SourceFile;
 use crate::job::walk::{EntryKind, walk};
 use crate::model::{self, ReadAt, Tensor, names};
+use crate::printable::hex;
 
 /// A base, open.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl BaseFile {
     /// The bases that somebody names: a model, its archive, or a directory of them. For what rests on others, those.
     ///
     /// # Errors
-    /// `InvalidInput` if there is no model, or what an archive rests on is missing; `Io` if one cannot be read.
+    /// `InvalidInput` if there is no model, `MissingBase` if what an archive rests on is not there, `Io` if one cannot be read.
     pub fn all_of(
         path: &Path,
         search: &BaseSearch,
@@ -88,11 +89,12 @@ impl BaseFile {
         let mut bases = Vec::new();
         for record in &records {
             let found = search.find(path, record).ok_or_else(|| {
-                Error::InvalidInput(format!(
-                    "{} rests on {}, which is not there; name that one with --base, or where it is with --bases",
-                    path.display(),
-                    record.name
-                ))
+                let what = format!(
+                    "rests on {} (SHA-256 {}), which is not there; name that one with --base, or where it is with --bases",
+                    record.name,
+                    hex(&record.sha256)
+                );
+                Error::MissingBase(Box::new(Remark::new(what))).at(path)
             })?;
             let source = SourceFile::open_archived(found.path(), search, entries)?;
             bases.push(Arc::new(Self {

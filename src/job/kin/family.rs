@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use super::base_file::BaseFile;
 use super::plan::KinPlan;
 use crate::archive::ArchiveReader;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::Entries;
 use crate::job::archives::is_archive_name;
 use crate::job::base_search::{BaseSearch, CACHE_BYTES};
@@ -42,7 +43,7 @@ pub struct OpenedBases(pub(in crate::job) Option<Arc<Family>>);
 pub(in crate::job) struct Family {
     named: Vec<Arc<BaseFile>>,
     /// With `BaseAsked::Auto`, the archives that may be bases by their paths.
-    known: Option<Mutex<HashMap<PathBuf, Option<Arc<BaseFile>>>>>,
+    known: Option<Mutex<HashMap<PathBuf, Option<Shapes>>>>,
     search: BaseSearch,
     entries: Entries,
 }
@@ -89,13 +90,17 @@ impl Family {
         }
     }
 
+    /// Whether somebody has named a base that is not the file itself.
+    pub fn has_named_for(&self, source: &SourceFile) -> bool {
+        self.named.iter().any(|base| !base.source.is_same(source))
+    }
+
     /// What of a file may rest on what, for an archive somewhere below `root`.
     ///
     /// # Errors
     /// As `ReadAt::read_at`.
     pub fn plan(&self, source: &SourceFile, root: &Path, monitor: &Monitor<'_>) -> Result<KinPlan> {
-        let own = source.sha_if_known();
-        let is_other = |base: &&Arc<BaseFile>| Some(base.sha256) != own;
+        let is_other = |base: &&Arc<BaseFile>| !base.source.is_same(source);
         if self.known.is_none() {
             let bases: Vec<_> = self.named.iter().filter(is_other).cloned().collect();
             return KinPlan::new(source, &bases);
@@ -103,22 +108,31 @@ impl Family {
         let Some(header) = model::read(source)? else {
             return Ok(KinPlan::default());
         };
-        let candidates = self.candidates(root, monitor)?;
         let least = LEAST_COMMON_BYTES.min(source.file_bytes() as f64 * LEAST_COMMON);
-        let mut near: Vec<_> = candidates
-            .into_iter()
-            .filter(|base| Some(base.sha256) != own)
-            .map(|base| (common_bytes(&header.tensors, &base.tensors), base))
-            .filter(|(common, _)| *common > least)
-            .collect();
+        let mut near = self.candidates(&header.tensors, root, monitor)?;
+        near.retain(|(common, ..)| *common > least);
         near.sort_by(|one, other| other.0.total_cmp(&one.0));
-        near.truncate(MOST_CLOSE);
-        let bases: Vec<_> = near.into_iter().map(|(_, base)| base).collect();
+        let mut bases: Vec<Arc<BaseFile>> = Vec::new();
+        for (_, path) in near {
+            if bases.len() == MOST_CLOSE {
+                break;
+            }
+            let open = SourceFile::open_archived(&path, &self.search, &self.entries);
+            let base = Arc::new(BaseFile::of(open?, monitor)?);
+            if is_other(&&base) && bases.iter().all(|other| other.sha256 != base.sha256) {
+                bases.push(base);
+            }
+        }
         KinPlan::new(source, &bases)
     }
 
-    /// The archives below a directory that may be bases.
-    fn candidates(&self, root: &Path, monitor: &Monitor<'_>) -> Result<Vec<Arc<BaseFile>>> {
+    /// The archives below a directory that may be bases, with how many bytes of tensors they have in common.
+    fn candidates(
+        &self,
+        own: &[Tensor],
+        root: &Path,
+        monitor: &Monitor<'_>,
+    ) -> Result<Vec<(f64, PathBuf)>> {
         let Some(known) = &self.known else {
             return Ok(Vec::new());
         };
@@ -128,53 +142,76 @@ impl Family {
             if !matches!(entry.kind, EntryKind::File) || !is_archive_name(&entry.from) {
                 continue;
             }
-            let before = lock(known).get(&entry.from).cloned();
-            let base = match before {
-                Some(base) => base,
-                None => {
-                    let base = self.candidate(&entry.from, monitor);
-                    lock(known).insert(entry.from, base.clone());
-                    base
-                }
-            };
-            let is_new = |base: &Arc<BaseFile>| {
-                found
-                    .iter()
-                    .all(|other: &Arc<BaseFile>| other.sha256 != base.sha256)
-            };
-            let base = base.filter(is_new);
-            found.extend(base);
+            let is_new = !lock(known).contains_key(&entry.from);
+            if is_new {
+                let shapes = self.shapes(&entry.from)?;
+                lock(known).insert(entry.from.clone(), shapes);
+            }
+            if let Some(Some(shapes)) = lock(known).get(&entry.from) {
+                found.push((shapes.common_bytes(own), entry.from));
+            }
         }
         Ok(found)
     }
 
-    /// An archive, if it can be a base.
-    fn candidate(&self, path: &Path, monitor: &Monitor<'_>) -> Option<Arc<BaseFile>> {
-        let superblock = *ArchiveReader::open(path).ok()?.superblock();
-        if superblock.bases.is_some() {
-            return None;
+    /// The tensors of an archive, if it can be a base.
+    fn shapes(&self, path: &Path) -> Result<Option<Shapes>> {
+        let shapes = || {
+            let superblock = *ArchiveReader::open(path)?.superblock();
+            if superblock.bases.is_some() {
+                return Ok(None);
+            }
+            let source = SourceFile::open_archived(path, &self.search, &self.entries)?;
+            Ok(model::read(&source)?.map(|header| Shapes::of(&header.tensors)))
+        };
+        match shapes() {
+            // One that is damaged or of a newer version is none, and no hindrance either.
+            Err(Error::Corrupt(_) | Error::NotThisFormat(_) | Error::Unsupported(_)) => Ok(None),
+            shapes => shapes,
         }
-        let source = SourceFile::open_archived(path, &self.search, &self.entries).ok()?;
-        BaseFile::of(source, monitor).ok().map(Arc::new)
     }
 }
 
-/// Bytes of tensors that have a namesake of the same shape, and half of those of which another has the shape.
-fn common_bytes(own: &[Tensor], others: &[Tensor]) -> f64 {
-    let named: HashSet<_> = others
-        .iter()
-        .map(|one| (one.name.as_str(), one.shape.as_slice()))
-        .collect();
-    let shaped: HashSet<_> = others.iter().map(|one| one.shape.as_slice()).collect();
-    let common = |tensor: &Tensor| {
-        let bytes = (tensor.range.end - tensor.range.start) as f64;
-        if named.contains(&(tensor.name.as_str(), tensor.shape.as_slice())) {
-            bytes
-        } else if shaped.contains(tensor.shape.as_slice()) {
-            bytes / 2.0
-        } else {
-            0.0
+/// The shapes of the tensors of an archive, with names and without: hashes, as there may be many archives.
+struct Shapes {
+    named: HashSet<u64>,
+    unnamed: HashSet<u64>,
+}
+
+impl Shapes {
+    fn of(tensors: &[Tensor]) -> Self {
+        Self {
+            named: tensors.iter().map(named).collect(),
+            unnamed: tensors.iter().map(unnamed).collect(),
         }
-    };
-    own.iter().map(common).sum()
+    }
+
+    /// Bytes of tensors that have a namesake of the same shape, and half of those of which another has the shape.
+    fn common_bytes(&self, own: &[Tensor]) -> f64 {
+        let common = |tensor: &Tensor| {
+            let bytes = (tensor.range.end - tensor.range.start) as f64;
+            if self.named.contains(&named(tensor)) {
+                bytes
+            } else if self.unnamed.contains(&unnamed(tensor)) {
+                bytes / 2.0
+            } else {
+                0.0
+            }
+        };
+        own.iter().map(common).sum()
+    }
+}
+
+fn named(tensor: &Tensor) -> u64 {
+    hash((&tensor.name, &tensor.shape))
+}
+
+fn unnamed(tensor: &Tensor) -> u64 {
+    hash(&tensor.shape)
+}
+
+fn hash(of: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }

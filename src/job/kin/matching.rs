@@ -142,7 +142,8 @@ fn best(
     }
     // Without a namesake: prefixes come and go, the ends of names stay.
     let mut others: Vec<_> = of_shape.to_vec();
-    others.sort_by_key(|(_, other)| std::cmp::Reverse(common_end(&tensor.name, &other.name)));
+    others
+        .sort_by_cached_key(|(_, other)| std::cmp::Reverse(common_end(&tensor.name, &other.name)));
     others.truncate(MOST_CANDIDATES);
     nearest(own, tensor, others.into_iter(), bases)
 }

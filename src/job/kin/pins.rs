@@ -7,14 +7,17 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, CWD, FlockOperation, flock, linkat};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::base_file::BaseFile;
 use crate::archive::ArchiveReader;
+use crate::block::BlockDecoder;
 use crate::error::{Error, Result};
 use crate::format::{pin_path, pins_directory};
-use crate::job::output::sync_directory_of;
+use crate::job::output::{parent, remove_abandoned, sync_directory_of, temporary_name};
+use crate::job::walk::identity;
+use crate::os::handle_path;
 
 /// Locks the pins below a directory against removal. Only a wish where the file system has no locks.
 ///
@@ -22,33 +25,47 @@ use crate::job::output::sync_directory_of;
 /// `Io` if they cannot be made.
 pub(in crate::job) fn hold_pins(root: &Path) -> Result<File> {
     let directory = root.join(pins_directory());
-    let hold = || {
+    let hold = || loop {
         fs::create_dir_all(&directory)?;
         let file = File::open(&directory)?;
-        let _ = flock(&file, FlockOperation::LockShared);
-        Ok(file)
+        let _ = retry_on_intr(|| flock(&file, FlockOperation::LockShared));
+        // Whoever removes pins may have removed the directory meanwhile.
+        if is_still(&file, &directory)? {
+            return Ok(file);
+        }
     };
-    hold().map_err(|e| Error::io(format!("cannot make {}", directory.display()), e))
+    hold().map_err(|e: io::Error| Error::io(format!("cannot make {}", directory.display()), e))
 }
 
-/// Locks the pins below a directory for removing some; `None` if somebody is making what rests on one.
+/// Locks the pins of a directory for removing some; `None` if somebody is making what rests on one, or has removed them.
 ///
 /// # Errors
-/// `Io` if they cannot be opened.
+/// `Io` if they cannot be locked.
 pub(in crate::job) fn hold_pins_alone(directory: &Path) -> Result<Option<File>> {
-    let cannot = |e| Error::io(format!("cannot open {}", directory.display()), e);
-    let file = File::open(directory).map_err(cannot)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        _ => Ok(Some(file)),
-    }
+    let hold = || {
+        let file = File::open(directory)?;
+        match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            locked => locked?,
+        }
+        Ok(is_still(&file, directory)?.then_some(file))
+    };
+    hold().map_err(|e: io::Error| Error::io(format!("cannot lock {}", directory.display()), e))
+}
+
+fn is_still(file: &File, path: &Path) -> io::Result<bool> {
+    let here = match path.symlink_metadata() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        here => here?,
+    };
+    Ok(identity(&here) == identity(&file.metadata()?))
 }
 
 /// Pins a base below a directory, before anybody rests on it there. `make` makes an archive of it at a path, for a base that
-/// is none, or one that cannot be linked.
+/// is none, or one that cannot be linked. When this returns, the pin is durable and gives what the base gives.
 ///
 /// # Errors
-/// `Io` if the system refuses; that of `make`.
+/// `Io` if the system refuses; `Environment` if the base changed meanwhile; that of `make`.
 pub(in crate::job) fn pin(
     root: &Path,
     base: &BaseFile,
@@ -56,33 +73,75 @@ pub(in crate::job) fn pin(
 ) -> Result<()> {
     let path = root.join(pin_path(&base.sha256));
     let cannot = |e| Error::io(format!("cannot keep the base as {}", path.display()), e);
-    let is_there = ArchiveReader::open(&path).is_ok_and(|there| {
-        there.superblock().sha256 == base.sha256 && there.superblock().bases.is_none()
-    });
-    if is_there {
-        return Ok(());
+    if !is_kept(&path, base)? {
+        remove_abandoned(&path);
+        let linked = match base.source.archive() {
+            Some(_) => link(&base.source.file, &path),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        };
+        if linked.is_err() {
+            make(base, &path)?;
+        }
+        if !is_kept(&path, base)? {
+            return Err(base.source.changed());
+        }
     }
-    let directory = path.parent().unwrap_or(root);
-    let linked = match base.source.archive() {
-        Some(_) => link(&base.source.path, &path),
-        None => Err(io::ErrorKind::Unsupported.into()),
-    };
-    if linked.is_err() {
-        make(base, &path)?;
-    }
-    for made in [path.as_path(), directory] {
+    // Whoever made it may not have waited for the disk.
+    let directory = parent(&path);
+    for made in [path.as_path(), directory, parent(directory)] {
         sync_directory_of(made).map_err(cannot)?;
     }
-    sync_directory_of(&directory.with_file_name("")).map_err(cannot)
+    Ok(())
 }
 
-/// What is there under the name of a pin, and is not the base, is damaged or of another version: the link takes its place.
-fn link(archive: &Path, pin: &Path) -> io::Result<()> {
-    match fs::hard_link(archive, pin) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(pin)?;
-            fs::hard_link(archive, pin)
+/// Whether a pin is the file of the base, or an archive that gives every byte of it.
+fn is_kept(path: &Path, base: &BaseFile) -> Result<bool> {
+    let there = match ArchiveReader::open(path) {
+        Ok(there) => there,
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(false);
         }
-        done => done,
+        Err(Error::Corrupt(_) | Error::NotThisFormat(_)) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let record = base.record(path, path);
+    if !there.is_base_of(&record) {
+        return Ok(false);
     }
+    if base.source.archive().is_some() {
+        let cannot = |e| Error::io(format!("cannot read {}", path.display()), e);
+        let own = base.source.file.metadata().map_err(cannot)?;
+        let pinned = fs::metadata(path).map_err(cannot)?;
+        if identity(&own) == identity(&pinned) {
+            return Ok(true);
+        }
+    }
+    gives_all(&there)
+}
+
+/// Whether every block of an archive that was made some time ago is whole.
+fn gives_all(archive: &ArchiveReader) -> Result<bool> {
+    if !archive.check_tables().is_empty() {
+        return Ok(false);
+    }
+    let mut decoder = BlockDecoder::new()?;
+    let mut decoded = Vec::new();
+    archive.expect_sequential();
+    for (block, span) in (0..).map_while(|block| Some((block, archive.geometry().block(block)?))) {
+        decoded.resize(span.buffer_bytes(), 0);
+        match archive.verify_block(block, &mut decoder, &mut decoded) {
+            Err(error) if error.is_damage() => return Ok(false),
+            verified => verified?,
+        }
+    }
+    Ok(true)
+}
+
+/// Links what is open, whatever lies under its name now. What is there under the name of the pin goes only then.
+fn link(archive: &File, pin: &Path) -> io::Result<()> {
+    let temporary = temporary_name().make_in(parent(pin), |path| {
+        let flags = AtFlags::SYMLINK_FOLLOW;
+        Ok(linkat(CWD, handle_path(archive), CWD, path, flags)?)
+    })?;
+    fs::rename(temporary.path(), pin)
 }

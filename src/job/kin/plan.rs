@@ -1,5 +1,6 @@
 //! The plan: which bytes of which base each block of a file may rest on.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -57,6 +58,22 @@ impl KinPlan {
         })
     }
 
+    /// Leaves out all bases but some, and what rests on them.
+    pub fn keep_bases(&mut self, kept: &BTreeSet<u32>) {
+        let numbers: Vec<usize> = kept
+            .iter()
+            .filter_map(|&base| usize::try_from(base).ok())
+            .collect();
+        self.bases = numbers
+            .iter()
+            .filter_map(|&base| self.bases.get(base).cloned())
+            .collect();
+        self.stretches.retain_mut(|stretch| {
+            let found = numbers.binary_search(&stretch.base);
+            found.map(|number| stretch.base = number).is_ok()
+        });
+    }
+
     pub fn is_empty(&self) -> bool {
         self.stretches.is_empty()
     }
@@ -88,8 +105,12 @@ impl KinPlan {
 
     /// Whether all of a range has something to rest on.
     pub fn covers(&self, range: &std::ops::Range<u64>) -> bool {
-        let found = self.stretches.iter();
-        let covered: u64 = found.map(|stretch| overlap(&stretch.range, range)).sum();
+        let first = self
+            .stretches
+            .partition_point(|one| one.range.end <= range.start);
+        let there = self.stretches[first..].iter();
+        let there = there.take_while(|one| one.range.start < range.end);
+        let covered: u64 = there.map(|stretch| overlap(&stretch.range, range)).sum();
         covered == range.end - range.start
     }
 

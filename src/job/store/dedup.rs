@@ -1,6 +1,7 @@
 //! Equal tensors once: archives that have tensors of others come to rest on those.
 
 use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ pub struct Dedup {
     pub shared_bytes: u64,
     /// Bytes of the archive before.
     pub stored_before: u64,
-    /// And after; the same if nothing was done, or if that was not smaller.
+    /// And after; the same if nothing was done.
     pub stored_after: u64,
 }
 
@@ -64,10 +65,21 @@ pub fn dedup(
     let pack = options.pack.fitting(monitor)?;
     let found = relations(directory, &pack.bases, monitor)?;
     let mut failures = found.failures;
+    let rests = found.archives.iter().flat_map(|archive| &archive.rests_on);
+    let bases: HashSet<[u8; 32]> = rests.map(|rest| rest.record.sha256).collect();
     let mut candidates = Vec::new();
     for relation in &found.archives {
         monitor.check()?;
         if !relation.rests_on.is_empty() || relation.superblock.lossy.is_some() {
+            continue;
+        }
+        if !bases.contains(&relation.superblock.sha256)
+            && let Some(why) = why_not_replaced(relation)
+        {
+            (monitor.warn)(&format!(
+                "{} {why}, and stays as it is",
+                relation.path.display()
+            ));
             continue;
         }
         match ArchiveReader::open(&relation.path).and_then(|reader| reader.tensor_hashes()) {
@@ -75,8 +87,6 @@ pub fn dedup(
             Err(failure) => failures.push(failure),
         }
     }
-    let rests = found.archives.iter().flat_map(|archive| &archive.rests_on);
-    let bases: HashSet<[u8; 32]> = rests.map(|rest| rest.record.sha256).collect();
     let planned = plan(&candidates, &bases);
     let work = |one: &Planned| candidates[one.own].relation.superblock.original_bytes;
     (monitor.begin)(planned.iter().map(work).fold(0, u64::saturating_add));
@@ -97,7 +107,9 @@ pub fn dedup(
         };
         if !options.dry_run {
             match rest_on(&told, directory, &pack, monitor) {
-                Ok(stored) => told.stored_after = stored,
+                Ok(Some(stored)) => told.stored_after = stored,
+                // It would not have become smaller.
+                Ok(None) => continue,
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 Err(failure) => {
                     failures.push(failure);
@@ -108,6 +120,15 @@ pub fn dedup(
         done.push(told);
     }
     Ok((done, failures))
+}
+
+/// Why an archive that others do not rest on is not packed anew, if there is a reason.
+fn why_not_replaced(relation: &Relation) -> Option<&'static str> {
+    if !relation.is_inside {
+        return Some("lies elsewhere, where a link leads");
+    }
+    let names = relation.path.symlink_metadata().ok()?.nlink();
+    (names > 1).then_some("has other names as well, which would keep it on the disk")
 }
 
 /// An archive that is to rest on others, by their numbers.
@@ -180,8 +201,13 @@ fn plan(candidates: &[Candidate<'_>], bases: &HashSet<[u8; 32]>) -> Vec<Planned>
     planned
 }
 
-/// Packs an archive anew so that it rests on others; its bytes then.
-fn rest_on(one: &Dedup, root: &Path, pack: &PackOptions, monitor: &Monitor<'_>) -> Result<u64> {
+/// Packs an archive anew so that it rests on others; its bytes then, or `None` if they would not have been fewer.
+fn rest_on(
+    one: &Dedup,
+    root: &Path,
+    pack: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<Option<u64>> {
     let entries = Entries::new(CACHE_BYTES, pack.threads);
     let open = |path: &PathBuf| SourceFile::open_archived(path, &pack.bases, &entries);
     let bases = one
@@ -196,5 +222,5 @@ fn rest_on(one: &Dedup, root: &Path, pack: &PackOptions, monitor: &Monitor<'_>) 
     let source = open(&one.path)?;
     let gains = |totals: &Totals| totals.stored_bytes < one.stored_before;
     let totals = repack(&source, root, &options, monitor, gains)?;
-    Ok(totals.stored_bytes.min(one.stored_before))
+    Ok(totals.map(|totals| totals.stored_bytes))
 }

@@ -10,6 +10,7 @@ use crate::format::{OWN_DIRECTORY, pin_path};
 use crate::job::base_search::BaseSearch;
 use crate::job::kin::hold_pins_alone;
 use crate::job::monitor::Monitor;
+use crate::job::output::remove_abandoned_in;
 
 /// What was removed, or would be.
 #[derive(Debug, Default)]
@@ -44,6 +45,10 @@ pub fn gc(directory: &Path, dry_run: bool, monitor: &Monitor<'_>) -> Result<Coll
             )));
             continue;
         };
+        if !dry_run {
+            // What killed runs have left.
+            remove_abandoned_in(pins);
+        }
         // Anew, now that nobody can come to rest on one.
         let found = relations(&root, &BaseSearch::default(), monitor)?;
         if let Some(failure) = found.failures.first() {

@@ -1,6 +1,5 @@
 //! Who rests on whom.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::archive::ArchiveReader;
@@ -31,6 +30,8 @@ pub struct Relation {
     pub superblock: Superblock,
     /// What it rests on.
     pub rests_on: Vec<Rest>,
+    /// Whether it lies in the directory itself, where no link led.
+    pub is_inside: bool,
 }
 
 /// What an archive rests on.
@@ -83,7 +84,6 @@ pub fn relations(
         failures: walked.failures,
         ..Relations::default()
     };
-    let mut known: HashMap<[u8; 32], Option<(PathBuf, u64)>> = HashMap::new();
     for entry in &walked.entries {
         monitor.check()?;
         let path = directory.join(&entry.relative);
@@ -118,16 +118,15 @@ pub fn relations(
             continue;
         }
         let rests_on = records.into_iter().map(|record| {
-            // Whoever found it once need not look again: a pin lies above both, or a name beside them.
-            let found = known.get(&record.sha256).cloned().flatten().or_else(|| {
-                let found = search.find(&path, &record)?;
-                Some((found.path().to_path_buf(), found.superblock().archive_bytes))
+            let found = search.find(&path, &record).map(|found| {
+                let stored = found.superblock().archive_bytes;
+                (found.path().to_path_buf(), stored)
             });
-            known.insert(record.sha256, found.clone());
             Rest { record, found }
         });
         let rests_on = rests_on.collect();
         relations.archives.push(Relation {
+            is_inside: entry.from == path,
             path,
             superblock,
             rests_on,

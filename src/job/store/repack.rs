@@ -35,7 +35,10 @@ pub fn export(
     refuse_source(&source.path, to)?;
     (monitor.begin)(source.file_bytes());
     let output = OutputFile::create(to, options.force)?;
-    let sync = |output: &OutputFile| output.sync(source.mode, Some(source.modified()));
+    let cannot = |e| Error::io(format!("cannot read {}", source.path.display()), e);
+    // Whoever could not read the archive must not be able to read the copy.
+    let mode = source.file.metadata().map_err(cannot)?.mode() & source.mode;
+    let sync = |output: &OutputFile| output.sync(mode, Some(source.modified()));
     let totals = pack_to(&source, &output, parent(to), options, monitor, sync)?;
     output.publish()?;
     Ok(Conversion {
@@ -65,6 +68,7 @@ pub fn detach(archive: &Path, options: &PackOptions, monitor: &Monitor<'_>) -> R
     }
     (monitor.begin)(source.file_bytes());
     let totals = repack(&source, parent(&archive), options, monitor, |_| true)?;
+    let totals = totals.unwrap_or_default();
     Ok(Conversion {
         path: archive,
         totals,
@@ -72,8 +76,8 @@ pub fn detach(archive: &Path, options: &PackOptions, monitor: &Monitor<'_>) -> R
     })
 }
 
-/// Packs an archive anew where it is, with its owner, mode, times and extended attributes; if what comes of it is not
-/// wanted, the archive is as it was.
+/// Packs an archive anew where it is, with its owner, mode, times and extended attributes. `None` if what comes of it is not
+/// wanted: the archive is as it was.
 ///
 /// # Errors
 /// As `pack_to`; the archive is as it was then.
@@ -83,7 +87,7 @@ pub(super) fn repack(
     options: &PackOptions,
     monitor: &Monitor<'_>,
     is_wanted: impl FnOnce(&Totals) -> bool,
-) -> Result<Totals> {
+) -> Result<Option<Totals>> {
     refuse_lossy(source)?;
     hold_open(&source.path, &source.file)?;
     let cannot = |e| Error::io(format!("cannot read {}", source.path.display()), e);
@@ -94,10 +98,11 @@ pub(super) fn repack(
         attributes::copy(&source.file, output.file()).map_err(|e| output.cannot_write(e))?;
         output.sync(meta.mode(), Some(modified))
     })?;
-    if is_wanted(&totals) {
-        output.publish()?;
+    if !is_wanted(&totals) {
+        return Ok(None);
     }
-    Ok(totals)
+    output.publish()?;
+    Ok(Some(totals))
 }
 
 /// The same options for what is to rest on nothing.

@@ -129,6 +129,9 @@ fn pack_if(
 ) -> Result<Option<Totals>> {
     source.refuse_archive()?;
     refuse_source(&source.path, to)?;
+    if let Some(family) = &options.opened.0 {
+        family.refuse_as_destination(to)?;
+    }
     let output = OutputFile::create(to, options.force)?;
     // Whoever could not read the source must not be able to read the archive.
     let sync = |output: &OutputFile| output.sync(source.mode, None);

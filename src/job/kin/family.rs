@@ -15,6 +15,7 @@ use crate::file::Entries;
 use crate::job::archives::is_archive_name;
 use crate::job::base_search::{BaseSearch, CACHE_BYTES};
 use crate::job::monitor::Monitor;
+use crate::job::output::refuse_source;
 use crate::job::source_file::SourceFile;
 use crate::job::walk::{EntryKind, walk};
 use crate::model::{self, ReadAt, Tensor};
@@ -93,6 +94,13 @@ impl Family {
     /// Whether somebody has named a base that is not the file itself.
     pub fn has_named_for(&self, source: &SourceFile) -> bool {
         self.named.iter().any(|base| !base.source.is_same(source))
+    }
+
+    /// # Errors
+    /// `InvalidInput` if that is a base that somebody has named: it would be gone under that name.
+    pub fn refuse_as_destination(&self, to: &Path) -> Result<()> {
+        let mut bases = self.named.iter();
+        bases.try_for_each(|base| refuse_source(&base.source.path, to))
     }
 
     /// What of a file may rest on what, for an archive somewhere below `root`.

@@ -649,3 +649,29 @@ fn archives_of_several_names_are_not_packed_anew() {
     assert!(status == 0 && told.contains("has other names"), "{told}");
     assert_eq!(json(&out)["archives"].as_array().unwrap().len(), 0);
 }
+
+#[test]
+fn what_a_base_would_give_is_told_beforehand() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("base.safetensors", &base);
+    let own_path = dir.write("own.safetensors", &own);
+    let found = json(&ok(["analyze", &own_path, "--base", &base_path, "--json"]));
+    let expected = found["beside_base"]["ratio"].as_f64().unwrap();
+    let packed = json(&ok(["pack", &own_path, "--base", &base_path, "--json"]));
+    let ratio = packed["ratio"].as_f64().unwrap();
+    assert!(
+        (0.8..1.25).contains(&(expected / ratio)),
+        "{expected} of {ratio}"
+    );
+    assert!(ok(["analyze", &own_path, "--base", &base_path]).contains("beside "));
+    // Nor is a base packed over.
+    let (status, _, told) = run([
+        "pack", &own_path, "--force", "--base", &base_path, "-o", &base_path,
+    ]);
+    assert!(
+        status == 2 && told.contains("is the file that is read"),
+        "{told}"
+    );
+    assert!(fs::read(&base_path).unwrap() == base);
+}

@@ -225,6 +225,11 @@ pub(super) struct AnalyzeArgs {
     /// Bytes to look at; the more, the surer
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::parse)]
     pub(super) sample: u64,
+    /// Tell as well what packing beside this model would give (pack --base)
+    #[arg(long, value_name = "BASE")]
+    pub(super) base: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) bases: BasesArgs,
     /// Write a report with plots, one self-contained file
     #[arg(long, value_name = "REPORT.html")]
     pub(super) html: Option<PathBuf>,

@@ -126,7 +126,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
     ),
     (
         "cli/analyze",
-        &["words", "text", "plots", "html", "command"],
+        &["words", "plots", "html", "beside", "text", "command"],
     ),
     (
         "cli/demo",

@@ -1,5 +1,6 @@
 //! `analyze`: what the bytes of a model are like.
 
+mod beside;
 mod command;
 mod html;
 mod plots;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::beside::BesideBase;
 use super::words::{advice, largest_tensors, levels, percent, share, tensors_of};
 use crate::console::size;
 use crate::console::text_table::{TextTable, left, right};
@@ -14,7 +15,11 @@ use crate::printable::printable_name;
 /// Largest tensors that are listed.
 const LISTED_TENSORS: usize = 8;
 
-pub(super) fn as_lines(found: &Analysis, time: Duration) -> Vec<String> {
+pub(super) fn as_lines(
+    found: &Analysis,
+    beside: Option<&BesideBase>,
+    time: Duration,
+) -> Vec<String> {
     let mut lines = Vec::new();
     structure(&mut lines, found);
     for dtype in &found.dtypes {
@@ -22,6 +27,7 @@ pub(super) fn as_lines(found: &Analysis, time: Duration) -> Vec<String> {
     }
     over_all(&mut lines, found);
     lines.push(advice(found));
+    lines.extend(beside.map(BesideBase::line));
     lines.push(format!(
         "{} looked at in {:.1} s",
         size::show(found.sampled_bytes),

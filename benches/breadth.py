@@ -284,15 +284,17 @@ def report(about, kinds, plain):
                         "read, s", "lost, s"], map(row_of_plain, plain)))
 
 
-def arguments():
-    def words(known):
-        def parse(text):
-            found = [word for word in text.split(",") if word]
-            if wrong := [word for word in found if word not in known]:
-                raise argparse.ArgumentTypeError(f"unknown: {', '.join(wrong)}; there are {', '.join(known)}")
-            return found
-        return parse
+def words(known):
+    """Parses a list of words, all of which are known, as an argument."""
+    def parse(text):
+        found = [word for word in text.split(",") if word]
+        if wrong := [word for word in found if word not in known]:
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(wrong)}; there are {', '.join(known)}")
+        return found
+    return parse
 
+
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="FILE", type=Path, help="a .safetensors file")
     parser.add_argument("--weightfs", default="target/release/weightfs", metavar="PATH", help="[default: %(default)s]")

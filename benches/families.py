@@ -49,7 +49,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from breadth import markdown, say
+from breadth import markdown, say, words
 from evaluate import fail
 from from_pretrained import stop
 from peers import cpu, how_to_install, versions_of
@@ -338,14 +338,6 @@ def model_file(path):
 
 
 def arguments():
-    def words(known):
-        def parse(text):
-            found = [word for word in text.split(",") if word]
-            if wrong := [word for word in found if word not in known]:
-                raise argparse.ArgumentTypeError(f"unknown: {', '.join(wrong)}; there are {', '.join(known)}")
-            return found
-        return parse
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", metavar="BASE", type=model_file)
     parser.add_argument("tuned", metavar="TUNED", type=model_file, nargs="+")

@@ -4,6 +4,7 @@
 //! Whatever the bytes of the input are, they mean something: where they end, they go on as zeros.
 
 mod archives;
+mod checked;
 #[path = "../../tests/support/gguf.rs"]
 pub mod gguf;
 mod input;
@@ -13,6 +14,7 @@ mod sample;
 mod simd;
 
 pub use archives::{ARCHIVES, BASE};
+pub use checked::check_block;
 pub use input::Input;
 pub use levels::{LevelGroups, records};
 pub use models::{gguf as gguf_file, safetensors, wide};

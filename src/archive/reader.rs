@@ -26,6 +26,11 @@ use crate::sync::lock;
 /// what is longer than the block itself, but for its header.
 const MAX_STORED_BYTES: u32 = 2 * MAX_BLOCK_BYTES;
 
+/// What tables are called.
+const LOSSY_RECORDS: &str = "records of lossy tensors";
+const BASES: &str = "table of bases";
+const HASHES: &str = "hashes of tensors";
+
 /// An open archive. All methods may be called from many threads at once.
 #[derive(Debug)]
 pub struct ArchiveReader {
@@ -178,8 +183,11 @@ impl ArchiveReader {
         let Some(lossy) = self.superblock.lossy else {
             return Ok(Vec::new());
         };
-        let what = "the records of lossy tensors";
-        let table = self.table(|tables| tables.fidelity, lossy.fidelity_checksum, what);
+        let table = self.table(
+            |tables| tables.fidelity,
+            lossy.fidelity_checksum,
+            LOSSY_RECORDS,
+        );
         table
             .and_then(|table| TensorFidelity::parse(&table))
             .map_err(|error| error.at(&self.path))
@@ -193,7 +201,7 @@ impl ArchiveReader {
         let Some(bases) = self.superblock.bases else {
             return Ok(Vec::new());
         };
-        let table = self.table(|tables| tables.bases, bases.checksum, "the table of bases");
+        let table = self.table(|tables| tables.bases, bases.checksum, BASES);
         table
             .and_then(|table| BaseRecord::parse(&table))
             .map_err(|error| error.at(&self.path))
@@ -207,8 +215,7 @@ impl ArchiveReader {
         let Some(hashes) = self.superblock.hashes else {
             return Ok(Vec::new());
         };
-        let what = "the table of the hashes of tensors";
-        let table = self.table(|tables| tables.hashes, hashes.checksum, what);
+        let table = self.table(|tables| tables.hashes, hashes.checksum, HASHES);
         let hashes = table.and_then(|table| TensorHash::parse(&table));
         let end = self.superblock.original_bytes;
         hashes
@@ -295,7 +302,7 @@ impl ArchiveReader {
             }
         }
         Err(unreadable.unwrap_or_else(|| {
-            Error::corrupt(format!("both copies of {what} fail their checksum"))
+            Error::corrupt(format!("both copies of the {what} fail their checksum"))
         }))
     }
 
@@ -390,33 +397,32 @@ impl ArchiveReader {
                 self.superblock.extents_checksum,
                 format!("the {which} table of extents fails its checksum"),
             );
-            if self.superblock.profiles_bytes > 0 {
-                compare(
+            let superblock = &self.superblock;
+            let profiles = superblock.profiles_checksum;
+            let lossy = superblock.lossy.map(|lossy| lossy.fidelity_checksum);
+            let others = [
+                (
                     tables.profiles,
-                    self.superblock.profiles_checksum,
-                    format!("the {which} copy of the profiles fails its checksum"),
-                );
-            }
-            if let Some(lossy) = self.superblock.lossy {
-                compare(
-                    tables.fidelity,
-                    lossy.fidelity_checksum,
-                    format!("the {which} copy of the records of lossy tensors fails its checksum"),
-                );
-            }
-            if let Some(bases) = self.superblock.bases {
-                compare(
+                    (superblock.profiles_bytes > 0).then_some(profiles),
+                    "profiles",
+                ),
+                (tables.fidelity, lossy, LOSSY_RECORDS),
+                (
                     tables.bases,
-                    bases.checksum,
-                    format!("the {which} copy of the table of bases fails its checksum"),
-                );
-            }
-            if let Some(hashes) = self.superblock.hashes {
-                compare(
+                    superblock.bases.map(|table| table.checksum),
+                    BASES,
+                ),
+                (
                     tables.hashes,
-                    hashes.checksum,
-                    format!("the {which} copy of the hashes of tensors fails its checksum"),
-                );
+                    superblock.hashes.map(|table| table.checksum),
+                    HASHES,
+                ),
+            ];
+            for (range, sum, what) in others {
+                if let Some(sum) = sum {
+                    let what = format!("the {which} copy of the {what} fails its checksum");
+                    compare(range, sum, what);
+                }
             }
             let pages = self.superblock.block_count.div_ceil(INDEX_PAGE_ENTRIES);
             for page in 0..pages {
@@ -454,23 +460,25 @@ impl ArchiveReader {
         };
         let result = self.find_reference(block).and_then(|found| match found {
             None => {
-                *lock(&self.last_reference) = None;
+                if self.superblock.bases.is_some() {
+                    *lock(&self.last_reference) = None;
+                }
                 with_base(&[])
             }
-            Some((reference, bytes)) => {
+            Some((reference, range)) => {
                 let base = usize::try_from(reference.base).ok();
                 let base = base.and_then(|base| self.bases.get(base));
                 let base = base.ok_or_else(|| Error::corrupt("there is no base of that number"))?;
                 let start = self.geometry.block(block).map(|span| span.range.start);
                 *lock(&self.last_reference) = start.map(|start| (start, reference));
-                base.with(reference.range(bytes), &mut with_base)
+                base.with(range, &mut with_base)
             }
         });
         self.with_place(block, result)
     }
 
-    /// What a block rests on, and how many bytes of its own do.
-    fn find_reference(&self, block: u64) -> Result<Option<(Reference, usize)>> {
+    /// What a block rests on, and the bytes there.
+    fn find_reference(&self, block: u64) -> Result<Option<(Reference, Range<u64>)>> {
         if self.superblock.bases.is_none() {
             return Ok(None);
         }
@@ -486,7 +494,7 @@ impl ArchiveReader {
         Ok(found.map(|(element, reference)| {
             let span = self.geometry.block(block);
             let bytes = span.map_or(0, |span| span.buffer_bytes());
-            (reference, bytes - bytes % usize::from(element.bytes()))
+            (reference, reference.range_of_block(element, bytes))
         }))
     }
 

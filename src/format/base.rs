@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use super::element::ElementType;
 use super::field;
 use crate::error::{Error, Result};
 
@@ -129,6 +130,11 @@ impl Reference {
             offset,
             is_rounded: bytes[4] == 1,
         })
+    }
+
+    /// The bytes of the base that a block of so many bytes rests on: those behind its last whole element are its own.
+    pub fn range_of_block(&self, element: ElementType, block_bytes: usize) -> Range<u64> {
+        self.range(block_bytes - block_bytes % usize::from(element.bytes()))
     }
 
     /// The bytes of the base that so many bytes of numbers rest on.

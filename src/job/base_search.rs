@@ -8,9 +8,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::archives::is_archive_name;
 use super::output::parent;
-use super::walk::{EntryKind, walk};
+use super::walk::walk;
 use crate::archive::{ArchiveReader, Base, MissingBase};
 use crate::error::Result;
 use crate::file::Entries;
@@ -113,15 +112,14 @@ impl BaseSearch {
             .directories
             .iter()
             .filter_map(|directory| walk(directory).ok());
-        for entry in walked.flat_map(|found| found.entries) {
-            if matches!(entry.kind, EntryKind::File)
-                && is_archive_name(&entry.from)
-                && let Ok(reader) = ArchiveReader::open(&entry.from)
-                && reader.superblock().bases.is_none()
-            {
-                known
-                    .entry(reader.superblock().sha256)
-                    .or_insert(entry.from);
+        for found in walked {
+            for path in found.archives() {
+                if let Ok(reader) = ArchiveReader::open(path)
+                    && reader.superblock().bases.is_none()
+                {
+                    let sha256 = reader.superblock().sha256;
+                    known.entry(sha256).or_insert_with(|| path.to_path_buf());
+                }
             }
         }
         known

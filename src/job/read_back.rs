@@ -298,9 +298,8 @@ impl Worker<'_> {
             Some((element, reference)) => {
                 let base = kin.base(reference.base);
                 let base = base.ok_or_else(|| Error::corrupt("there is no base of that number"));
-                let bytes = self.span.buffer_bytes();
-                let bytes = bytes - bytes % usize::from(element.bytes());
-                base.and_then(|base| base.with(reference.range(bytes), &mut verify))
+                let range = reference.range_of_block(element, self.span.buffer_bytes());
+                base.and_then(|base| base.with(range, &mut verify))
             }
         }
         .map_err(in_archive)?;

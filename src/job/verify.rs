@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::archives::{is_archive_name, named_archive};
+use super::archives::named_archive;
 use super::base_search::BaseSearch;
 use super::blocks::{BlockWorker, for_each_block};
 use super::fitting::{decoding_bytes, fitting_threads};
 use super::inspect::tensors_of;
 use super::monitor::Monitor;
-use super::walk::{EntryKind, walk};
+use super::walk::walk;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::format::{ARCHIVE_SUFFIX, DEFAULT_BLOCK_BYTES, FidelitySummary};
@@ -82,14 +82,10 @@ pub fn archives_in(paths: &[PathBuf]) -> Result<FoundArchives> {
             continue;
         }
         let walked = walk(path)?;
-        let files = walked.entries.into_iter();
-        let files = files.filter(|entry| matches!(entry.kind, EntryKind::File));
         let before = found.archives.len();
-        found.archives.extend(
-            files
-                .map(|entry| entry.from)
-                .filter(|path| is_archive_name(path)),
-        );
+        found
+            .archives
+            .extend(walked.archives().map(Path::to_path_buf));
         if found.archives.len() == before {
             return Err(Error::InvalidInput(format!(
                 "{}: no {ARCHIVE_SUFFIX} archive in this directory",

@@ -55,6 +55,16 @@ pub(super) struct Walked {
     pub(super) bases: HashMap<PathBuf, PathBuf>,
 }
 
+impl Walked {
+    /// Where the archives are in truth, by their names; each once.
+    pub(super) fn archives(&self) -> impl Iterator<Item = &Path> {
+        let files = self.entries.iter();
+        let files = files.filter(|entry| matches!(entry.kind, EntryKind::File));
+        let paths = files.map(|entry| entry.from.as_path());
+        paths.filter(|path| path.file_name().and_then(original_name).is_some())
+    }
+}
+
 /// Walks a directory.
 ///
 /// # Errors

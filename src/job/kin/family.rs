@@ -12,12 +12,11 @@ use super::plan::KinPlan;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::file::Entries;
-use crate::job::archives::is_archive_name;
 use crate::job::base_search::{BaseSearch, CACHE_BYTES};
 use crate::job::monitor::Monitor;
 use crate::job::output::refuse_source;
 use crate::job::source_file::SourceFile;
-use crate::job::walk::{EntryKind, walk};
+use crate::job::walk::walk;
 use crate::model::{self, ReadAt, Tensor};
 use crate::sync::lock;
 
@@ -145,18 +144,15 @@ impl Family {
             return Ok(Vec::new());
         };
         let mut found = Vec::new();
-        for entry in walk(root)?.entries {
+        for path in walk(root)?.archives() {
             monitor.check()?;
-            if !matches!(entry.kind, EntryKind::File) || !is_archive_name(&entry.from) {
-                continue;
-            }
-            let is_new = !lock(known).contains_key(&entry.from);
+            let is_new = !lock(known).contains_key(path);
             if is_new {
-                let shapes = self.shapes(&entry.from)?;
-                lock(known).insert(entry.from.clone(), shapes);
+                let shapes = self.shapes(path)?;
+                lock(known).insert(path.to_path_buf(), shapes);
             }
-            if let Some(Some(shapes)) = lock(known).get(&entry.from) {
-                found.push((shapes.common_bytes(own), entry.from));
+            if let Some(Some(shapes)) = lock(known).get(path) {
+                found.push((shapes.common_bytes(own), path.to_path_buf()));
             }
         }
         Ok(found)

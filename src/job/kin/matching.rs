@@ -103,7 +103,10 @@ pub(super) fn stretches(
 
 /// Tensors of a file of which a base has the same bytes, by their hashes.
 fn equal_tensors(own: &SourceFile, bases: &[Arc<BaseFile>]) -> HashMap<(u64, u64), Stretch> {
+    let own_hashes = own.known_hashes();
     let mut hashed = HashMap::new();
+    // A plain file has none, and asks for nobody's.
+    let bases = if own_hashes.is_empty() { &[] } else { bases };
     for (number, base) in bases.iter().enumerate() {
         for tensor in base.source.known_hashes() {
             hashed
@@ -111,7 +114,7 @@ fn equal_tensors(own: &SourceFile, bases: &[Arc<BaseFile>]) -> HashMap<(u64, u64
                 .or_insert((number, tensor.start));
         }
     }
-    let equal = own.known_hashes().into_iter().filter_map(|tensor| {
+    let equal = own_hashes.into_iter().filter_map(|tensor| {
         let &(base, base_start) = hashed.get(&(tensor.len, tensor.hash))?;
         let range = tensor.range();
         let stretch = Stretch {

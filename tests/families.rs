@@ -11,6 +11,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{FileExt, PermissionsExt, chown, symlink};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use support::{Dir, Mount, Place, Tensor, json, noise, ok, run, safetensors, weights};
@@ -674,4 +675,129 @@ fn what_a_base_would_give_is_told_beforehand() {
         "{told}"
     );
     assert!(fs::read(&base_path).unwrap() == base);
+}
+
+/// Of a directory that a base is kept in, as a killed job or a damaged disk leaves it.
+#[test]
+fn damaged_pins_and_what_killed_jobs_left_go_when_nobody_needs_them() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("in/base.safetensors", &base);
+    let own_path = dir.write("in/own.safetensors", &own);
+    fs::create_dir(dir.path("s")).unwrap();
+    let archive = dir.path("s/own.wfz");
+    ok(["pack", &own_path, "--base", &base_path, "-o", &archive]);
+    let pins = dir.path("s/.weightfs/bases");
+    let pin = format!("{pins}/{}", dir.names("s/.weightfs/bases")[0]);
+    let whole = fs::read(&pin).unwrap();
+    let removed = || {
+        let told = json(&ok(["gc", &dir.path("s"), "--json"]));
+        told["removed"].as_array().unwrap().len()
+    };
+    let unfinished = format!("{pins}/.abcdef.wfz-tmp");
+    for damaged in [Vec::new(), vec![0; 4096], whole[..whole.len() / 2].to_vec()] {
+        // Needed, it stays: somebody may mend it.
+        fs::write(&pin, &damaged).unwrap();
+        fs::write(&unfinished, &whole).unwrap();
+        assert_eq!(removed(), 0);
+        assert!(fs::read(&pin).unwrap() == damaged && !Path::new(&unfinished).exists());
+        fs::rename(&archive, dir.path("aside")).unwrap();
+        assert_eq!(removed(), 1);
+        assert!(!Path::new(&dir.path("s/.weightfs")).exists());
+        // Nothing but what is unfinished, and not even that.
+        for bytes in [Some(&whole), None] {
+            fs::create_dir_all(&pins).unwrap();
+            bytes.inspect(|bytes| fs::write(&unfinished, bytes).unwrap());
+            assert_eq!(removed(), 0);
+            assert!(!Path::new(&dir.path("s/.weightfs")).exists());
+        }
+        fs::create_dir_all(&pins).unwrap();
+        fs::rename(dir.path("aside"), &archive).unwrap();
+    }
+}
+
+#[test]
+fn a_base_that_is_cut_off_stands_in_no_other_ones_way() {
+    let place = Place::new();
+    let (base, own) = base_and_tuned();
+    let base_path = place.write("base.safetensors", &base);
+    let own_path = place.write("own.safetensors", &own);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    ok(["pack", "--replace", &text(&base_path)]);
+    let base_archive = format!("{}.wfz", text(&base_path));
+    ok([
+        "pack",
+        "--replace",
+        &text(&own_path),
+        "--base",
+        &base_archive,
+    ]);
+    let archive = format!("{}.wfz", text(&own_path));
+    let record = ArchiveReader::open(Path::new(&archive))
+        .unwrap()
+        .base_records()
+        .unwrap()[0]
+        .clone();
+    let pin = place.source.join(pin_path(&record.sha256));
+    let bytes = fs::read(&pin).unwrap();
+    fs::remove_file(&pin).unwrap();
+    fs::write(&pin, &bytes[..bytes.len() / 2]).unwrap();
+    // By its last name.
+    ok(["verify", "--deep", &archive]);
+    let mounted = place.mount();
+    assert!(fs::read(mounted.path("own.safetensors")).unwrap() == own);
+    mounted.stop();
+    // And where somebody says that it is.
+    let elsewhere = place.root.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::rename(&base_archive, elsewhere.join("x.wfz")).unwrap();
+    let (status, _, told) = run(["verify", &archive]);
+    assert!(status == 2 && told.contains("is not there"), "{told}");
+    ok(["verify", "--deep", &archive, "--bases", &text(&elsewhere)]);
+}
+
+/// A directory that is packed into an empty one, and fails; meanwhile somebody has made a dependent there.
+#[test]
+fn what_fails_takes_no_pins_of_others_with_it() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("base.safetensors", &base);
+    let own_path = dir.write("in/own.safetensors", &own);
+    fs::create_dir(dir.path("s")).unwrap();
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&own_path)
+        .unwrap();
+    let slow = Command::new("strace")
+        .args([
+            "-f",
+            "-o",
+            "/dev/null",
+            "-e",
+            "inject=fsync:delay_enter=300000",
+        ])
+        .args([
+            env!("CARGO_BIN_EXE_weightfs"),
+            "pack",
+            &dir.path("in"),
+            "--base",
+            &base_path,
+        ])
+        .args(["-o", &dir.path("s")])
+        .stderr(Stdio::null())
+        .spawn();
+    let mut slow = slow.expect("strace is installed (Debian: apt install strace)");
+    let pins = dir.path("s/.weightfs/bases");
+    while !Path::new(&pins).exists() {
+        assert!(slow.try_wait().unwrap().is_none(), "it is done already");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let archive = dir.path("s/mine.wfz");
+    let copy = dir.write("own.safetensors", &own);
+    ok(["pack", &copy, "--base", &base_path, "-o", &archive]);
+    // Now the first one fails.
+    file.write_all_at(b"x", 100).unwrap();
+    assert!(!slow.wait().unwrap().success());
+    ok(["verify", "--deep", &archive]);
 }

@@ -239,11 +239,12 @@ impl ArchiveReader {
             || !self.bases.is_empty() && self.bases.iter().all(|base| base.is_there())
     }
 
-    /// Whether it is the base of a record: it gives these bytes, and rests on nothing itself.
+    /// Whether it is the base of a record: it says that it gives these bytes, rests on nothing itself, and is not cut off.
     pub fn is_base_of(&self, record: &BaseRecord) -> bool {
         self.superblock.sha256 == record.sha256
             && self.superblock.original_bytes == record.bytes
             && self.superblock.bases.is_none()
+            && self.check_length().is_ok()
     }
 
     /// Which of the files that its blocks rest on were found, in the order of its records.

@@ -22,9 +22,10 @@ const SHORT_HEX: usize = 12;
 
 pub(super) fn family(args: &FamilyArgs) -> Result<Outcome> {
     let dir = in_mount::archives_behind(&args.dir)?;
-    let found = watched("looking", &Stop::on_signals()?, |monitor| {
+    let mut found = watched("looking", &Stop::on_signals()?, |monitor| {
         job::relations(&dir, &args.bases.search(), monitor)
     })?;
+    found.failures.append(&mut found.unread_pins);
     tell_failures(&found.failures);
     unless_nobody_reads(print_as(
         args.json,

@@ -41,7 +41,7 @@ pub use index::{
     seal_index_page,
 };
 pub use name::{ARCHIVE_SUFFIX, archive_name, original_name};
-pub use pin::{OWN_DIRECTORY, is_own, pin_path, pins_directory};
+pub use pin::{OWN_DIRECTORY, is_own, is_pin_name, pin_path, pins_directory};
 pub use profiles::{MAX_PROFILES_BYTES, Profiles};
 pub use superblock::{Lossy, SUPERBLOCK_BYTES, Superblock, Table, TableLengths, TableRange};
 pub use tensor_hash::{LEAST_HASHED_BYTES, MAX_TENSOR_HASHES, TENSOR_HASH_BYTES, TensorHash};

@@ -3,7 +3,7 @@
 //! A file is written under a temporary name in the directory it will be in, made durable, and
 //! renamed; a directory likewise. Dropping either before that removes it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -295,12 +295,17 @@ impl OutputDir {
 impl Drop for OutputDir {
     fn drop(&mut self) {
         if let State::Empty(contents) = &self.state {
-            // Names of bases, which have others.
-            let _ = fs::remove_dir_all(self.path.join(OWN_DIRECTORY));
             for relative in contents.iter().rev() {
                 let path = self.path.join(relative);
                 // A directory stays if somebody else put a file there.
                 let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+            }
+            let names =
+                |entries: fs::ReadDir| entries.map(|entry| Ok(entry?.file_name())).collect();
+            let left: io::Result<Vec<OsString>> = fs::read_dir(&self.path).and_then(names);
+            // Names of bases, which have others. What somebody else put there may rest on them.
+            if left.is_ok_and(|left| left == [OWN_DIRECTORY]) {
+                let _ = fs::remove_dir_all(self.path.join(OWN_DIRECTORY));
             }
         }
     }

@@ -19,22 +19,39 @@ use crate::job::output::{parent, remove_abandoned, sync_directory_of, temporary_
 use crate::job::walk::identity;
 use crate::os::handle_path;
 
+/// So often the directory of the pins is made that somebody removes at the same time.
+const MOST_TRIES: usize = 100;
+
 /// Locks the pins below a directory against removal. Only a wish where the file system has no locks.
 ///
 /// # Errors
 /// `Io` if they cannot be made.
 pub(in crate::job) fn hold_pins(root: &Path) -> Result<File> {
     let directory = root.join(pins_directory());
-    let hold = || loop {
-        fs::create_dir_all(&directory)?;
+    let make = |directory: &Path| match fs::create_dir(directory) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    };
+    let hold = || {
+        // Not what is above: that is there, unless somebody has moved it away.
+        make(parent(&directory))?;
+        make(&directory)?;
         let file = File::open(&directory)?;
         let _ = retry_on_intr(|| flock(&file, FlockOperation::LockShared));
-        // Whoever removes pins may have removed the directory meanwhile.
-        if is_still(&file, &directory)? {
-            return Ok(file);
+        match is_still(&file, &directory)? {
+            true => Ok(file),
+            false => Err(io::ErrorKind::NotFound.into()),
         }
     };
-    hold().map_err(|e: io::Error| Error::io(format!("cannot make {}", directory.display()), e))
+    let mut held: io::Result<File> = hold();
+    for _ in 1..MOST_TRIES {
+        match &held {
+            // Whoever removes pins may have removed the directory meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => held = hold(),
+            _ => break,
+        }
+    }
+    held.map_err(|e| Error::io(format!("cannot make {}", directory.display()), e))
 }
 
 /// Locks the pins of a directory for removing some; `None` if somebody is making what rests on one, or has removed them.
@@ -43,7 +60,10 @@ pub(in crate::job) fn hold_pins(root: &Path) -> Result<File> {
 /// `Io` if they cannot be locked.
 pub(in crate::job) fn hold_pins_alone(directory: &Path) -> Result<Option<File>> {
     let hold = || {
-        let file = File::open(directory)?;
+        let file = match File::open(directory) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
         match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
             Err(Errno::WOULDBLOCK) => return Ok(None),
             locked => locked?,
@@ -139,9 +159,15 @@ fn gives_all(archive: &ArchiveReader) -> Result<bool> {
 
 /// Links what is open, whatever lies under its name now. What is there under the name of the pin goes only then.
 fn link(archive: &File, pin: &Path) -> io::Result<()> {
-    let temporary = temporary_name().make_in(parent(pin), |path| {
+    let link = |path: &Path| {
         let flags = AtFlags::SYMLINK_FOLLOW;
-        Ok(linkat(CWD, handle_path(archive), CWD, path, flags)?)
-    })?;
+        linkat(CWD, handle_path(archive), CWD, path, flags)
+    };
+    match link(pin) {
+        Err(Errno::EXIST) => {}
+        // At once: nobody has locked a name for a while, and another job would take it for abandoned.
+        linked => return Ok(linked?),
+    }
+    let temporary = temporary_name().make_in(parent(pin), |path| Ok(link(path)?))?;
     fs::rename(temporary.path(), pin)
 }

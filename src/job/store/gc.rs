@@ -1,12 +1,15 @@
 //! Removes the pins that nobody needs.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::relations::{Pin, relations};
+use super::relations::relations;
 use crate::error::{Error, Result};
-use crate::format::{OWN_DIRECTORY, pin_path};
+use crate::format::{BaseRecord, OWN_DIRECTORY, is_pin_name, pin_path, pins_directory};
 use crate::job::base_search::BaseSearch;
 use crate::job::kin::hold_pins_alone;
 use crate::job::monitor::Monitor;
@@ -23,79 +26,105 @@ pub struct Collected {
     pub failures: Vec<Error>,
 }
 
+/// An archive that is renamed while a directory is gone through may be seen under neither name: what nobody needs is looked
+/// at so often.
+const LOOKS: usize = 2;
+
 /// Removes pins below a directory that no archive below the directory of the pin rests on; or only tells which.
 ///
 /// # Errors
-/// `Environment` if an archive cannot be read, which may rest on any; `Io` if the directory cannot be read;
-/// `Interrupted`.
+/// `Io` if the directory cannot be read; `Interrupted`. What keeps pins where they are is among the failures.
 pub fn gc(directory: &Path, dry_run: bool, monitor: &Monitor<'_>) -> Result<Collected> {
     let mut collected = Collected::default();
-    let mut roots: BTreeSet<PathBuf> = BTreeSet::new();
-    for pin in relations(directory, &BaseSearch::default(), monitor)?.pins {
-        roots.extend(root_of(&pin.path));
-    }
-    for root in roots {
+    for root in relations(directory, &BaseSearch::default(), monitor)?.with_pins {
         monitor.check()?;
-        let pins = root.join(pin_path(&[0; 32]));
-        let pins = pins.parent().unwrap_or(&root);
-        let Some(_held) = hold_pins_alone(pins)? else {
-            collected.failures.push(Error::Environment(format!(
-                "{} is in use: somebody is making what rests on one of these; try again when that is done",
-                pins.display()
-            )));
-            continue;
-        };
-        if !dry_run {
-            // What killed runs have left.
-            remove_abandoned_in(pins);
-        }
-        // Anew, now that nobody can come to rest on one.
-        let found = relations(&root, &BaseSearch::default(), monitor)?;
-        if let Some(failure) = found.failures.first() {
-            collected.failures.push(Error::Environment(format!(
-                "{}: its pins stay, since what cannot be read may rest on any of them ({failure})",
-                root.display()
-            )));
-            continue;
-        }
-        let rests = found.archives.iter().flat_map(|archive| &archive.rests_on);
-        let needed: HashSet<_> = rests.map(|rest| rest.record.sha256).collect();
-        for pin in found
-            .pins
-            .iter()
-            .filter(|pin| root_of(&pin.path).as_ref() == Some(&root))
-        {
-            let is_named_so = pin.path.ends_with(pin_path(&pin.superblock.sha256));
-            if needed.contains(&pin.superblock.sha256) || !is_named_so {
-                collected.kept += 1;
-                continue;
-            }
-            match remove(pin, dry_run) {
-                Ok(bytes) => collected.removed.push((pin.path.clone(), bytes)),
-                Err(failure) => collected.failures.push(failure),
-            }
-        }
-        if !dry_run {
-            // They stay if there is anything in them.
-            let _ = fs::remove_dir(pins).and_then(|()| fs::remove_dir(root.join(OWN_DIRECTORY)));
+        match collect(&root, dry_run, monitor, &mut collected) {
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(failure) => collected.failures.push(failure),
+            Ok(()) => {}
         }
     }
     Ok(collected)
 }
 
-/// The directory whose archives a pin is for.
-fn root_of(pin: &Path) -> Option<PathBuf> {
-    Some(pin.parent()?.parent()?.parent()?.to_path_buf())
+/// Removes the pins of a directory.
+///
+/// # Errors
+/// `Environment` if somebody uses them, or an archive cannot be read, which may rest on any; `Io` if they cannot be looked
+/// at; `Interrupted`.
+fn collect(
+    root: &Path,
+    dry_run: bool,
+    monitor: &Monitor<'_>,
+    collected: &mut Collected,
+) -> Result<()> {
+    let pins = root.join(pins_directory());
+    let Some(_held) = hold_pins_alone(&pins)? else {
+        if !pins.exists() {
+            return Ok(());
+        }
+        return Err(Error::Environment(format!(
+            "{} is in use: somebody is making what rests on one of these; try again when that is done",
+            pins.display()
+        )));
+    };
+    if !dry_run {
+        // What killed runs have left.
+        remove_abandoned_in(&pins);
+    }
+    // Now that nobody can come to rest on one. By their names: a damaged one is told by nothing else.
+    let names = names_of_pins(&pins)
+        .map_err(|e| Error::io(format!("cannot read {}", pins.display()), e))?;
+    let count = names.len() as u64;
+    let mut unneeded = names;
+    for _ in 0..LOOKS {
+        if unneeded.is_empty() {
+            break;
+        }
+        let found = relations(root, &BaseSearch::default(), monitor)?;
+        if let Some(failure) = found.failures.first() {
+            return Err(Error::Environment(format!(
+                "{}: its pins stay, since what cannot be read may rest on any of them ({failure})",
+                root.display()
+            )));
+        }
+        let rests = found.archives.iter().flat_map(|archive| &archive.rests_on);
+        let needed: HashSet<_> = rests.filter_map(|rest| pin_name(&rest.record)).collect();
+        unneeded.retain(|name| !needed.contains(name));
+    }
+    collected.kept += count - unneeded.len() as u64;
+    for pin in unneeded.iter().map(|name| pins.join(name)) {
+        match remove(&pin, dry_run) {
+            Ok(bytes) => collected.removed.push((pin, bytes)),
+            Err(failure) => collected.failures.push(failure),
+        }
+    }
+    if !dry_run {
+        // They stay if there is anything in them.
+        let _ = fs::remove_dir(&pins).and_then(|()| fs::remove_dir(root.join(OWN_DIRECTORY)));
+    }
+    Ok(())
+}
+
+fn names_of_pins(pins: &Path) -> io::Result<Vec<OsString>> {
+    let names = fs::read_dir(pins)?.map(|entry| Ok(entry?.file_name()));
+    let mut names: Vec<_> = names.collect::<io::Result<_>>()?;
+    names.retain(|name| is_pin_name(name));
+    names.sort();
+    Ok(names)
+}
+
+/// The name of the pin of a base.
+fn pin_name(record: &BaseRecord) -> Option<OsString> {
+    Some(pin_path(&record.sha256).file_name()?.to_os_string())
 }
 
 /// Removes a pin, and says how many bytes only it has kept.
-fn remove(pin: &Pin, dry_run: bool) -> Result<u64> {
-    use std::os::unix::fs::MetadataExt;
-
-    let cannot = |e| Error::io(format!("cannot remove {}", pin.path.display()), e);
-    let meta = pin.path.symlink_metadata().map_err(cannot)?;
+fn remove(pin: &Path, dry_run: bool) -> Result<u64> {
+    let cannot = |e| Error::io(format!("cannot remove {}", pin.display()), e);
+    let meta = pin.symlink_metadata().map_err(cannot)?;
     if !dry_run {
-        fs::remove_file(&pin.path).map_err(cannot)?;
+        fs::remove_file(pin).map_err(cannot)?;
     }
     Ok(if meta.nlink() > 1 { 0 } else { meta.len() })
 }

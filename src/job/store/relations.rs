@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::format::{BaseRecord, Superblock, is_own};
+use crate::format::{BaseRecord, Superblock, is_own, pins_directory};
 use crate::job::archives::is_archive_name;
 use crate::job::base_search::BaseSearch;
 use crate::job::monitor::Monitor;
@@ -17,8 +17,12 @@ pub struct Relations {
     pub archives: Vec<Relation>,
     /// The pins.
     pub pins: Vec<Pin>,
-    /// What could not be read.
+    /// The directories that pins are kept in for archives below.
+    pub with_pins: Vec<PathBuf>,
+    /// What could not be read, but for pins: it may rest on anything.
     pub failures: Vec<Error>,
+    /// Pins that could not be read.
+    pub unread_pins: Vec<Error>,
 }
 
 /// An archive.
@@ -90,6 +94,12 @@ pub fn relations(
         let name = match &entry.kind {
             EntryKind::File => None,
             EntryKind::Again(first) => Some(directory.join(first)),
+            EntryKind::Directory if entry.relative.ends_with(pins_directory()) => {
+                relations
+                    .with_pins
+                    .extend(path.ancestors().nth(2).map(Path::to_path_buf));
+                continue;
+            }
             _ => continue,
         };
         let is_pin = is_own(&entry.relative);
@@ -103,9 +113,13 @@ pub fn relations(
         };
         let (superblock, records) = match read() {
             Ok(found) => found,
-            Err(Error::NotThisFormat(_)) => continue,
+            Err(Error::NotThisFormat(_)) if !is_pin => continue,
             Err(failure) => {
-                relations.failures.push(failure);
+                let failures = match is_pin {
+                    true => &mut relations.unread_pins,
+                    false => &mut relations.failures,
+                };
+                failures.push(failure);
                 continue;
             }
         };

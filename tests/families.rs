@@ -801,3 +801,37 @@ fn what_fails_takes_no_pins_of_others_with_it() {
     assert!(!slow.wait().unwrap().success());
     ok(["verify", "--deep", &archive]);
 }
+
+#[test]
+fn what_was_found_and_is_damaged_is_no_base() {
+    let dir = Dir::new();
+    let (base, own) = base_and_tuned();
+    let base_path = dir.write("base.safetensors", &base);
+    let own_path = dir.write("own.safetensors", &own);
+    let base_archive = dir.path("s/base.wfz");
+    fs::create_dir(dir.path("s")).unwrap();
+    ok(["pack", &base_path, "-o", &base_archive]);
+    let whole = fs::read(&base_archive).unwrap();
+    let archive = dir.path("s/own.wfz");
+    // In each of its parts: headers, tables, blocks.
+    for part in 0..8 {
+        let mut bytes = whole.clone();
+        let at = whole.len() * part / 8 + 20;
+        bytes[at..at + 100].fill(0x55);
+        fs::write(&base_archive, bytes).unwrap();
+        ok([
+            "pack", &own_path, "--base", "auto", "--force", "-o", &archive,
+        ]);
+        fs::write(&base_archive, &whole).unwrap();
+        ok(["verify", "--deep", &archive]);
+    }
+    let damaged = &dir.path("s/base.wfz");
+    let mut bytes = whole.clone();
+    bytes.truncate(whole.len() / 2);
+    fs::write(damaged, bytes).unwrap();
+    // Somebody who names it wants that one.
+    let (status, _, told) = run([
+        "pack", &own_path, "--base", damaged, "--force", "-o", &archive,
+    ]);
+    assert!(status == 2 && told.contains("base.wfz"), "{told}");
+}

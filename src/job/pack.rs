@@ -168,8 +168,34 @@ pub(super) fn pack_to(
     })
 }
 
-/// Writes all of an archive that may rest on others, and keeps those.
+/// Writes all of an archive that may rest on others, and keeps those. What was found and turns out to be damaged is no base.
 fn write_beside(
+    source: &SourceFile,
+    output: &OutputFile,
+    root: &Path,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<(Superblock, EntriesChecksum)> {
+    let family = options.opened.0.as_ref();
+    match write_kin(source, output, root, options, monitor) {
+        Err(error) if error.is_damage() && family.is_some_and(|family| family.is_found()) => {
+            (monitor.warn)(&format!(
+                "{}: it is packed to stand for itself: {error}",
+                source.path.display()
+            ));
+            output.empty()?;
+            let alone = PackOptions {
+                opened: OpenedBases::default(),
+                ..options.clone()
+            };
+            write_kin(source, output, root, &alone, monitor)
+        }
+        written => written,
+    }
+}
+
+/// Writes all of an archive beside the bases of the job, and keeps those that it rests on.
+fn write_kin(
     source: &SourceFile,
     output: &OutputFile,
     root: &Path,

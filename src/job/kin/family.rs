@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -90,6 +91,11 @@ impl Family {
         }
     }
 
+    /// Whether bases are what was found, and nobody has named them.
+    pub fn is_found(&self) -> bool {
+        self.known.is_some()
+    }
+
     /// Whether somebody has named a base that is not the file itself.
     pub fn has_named_for(&self, source: &SourceFile) -> bool {
         self.named.iter().any(|base| !base.source.is_same(source))
@@ -125,7 +131,10 @@ impl Family {
                 break;
             }
             let open = SourceFile::open_archived(&path, &self.search, &self.entries);
-            let base = Arc::new(BaseFile::of(open?, monitor)?);
+            let base = match open.and_then(|source| BaseFile::of(source, monitor)) {
+                Err(error) if is_no_hindrance(&error) => continue,
+                base => Arc::new(base?),
+            };
             if is_other(&&base) && bases.iter().all(|other| other.sha256 != base.sha256) {
                 bases.push(base);
             }
@@ -169,10 +178,18 @@ impl Family {
             Ok(model::read(&source)?.map(|header| Shapes::of(&header.tensors)))
         };
         match shapes() {
-            // One that is damaged or of a newer version is none, and no hindrance either.
-            Err(Error::Corrupt(_) | Error::NotThisFormat(_) | Error::Unsupported(_)) => Ok(None),
+            Err(error) if is_no_hindrance(&error) => Ok(None),
             shapes => shapes,
         }
+    }
+}
+
+/// Of what was found: one that is damaged, of a newer version, or gone again is no base, and no hindrance either.
+fn is_no_hindrance(error: &Error) -> bool {
+    match error {
+        Error::Corrupt(_) | Error::NotThisFormat(_) | Error::Unsupported(_) => true,
+        Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 

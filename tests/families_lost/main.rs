@@ -10,6 +10,9 @@
     reason = "test code"
 )]
 
+mod changes;
+mod checks;
+mod jobs;
 mod mounted;
 mod run;
 mod shared;
@@ -82,6 +85,6 @@ fn whatever_is_killed_removed_or_renamed_no_base_is_lost() {
 
 #[test]
 fn whatever_is_killed_removed_or_renamed_under_a_mount_no_wrong_byte_is_read() {
-    let counts = runs(12, true);
+    let counts = runs(8, true);
     assert!(counts.reads > 0);
 }

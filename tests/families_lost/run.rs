@@ -155,6 +155,13 @@ impl<'s> Run<'s> {
             }
         }
         let may_meet = jobs.len() > 1 && jobs.iter().any(|job| job.is_of_all);
+        // What one works on may be gone when the other wants it as a base.
+        let wants_busy = jobs.iter().any(|job| {
+            let mut busy = jobs.iter().flat_map(|other| &other.busy);
+            let is_base = |name| job.arguments.get(3).is_some_and(|base| base.contains(name));
+            busy.any(|name| is_base(name.as_str()))
+        });
+        let may_meet = may_meet || jobs.len() > 1 && wants_busy;
         for ((child, is_killed), job) in running.into_iter().zip(&jobs) {
             let output = child.wait_with_output().unwrap();
             let told = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -88,7 +88,16 @@ impl BaseSearch {
             reader.is_base_of(record).then_some(reader)
         };
         let pin = pin_path(&record.sha256);
-        let end = dependent.canonicalize().ok()?;
+        // It may have lost its name since it was opened; its bases are still where it was.
+        let moved = || {
+            Some(
+                parent(dependent)
+                    .canonicalize()
+                    .ok()?
+                    .join(dependent.file_name()?),
+            )
+        };
+        let end = dependent.canonicalize().ok().or_else(moved)?;
         let above = end.ancestors().skip(1).map(|above| above.join(&pin));
         let hint = (!record.name.is_empty()).then(|| {
             let named = dependent.with_file_name("").join(&record.name);

@@ -3,10 +3,12 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
+use serde_json::Value;
 use support::gguf::quantized;
 use support::{Dir, json, model, ok, run, weightfs};
 
@@ -95,6 +97,62 @@ fn bench_stores_what_pack_stores_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn bench_beside_a_base_has_what_rests_on_it_and_what_is_published() {
+    let dir = Dir::new();
+    let base = model(20, 1);
+    let mut tuned = base.clone();
+    let numbers = tuned[base.len() / 2..].iter_mut().step_by(14);
+    numbers.take(30_000).for_each(|byte| *byte ^= 1);
+    let file = dir.write("tuned.safetensors", &tuned);
+    let base = dir.write("base.safetensors", &base);
+    let tmp = dir.path("tmp");
+    fs::create_dir(&tmp).unwrap();
+    let bench = |base: &str| {
+        let common = ["--rounds", "1", "--threads", "2", "--tmp", &tmp, "--json"];
+        let found = json(&ok(
+            [&["bench", &file, "--base", base], &common[..]].concat()
+        ));
+        let results = found["results"].as_array().unwrap().iter();
+        let bytes = |one: &Value| one["stored_bytes"].as_u64().unwrap();
+        results
+            .map(|one| (one["name"].as_str().unwrap().to_owned(), bytes(one)))
+            .collect::<HashMap<_, _>>()
+    };
+    let found = bench(&base);
+    let mut names: Vec<_> = found.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let usual = "beside:default,beside:fast,beside:max,weights:default,weights:fast,weights:max,xor-zstd-19,xor-zstd-3";
+    assert_eq!(names.join(","), usual);
+    assert!(
+        found["beside:default"] < found["weights:default"],
+        "{found:?}"
+    );
+    assert!(found["xor-zstd-3"] < found["weights:default"]);
+    // An archive of the base does as well.
+    ok(["pack", &base]);
+    assert_eq!(bench(&format!("{base}.wfz")), found);
+    assert!(dir.names("tmp").is_empty());
+
+    ok([
+        "pack",
+        &file,
+        "--base",
+        &base,
+        "-o",
+        &dir.path("packed.wfz"),
+    ]);
+    let packed = fs::metadata(dir.path("packed.wfz")).unwrap().len();
+    // The record of the base has another name in it.
+    assert!(packed.abs_diff(found["beside:default"]) < 4096);
+    let (status, _, told) = run(["bench", &file, "--codecs", "beside,xor-zstd-3"]);
+    assert_eq!(status, 2);
+    assert!(told.contains("--base"), "{told}");
+    let (status, _, told) = run(["bench", &file, "--base", &dir.path("")]);
+    assert_eq!(status, 2);
+    assert!(told.contains("is a directory"), "{told}");
+}
+
+#[test]
 fn bench_of_quantized_weights_has_what_is_published_for_them() {
     let dir = Dir::new();
     let original = quantized(24, 1);
@@ -152,7 +210,10 @@ fn bench_refuses_what_it_cannot_compare_before_it_starts() {
             &[&file[..], "--codecs", "weights,zip"][..],
             "'zip' is no codec",
         ),
-        (&[&file, "--codecs", "xz-5"], "split-arithmetic, gzip-1"),
+        (
+            &[&file, "--codecs", "xz-5"],
+            "split-arithmetic, beside:fast",
+        ),
         (&[&file, "--codecs", ""], "weights:default"),
         (&[&file, "--json", "--csv"], "cannot be used with"),
         (&[&file, "--rounds", "0"], "--rounds"),

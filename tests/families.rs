@@ -256,12 +256,20 @@ fn without_its_base_only_what_rests_on_it_is_missing() {
     fs::rename(&pin, &kept).unwrap();
     let (status, _, told) = run(["verify", &archive]);
     assert_eq!(status, 2, "{told}");
-    let (_, out, _) = run(["verify", &archive, "--json"]);
-    let problem = json(&out)["archives"][0]["problems"][0]["what"].to_string();
+    let problem = || {
+        let (_, out, _) = run(["verify", &archive, "--json"]);
+        json(&out)["archives"][0]["problems"][0]["what"].to_string()
+    };
+    let missing = problem();
     assert!(
-        problem.contains("base.safetensors") && problem.contains("--bases DIR"),
-        "{problem}"
+        missing.contains("base.safetensors") && missing.contains("--bases DIR"),
+        "{missing}"
     );
+    // One that is there and cannot be opened is told as well.
+    symlink(&pin, &pin).unwrap();
+    let (pin_name, unreadable) = (text(&pin), problem());
+    assert!(unreadable.contains(&pin_name), "{unreadable}");
+    fs::remove_file(&pin).unwrap();
     let bases = base_path.with_file_name("");
     ok(["verify", &archive, "--bases", &text(&bases)]);
     let (status, _, told) = run([

@@ -1,6 +1,7 @@
 //! The files that blocks of an archive rest on, as the archive's reader sees them.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +30,40 @@ pub trait Base: Debug + Send + Sync {
     }
 }
 
+/// What kept archives that may be a base from being looked at.
+#[derive(Debug, Default)]
+pub struct Hindrances(Vec<String>);
+
+impl Hindrances {
+    /// Notes why an archive could not be opened. One that is not there, or is something else, is no hindrance.
+    pub fn note(&mut self, why: &Error) {
+        let is_nothing = match why {
+            Error::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ),
+            Error::NotThisFormat(_) => true,
+            _ => false,
+        };
+        if !is_nothing {
+            self.add(why.to_string());
+        }
+    }
+
+    /// Notes what else is in the way.
+    pub fn add(&mut self, what: String) {
+        if !self.0.contains(&what) {
+            self.0.push(what);
+        }
+    }
+}
+
+impl fmt::Display for Hindrances {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|what| write!(f, "; {what}"))
+    }
+}
+
 /// A base that was not found.
 #[derive(Debug)]
 pub struct MissingBase {
@@ -37,7 +72,12 @@ pub struct MissingBase {
 
 impl MissingBase {
     /// Of a record that was looked for by an archive in a directory, and in so many others.
-    pub fn new(record: &BaseRecord, directory: &Path, others: usize) -> Arc<Self> {
+    pub fn new(
+        record: &BaseRecord,
+        directory: &Path,
+        others: usize,
+        hindrances: &Hindrances,
+    ) -> Arc<Self> {
         let name = match record.name.as_str() {
             "" => "a file of unknown name",
             name => name,
@@ -46,7 +86,7 @@ impl MissingBase {
             what: format!(
                 "the base it rests on is not there: {name} ({} bytes, SHA-256 {}). Looked for in {} and above, under that \
                  name, and in {others} other directories: put its archive back, or name a directory that has it with \
-                 --bases DIR",
+                 --bases DIR{hindrances}",
                 record.bytes,
                 hex(&record.sha256),
                 directory.join(pins_directory()).display(),

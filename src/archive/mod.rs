@@ -14,7 +14,7 @@ mod read_at;
 mod reader;
 mod writer;
 
-pub use bases::{Base, MissingBase};
+pub use bases::{Base, Hindrances, MissingBase};
 pub use read_at::ArchivedFile;
 pub use reader::ArchiveReader;
 pub use writer::{ArchiveWriter, LossyOriginal, Original, WrittenBeside};

@@ -168,14 +168,17 @@ impl Archives {
         let records = reader.base_records()?;
         let mut all_missing = Vec::new();
         let open = |record: &BaseRecord| -> Arc<dyn Base> {
-            let Some((base, facts, place)) =
-                find_base(source, (at, facts.uid), record, &self.other_bases)
-            else {
-                let path = at.place.full_path(source);
-                let directory = path.parent().unwrap_or(&path);
-                let missing = MissingBase::new(record, directory, self.other_bases.count());
-                all_missing.push(Arc::clone(&missing));
-                return missing;
+            let found = find_base(source, (at, facts.uid), record, &self.other_bases);
+            let (base, facts, place) = match found {
+                Ok(found) => found,
+                Err(hindrances) => {
+                    let path = at.place.full_path(source);
+                    let directory = path.parent().unwrap_or(&path);
+                    let others = self.other_bases.count();
+                    let missing = MissingBase::new(record, directory, others, &hindrances);
+                    all_missing.push(Arc::clone(&missing));
+                    return missing;
+                }
             };
             let place = ArchivePlace {
                 place,

@@ -12,7 +12,7 @@ use super::facts::Facts;
 use super::open_archive::open_archive;
 use super::place::{ArchivePlace, Place};
 use super::source::Source;
-use crate::archive::ArchiveReader;
+use crate::archive::{ArchiveReader, Hindrances};
 use crate::error::{Error, Result};
 use crate::format::{BaseRecord, archive_name, original_name, pin_path};
 
@@ -77,23 +77,30 @@ fn place(path: &Path, source: &Source) -> Place {
     }
 }
 
-/// The base of a record, for an archive at a place that belongs to somebody.
+/// The base of a record, for an archive at a place that belongs to somebody; or what may have kept it from being found.
 pub(super) fn find_base(
     source: &Source,
     (at, owner): (&ArchivePlace, u32),
     record: &BaseRecord,
     others: &OtherBases,
-) -> Option<(ArchiveReader, Facts, Place)> {
-    let is_it = |place: Place| {
-        let (reader, facts) = open_archive(source, &place).ok()?;
+) -> std::result::Result<(ArchiveReader, Facts, Place), Hindrances> {
+    let mut hindrances = Hindrances::default();
+    let mut is_it = |place: Place| {
+        let (reader, facts) = match open_archive(source, &place) {
+            Ok(open) => open,
+            Err(error) => {
+                hindrances.note(&error);
+                return None;
+            }
+        };
         let is_it = reader.is_base_of(record);
         if is_it && !may_rest_on(source, owner, &facts, &place) {
-            tracing::warn!(
+            hindrances.add(format!(
                 "{} is not read for {}: whoever made that one may not read it; make it readable to all, or have \
                  both belong to one user",
                 place.full_path(source).display(),
                 at.place.full_path(source).display()
-            );
+            ));
             return None;
         }
         is_it.then_some((reader, facts, place))
@@ -113,11 +120,12 @@ pub(super) fn find_base(
         std::iter::once(directory.join(pin.as_os_str())).chain(own)
     });
     let known = others.known.get(&record.sha256).cloned();
-    above
+    let found = above
         .chain(named(&directory, &record.name).into_iter().flatten())
         .chain(beside)
         .chain(known)
-        .find_map(is_it)
+        .find_map(&mut is_it);
+    found.ok_or(hindrances)
 }
 
 /// Whether an archive that belongs to somebody may rest on a base: whoever makes one decides what is read for it, and learns

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::output::parent;
 use super::walk::walk;
-use crate::archive::{ArchiveReader, Base, MissingBase};
+use crate::archive::{ArchiveReader, Base, Hindrances, MissingBase};
 use crate::error::Result;
 use crate::file::Entries;
 use crate::format::{BaseRecord, archive_name, pin_path};
@@ -72,8 +72,11 @@ impl BaseSearch {
         let records = reader.base_records()?;
         let bases = records.iter().map(|record| -> Arc<dyn Base> {
             match self.find(reader.path(), record) {
-                Some(base) => Arc::new(entries.entry(base)),
-                None => MissingBase::new(record, parent(reader.path()), self.directories.len()),
+                Ok(base) => Arc::new(entries.entry(base)),
+                Err(hindrances) => {
+                    let directory = parent(reader.path());
+                    MissingBase::new(record, directory, self.directories.len(), &hindrances)
+                }
             }
         });
         let bases = bases.collect();
@@ -81,11 +84,19 @@ impl BaseSearch {
         Ok(reader)
     }
 
-    /// The base of a record, for an archive at a path.
-    pub(super) fn find(&self, dependent: &Path, record: &BaseRecord) -> Option<ArchiveReader> {
-        let is_it = |path: PathBuf| {
-            let reader = ArchiveReader::open(&path).ok()?;
-            reader.is_base_of(record).then_some(reader)
+    /// The base of a record, for an archive at a path; or what may have kept it from being found.
+    pub(super) fn find(
+        &self,
+        dependent: &Path,
+        record: &BaseRecord,
+    ) -> std::result::Result<ArchiveReader, Hindrances> {
+        let mut hindrances = Hindrances::default();
+        let mut is_it = |path: PathBuf| match ArchiveReader::open(&path) {
+            Ok(reader) => reader.is_base_of(record).then_some(reader),
+            Err(error) => {
+                hindrances.note(&error);
+                None
+            }
         };
         let pin = pin_path(&record.sha256);
         // It may have lost its name since it was opened; its bases are still where it was.
@@ -97,7 +108,9 @@ impl BaseSearch {
                     .join(dependent.file_name()?),
             )
         };
-        let end = dependent.canonicalize().ok().or_else(moved)?;
+        let end = dependent.canonicalize().ok().or_else(moved);
+        // One whose place cannot be told has no pins.
+        let end = end.unwrap_or_default();
         let above = end.ancestors().skip(1).map(|above| above.join(&pin));
         let hint = (!record.name.is_empty()).then(|| {
             let named = dependent.with_file_name("").join(&record.name);
@@ -108,10 +121,11 @@ impl BaseSearch {
             std::iter::once(directory.join(&pin)).chain(own)
         });
         let mut places = above.chain(hint.into_iter().flatten()).chain(beside);
-        places.find_map(is_it).or_else(|| {
+        let found = places.find_map(&mut is_it).or_else(|| {
             let known = self.known.get_or_init(|| self.look_into_all());
             known.get(&record.sha256).cloned().and_then(is_it)
-        })
+        });
+        found.ok_or(hindrances)
     }
 
     /// Looks at all archives of the directories.

@@ -106,13 +106,14 @@ fn warn_of_fault(source: &SourceFile, name: &Path, monitor: &Monitor<'_>) -> Res
 /// # Errors
 /// `InvalidInput` if the source is no plain file or is an archive already, or if the destination
 /// exists. `Environment` if the source changes meanwhile. `Io` if the system refuses. `Corrupt` if what
-/// was read back is wrong.
+/// was read back is wrong. Of bases, as `pack`.
 pub fn pack_file(
     from: &Path,
     to: &Path,
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Totals> {
+    let options = &options.fitting(monitor)?;
     let source = SourceFile::open(from)?;
     let packed = pack_if(&source, to, parent(to), options, monitor, |_| Ok(true))?;
     Ok(packed.unwrap_or_default())
@@ -474,9 +475,10 @@ fn encode(
             let entry = writer
                 .append(&worker.stored, encoded.decoded_checksum)
                 .map_err(|e| e.at(output.path()))?;
-            written.add(entry, encoded.fidelity)?;
+            let bytes = worker.span.buffer_bytes() as u64;
+            written.add(entry, encoded.fidelity, bytes)?;
             // Half of the work; the other one is done when it was read back and compared.
-            (monitor.progress)(worker.span.buffer_bytes() as u64 / 2);
+            (monitor.progress)(bytes / 2);
             Ok(())
         },
     )?;

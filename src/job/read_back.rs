@@ -26,7 +26,8 @@ use crate::format::{
 };
 use crate::os::{drop_cached, read_full_at, start_write_back};
 
-/// Stored bytes that go to the disk, and come back from it, in one piece.
+/// Bytes whose blocks go to the disk, and come back from it, in one piece: what these rest on is then still
+/// decoded when they are compared.
 const BATCH_BYTES: u64 = 16 << 20;
 /// Batches that may wait to be read back. Bounds how far the writer runs ahead, so that the source
 /// is still in the page cache when it is compared.
@@ -49,6 +50,8 @@ struct Batch {
 pub(super) struct Written<'a> {
     output: &'a OutputFile,
     batch: Vec<WrittenBlock>,
+    /// What those decode to.
+    bytes: u64,
     batches: SyncSender<Batch>,
 }
 
@@ -65,6 +68,7 @@ pub(super) fn channel(output: &OutputFile) -> (Written<'_>, Unread) {
     let written = Written {
         output,
         batch: Vec::new(),
+        bytes: 0,
         batches,
     };
     let unread = Unread {
@@ -75,14 +79,14 @@ pub(super) fn channel(output: &OutputFile) -> (Written<'_>, Unread) {
 }
 
 impl Written<'_> {
-    /// Notes that the next block was written.
+    /// Notes that the next block, of so many bytes, was written.
     ///
     /// # Errors
     /// `Io` if the disk fails, `Interrupted` if nobody reads back any more.
-    pub(super) fn add(&mut self, entry: BlockEntry, fidelity: Fidelity) -> Result<()> {
+    pub(super) fn add(&mut self, entry: BlockEntry, fidelity: Fidelity, bytes: u64) -> Result<()> {
         self.batch.push(WrittenBlock { entry, fidelity });
-        let range = range(&self.batch);
-        if range.end - range.start < BATCH_BYTES {
+        self.bytes += bytes;
+        if self.bytes < BATCH_BYTES {
             return Ok(());
         }
         self.hand_over()
@@ -100,6 +104,7 @@ impl Written<'_> {
         if self.batch.is_empty() {
             return Ok(());
         }
+        self.bytes = 0;
         let blocks = std::mem::take(&mut self.batch);
         let range = range(&blocks);
         start_write_back(self.output.file(), &range).map_err(|e| self.output.cannot_write(e))?;
@@ -427,7 +432,7 @@ mod tests {
             let block = &bytes[start..start + span.buffer_bytes()];
             let encoded = encoder.encode(block, span.element, &[], &mut stored)?;
             let entry = writer.append(&stored, encoded.decoded_checksum)?;
-            written.add(entry, encoded.fidelity)?;
+            written.add(entry, encoded.fidelity, block.len() as u64)?;
         }
         written.finish()?;
         damage();
@@ -500,7 +505,7 @@ mod tests {
             ..BlockEntry::default()
         };
         assert!(matches!(
-            written.add(entry, Fidelity::Exact),
+            written.add(entry, Fidelity::Exact, u64::MAX),
             Err(Error::Interrupted)
         ));
     }

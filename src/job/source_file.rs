@@ -194,7 +194,7 @@ impl SourceFile {
     }
 
     /// True for an archive, also a damaged one or one of a newer version.
-    pub(super) fn is_archive(&self) -> Result<bool> {
+    pub(crate) fn is_archive(&self) -> Result<bool> {
         let mut first = [0; SUPERBLOCK_BYTES];
         let read = self.read_up_to(&mut first, 0)?;
         let parsed = Superblock::parse(&first);

@@ -21,6 +21,10 @@ pub(crate) struct BenchArgs {
     /// core]
     #[arg(long, value_name = "LIST")]
     pub(super) codecs: Option<String>,
+    /// Compare beside this model, plain or packed: archives that rest on it (beside:max), and its bytes XORed with
+    /// those of FILE, as published (xor-zstd-3)
+    #[arg(long, value_name = "BASE")]
+    pub(super) base: Option<PathBuf>,
     /// How often each decodes; the median counts
     #[arg(long, value_name = "N", default_value = "3")]
     pub(super) rounds: NonZeroUsize,
@@ -55,6 +59,8 @@ pub(crate) struct BenchOneArgs {
     pub(super) to: Option<PathBuf>,
     #[arg(long, value_name = "N")]
     pub(super) threads: NonZeroUsize,
+    #[arg(long, value_name = "BASE")]
+    pub(super) base: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

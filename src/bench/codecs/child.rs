@@ -24,6 +24,8 @@ pub(crate) struct Task<'a> {
     pub(crate) threads: NonZeroUsize,
     /// The original.
     pub(crate) file: &'a Path,
+    /// What the contender takes beside it.
+    pub(crate) base: Option<&'a Path>,
     /// The archive or compressed file.
     pub(crate) stored: &'a Path,
 }
@@ -62,7 +64,11 @@ impl Task<'_> {
         let mut command = own_program()?;
         command
             .arg("bench-one")
-            .args(["--threads", &self.threads.to_string(), "--"]);
+            .args(["--threads", &self.threads.to_string()]);
+        if let Some(base) = self.base {
+            command.arg("--base").arg(base);
+        }
+        command.arg("--");
         let contender = self.contender.to_string();
         match self.work {
             BenchWork::Encode => command
@@ -105,12 +111,11 @@ pub(crate) fn bench_one(args: &BenchOneArgs) -> Result<Outcome> {
         )));
     };
     let measured = watched("measuring", &Stop::on_signals()?, |monitor| {
+        let from = (&*args.from, args.base.as_deref());
         match (args.work, &args.to) {
-            (BenchWork::Encode, Some(to)) => {
-                encode(contender, &args.from, to, args.threads, monitor)
-            }
+            (BenchWork::Encode, Some(to)) => encode(contender, from, to, args.threads, monitor),
             (BenchWork::Encode, None) => Err(Error::InvalidInput("name a file to write".into())),
-            (BenchWork::Decode, _) => decode(contender, &args.from, args.threads, monitor),
+            (BenchWork::Decode, _) => decode(contender, from, args.threads, monitor),
         }
     })?;
     print_json(&measured)?;

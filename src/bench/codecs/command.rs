@@ -18,6 +18,7 @@ use crate::sync::cores;
 
 pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
     let chosen = args.codecs.as_deref().map(Contender::parse_list);
+    let chosen = chosen.transpose()?.map(|chosen| with_base(chosen, args));
     let chosen = chosen.transpose()?;
     let stop = Stop::on_signals()?;
     let original = watched("reading", &stop, |monitor| {
@@ -28,7 +29,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
     }
     let contenders = match chosen {
         Some(chosen) => chosen,
-        None => usual(&original)?,
+        None => usual(&original, args.base.is_some())?,
     };
     let threads = args.threads.unwrap_or_else(cores);
     let mut results = Comparison::new(args, &original, threads, &stop)?.run(&contenders)?;
@@ -55,10 +56,23 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn usual(original: &Original) -> Result<Vec<Contender>> {
+/// Whoever can compete of those that were named.
+fn with_base(mut chosen: Vec<Contender>, args: &BenchArgs) -> Result<Vec<Contender>> {
+    if args.base.is_none() {
+        chosen.retain(|contender| !contender.takes_base());
+        if chosen.is_empty() {
+            return Err(Error::InvalidInput(
+                "what is named compares a file beside its base: say which with --base".into(),
+            ));
+        }
+    }
+    Ok(chosen)
+}
+
+fn usual(original: &Original, has_base: bool) -> Result<Vec<Contender>> {
     let has_records = original.has_records()?;
-    let usual = Contender::usual(original.bytes(), has_records);
-    if usual.len() < Contender::usual(0, has_records).len() {
+    let usual = Contender::usual(original.bytes(), has_records, has_base);
+    if usual.len() < Contender::usual(0, has_records, has_base).len() {
         say(
             "weightfs: a large file: only what encodes at about 20 MB/s a core or faster is \
              compared; --codecs all compares everything",

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::args::{BenchArgs, BenchWork};
+use super::bench_base::BenchBase;
 use super::child::Task;
 use super::contender::Contender;
 use super::expected_time::{ExpectedTime, expected_ms};
@@ -18,7 +19,7 @@ use super::figures::{Figures, Times};
 use super::measured::Measured;
 use super::original::Original;
 use crate::bench::median::median;
-use crate::console::Stop;
+use crate::console::{Stop, watched};
 use crate::error::{Error, Result};
 
 /// Whose first encoding takes longer does not encode a second time, on one thread.
@@ -28,6 +29,7 @@ const LONG_ENCODE_SECONDS: f64 = 60.0;
 pub(super) struct Comparison<'a> {
     file: &'a Path,
     original: &'a Original,
+    base: Option<BenchBase>,
     threads: NonZeroUsize,
     rounds: NonZeroUsize,
     stop: &'a Stop,
@@ -39,7 +41,7 @@ pub(super) struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     /// # Errors
-    /// `Io` if there is no place for what is measured.
+    /// `Io` if there is no place for what is measured; as `BenchBase::new`.
     pub(super) fn new(
         args: &'a BenchArgs,
         original: &'a Original,
@@ -51,9 +53,15 @@ impl<'a> Comparison<'a> {
             let what = format!("cannot make a temporary directory in {}", parent.display());
             Error::io(what, e)
         })?;
+        let base = args.base.as_ref().map(|base| {
+            watched("preparing the base", stop, |monitor| {
+                BenchBase::new(base, directory.path(), threads, monitor)
+            })
+        });
         Ok(Self {
             file: &args.file,
             original,
+            base: base.transpose()?,
             threads,
             rounds: args.rounds,
             stop,
@@ -125,7 +133,7 @@ impl<'a> Comparison<'a> {
             decode.add(threads, &measured);
         }
         self.remove_stored()?;
-        let many = matches!(contender, Contender::Archive(..)).then_some(self.threads);
+        let many = (!matches!(contender, Contender::Stream(..))).then_some(self.threads);
         Ok(Figures {
             contender,
             original_bytes: self.original.bytes(),
@@ -165,6 +173,7 @@ impl<'a> Comparison<'a> {
             contender,
             threads,
             file: self.file,
+            base: self.base.as_ref().and_then(|base| base.of(contender)),
             stored: &self.stored,
         };
         let measured = task.run(self.stop, |waited| self.bar.waiting(waited, expected))?;

@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 pub enum Contender {
     /// An archive, as packing makes it.
     Archive(Method, Level),
+    /// An archive that rests on that of the base, as packing makes it.
+    Beside(Level),
     /// The file through a general compressor, at this level, without an archive.
     Stream(Tool, u32),
 }
@@ -27,6 +29,8 @@ pub enum Tool {
     Zstd,
     /// Zstandard on each stream of the records that are in the file.
     StreamsZstd,
+    /// Zstandard on each byte of the file's numbers XORed with those of the base.
+    XorZstd,
 }
 
 /// What kind of method a contender is.
@@ -44,12 +48,13 @@ pub enum Family {
 
 /// The least, the usual and the highest level of each; of zstd one more in between, since its levels
 /// reach the farthest. LZ4 is missing: unsplit weights hold nothing that it can find.
-const STREAMS: [(Tool, &[u32]); 5] = [
+const STREAMS: [(Tool, &[u32]); 6] = [
     (Tool::Gzip, &[1, 6, 9]),
     (Tool::Bzip2, &[1, 9]),
     (Tool::Xz, &[1, 6, 9]),
     (Tool::Zstd, &[1, 3, 12, 19]),
     (Tool::StreamsZstd, &[19]),
+    (Tool::XorZstd, &[3, 19]),
 ];
 
 /// Stands for everything in a list of names.
@@ -69,15 +74,20 @@ impl Contender {
         let streams = STREAMS
             .iter()
             .flat_map(|(tool, levels)| levels.iter().map(move |level| Self::Stream(*tool, *level)));
-        archives.chain(streams).collect()
+        let beside = Method::Weights.levels().iter().copied().map(Self::Beside);
+        archives.chain(beside).chain(streams).collect()
     }
 
     /// Who competes for a file of this size unless somebody says otherwise: everyone, or, for a
-    /// large file, whoever is quick. What takes records apart does if there are any.
-    pub fn usual(original_bytes: u64, has_records: bool) -> Vec<Self> {
+    /// large file, whoever is quick. What takes records apart does if there are any. Beside a base, it is what takes
+    /// that, and the codecs for weights without.
+    pub fn usual(original_bytes: u64, has_records: bool, has_base: bool) -> Vec<Self> {
         let mut usual = Self::all();
-        usual.retain(|contender| {
-            has_records || !matches!(contender, Self::Stream(Tool::StreamsZstd, _))
+        usual.retain(|contender| match contender {
+            _ if contender.takes_base() => has_base,
+            Self::Archive(Method::Weights, _) => true,
+            Self::Stream(Tool::StreamsZstd, _) => has_records && !has_base,
+            _ => !has_base,
         });
         if original_bytes > DEFAULT_FOR_ALL_BYTES {
             usual.retain(|contender| contender.is_quick());
@@ -110,6 +120,11 @@ impl Contender {
             .collect())
     }
 
+    /// Whether it makes nothing of a file without its base.
+    pub const fn takes_base(self) -> bool {
+        matches!(self, Self::Beside(_) | Self::Stream(Tool::XorZstd, _))
+    }
+
     /// What kind of method it is.
     pub const fn family(self) -> Family {
         match self {
@@ -118,6 +133,7 @@ impl Contender {
                 codec::Family::Reordered => Family::Reordered,
                 codec::Family::Split => Family::Split,
             },
+            Self::Beside(_) => Family::Weights,
             Self::Stream(..) => Family::Streams,
         }
     }
@@ -143,6 +159,8 @@ impl Contender {
                 (Method::SplitHuffman, _) => (270.0, 2000.0),
                 (Method::SplitArithmetic, _) => (130.0, 220.0),
             },
+            Self::Beside(Level::Max) => (60.0, 1500.0),
+            Self::Beside(_) => (140.0, 1500.0),
             Self::Stream(tool, level) => match (tool, level) {
                 (Tool::Gzip, ..=1) => (160.0, 210.0),
                 (Tool::Gzip, _) => (14.0, 200.0),
@@ -154,6 +172,8 @@ impl Contender {
                 (Tool::Zstd, ..=12) => (16.0, 640.0),
                 (Tool::Zstd, _) => (1.2, 270.0),
                 (Tool::StreamsZstd, _) => (1.5, 300.0),
+                (Tool::XorZstd, ..=3) => (150.0, 500.0),
+                (Tool::XorZstd, _) => (2.5, 500.0),
             },
         }
     }
@@ -167,9 +187,10 @@ impl Contender {
                 Method::Deflate | Method::Zstd => !matches!(level, Level::Max),
                 Method::Lzma => false,
             },
+            Self::Beside(_) => true,
             Self::Stream(tool, level) => match tool {
                 Tool::Gzip => level <= 1,
-                Tool::Zstd => level <= 3,
+                Tool::Zstd | Tool::XorZstd => level <= 3,
                 Tool::Bzip2 | Tool::Xz | Tool::StreamsZstd => false,
             },
         }
@@ -182,12 +203,14 @@ impl Contender {
     const fn base_name(self) -> &'static str {
         match self {
             Self::Archive(method, _) => method.name(),
+            Self::Beside(_) => "beside",
             Self::Stream(tool, _) => match tool {
                 Tool::Gzip => "gzip",
                 Tool::Bzip2 => "bzip2",
                 Tool::Xz => "xz",
                 Tool::Zstd => "zstd",
                 Tool::StreamsZstd => "streams-zstd",
+                Tool::XorZstd => "xor-zstd",
             },
         }
     }
@@ -198,7 +221,7 @@ impl fmt::Display for Contender {
         let base = self.base_name();
         match self {
             Self::Archive(method, _) if method.levels().len() == 1 => f.write_str(base),
-            Self::Archive(_, level) => {
+            Self::Archive(_, level) | Self::Beside(level) => {
                 let level = match level {
                     Level::Fast => "fast",
                     Level::Default => "default",
@@ -224,7 +247,7 @@ mod tests {
     #[test]
     fn each_name_is_one_contenders_alone_and_leads_back_to_it() {
         let all = Contender::all();
-        assert_eq!(all.len(), 30);
+        assert_eq!(all.len(), 35);
         for contender in &all {
             let found = Contender::parse_list(&contender.to_string()).unwrap();
             assert_eq!(found, [*contender]);
@@ -264,13 +287,9 @@ mod tests {
 
     #[test]
     fn large_files_get_the_quick_ones() {
-        assert_eq!(Contender::usual(200_000_000, true), Contender::all());
-        let large: Vec<_> = Contender::usual(200_000_001, true)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let large = usual(200_000_001, true, false);
         assert_eq!(
-            large.join(","),
+            large,
             "weights:fast,weights:default,weights:max,lz4:fast,deflate:fast,deflate:default,\
              zstd:fast,zstd:default,split-huffman,split-arithmetic,gzip-1,zstd-1,zstd-3"
         );
@@ -278,11 +297,21 @@ mod tests {
 
     #[test]
     fn records_are_taken_apart_where_there_are_any() {
-        let mut all = Contender::all();
-        assert_eq!(
-            all.pop().map(|last| last.to_string()).unwrap(),
-            "streams-zstd-19"
-        );
-        assert_eq!(Contender::usual(1, false), all);
+        let with = usual(1, true, false);
+        assert_eq!(with, usual(1, false, false) + ",streams-zstd-19");
+        assert_eq!(with.split(',').count(), 30);
+    }
+
+    #[test]
+    fn beside_a_base_those_compete_who_take_it() {
+        let quick = "weights:fast,weights:default,weights:max,beside:fast,beside:default,beside:max,xor-zstd-3";
+        assert_eq!(usual(1, true, true), quick.to_owned() + ",xor-zstd-19");
+        assert_eq!(usual(200_000_001, false, true), quick);
+    }
+
+    fn usual(original_bytes: u64, has_records: bool, has_base: bool) -> String {
+        let usual = Contender::usual(original_bytes, has_records, has_base);
+        let names: Vec<_> = usual.iter().map(ToString::to_string).collect();
+        names.join(",")
     }
 }

@@ -12,7 +12,7 @@ use super::contender::Contender;
 use super::stream;
 use crate::error::{Error, Result};
 use crate::job::source_file::SourceFile;
-use crate::job::{Monitor, PackOptions, VerifyOptions, pack_file, verify};
+use crate::job::{BaseAsked, Monitor, PackOptions, VerifyOptions, pack_file, verify};
 use crate::os::memory_bytes;
 
 /// What one run took and gave.
@@ -28,30 +28,42 @@ pub struct Measured {
     pub checksum: Option<u64>,
 }
 
-/// Compresses `from` into `to`, which must not exist. Streams use one thread whatever is asked for.
+/// Compresses `from`, beside a base if there is one, into `to`, which must not exist. Streams use one thread whatever is asked for.
 ///
 /// # Errors
 /// Whatever keeps the contender from writing.
 pub fn encode(
     contender: Contender,
-    from: &Path,
+    (from, base): (&Path, Option<&Path>),
     to: &Path,
     threads: NonZeroUsize,
     monitor: &Monitor<'_>,
 ) -> Result<Measured> {
     let source = read_ahead(from)?;
+    let open_base = base.map(read_ahead).transpose()?;
     let start = Instant::now();
+    let options = PackOptions {
+        threads,
+        base: base.map(|base| BaseAsked::Named(base.to_path_buf())),
+        ..PackOptions::default()
+    };
     match contender {
         Contender::Archive(method, level) => {
             let options = PackOptions {
                 method,
                 level,
-                threads,
-                ..PackOptions::default()
+                ..options
             };
             pack_file(from, to, &options, monitor)?;
         }
-        Contender::Stream(tool, level) => stream::encode(tool, level, &source, to, monitor)?,
+        Contender::Beside(level) => {
+            let options = PackOptions { level, ..options };
+            pack_file(from, to, &options, monitor)?;
+        }
+        Contender::Stream(tool, level) => {
+            let files = (&source, open_base.as_ref());
+            stream::encode(tool, level, files, to, monitor)?;
+        }
     }
     let seconds = start.elapsed().as_secs_f64();
     let stored = fs::metadata(to)
@@ -71,16 +83,17 @@ pub fn encode(
 /// `Corrupt` if an archive does not hold what was packed, or whatever keeps it from being read.
 pub fn decode(
     contender: Contender,
-    from: &Path,
+    (from, base): (&Path, Option<&Path>),
     threads: NonZeroUsize,
     monitor: &Monitor<'_>,
 ) -> Result<Measured> {
     read_ahead(from)?;
+    let base = base.map(read_ahead).transpose()?;
     let start = Instant::now();
     let (bytes, checksum) = match contender {
-        Contender::Archive(..) => (verified(from, threads, monitor)?, None),
+        Contender::Archive(..) | Contender::Beside(_) => (verified(from, threads, monitor)?, None),
         Contender::Stream(tool, _) => {
-            let (bytes, checksum) = stream::decode(tool, from, monitor)?;
+            let (bytes, checksum) = stream::decode(tool, from, base.as_ref(), monitor)?;
             (bytes, Some(checksum))
         }
     };

@@ -4,6 +4,7 @@
 //! original, all of it, out of processes of its own.
 
 mod args;
+mod bench_base;
 mod child;
 mod codec_report;
 mod command;
@@ -11,11 +12,13 @@ mod comparison;
 mod contender;
 mod expected_time;
 mod figures;
+mod framed;
 mod measured;
 mod original;
 mod plot;
 mod records;
 mod stream;
+mod xor;
 mod zstd_frame;
 
 pub(crate) use args::{BenchArgs, BenchOneArgs};

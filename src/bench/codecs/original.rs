@@ -92,7 +92,7 @@ impl Original {
         }
         match (contender, decoded.checksum) {
             // Packing compared every byte, and decoding every checksum.
-            (Contender::Archive(..), None) => Ok(()),
+            (Contender::Archive(..) | Contender::Beside(_), None) => Ok(()),
             (_, Some(checksum)) if checksum == self.checksum => Ok(()),
             (_, Some(_)) => differs("as many bytes, but other ones"),
             (Contender::Stream(..), None) => differs("what was decoded has no checksum"),
@@ -119,19 +119,22 @@ mod tests {
         let cancel = AtomicBool::new(false);
         let monitor = Monitor::silent(&cancel);
         let original = Original::open(&path, &monitor).unwrap();
+        let base = directory.path().join("base");
+        fs::write(&base, [6; 100_000]).unwrap();
         for tool in [
             Tool::Gzip,
             Tool::Bzip2,
             Tool::Xz,
             Tool::Zstd,
             Tool::StreamsZstd,
+            Tool::XorZstd,
         ] {
             let contender = Contender::Stream(tool, 1);
             let coded = directory.path().join(contender.to_string());
             let one = NonZeroUsize::MIN;
-            let stored = encode(contender, &path, &coded, one, &monitor).unwrap();
+            let stored = encode(contender, (&path, Some(&base)), &coded, one, &monitor).unwrap();
             assert_eq!(stored.bytes, fs::metadata(&coded).unwrap().len());
-            let decoded = decode(contender, &coded, one, &monitor).unwrap();
+            let decoded = decode(contender, (&coded, Some(&base)), one, &monitor).unwrap();
             original.compare(contender, &decoded).unwrap();
             for wrong in [
                 Measured {
@@ -153,7 +156,7 @@ mod tests {
             // Cut short, nothing passes for the whole.
             let bytes = fs::read(&coded).unwrap();
             fs::write(&coded, &bytes[..bytes.len() / 2]).unwrap();
-            let cut = decode(contender, &coded, one, &monitor);
+            let cut = decode(contender, (&coded, Some(&base)), one, &monitor);
             assert!(cut.is_err() || original.compare(contender, &cut.unwrap()).is_err());
         }
     }

@@ -11,16 +11,13 @@ use std::ops::Range;
 
 use twox_hash::XxHash3_64;
 
-use super::zstd_frame;
+use super::framed::{PART_BYTES, get, get_frame, put, put_frame};
 use crate::error::{Error, Result};
 use crate::format::{DEFAULT_BLOCK_BYTES, EXTENT_BYTES, Extent, Geometry, MAX_EXTENTS};
 use crate::job::Monitor;
 use crate::job::source_file::SourceFile;
 use crate::model::{ReadAt, extents};
 use crate::plane::record::RecordLayout;
-
-/// Bytes of an extent that are taken apart at once: several windows of zstd at its level 19.
-const PART_BYTES: u64 = 32 << 20;
 
 /// The parts of an extent: whole records, but for the end.
 fn parts(extent: &Extent) -> impl Iterator<Item = Range<u64>> + use<> {
@@ -71,13 +68,7 @@ pub(super) fn encode(
                 .map(Vec::as_slice)
                 .chain([&part[part.len() - rest..]])
             {
-                let frame = zstd_frame::encoder(Vec::new(), level, bytes.len() as u64);
-                let mut frame = frame.map_err(&cannot)?;
-                for piece in bytes.chunks(1 << 20) {
-                    monitor.check()?;
-                    frame.write_all(piece).map_err(&cannot)?;
-                }
-                put(out, &frame.finish().map_err(&cannot)?).map_err(&cannot)?;
+                put_frame(out, level, bytes, &cannot, monitor)?;
             }
             (monitor.progress)(part.len() as u64);
         }
@@ -128,31 +119,4 @@ pub(super) fn decode(
 
 fn buffer_bytes(part: &Range<u64>) -> usize {
     usize::try_from(part.end - part.start).expect("invariant: a part is at most PART_BYTES")
-}
-
-fn put(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
-    out.write_all(&(bytes.len() as u64).to_le_bytes())?;
-    out.write_all(bytes)
-}
-
-fn get(input: &mut impl Read, most: u64) -> io::Result<Vec<u8>> {
-    let mut len = [0; 8];
-    input.read_exact(&mut len)?;
-    let len = u64::from_le_bytes(len);
-    let mut bytes = Vec::new();
-    if len > most || input.by_ref().take(len).read_to_end(&mut bytes)? as u64 != len {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(bytes)
-}
-
-/// Fills `bytes` from the next frame, which must hold as many.
-fn get_frame(input: &mut impl Read, bytes: &mut [u8]) -> io::Result<()> {
-    let frame = get(input, 2 * PART_BYTES)?;
-    let mut decoder = zstd::stream::read::Decoder::with_buffer(frame.as_slice())?;
-    decoder.read_exact(bytes)?;
-    match decoder.read(&mut [0])? {
-        0 => Ok(()),
-        _ => Err(io::ErrorKind::InvalidData.into()),
-    }
 }

@@ -13,7 +13,7 @@ use liblzma::write::XzEncoder;
 use twox_hash::XxHash3_64;
 
 use super::contender::Tool;
-use super::{records, zstd_frame};
+use super::{records, xor, zstd_frame};
 use crate::error::{Error, Result};
 use crate::job::Monitor;
 use crate::job::source_file::SourceFile;
@@ -29,7 +29,7 @@ pub(super) const PIECE_BYTES: usize = 1 << 20;
 pub(super) fn encode(
     tool: Tool,
     level: u32,
-    source: &SourceFile,
+    (source, base): (&SourceFile, Option<&SourceFile>),
     to: &Path,
     monitor: &Monitor<'_>,
 ) -> Result<()> {
@@ -63,11 +63,20 @@ pub(super) fn encode(
             records::encode(level, source, &mut out, cannot, monitor)?;
             Ok(out)
         }
+        Tool::XorZstd => {
+            let mut out = out;
+            xor::encode(level, source, needed(base)?, &mut out, cannot, monitor)?;
+            Ok(out)
+        }
     };
     finished
         .and_then(|out| out.into_inner().map_err(io::IntoInnerError::into_error))
         .and_then(|file| file.sync_all())
         .map_err(cannot)
+}
+
+fn needed(base: Option<&SourceFile>) -> Result<&SourceFile> {
+    base.ok_or_else(|| Error::InvalidInput("name a base".into()))
 }
 
 fn feed(
@@ -115,7 +124,12 @@ pub(super) fn for_each_piece(
 ///
 /// # Errors
 /// `Io` if the system refuses or the stream is damaged, `Interrupted`.
-pub(super) fn decode(tool: Tool, from: &Path, monitor: &Monitor<'_>) -> Result<(u64, u64)> {
+pub(super) fn decode(
+    tool: Tool,
+    from: &Path,
+    base: Option<&SourceFile>,
+    monitor: &Monitor<'_>,
+) -> Result<(u64, u64)> {
     let cannot = |e| Error::io(format!("cannot decode {}", from.display()), e);
     let input = File::open(from).map_err(cannot)?;
     let mut input = BufReader::with_capacity(PIECE_BYTES, input);
@@ -125,6 +139,7 @@ pub(super) fn decode(tool: Tool, from: &Path, monitor: &Monitor<'_>) -> Result<(
         Tool::Xz => Box::new(liblzma::bufread::XzDecoder::new(input)),
         Tool::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input).map_err(cannot)?),
         Tool::StreamsZstd => return records::decode(&mut input, cannot, monitor),
+        Tool::XorZstd => return xor::decode(&mut input, needed(base)?, cannot, monitor),
     };
     let mut piece = vec![0; PIECE_BYTES];
     let mut hasher = XxHash3_64::new();

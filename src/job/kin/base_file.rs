@@ -88,9 +88,9 @@ impl BaseFile {
         }
         let mut bases = Vec::new();
         for record in &records {
-            let found = search.find(path, record).ok_or_else(|| {
+            let found = search.find(path, record).map_err(|hindrances| {
                 let what = format!(
-                    "rests on {} (SHA-256 {}), which is not there; name that one with --base, or where it is with --bases",
+                    "rests on {} (SHA-256 {}), which is not there; name that one with --base, or where it is with --bases{hindrances}",
                     record.name,
                     hex(&record.sha256)
                 );

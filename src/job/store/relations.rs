@@ -132,7 +132,7 @@ pub fn relations(
             continue;
         }
         let rests_on = records.into_iter().map(|record| {
-            let found = search.find(&path, &record).map(|found| {
+            let found = search.find(&path, &record).ok().map(|found| {
                 let stored = found.superblock().archive_bytes;
                 (found.path().to_path_buf(), stored)
             });

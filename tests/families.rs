@@ -62,6 +62,22 @@ fn base_and_tuned() -> (Vec<u8>, Vec<u8>) {
     (named(&base), named(&own))
 }
 
+/// The same in files of a directory: bytes and paths of both.
+fn family_in(dir: &Dir, below: &str) -> ([Vec<u8>; 2], [String; 2]) {
+    let (base, own) = base_and_tuned();
+    let paths = [("base", &base), ("own", &own)]
+        .map(|(name, bytes)| dir.write(&format!("{below}{name}.safetensors"), bytes));
+    ([base, own], paths)
+}
+
+/// Has the archive of a model beside that of its base, which is there, take the model's place. The archives of both.
+fn pack_beside(base: &Path, own: &Path) -> [String; 2] {
+    let archives = [base, own].map(|path| format!("{}.wfz", path.display()));
+    let own = own.to_str().unwrap();
+    ok(["pack", "--replace", own, "--base", &archives[0]]);
+    archives
+}
+
 /// Blocks of an archive that rest on something.
 fn resting(archive: &Path) -> u64 {
     let reader = ArchiveReader::open(archive).unwrap();
@@ -73,9 +89,7 @@ fn resting(archive: &Path) -> u64 {
 #[test]
 fn a_fine_tune_comes_back_byte_for_byte_at_every_level() {
     let dir = Dir::new();
-    let (base, own) = base_and_tuned();
-    let base_path = dir.write("base.safetensors", &base);
-    let own_path = dir.write("own.safetensors", &own);
+    let ([_, own], [base_path, own_path]) = family_in(&dir, "");
     ok(["pack", &base_path]);
     for level in ["fast", "default", "max"] {
         let archive = dir.path(&format!("{level}.wfz"));
@@ -194,9 +208,7 @@ fn what_is_not_like_the_base_stands_for_itself() {
 #[test]
 fn a_base_is_kept_whatever_becomes_of_its_name() {
     let dir = Dir::new();
-    let (base, own) = base_and_tuned();
-    let base_path = dir.write("base.safetensors", &base);
-    let own_path = dir.write("own.safetensors", &own);
+    let ([_, own], [base_path, own_path]) = family_in(&dir, "");
     let base_archive = format!("{base_path}.wfz");
     ok(["pack", &base_path]);
     ok(["pack", &own_path, "--base", &base_archive]);
@@ -238,15 +250,7 @@ fn without_its_base_only_what_rests_on_it_is_missing() {
     let own_path = place.write("own.safetensors", &own);
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     ok(["pack", &text(&base_path)]);
-    let base_archive = format!("{}.wfz", text(&base_path));
-    ok([
-        "pack",
-        "--replace",
-        &text(&own_path),
-        "--base",
-        &base_archive,
-    ]);
-    let archive = format!("{}.wfz", text(&own_path));
+    let [base_archive, archive] = pack_beside(&base_path, &own_path);
     let sha256 = ArchiveReader::open(Path::new(&base_archive))
         .unwrap()
         .superblock()
@@ -352,9 +356,7 @@ fn of_a_directory_each_model_rests_on_what_is_like_it() {
 #[test]
 fn relations_are_told_and_pins_go_when_nobody_needs_them() {
     let dir = Dir::new();
-    let (base, own) = base_and_tuned();
-    let base_path = dir.write("in/base.safetensors", &base);
-    let own_path = dir.write("in/own.safetensors", &own);
+    let ([_, own], [base_path, own_path]) = family_in(&dir, "in/");
     let (base_archive, archive) = (dir.path("s/base.wfz"), dir.path("s/sub/own.wfz"));
     fs::create_dir_all(dir.path("s/sub")).unwrap();
     ok(["pack", &base_path, "-o", &base_archive]);
@@ -407,9 +409,7 @@ fn relations_are_told_and_pins_go_when_nobody_needs_them() {
 #[test]
 fn what_cannot_be_read_may_rest_on_any_pin() {
     let dir = Dir::new();
-    let (base, own) = base_and_tuned();
-    let base_path = dir.write("base.safetensors", &base);
-    let own_path = dir.write("own.safetensors", &own);
+    let (_, [base_path, own_path]) = family_in(&dir, "");
     ok(["pack", &own_path, "--base", &base_path]);
     let archive = format!("{own_path}.wfz");
     let mut bytes = fs::read(&archive).unwrap();
@@ -534,9 +534,7 @@ fn nobody_reads_a_base_by_an_archive_of_his_own() {
 #[test]
 fn what_is_kept_is_the_file_and_not_a_link_to_it() {
     let dir = Dir::new();
-    let (base, own) = base_and_tuned();
-    let base_path = dir.write("base.safetensors", &base);
-    let own_path = dir.write("own.safetensors", &own);
+    let (_, [base_path, own_path]) = family_in(&dir, "");
     fs::create_dir_all(dir.path("s/blobs")).unwrap();
     let blob = dir.path("s/blobs/x.wfz");
     ok(["pack", &base_path, "-o", &blob]);
@@ -558,9 +556,7 @@ fn what_is_kept_is_the_file_and_not_a_link_to_it() {
 #[test]
 fn a_pin_that_is_damaged_is_made_anew() {
     let dir = Dir::new();
-    let (base, own) = base_and_tuned();
-    let base_path = dir.write("base.safetensors", &base);
-    let own_path = dir.write("own.safetensors", &own);
+    let (_, [base_path, own_path]) = family_in(&dir, "");
     // Of an archive, and of a plain file.
     for kind in ["archive", "plain"] {
         let base_archive = dir.path(&format!("{kind}.wfz"));
@@ -594,9 +590,7 @@ fn a_pin_that_is_damaged_is_made_anew() {
 #[test]
 fn a_directory_is_unpacked_whichever_name_of_a_base_comes_first() {
     let dir = Dir::new();
-    let (base, own) = base_and_tuned();
-    let base_path = dir.write("base.safetensors", &base);
-    let own_path = dir.write("own.safetensors", &own);
+    let ([base, own], [base_path, own_path]) = family_in(&dir, "");
     fs::create_dir_all(dir.path("s/a")).unwrap();
     fs::create_dir_all(dir.path("s/b")).unwrap();
     let base_archive = dir.path("s/b/base.wfz");
@@ -662,9 +656,7 @@ fn archives_of_several_names_are_not_packed_anew() {
 #[test]
 fn what_a_base_would_give_is_told_beforehand() {
     let dir = Dir::new();
-    let (base, own) = base_and_tuned();
-    let base_path = dir.write("base.safetensors", &base);
-    let own_path = dir.write("own.safetensors", &own);
+    let ([base, _], [base_path, own_path]) = family_in(&dir, "");
     let found = json(&ok(["analyze", &own_path, "--base", &base_path, "--json"]));
     let expected = found["beside_base"]["ratio"].as_f64().unwrap();
     let packed = json(&ok(["pack", &own_path, "--base", &base_path, "--json"]));
@@ -689,9 +681,7 @@ fn what_a_base_would_give_is_told_beforehand() {
 #[test]
 fn damaged_pins_and_what_killed_jobs_left_go_when_nobody_needs_them() {
     let dir = Dir::new();
-    let (base, own) = base_and_tuned();
-    let base_path = dir.write("in/base.safetensors", &base);
-    let own_path = dir.write("in/own.safetensors", &own);
+    let (_, [base_path, own_path]) = family_in(&dir, "in/");
     fs::create_dir(dir.path("s")).unwrap();
     let archive = dir.path("s/own.wfz");
     ok(["pack", &own_path, "--base", &base_path, "-o", &archive]);
@@ -732,15 +722,7 @@ fn a_base_that_is_cut_off_stands_in_no_other_ones_way() {
     let own_path = place.write("own.safetensors", &own);
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     ok(["pack", "--replace", &text(&base_path)]);
-    let base_archive = format!("{}.wfz", text(&base_path));
-    ok([
-        "pack",
-        "--replace",
-        &text(&own_path),
-        "--base",
-        &base_archive,
-    ]);
-    let archive = format!("{}.wfz", text(&own_path));
+    let [base_archive, archive] = pack_beside(&base_path, &own_path);
     let record = ArchiveReader::open(Path::new(&archive))
         .unwrap()
         .base_records()
@@ -813,9 +795,7 @@ fn what_fails_takes_no_pins_of_others_with_it() {
 #[test]
 fn what_was_found_and_is_damaged_is_no_base() {
     let dir = Dir::new();
-    let (base, own) = base_and_tuned();
-    let base_path = dir.write("base.safetensors", &base);
-    let own_path = dir.write("own.safetensors", &own);
+    let (_, [base_path, own_path]) = family_in(&dir, "");
     let base_archive = dir.path("s/base.wfz");
     fs::create_dir(dir.path("s")).unwrap();
     ok(["pack", &base_path, "-o", &base_archive]);

@@ -101,12 +101,8 @@ impl BaseSearch {
         let pin = pin_path(&record.sha256);
         // It may have lost its name since it was opened; its bases are still where it was.
         let moved = || {
-            Some(
-                parent(dependent)
-                    .canonicalize()
-                    .ok()?
-                    .join(dependent.file_name()?),
-            )
+            let name = dependent.file_name()?;
+            Some(parent(dependent).canonicalize().ok()?.join(name))
         };
         let end = dependent.canonicalize().ok().or_else(moved);
         // One whose place cannot be told has no pins.

@@ -71,6 +71,12 @@ fn temporary_directory(parent: &Path) -> io::Result<(TempDir, File)> {
     }
 }
 
+/// The names in a directory.
+pub(super) fn names_in(directory: &Path) -> io::Result<Vec<OsString>> {
+    let entries = fs::read_dir(directory)?;
+    entries.map(|entry| Ok(entry?.file_name())).collect()
+}
+
 /// Removes what killed runs have left unfinished in the directory that `path` is to be made in.
 pub(super) fn remove_abandoned(path: &Path) {
     remove_abandoned_in(parent(path));
@@ -300,9 +306,7 @@ impl Drop for OutputDir {
                 // A directory stays if somebody else put a file there.
                 let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
             }
-            let names =
-                |entries: fs::ReadDir| entries.map(|entry| Ok(entry?.file_name())).collect();
-            let left: io::Result<Vec<OsString>> = fs::read_dir(&self.path).and_then(names);
+            let left = names_in(&self.path);
             // Names of bases, which have others. What somebody else put there may rest on them.
             if left.is_ok_and(|left| left == [OWN_DIRECTORY]) {
                 let _ = fs::remove_dir_all(self.path.join(OWN_DIRECTORY));

@@ -8,14 +8,13 @@
 //! once, by however many names and links it is met.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::links::{follow, leads_nowhere};
-use super::output::is_temporary_name;
+use super::output::{is_temporary_name, names_in};
 use crate::error::{Error, Result};
 use crate::format::{OWN_DIRECTORY, original_name};
 use crate::os::leads_out;
@@ -110,13 +109,7 @@ impl Walk {
         base_depth: usize,
         meta: &Metadata,
     ) -> Result<()> {
-        let mut names = fs::read_dir(path)
-            .and_then(|entries| {
-                entries
-                    .map(|e| Ok(e?.file_name()))
-                    .collect::<io::Result<Vec<OsString>>>()
-            })
-            .map_err(|e| cannot_read(path, e))?;
+        let mut names = names_in(path).map_err(|e| cannot_read(path, e))?;
         // What another run is making, or has left.
         names.retain(|name| !is_temporary_name(name));
         names.sort();

@@ -60,6 +60,12 @@ impl Run<'_> {
             busy: Vec::new(),
             is_of_all: true,
         };
+        let of_one = |archive: &Path, command: [&str; 2], name| Job {
+            arguments: [command[0].into(), command[1].into(), text(archive)].into(),
+            makes: Vec::new(),
+            busy: vec![name],
+            is_of_all: false,
+        };
         match self.rng.u8(..if is_second { 8 } else { 16 }) {
             0..4 => {
                 let directory = self.directory();
@@ -109,16 +115,13 @@ impl Run<'_> {
             },
             8 | 9 => of_all(&["dedup"]),
             10 => match self.name(&[]) {
-                Some(name) if !records(&self.store.file(&name, Form::Archive)).is_empty() => Job {
-                    arguments: ["pack", "--detach"]
-                        .map(str::to_owned)
-                        .into_iter()
-                        .chain([text(&self.store.file(&name, Form::Archive))])
-                        .collect(),
-                    makes: Vec::new(),
-                    busy: vec![name],
-                    is_of_all: false,
-                },
+                Some(name) if !records(&self.store.file(&name, Form::Archive)).is_empty() => {
+                    of_one(
+                        &self.store.file(&name, Form::Archive),
+                        ["pack", "--detach"],
+                        name,
+                    )
+                }
                 _ => of_all(&["dedup"]),
             },
             11 => of_all(&["unpack", "--replace"]),
@@ -132,16 +135,11 @@ impl Run<'_> {
                 }
             }
             13 => match self.name(&[]) {
-                Some(name) if self.store.forms(&name) == [Form::Archive] => Job {
-                    arguments: ["unpack", "--replace"]
-                        .map(str::to_owned)
-                        .into_iter()
-                        .chain([text(&self.store.file(&name, Form::Archive))])
-                        .collect(),
-                    makes: Vec::new(),
-                    busy: vec![name],
-                    is_of_all: false,
-                },
+                Some(name) if self.store.forms(&name) == [Form::Archive] => of_one(
+                    &self.store.file(&name, Form::Archive),
+                    ["unpack", "--replace"],
+                    name,
+                ),
                 _ => of_all(&["gc"]),
             },
             _ => match self.name(&[]) {

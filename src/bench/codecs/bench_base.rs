@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::contender::{Contender, Tool};
-use crate::error::{Error, Result};
-use crate::job::source_file::SourceFile;
+use super::original::open_file;
+use crate::error::Result;
 use crate::job::{Monitor, PackOptions, UnpackOptions, pack_file, unpack_file};
 
 /// A base, as each contender takes it.
@@ -25,14 +25,8 @@ impl BenchBase {
         threads: NonZeroUsize,
         monitor: &Monitor<'_>,
     ) -> Result<Self> {
-        if path.is_dir() {
-            return Err(Error::InvalidInput(format!(
-                "{} is a directory; name the base in it",
-                path.display()
-            )));
-        }
         let mut plain = path.to_path_buf();
-        if SourceFile::open(path)?.is_archive()? {
+        if open_file(path)?.is_archive()? {
             plain = directory.join("base");
             let options = UnpackOptions {
                 threads,

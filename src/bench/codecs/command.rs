@@ -17,8 +17,7 @@ use crate::error::{Error, Result};
 use crate::sync::cores;
 
 pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
-    let chosen = args.codecs.as_deref().map(Contender::parse_list);
-    let chosen = chosen.transpose()?.map(|chosen| with_base(chosen, args));
+    let chosen = args.codecs.as_deref().map(|list| named(list, args));
     let chosen = chosen.transpose()?;
     let stop = Stop::on_signals()?;
     let original = watched("reading", &stop, |monitor| {
@@ -57,7 +56,8 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
 }
 
 /// Whoever can compete of those that were named.
-fn with_base(mut chosen: Vec<Contender>, args: &BenchArgs) -> Result<Vec<Contender>> {
+fn named(list: &str, args: &BenchArgs) -> Result<Vec<Contender>> {
+    let mut chosen = Contender::parse_list(list)?;
     if args.base.is_none() {
         chosen.retain(|contender| !contender.takes_base());
         if chosen.is_empty() {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::contender::Contender;
 use super::stream;
+use crate::codec::Method;
 use crate::error::{Error, Result};
 use crate::job::source_file::SourceFile;
 use crate::job::{BaseAsked, Monitor, PackOptions, VerifyOptions, pack_file, verify};
@@ -42,24 +43,19 @@ pub fn encode(
     let source = read_ahead(from)?;
     let open_base = base.map(read_ahead).transpose()?;
     let start = Instant::now();
-    let options = PackOptions {
-        threads,
-        base: base.map(|base| BaseAsked::Named(base.to_path_buf())),
-        ..PackOptions::default()
+    let pack = |method, level| {
+        let options = PackOptions {
+            method,
+            level,
+            threads,
+            base: base.map(|base| BaseAsked::Named(base.to_path_buf())),
+            ..PackOptions::default()
+        };
+        pack_file(from, to, &options, monitor).map(drop)
     };
     match contender {
-        Contender::Archive(method, level) => {
-            let options = PackOptions {
-                method,
-                level,
-                ..options
-            };
-            pack_file(from, to, &options, monitor)?;
-        }
-        Contender::Beside(level) => {
-            let options = PackOptions { level, ..options };
-            pack_file(from, to, &options, monitor)?;
-        }
+        Contender::Archive(method, level) => pack(method, level)?,
+        Contender::Beside(level) => pack(Method::Weights, level)?,
         Contender::Stream(tool, level) => {
             let files = (&source, open_base.as_ref());
             stream::encode(tool, level, files, to, monitor)?;

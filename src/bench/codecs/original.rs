@@ -19,19 +19,27 @@ pub struct Original {
     checksum: u64,
 }
 
+/// Opens a file that somebody names.
+///
+/// # Errors
+/// `InvalidInput` if it is a directory or no regular file, `Io` if the system refuses.
+pub(super) fn open_file(path: &Path) -> Result<SourceFile> {
+    if path.is_dir() {
+        return Err(Error::InvalidInput(format!(
+            "{} is a directory; name a file in it",
+            path.display()
+        )));
+    }
+    SourceFile::open(path)
+}
+
 impl Original {
     /// Opens a file and reads it once.
     ///
     /// # Errors
     /// `InvalidInput` if it is empty or no regular file, `Io` if the system refuses, `Interrupted`.
     pub fn open(path: &Path, monitor: &Monitor<'_>) -> Result<Self> {
-        if path.is_dir() {
-            return Err(Error::InvalidInput(format!(
-                "{} is a directory; name a file in it",
-                path.display()
-            )));
-        }
-        let source = SourceFile::open(path)?;
+        let source = open_file(path)?;
         if source.stamp.size == 0 {
             return Err(Error::InvalidInput(format!(
                 "{} is empty: there is nothing to compress",

@@ -34,7 +34,7 @@ pub(super) fn encode(
     monitor: &Monitor<'_>,
 ) -> Result<()> {
     let cannot = |e| Error::io(format!("cannot write {}", to.display()), e);
-    let out = BufWriter::with_capacity(PIECE_BYTES, File::create(to).map_err(cannot)?);
+    let mut out = BufWriter::with_capacity(PIECE_BYTES, File::create(to).map_err(cannot)?);
     let feed = |encoder: &mut dyn Write| feed(source, encoder, to, monitor);
     let finished = match tool {
         Tool::Gzip => {
@@ -59,12 +59,10 @@ pub(super) fn encode(
             encoder.finish()
         }
         Tool::StreamsZstd => {
-            let mut out = out;
             records::encode(level, source, &mut out, cannot, monitor)?;
             Ok(out)
         }
         Tool::XorZstd => {
-            let mut out = out;
             xor::encode(level, source, needed(base)?, &mut out, cannot, monitor)?;
             Ok(out)
         }

@@ -107,13 +107,14 @@ impl Runs {
     /// Guesses scales by the mean change of numbers.
     pub fn guess(&mut self, ids: &[u8], mantissa_bits: u8) {
         let places: [f32; 256] = std::array::from_fn(|id| places(id, mantissa_bits));
+        let one_place: [f32; 256] = std::array::from_fn(one_place);
         let means = self.iter(ids).map(|(_, _, exponents, ids)| {
             // Several sums in turn do not wait for each other.
             let mut sums = [0.0f32; 4];
             let fours = exponents.chunks(4).zip(ids.chunks(4));
             for (exponents, ids) in fours {
                 for (sum, (&exponent, &id)) in sums.iter_mut().zip(exponents.iter().zip(ids)) {
-                    *sum += places[usize::from(id)] * ONE_PLACE[usize::from(exponent)];
+                    *sum += places[usize::from(id)] * one_place[usize::from(exponent)];
                 }
             }
             let sum: f32 = sums.iter().sum();
@@ -203,33 +204,20 @@ impl Runs {
     }
 }
 
-/// How far a change goes from place to place of a number, in units of the same for all, by the exponent.
-static ONE_PLACE: [f32; 256] = {
-    let mut units = [0.0; 256];
-    let mut exponent = 0;
-    while exponent < 256 {
-        let sound = if exponent == 0 {
-            1
-        } else if exponent == 255 {
-            254
-        } else {
-            exponent
-        };
-        units[exponent as usize] = f32::from_bits(sound << 23);
-        exponent += 1;
-    }
-    units
-};
+/// How far a change goes from place to place of a number, in units of the same for all.
+fn one_place(exponent: usize) -> f32 {
+    let [exponent, ..] = exponent.to_le_bytes();
+    f32::from_bits(u32::from(exponent.clamp(1, 254)) << 23)
+}
 
 /// How many places a change goes, about.
 fn places(id: usize, mantissa_bits: u8) -> f32 {
-    let id = id.to_le_bytes()[0];
+    let [id, ..] = id.to_le_bytes();
     let left = if id < DIRECT {
         u32::from(id)
     } else {
         let (top, low_bits) = top(id);
-        let left = top.checked_shl(low_bits.into()).unwrap_or(u64::MAX);
-        u32::try_from(left).unwrap_or(u32::MAX)
+        u32::try_from(top << low_bits).unwrap_or(u32::MAX)
     };
     // Farther than an octave, places are not all as long.
     (left / 2 + 1).min(1 << mantissa_bits) as f32

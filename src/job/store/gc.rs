@@ -13,7 +13,7 @@ use crate::format::{BaseRecord, OWN_DIRECTORY, is_pin_name, pin_path, pins_direc
 use crate::job::base_search::BaseSearch;
 use crate::job::kin::hold_pins_alone;
 use crate::job::monitor::Monitor;
-use crate::job::output::remove_abandoned_in;
+use crate::job::output::{names_in, remove_abandoned_in};
 
 /// What was removed, or would be.
 #[derive(Debug, Default)]
@@ -107,8 +107,7 @@ fn collect(
 }
 
 fn names_of_pins(pins: &Path) -> io::Result<Vec<OsString>> {
-    let names = fs::read_dir(pins)?.map(|entry| Ok(entry?.file_name()));
-    let mut names: Vec<_> = names.collect::<io::Result<_>>()?;
+    let mut names = names_in(pins)?;
     names.retain(|name| is_pin_name(name));
     names.sort();
     Ok(names)

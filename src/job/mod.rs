@@ -18,7 +18,6 @@
 
 mod analyze;
 mod archives;
-mod attributes;
 mod base_search;
 mod blocks;
 mod condition;

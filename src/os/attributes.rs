@@ -9,17 +9,20 @@ use rustix::fs::{Gid, Uid, XattrFlags, fchown, fgetxattr, flistxattr, fsetxattr}
 use rustix::io::Errno;
 
 /// Gives a file the owner, the extended attributes (access control lists are some of them) and the
-/// times of another.
+/// times of another. Attributes whose names begin with `without` stay behind.
 ///
 /// # Errors
 /// What the system answered where it refuses, unless the file has the attribute already.
-pub(super) fn copy(from: &File, to: &File) -> io::Result<()> {
+pub fn copy_attributes(from: &File, to: &File, without: &str) -> io::Result<()> {
     let (like, now) = (from.metadata()?, to.metadata()?);
     if (like.uid(), like.gid()) != (now.uid(), now.gid()) {
         let (uid, gid) = (Uid::from_raw(like.uid()), Gid::from_raw(like.gid()));
         fchown(to, Some(uid), Some(gid))?;
     }
     for name in names(from)? {
+        if name.as_bytes().starts_with(without.as_bytes()) {
+            continue;
+        }
         let value = value(from, &name)?;
         if let Err(error) = fsetxattr(to, name.as_c_str(), &value, XattrFlags::empty())
             && self::value(to, &name).ok().as_ref() != Some(&value)

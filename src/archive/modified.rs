@@ -17,7 +17,10 @@ const MODIFIED_XATTR: &str = "user.weightfs.modified";
 pub fn modified_since(archive: &File) -> Option<SystemTime> {
     let value = attribute(archive, OsStr::new(MODIFIED_XATTR)).ok()??;
     let (seconds, nanoseconds) = std::str::from_utf8(&value).ok()?.split_once('.')?;
-    let nanoseconds = nanoseconds.parse().ok().filter(|&ns: &u32| ns < 1_000_000_000)?;
+    let nanoseconds = nanoseconds
+        .parse()
+        .ok()
+        .filter(|&ns: &u32| ns < 1_000_000_000)?;
     Some(system_time(seconds.parse().ok()?, nanoseconds))
 }
 
@@ -29,7 +32,12 @@ pub fn set_modified(archive: &File, time: SystemTime) -> io::Result<()> {
     let (seconds, nanoseconds) = since_epoch(time);
     let value = format!("{seconds}.{nanoseconds:09}");
     let flags = XattrFlags::empty();
-    Ok(setxattr(handle_path(archive), MODIFIED_XATTR, value.as_bytes(), flags)?)
+    Ok(setxattr(
+        handle_path(archive),
+        MODIFIED_XATTR,
+        value.as_bytes(),
+        flags,
+    )?)
 }
 
 #[cfg(test)]

@@ -261,7 +261,9 @@ pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<OsStrin
 fn as_it_is(source: &Source, directory: &Path, path: PathBuf, facts: Facts) -> io::Result<Glance> {
     Ok(Glance::Shown(match facts.kind {
         Some(Kind::Directory) => Shown::Directory { path, facts },
-        Some(Kind::File | Kind::Pipe | Kind::Socket | Kind::CharacterDevice | Kind::BlockDevice) => {
+        Some(
+            Kind::File | Kind::Pipe | Kind::Socket | Kind::CharacterDevice | Kind::BlockDevice,
+        ) => {
             let place = Place::Inside(path);
             Shown::File { place, facts }
         }

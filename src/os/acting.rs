@@ -104,7 +104,10 @@ mod tests {
             (meta.uid(), meta.gid())
         };
         let own = User::own();
-        let other = User { uid: 1234, gid: 1235 };
+        let other = User {
+            uid: 1234,
+            gid: 1235,
+        };
         let acting = act_as(other);
         if own.uid != 0 {
             let error = acting.unwrap_err();

@@ -47,7 +47,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let handle = |name: &str| {
             let path = dir.path().join(name);
-            File::options().create(true).append(true).open(&path).unwrap();
+            File::options()
+                .create(true)
+                .append(true)
+                .open(&path)
+                .unwrap();
             file_handle(&File::open(path).unwrap())
         };
         let Some(first) = handle("a") else { return };

@@ -35,7 +35,11 @@ impl ModelTree {
     /// What stands behind a path of the mount.
     pub(super) fn sought(&self, path: &Path) -> io::Result<Sought> {
         let directory = path.parent().unwrap_or(Path::new(""));
-        locate(&self.source, directory, path.file_name().unwrap_or_default())
+        locate(
+            &self.source,
+            directory,
+            path.file_name().unwrap_or_default(),
+        )
     }
 
     /// # Errors
@@ -53,7 +57,10 @@ impl ModelTree {
     /// archive that stands there now.
     pub(super) fn can_have_archive(&self, path: &Path) -> Result<bool> {
         let archive = path_of_archive(path);
-        if archive.file_name().is_none_or(|name| name.len() > MAX_NAME_BYTES) {
+        if archive
+            .file_name()
+            .is_none_or(|name| name.len() > MAX_NAME_BYTES)
+        {
             return Ok(false);
         }
         match self.source.facts(&archive) {
@@ -166,9 +173,16 @@ impl Change<'_> {
     /// Waits until it is on the disk, and takes the record back.
     pub(super) fn settle(&self, source: &Source, record: &Path) {
         let directory_of = |path: &Path| path.parent().unwrap_or(Path::new("")).to_path_buf();
-        let mut directories: Vec<_> = self.names.iter().map(|(path, _)| directory_of(path)).collect();
+        let mut directories: Vec<_> = self
+            .names
+            .iter()
+            .map(|(path, _)| directory_of(path))
+            .collect();
         directories.dedup();
-        if directories.iter().all(|path| source.sync_directory(path).is_ok()) {
+        if directories
+            .iter()
+            .all(|path| source.sync_directory(path).is_ok())
+        {
             forget(source, record);
         }
     }

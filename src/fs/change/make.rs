@@ -58,7 +58,10 @@ impl ModelTree {
         });
         let file = made.map_err(|e| at(&path, e))?;
         let place = Place::Inside(path.clone());
-        let facts = self.source.facts_of(&file, &path).map_err(|e| at(&path, e))?;
+        let facts = self
+            .source
+            .facts_of(&file, &path)
+            .map_err(|e| at(&path, e))?;
         let attr = Attr::plain(self.number(&facts, &[]), Kind::File, &facts);
         let attr = self.permitted_open(attr, &file, &place, &facts)?;
         let what = What::File(place.clone());
@@ -200,7 +203,9 @@ impl ModelTree {
 
     /// Permission bits that what is made gets: without those of `umask`, unless the directory has a list that says which.
     fn mode_of_new(&self, path: &Path, new: &New) -> io::Result<u32> {
-        let directory = self.source.open_to_ask(path.parent().unwrap_or(Path::new("")))?;
+        let directory = self
+            .source
+            .open_to_ask(path.parent().unwrap_or(Path::new("")))?;
         let has_list = access_list(&directory, DEFAULT_ACCESS_LIST)?.is_some();
         let mode = new.mode & 0o7777;
         Ok(if has_list { mode } else { mode & !new.umask })

@@ -196,5 +196,9 @@ fn is_model(file: &File) -> Option<bool> {
     let len = file.metadata().ok()?.len();
     let mut first = [0; 8];
     let read = read_full_at(file, &mut first, 0).ok()?;
-    Some(len > LEAST_PACKED_BYTES && read == first.len() && ModelFormat::of_start(first, len).is_some())
+    Some(
+        len > LEAST_PACKED_BYTES
+            && read == first.len()
+            && ModelFormat::of_start(first, len).is_some(),
+    )
 }

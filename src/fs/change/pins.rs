@@ -15,8 +15,12 @@ impl ModelTree {
     /// Has what is shown under a path, or below it, find its bases under another path too, where they were pinned above
     /// the one and not above the other.
     pub(super) fn take_pins_along(&self, from: &Path, to: &Path) -> Result<()> {
-        let has_pins = |directory: &&Path| self.source.facts(&directory.join(pins_directory())).is_ok();
-        let left_behind = from.ancestors().skip(1).filter(|above| !to.starts_with(above));
+        let has_pins =
+            |directory: &&Path| self.source.facts(&directory.join(pins_directory())).is_ok();
+        let left_behind = from
+            .ancestors()
+            .skip(1)
+            .filter(|above| !to.starts_with(above));
         let pinned: Vec<&Path> = left_behind.filter(has_pins).collect();
         if pinned.is_empty() {
             return Ok(());
@@ -46,10 +50,18 @@ impl ModelTree {
     fn take_pin_along(&self, base: &[u8; 32], pinned: &[&Path], to: &Path) -> io::Result<()> {
         let is_there = |path: &Path| self.source.facts(path).is_ok();
         let pin = pin_path(base);
-        if to.ancestors().skip(1).any(|above| is_there(&above.join(&pin))) {
+        if to
+            .ancestors()
+            .skip(1)
+            .any(|above| is_there(&above.join(&pin)))
+        {
             return Ok(());
         }
-        let Some(now) = pinned.iter().map(|at| at.join(&pin)).find(|pin| is_there(pin)) else {
+        let Some(now) = pinned
+            .iter()
+            .map(|at| at.join(&pin))
+            .find(|pin| is_there(pin))
+        else {
             return Ok(());
         };
         let directory = to.parent().unwrap_or(Path::new(""));

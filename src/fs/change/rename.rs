@@ -92,14 +92,17 @@ impl ModelTree {
         let target = one.beside(to);
         // Before they have their names: somebody could look after a crash.
         self.mark_before(&one, to).map_err(|e| at(to, e))?;
-        if let Some(other) = other.as_ref().filter(|_| flags.contains(RenameFlags::EXCHANGE)) {
+        if let Some(other) = other
+            .as_ref()
+            .filter(|_| flags.contains(RenameFlags::EXCHANGE))
+        {
             self.mark_before(other, from).map_err(|e| at(from, e))?;
         }
         match &other {
             _ if flags.contains(RenameFlags::EXCHANGE) => {
-                let other = other.as_ref().ok_or_else(|| {
-                    at(to, io::Error::from_raw_os_error(libc::ENOENT))
-                })?;
+                let other = other
+                    .as_ref()
+                    .ok_or_else(|| at(to, io::Error::from_raw_os_error(libc::ENOENT)))?;
                 source
                     .rename(&one.path, &other.path, flags)
                     .map_err(|e| at(from, e))?;

@@ -115,7 +115,9 @@ impl ModelTree {
             write_decoded(archive, &file)?;
         }
         let reader = archive.archive();
-        let below = reader.file().ok_or_else(|| errno("no file", libc::ESTALE))?;
+        let below = reader
+            .file()
+            .ok_or_else(|| errno("no file", libc::ESTALE))?;
         copy_attributes(below, &file, OWN_XATTRS).map_err(cannot)?;
         let meta = below.metadata().map_err(cannot)?;
         file.set_permissions(meta.permissions()).map_err(cannot)?;

@@ -68,13 +68,30 @@ impl Source {
     pub(in crate::fs) fn add_name(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (from_directory, from) = self.parent(from)?;
         let (to_directory, to) = self.parent(to)?;
-        Ok(linkat(from_directory, from, to_directory, to, AtFlags::empty())?)
+        Ok(linkat(
+            from_directory,
+            from,
+            to_directory,
+            to,
+            AtFlags::empty(),
+        )?)
     }
 
-    pub(in crate::fs) fn rename(&self, from: &Path, to: &Path, flags: RenameFlags) -> io::Result<()> {
+    pub(in crate::fs) fn rename(
+        &self,
+        from: &Path,
+        to: &Path,
+        flags: RenameFlags,
+    ) -> io::Result<()> {
         let (from_directory, from) = self.parent(from)?;
         let (to_directory, to) = self.parent(to)?;
-        Ok(renameat_with(from_directory, from, to_directory, to, flags)?)
+        Ok(renameat_with(
+            from_directory,
+            from,
+            to_directory,
+            to,
+            flags,
+        )?)
     }
 
     pub(in crate::fs) fn remove_file(&self, path: &Path) -> io::Result<()> {

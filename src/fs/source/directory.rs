@@ -123,7 +123,8 @@ impl Source {
     pub(in crate::fs) fn set_writable(&mut self) -> Result<()> {
         if self.only.is_some() {
             return Err(Error::InvalidInput(
-                "one archive cannot be mounted to be written; mount the directory that it is in".into(),
+                "one archive cannot be mounted to be written; mount the directory that it is in"
+                    .into(),
             ));
         }
         self.writable = true;

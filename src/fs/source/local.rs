@@ -9,7 +9,9 @@ use std::time::SystemTime;
 use crate::format::checksum;
 use crate::fs::facts::{Facts, FileNumber, Identity, Kind};
 use crate::fs::rights::Rights;
-use crate::os::{ACCESS_LIST, Entrance, FileStamp, access_list, entrance, file_handle, system_time};
+use crate::os::{
+    ACCESS_LIST, Entrance, FileStamp, access_list, entrance, file_handle, system_time,
+};
 
 /// Opens whatever is at a path of whoever mounts, the last part no link, only to ask about it.
 pub(super) fn open_path(path: &Path) -> io::Result<File> {
@@ -56,7 +58,11 @@ fn mode(meta: &Metadata) -> u16 {
 /// What the system knows of something on a device of this number (`FileNumber::device`). `in_full`: with what is not
 /// shown where nothing is written, and a number that is never given again.
 pub(super) fn facts(file: &File, meta: &Metadata, device: u64, in_full: bool) -> Facts {
-    let number = if in_full { lasting_number(file, meta) } else { meta.ino() };
+    let number = if in_full {
+        lasting_number(file, meta)
+    } else {
+        meta.ino()
+    };
     Facts {
         kind: kind(meta.file_type()).filter(|kind| in_full || !is_special(*kind)),
         size: meta.size(),

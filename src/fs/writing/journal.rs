@@ -101,7 +101,10 @@ fn settle(source: &Source, record: &Record) {
     if let Some(temporary) = &record.temporary
         && is(temporary.path(), record.comes)
     {
-        let goes_is_there = record.names.iter().any(|(_, goes)| source.facts(goes.path()).is_ok());
+        let goes_is_there = record
+            .names
+            .iter()
+            .any(|(_, goes)| source.facts(goes.path()).is_ok());
         let first = record.names.first();
         match first {
             // What went is gone, and what was to come is whole: the disk has forgotten the step between.
@@ -112,7 +115,10 @@ fn settle(source: &Source, record: &Record) {
                     tracing::error!("cannot rename {from} to {to}: {error}; do that by hand");
                     return;
                 }
-                tracing::info!("{}: a change that was cut off is finished", comes.path().display());
+                tracing::info!(
+                    "{}: a change that was cut off is finished",
+                    comes.path().display()
+                );
             }
             _ => {
                 let _ = source.remove_file(temporary.path());
@@ -120,7 +126,11 @@ fn settle(source: &Source, record: &Record) {
             }
         }
     }
-    let Some((first, _)) = record.names.iter().find(|(comes, _)| is(comes.path(), record.comes)) else {
+    let Some((first, _)) = record
+        .names
+        .iter()
+        .find(|(comes, _)| is(comes.path(), record.comes))
+    else {
         return;
     };
     for (comes, goes) in &record.names {
@@ -131,7 +141,10 @@ fn settle(source: &Source, record: &Record) {
             && is(goes.path(), record.goes)
             && source.remove_file(goes.path()).is_ok()
         {
-            tracing::info!("{}: a change that was cut off is finished", comes.path().display());
+            tracing::info!(
+                "{}: a change that was cut off is finished",
+                comes.path().display()
+            );
         }
     }
 }

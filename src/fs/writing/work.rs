@@ -56,7 +56,11 @@ impl Work {
     ///
     /// # Errors
     /// What the system answered.
-    pub(in crate::fs) fn temporary(&self, source: &Source, directory: &Path) -> io::Result<PathBuf> {
+    pub(in crate::fs) fn temporary(
+        &self,
+        source: &Source,
+        directory: &Path,
+    ) -> io::Result<PathBuf> {
         let own = root_of_device(source, directory)?.join(OWN_DIRECTORY);
         make_own(source, &own, 0o755)?;
         let work = own.join(WORK);

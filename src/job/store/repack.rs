@@ -96,7 +96,8 @@ pub(super) fn repack(
     let modified = meta.modified().map_err(cannot)?;
     let output = OutputFile::create(&source.path, true)?;
     let totals = pack_to(source, &output, root, options, monitor, |output| {
-        copy_attributes(&source.file, output.file(), OWN_XATTRS).map_err(|e| output.cannot_write(e))?;
+        copy_attributes(&source.file, output.file(), OWN_XATTRS)
+            .map_err(|e| output.cannot_write(e))?;
         output.sync(meta.mode(), Some(modified))
     })?;
     if !is_wanted(&totals) {

@@ -80,7 +80,8 @@ impl ModelTree {
         let (handle, way) = self.opened.insert(opened, access.writes, prefers);
         OpenFile {
             handle,
-            keep_cache,
+            // The kernel wants no word on a cache that it does not use.
+            keep_cache: keep_cache && way == Way::Served,
             passed: file.filter(|_| way == Way::Passed),
         }
     }

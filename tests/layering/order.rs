@@ -37,7 +37,9 @@ pub const ORDER: &[(&str, &[&str])] = &[
     ("api", &["archive", "mount"]),
     (
         "archive",
-        &["writer", "index", "profiles", "bases", "reader", "read_at"],
+        &[
+            "writer", "index", "profiles", "bases", "modified", "reader", "read_at",
+        ],
     ),
     ("bench", &["median", "process", "codecs", "mounts"]),
     (
@@ -404,17 +406,26 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "lately",
             "bases",
             "archives",
+            "writing",
             "model_tree",
             "access",
             "search",
             "successors",
             "replaced",
             "xattrs",
+            "change",
         ],
     ),
     (
         "fs/source",
-        &["devices", "local", "attributes", "outside", "directory"],
+        &[
+            "devices",
+            "local",
+            "attributes",
+            "outside",
+            "directory",
+            "changes",
+        ],
     ),
     (
         "fuse",
@@ -422,7 +433,6 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "mountinfo",
             "abort",
             "progress",
-            "server",
             "source_watch",
             "guard",
             "options",
@@ -430,9 +440,14 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "access",
             "readahead",
             "unmount",
-            "mount",
             "offer",
+            "attributes",
+            "backings",
+            "messages",
+            "server",
+            "mount",
             "null",
+            "writing",
         ],
     ),
     (
@@ -452,7 +467,6 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "job",
         &[
-            "attributes",
             "output",
             "pipeline",
             "monitor",
@@ -555,6 +569,9 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "pressure",
             "memory_limit",
             "threads",
+            "acting",
+            "attributes",
+            "file_handle",
         ],
     ),
     (
@@ -631,6 +648,22 @@ pub const ORDER: &[(&str, &[&str])] = &[
         ],
     ),
     ("job/store", &["relations", "gc", "repack", "dedup"]),
+    (
+        "fs/change",
+        &[
+            "begun",
+            "forms",
+            "to_file",
+            "contents",
+            "make",
+            "pins",
+            "attributes",
+            "packing",
+            "remove",
+            "rename",
+        ],
+    ),
+    ("fs/writing", &["work", "journal", "changes"]),
 ];
 
 /// Two ways to use archives, which do not know of each other: jobs on files, and mounts.

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use rustix::fs::{FallocateFlags, OFlags, Timestamps, fallocate, futimens};
 
-use super::contents::check_inside;
+use super::begun::check_inside;
 use super::forms::{Change, path_of_archive};
 use crate::error::{Error, Result};
 use crate::file::VirtualFile;

@@ -24,7 +24,8 @@ impl Decoding {
     pub fn new(cache_bytes: usize, threads: NonZeroUsize) -> Self {
         Self {
             cache: BlockCache::new(cache_bytes),
-            contexts: Pool::new(threads),
+            // A block that rests on another takes a second one, for that.
+            contexts: Pool::new(threads.saturating_add(threads.get())),
             demand: Demand::default(),
             memory: Memory::new(),
         }

@@ -75,6 +75,15 @@ pub(super) enum For {
     Later,
     /// A block that rests on it.
     Dependent,
+    /// The same, where no other is about to.
+    LoneDependent,
+}
+
+impl For {
+    /// Whether blocks that are wanted as a whole are kept as well.
+    pub const fn keeps_all(self) -> bool {
+        matches!(self, Self::Dependent)
+    }
 }
 
 /// How many are at work.

@@ -144,12 +144,35 @@ fn bench_beside_a_base_has_what_rests_on_it_and_what_is_published() {
     let packed = fs::metadata(dir.path("packed.wfz")).unwrap().len();
     // The record of the base has another name in it.
     assert!(packed.abs_diff(found["beside:default"]) < 4096);
-    let (status, _, told) = run(["bench", &file, "--codecs", "beside,xor-zstd-3"]);
-    assert_eq!(status, 2);
-    assert!(told.contains("--base"), "{told}");
     let (status, _, told) = run(["bench", &file, "--base", &dir.path("")]);
     assert_eq!(status, 2);
     assert!(told.contains("is a directory"), "{told}");
+}
+
+#[test]
+fn bench_makes_of_a_base_what_is_taken_and_no_more() {
+    let dir = Dir::new();
+    let file = dir.write("m.safetensors", &model(20, 1));
+    // Nothing that could be packed or unpacked.
+    ok(["pack", &file, "-o", &dir.path("cut.wfz")]);
+    let archive = fs::read(dir.path("cut.wfz")).unwrap();
+    let cut = dir.write("cut.wfz", &archive[..archive.len() / 2]);
+    let bench = |codecs: &str| {
+        let common = ["--rounds", "1", "--threads", "1", "--csv"];
+        run([
+            &["bench", &file, "--base", &cut, "--codecs", codecs],
+            &common[..],
+        ]
+        .concat())
+    };
+    let (status, stdout, told) = bench("gzip-1");
+    assert_eq!(status, 0, "{told}");
+    assert!(stdout.contains("\ngzip-1,"), "{stdout}");
+    for codecs in ["gzip-1,xor-zstd-3", "beside:fast"] {
+        let (status, _, told) = bench(codecs);
+        assert_eq!(status, 2, "{codecs}");
+        assert!(told.contains("cut.wfz"), "{codecs}: {told}");
+    }
 }
 
 #[test]
@@ -215,6 +238,14 @@ fn bench_refuses_what_it_cannot_compare_before_it_starts() {
             "split-arithmetic, beside:fast",
         ),
         (&[&file, "--codecs", ""], "weights:default"),
+        (
+            &[&file, "--codecs", "beside,gzip-1"],
+            "'beside' compares a file beside its base: say which with --base",
+        ),
+        (
+            &[&dir.path("missing"), "--codecs", "gzip-1,xor-zstd-3"],
+            "--base",
+        ),
         (&[&file, "--json", "--csv"], "cannot be used with"),
         (&[&file, "--rounds", "0"], "--rounds"),
         (&[&file, "--plot", &file], "is the file that is compressed"),

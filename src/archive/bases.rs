@@ -21,6 +21,18 @@ pub trait Base: Debug + Send + Sync {
     /// That of `read`, or whatever keeps these bytes from being had.
     fn with(&self, range: Range<u64>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>;
 
+    /// As `with`, for the only archive that has this base open: nobody else is about to want the same bytes.
+    ///
+    /// # Errors
+    /// As `with`.
+    fn with_alone(
+        &self,
+        range: Range<u64>,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.with(range, read)
+    }
+
     /// Has the storage make ready what is stored of a range, and waits for none of it.
     fn will_need(&self, range: &Range<u64>);
 

@@ -480,7 +480,12 @@ impl ArchiveReader {
                 let base = base.ok_or_else(|| Error::corrupt("there is no base of that number"))?;
                 let start = self.geometry.block(block).map(|span| span.range.start);
                 *lock(&self.last_reference) = start.map(|start| (start, reference));
-                base.with(range, &mut with_base)
+                // Whoever comes now gets what is decoded for itself.
+                if Arc::strong_count(base) == 1 {
+                    base.with_alone(range, &mut with_base)
+                } else {
+                    base.with(range, &mut with_base)
+                }
             }
         });
         self.with_place(block, result)

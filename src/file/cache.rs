@@ -108,10 +108,15 @@ impl BlockCache {
         }
     }
 
+    /// What it may hold.
+    pub fn budget_bytes(&self) -> usize {
+        self.shard_bytes * self.shards.len()
+    }
+
     /// What it has done so far.
     pub fn stats(&self) -> CacheStats {
         CacheStats {
-            budget_bytes: self.shard_bytes * self.shards.len(),
+            budget_bytes: self.budget_bytes(),
             cached_bytes: self.cached_bytes(),
             hits: self.hits.load(Ordering::Relaxed),
             waits: self.waits.load(Ordering::Relaxed),

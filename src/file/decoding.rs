@@ -24,7 +24,8 @@ impl Decoding {
     pub fn new(cache_bytes: usize, threads: NonZeroUsize) -> Self {
         Self {
             cache: BlockCache::new(cache_bytes),
-            contexts: Pool::new(threads),
+            // A block that rests on another takes a second one, for that.
+            contexts: Pool::new(threads.saturating_add(threads.get())),
             demand: Demand::default(),
             memory: Memory::new(),
         }
@@ -74,6 +75,15 @@ pub(super) enum For {
     Later,
     /// A block that rests on it.
     Dependent,
+    /// The same, where no other is about to.
+    LoneDependent,
+}
+
+impl For {
+    /// Whether blocks that are wanted as a whole are kept as well.
+    pub const fn keeps_all(self) -> bool {
+        matches!(self, Self::Dependent)
+    }
 }
 
 /// How many are at work.

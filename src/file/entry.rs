@@ -108,7 +108,7 @@ impl Entry {
             let skip = place_in(&span, at);
             let take = (buffer.len() - done).min(span.buffer_bytes() - skip);
             let part = &mut buffer[done..done + take];
-            if take == span.buffer_bytes() && !matches!(whom, For::Dependent) {
+            if take == span.buffer_bytes() && !whom.keeps_all() {
                 self.decoding
                     .cache
                     .copy_or_decode(self.key(number), part, |part| {
@@ -238,11 +238,14 @@ impl Entry {
         }
         decoded
     }
-}
 
-/// As a base it keeps the blocks that others rest on: there may be more of those.
-impl Base for Entry {
-    fn with(&self, range: Range<u64>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    /// Passes what others rest on to `read`.
+    fn lend(
+        &self,
+        range: Range<u64>,
+        whom: For,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         if range.is_empty() {
             return read(&[]);
         }
@@ -256,18 +259,41 @@ impl Base for Entry {
         let first = self.archive.geometry().block_at(range.start).unwrap_or(0);
         let span = self.span(first, range.start)?;
         let skip = place_in(&span, range.start);
-        if skip + len <= span.buffer_bytes() {
+        let is_whole = len == span.buffer_bytes() && !whom.keeps_all();
+        if skip + len <= span.buffer_bytes() && !is_whole {
             let contexts = &self.decoding.contexts;
             let block = contexts.with(ReadContext::new, |context| {
-                self.block(first, &span, &mut context.decoder, For::Dependent)
+                self.block(first, &span, &mut context.decoder, whom)
             })?;
             return read(&block[skip..skip + len]);
         }
         self.decoding.contexts.with(ReadContext::new, |context| {
             let (decoder, buffer) = context.with_len(len)?;
-            self.fill(range.start, buffer, decoder, For::Dependent)?;
+            self.fill(range.start, buffer, decoder, whom)?;
             read(buffer)
         })
+    }
+}
+
+/// As a base it keeps the blocks that others rest on: there may be more of those. But not those that would be gone from the
+/// cache before anybody came back to them.
+impl Base for Entry {
+    fn with(&self, range: Range<u64>, read: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.lend(range, For::Dependent, read)
+    }
+
+    fn with_alone(
+        &self,
+        range: Range<u64>,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let fits = self.bytes() <= self.decoding.cache.budget_bytes() as u64;
+        let whom = if fits {
+            For::Dependent
+        } else {
+            For::LoneDependent
+        };
+        self.lend(range, whom, read)
     }
 
     fn will_need(&self, range: &Range<u64>) {

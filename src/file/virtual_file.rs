@@ -168,6 +168,14 @@ impl Base for VirtualFile {
         self.entry.with(range, read)
     }
 
+    fn with_alone(
+        &self,
+        range: Range<u64>,
+        read: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.entry.with_alone(range, read)
+    }
+
     fn will_need(&self, range: &Range<u64>) {
         self.entry.will_need(range);
     }

@@ -15,6 +15,11 @@ impl Simd {
             // SAFETY: the value shows that the machine has these instructions.
             return unsafe { avx512::not_zero(bytes) };
         }
+        #[cfg(target_arch = "x86_64")]
+        if self.avx2() {
+            // SAFETY: as above.
+            return unsafe { avx2::not_zero(bytes) };
+        }
         let flags = bytes.iter().enumerate();
         flags.fold(0, |flags, (place, &byte)| {
             flags | u64::from(byte > 0) << place
@@ -28,6 +33,11 @@ impl Simd {
         if self.avx512() {
             // SAFETY: as above.
             return unsafe { avx512::pick(bytes, flags, picked) };
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.avx2() {
+            // SAFETY: as above.
+            return unsafe { avx2::pick(bytes, flags, picked) };
         }
         for (place, byte) in places(flags).zip(picked) {
             *byte = bytes[place];
@@ -47,6 +57,11 @@ impl Simd {
             // SAFETY: as above.
             return unsafe { avx512::spread(numbers, flags, all) };
         }
+        #[cfg(target_arch = "x86_64")]
+        if self.avx2() {
+            // SAFETY: as above.
+            return unsafe { avx2::spread(numbers, flags, all) };
+        }
         *all = [[0; N]; 64];
         for (place, number) in places(flags).zip(numbers) {
             all[place] = *number;
@@ -61,6 +76,124 @@ pub(crate) fn places(mut flags: u64) -> impl Iterator<Item = usize> {
         flags &= flags.wrapping_sub(1);
         (place < 64).then_some(place as usize)
     })
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::{
+        _mm_loadl_epi64, _mm_loadu_si128, _mm_shuffle_epi8, _mm_storel_epi64, _mm_storeu_si128,
+        _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_cvtepi8_epi32, _mm256_loadu_si256,
+        _mm256_movemask_epi8, _mm256_permutevar8x32_epi32, _mm256_setzero_si256, _mm256_srai_epi32,
+        _mm256_storeu_si256,
+    };
+
+    use crate::simd::avx2::{RANKS, load, load_8, load_16};
+
+    /// For each set of 8 flags the places of the flagged ones.
+    static PICKED: [[u8; 8]; 256] = {
+        let mut all = [[0; 8]; 256];
+        let mut set = 0;
+        while set < 256 {
+            let (mut place, mut next) = (0, 0);
+            while place < 8 {
+                if set >> place & 1 == 1 {
+                    all[set][next] = place;
+                    next += 1;
+                }
+                place += 1;
+            }
+            set += 1;
+        }
+        all
+    };
+
+    /// As `RANKS`, of numbers of two bytes.
+    static RANKS_OF_TWO: [[u8; 16]; 256] = {
+        let mut all = [[128; 16]; 256];
+        let mut set = 0;
+        while set < 256 {
+            let mut place = 0;
+            while place < 8 {
+                let rank = RANKS[set][place];
+                if rank < 8 {
+                    all[set][2 * place] = 2 * rank;
+                    all[set][2 * place + 1] = 2 * rank + 1;
+                }
+                place += 1;
+            }
+            set += 1;
+        }
+        all
+    };
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(super) fn not_zero(bytes: &[u8; 64]) -> u64 {
+        let zeros = |half: &[u8]| {
+            let equal = _mm256_cmpeq_epi8(load(half), _mm256_setzero_si256());
+            u64::from(_mm256_movemask_epi8(equal).cast_unsigned())
+        };
+        !(zeros(&bytes[..32]) | zeros(&bytes[32..]) << 32)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,popcnt")]
+    pub(super) fn pick(bytes: &[u8; 64], flags: u64, picked: &mut [u8; 64]) {
+        let mut at = 0;
+        for (bytes, flags) in bytes.as_chunks::<8>().0.iter().zip(flags.to_le_bytes()) {
+            let order = load_8(&PICKED[usize::from(flags)]);
+            let found = _mm_shuffle_epi8(load_8(bytes), order);
+            debug_assert!(at + 8 <= picked.len());
+            // SAFETY: each of the steps before found at most 8, and with this one there are at most 8 of them.
+            unsafe { _mm_storel_epi64(picked.as_mut_ptr().add(at).cast(), found) };
+            at += flags.count_ones() as usize;
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,popcnt")]
+    pub(super) fn spread<const N: usize>(
+        numbers: &[[u8; N]; 64],
+        flags: u64,
+        all: &mut [[u8; N]; 64],
+    ) {
+        const { assert!(matches!(N, 1 | 2 | 4)) };
+        let mut at = 0;
+        for (all, flags) in all
+            .as_chunks_mut::<8>()
+            .0
+            .iter_mut()
+            .zip(flags.to_le_bytes())
+        {
+            debug_assert!(at + 8 <= numbers.len());
+            let (set, to) = (usize::from(flags), all.as_mut_ptr());
+            // SAFETY: each of the steps before took at most 8 numbers, and with this one there are at most 8 of them; 8
+            // numbers are read and written.
+            unsafe {
+                let from = numbers.as_ptr().add(at);
+                match N {
+                    1 => {
+                        let found =
+                            _mm_shuffle_epi8(_mm_loadl_epi64(from.cast()), load_8(&RANKS[set]));
+                        _mm_storel_epi64(to.cast(), found);
+                    }
+                    2 => {
+                        let found = _mm_loadu_si128(from.cast());
+                        let order = load_16(&RANKS_OF_TWO[set]);
+                        _mm_storeu_si128(to.cast(), _mm_shuffle_epi8(found, order));
+                    }
+                    _ => {
+                        let ranks = _mm256_cvtepi8_epi32(load_8(&RANKS[set]));
+                        let found = _mm256_loadu_si256(from.cast());
+                        let found = _mm256_permutevar8x32_epi32(found, ranks);
+                        let none = _mm256_srai_epi32::<31>(ranks);
+                        _mm256_storeu_si256(to.cast(), _mm256_andnot_si256(none, found));
+                    }
+                }
+            }
+            at += flags.count_ones() as usize;
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -32,7 +32,7 @@ impl Simd {
             #[cfg(target_arch = "x86_64")]
             (Set::Avx512, has_avx512()),
             #[cfg(target_arch = "x86_64")]
-            (Set::Avx2, is_x86_feature_detected!("avx2")),
+            (Set::Avx2, has_avx2()),
             (Set::Portable, true),
         ];
         sets.into_iter()
@@ -64,9 +64,15 @@ impl Simd {
     }
 }
 
+/// What has the first of these has the second as well.
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt")
+}
+
 #[cfg(target_arch = "x86_64")]
 fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx2")
+    has_avx2()
         && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")

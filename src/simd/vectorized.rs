@@ -30,7 +30,7 @@ fn with_avx512<R>(work: impl FnOnce() -> R) -> R {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 fn with_avx2<R>(work: impl FnOnce() -> R) -> R {
     work()
 }

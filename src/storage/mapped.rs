@@ -1,10 +1,10 @@
 //! A read-only memory map that survives the truncation of its file.
 //!
-//! Pages that cannot be had read as zeros (`sigbus`), and are counted. What was read of a map is looked
-//! at as bytes of the file only if no page was replaced meanwhile; else the range is read again by
+//! A map of which a page cannot be had reads as zeros (`sigbus`), and that is counted. What was read of a map is
+//! looked at as bytes of the file only if it was not replaced meanwhile; else the range is read again by
 //! position, which says what is wrong with it, or gives the bytes if it was another range. When the
-//! reader is done (`release`), the file is mapped again, so that pages of zeros neither pile up nor stay
-//! after the file is whole again.
+//! reader is done (`release`), the file is mapped again, so that zeros do not stay after the file is whole
+//! again.
 
 #![expect(unsafe_code, reason = "memory maps; see each SAFETY")]
 
@@ -102,7 +102,7 @@ impl MappedFile {
         })
     }
 
-    /// The bytes of the file; zeros where they cannot be had (`faulted`).
+    /// The bytes of the file; zeros once some of them cannot be had (`faulted`).
     pub fn as_slice(&self) -> &[u8] {
         self.map.as_ref().map_or(&[], |registered| &registered.map)
     }
@@ -118,8 +118,7 @@ impl MappedFile {
         }
     }
 
-    /// True if a page could not be had since the map was made or released: what was read there are
-    /// zeros.
+    /// True if a page could not be had since the map was made or released: what was read of it may be zeros.
     pub fn faulted(&self) -> bool {
         let registered = self.map.as_ref();
         registered.is_some_and(|Registered { watched, .. }| watched.faults() != watched.mended())
@@ -142,11 +141,13 @@ impl Storage for MappedFile {
             return Ok(());
         };
         let mended = watched.mended();
-        read(&self.as_slice()[place]);
-        // The bytes were read before the count, on every processor.
-        fence(Ordering::Acquire);
         if watched.faults() == mended {
-            return Ok(());
+            read(&self.as_slice()[place]);
+            // The bytes were read before the count, on every processor.
+            fence(Ordering::Acquire);
+            if watched.faults() == mended {
+                return Ok(());
+            }
         }
         // Somewhere in the file: it is rare enough to find out where by reading.
         read(read_range(file, &range, &mut Vec::new())?);
@@ -205,7 +206,7 @@ impl Registered {
             let _ = advised;
         }
         if faulted {
-            // Else there are pages of zeros still; try again next time.
+            // Else there are zeros still; try again next time.
             if self.map_again()
                 && let Some(faults) = settled
             {
@@ -299,6 +300,7 @@ mod tests {
             assert_eq!(map.as_slice()[40_000], 0);
             assert_eq!(map.as_slice()[65_535], 0);
             assert!(map.faulted());
+            assert_eq!(map.as_slice()[4095], 0, "and nothing is asked for again");
         }
     }
 
@@ -335,7 +337,7 @@ mod tests {
             assert_eq!(lost.kind(), io::ErrorKind::UnexpectedEof);
             let lost = read(9_999..10_001).unwrap_err();
             assert_eq!(lost.kind(), io::ErrorKind::UnexpectedEof);
-            // Beside a page of zeros.
+            // Beside what is lost.
             assert_eq!(read(5_000..10_000).unwrap(), [7; 5_000]);
         }
         file.set_len(64 * 1024).unwrap();

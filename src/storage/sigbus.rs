@@ -2,9 +2,12 @@
 //!
 //! Touching a page of a map that lies beyond the end of the file, or that the disk cannot deliver,
 //! raises SIGBUS, whose default action ends the process: one damaged archive would take down the
-//! mounts of all the others. A handler replaces the page by an anonymous page of zeros instead, so
-//! that the access returns, and counts it, so that whoever reads learns that what they read may be
-//! zeros.
+//! mounts of all the others. A handler replaces the map by anonymous zeros instead, so that the access
+//! returns, and counts it, so that whoever reads learns that what they read may be zeros.
+//!
+//! All of the map, and not the one page: what is read together lies together, and is lost as a whole. A disk
+//! that fails may take seconds for each page that it is asked for, and would be asked for all of them, one after
+//! the other.
 //!
 //! The handler acts on watched addresses alone and passes every other SIGBUS on. It needs to find
 //! them without a lock, hence the one global of the crate: a list of slots that only grows, and whose
@@ -34,7 +37,7 @@ impl Watched {
         self.0.begun.load(Ordering::Acquire)
     }
 
-    /// How many of these are undone. Where this was as many as `faults` tells later, no page was zeros
+    /// How many of these are undone. Where this was as many as `faults` tells later, nothing was replaced by zeros
     /// from before this was asked until then.
     pub fn mended(&self) -> u64 {
         self.0.mended.load(Ordering::Acquire)
@@ -65,9 +68,9 @@ impl Drop for Watched {
 struct Slot {
     start: AtomicUsize,
     end: AtomicUsize,
-    /// Faults, counted before a page is replaced, so that nobody reads zeros that were not counted.
+    /// Faults, counted before the map is replaced, so that nobody reads zeros that were not counted.
     begun: AtomicU64,
-    /// Faults, counted when the page was replaced.
+    /// Faults, counted when it was replaced.
     ended: AtomicU64,
     /// Faults that are undone.
     mended: AtomicU64,
@@ -180,14 +183,19 @@ extern "C" fn on_sigbus(
     if let Some(handler) = handler
         && let Some(slot) = Slot::iter().find(|slot| slot.contains(address))
     {
-        let page = address & !(handler.page_bytes - 1);
+        let start = slot.start.load(Ordering::Acquire);
+        // The last page of a map is mapped as a whole.
+        let end = slot
+            .end
+            .load(Ordering::Acquire)
+            .next_multiple_of(handler.page_bytes);
         slot.begun.fetch_add(1, Ordering::AcqRel);
-        // SAFETY: the page belongs to a live map of ours (the faulting thread borrows it, so it
-        // cannot be unmapped meanwhile); replacing it by a private page of zeros keeps it readable.
+        // SAFETY: these are the pages of a live map of ours (the faulting thread borrows it, so it
+        // cannot be unmapped meanwhile); replacing them by private pages of zeros keeps them readable.
         let replaced = unsafe {
             libc::mmap(
-                page as *mut libc::c_void,
-                handler.page_bytes,
+                start as *mut libc::c_void,
+                end.saturating_sub(start),
                 libc::PROT_READ,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
                 -1,

@@ -109,6 +109,28 @@ fn dependents_that_are_read_at_once_decode_each_block_of_their_base_once() {
     assert!(at_once < both + of_base, "{at_once} instead of {both}");
 }
 
+/// A base that is larger than the cache is not kept for one alone, who would find none of it again.
+#[test]
+fn blocks_of_a_large_base_are_kept_for_those_who_share_it() {
+    let place = Place::new();
+    let family = family(&place, 2);
+    let kept_bytes = |open: usize| {
+        let source = Source::open(&place.source).unwrap();
+        let tree = ModelTree::new(source, 1 << 20, NonZeroUsize::MIN).unwrap();
+        let handles = family[..open].iter().map(|(name, _)| {
+            let attr = tree.lookup(ROOT_INODE, name.as_os_str()).unwrap();
+            tree.open(attr.inode).unwrap().handle
+        });
+        let handles: Vec<_> = handles.collect();
+        let bytes = &family[0].1;
+        let read = tree.read(handles[0], 0, bytes.len(), false, |read| read == bytes);
+        assert!(read.unwrap());
+        tree.stats().cache.cached_bytes
+    };
+    assert_eq!(kept_bytes(1), 0);
+    assert!(kept_bytes(2) > 0);
+}
+
 /// Room for a block or for none at all, and many who want different ones of several files and their base.
 #[test]
 fn many_readers_of_dependents_get_on_in_a_tiny_cache() {

@@ -211,6 +211,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "choose",
             "encode_groups",
             "encode",
+            "flags_avx2",
             "flags_avx512",
             "flags",
         ],

@@ -19,7 +19,7 @@ use fuser::{
     Session,
 };
 
-use crate::race::{limit, pause};
+use crate::race::{OPTIONS, limit, pause};
 use crate::support::Mount;
 
 /// What tells the server what to serve.
@@ -233,9 +233,11 @@ impl Served {
         command
             .args(["device::serve", "--exact", "--ignored", "--nocapture"])
             .env(VARIABLE, told.join("\n"));
+        // It outlives a mount made in each of the ways.
+        let limit = limit() * u32::try_from(OPTIONS.len()).unwrap();
         Self {
             directory: directory.to_path_buf(),
-            mount: Mount::spawn(command, mountpoint, limit()),
+            mount: Mount::spawn(command, mountpoint, limit),
         }
     }
 

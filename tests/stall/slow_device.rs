@@ -174,8 +174,9 @@ fn what_a_device_cannot_read_is_an_error_and_the_rest_reads_on() {
             readers.push(Box::new(|random| check(random.usize(..len) / PAGE * PAGE)));
         }
         for _ in 0..2 {
+            // Few at once: of what is lost, each waits for the device, and for the others who try.
             let mut pages = (0..len).step_by(PAGE).cycle();
-            readers.push(Box::new(move |_| pages.by_ref().take(64).for_each(check)));
+            readers.push(Box::new(move |_| pages.by_ref().take(16).for_each(check)));
         }
         readers.push(dropped_pages(&subject, Vec::new()));
         run(readers, race_time(), || ());

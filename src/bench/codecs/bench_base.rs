@@ -15,12 +15,13 @@ pub(super) struct BenchBase {
 }
 
 impl BenchBase {
-    /// A model or its archive; what it is not yet is made in `directory`.
+    /// A model or its archive; what some of the contenders take and it is not yet is made in `directory`.
     ///
     /// # Errors
     /// `InvalidInput` if it is neither; as `pack_file` and `unpack_file`.
     pub(super) fn new(
         path: &Path,
+        contenders: &[Contender],
         directory: &Path,
         threads: NonZeroUsize,
         monitor: &Monitor<'_>,
@@ -35,11 +36,14 @@ impl BenchBase {
             unpack_file(path, &plain, &options, monitor)?;
         }
         let archive = directory.join("base.wfz");
-        let options = PackOptions {
-            threads,
-            ..PackOptions::default()
-        };
-        pack_file(&plain, &archive, &options, monitor)?;
+        let takes_archive = |contender: &Contender| matches!(contender, Contender::Beside(_));
+        if contenders.iter().any(takes_archive) {
+            let options = PackOptions {
+                threads,
+                ..PackOptions::default()
+            };
+            pack_file(&plain, &archive, &options, monitor)?;
+        }
         Ok(Self { plain, archive })
     }
 

@@ -104,7 +104,7 @@ impl Task<'_> {
 pub(crate) fn bench_one(args: &BenchOneArgs) -> Result<Outcome> {
     // Whoever waits for the figures may be killed; nobody needs them then.
     end_with_parent(None)?;
-    let [contender] = Contender::parse_list(&args.contender)?[..] else {
+    let [contender] = Contender::parse_list(&args.contender, args.base.is_some())?[..] else {
         return Err(Error::InvalidInput(format!(
             "'{}' are several codecs; only one can be measured",
             args.contender

@@ -243,7 +243,7 @@ pub(super) mod tests {
             ),
         ]
         .map(|(name, stored_bytes, encode, decode)| Figures {
-            contender: Contender::parse_list(name).unwrap()[0],
+            contender: Contender::parse_list(name, true).unwrap()[0],
             original_bytes: 2_000_000,
             stored_bytes,
             encode,

@@ -17,7 +17,9 @@ use crate::error::{Error, Result};
 use crate::sync::cores;
 
 pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
-    let chosen = args.codecs.as_deref().map(|list| named(list, args));
+    let has_base = args.base.is_some();
+    let chosen = args.codecs.as_deref();
+    let chosen = chosen.map(|list| Contender::parse_list(list, has_base));
     let chosen = chosen.transpose()?;
     let stop = Stop::on_signals()?;
     let original = watched("reading", &stop, |monitor| {
@@ -28,10 +30,10 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
     }
     let contenders = match chosen {
         Some(chosen) => chosen,
-        None => usual(&original, args.base.is_some())?,
+        None => usual(&original, has_base)?,
     };
     let threads = args.threads.unwrap_or_else(cores);
-    let mut results = Comparison::new(args, &original, threads, &stop)?.run(&contenders)?;
+    let mut results = Comparison::new(args, &original, &contenders, threads, &stop)?.run()?;
     original.check_unchanged()?;
     mark_front(&mut results);
     sort_by_ratio(&mut results);
@@ -53,20 +55,6 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Outcome> {
             .map_err(|e| Error::io(format!("cannot write {}", plot.display()), e))?;
     }
     Ok(Outcome::Done)
-}
-
-/// Whoever can compete of those that were named.
-fn named(list: &str, args: &BenchArgs) -> Result<Vec<Contender>> {
-    let mut chosen = Contender::parse_list(list)?;
-    if args.base.is_none() {
-        chosen.retain(|contender| !contender.takes_base());
-        if chosen.is_empty() {
-            return Err(Error::InvalidInput(
-                "what is named compares a file beside its base: say which with --base".into(),
-            ));
-        }
-    }
-    Ok(chosen)
 }
 
 fn usual(original: &Original, has_base: bool) -> Result<Vec<Contender>> {

@@ -29,6 +29,7 @@ const LONG_ENCODE_SECONDS: f64 = 60.0;
 pub(super) struct Comparison<'a> {
     file: &'a Path,
     original: &'a Original,
+    contenders: &'a [Contender],
     base: Option<BenchBase>,
     threads: NonZeroUsize,
     rounds: NonZeroUsize,
@@ -45,6 +46,7 @@ impl<'a> Comparison<'a> {
     pub(super) fn new(
         args: &'a BenchArgs,
         original: &'a Original,
+        contenders: &'a [Contender],
         threads: NonZeroUsize,
         stop: &'a Stop,
     ) -> Result<Self> {
@@ -53,14 +55,16 @@ impl<'a> Comparison<'a> {
             let what = format!("cannot make a temporary directory in {}", parent.display());
             Error::io(what, e)
         })?;
-        let base = args.base.as_ref().map(|base| {
+        let takes_base = contenders.iter().any(|contender| contender.takes_base());
+        let base = args.base.as_ref().filter(|_| takes_base).map(|base| {
             watched("preparing the base", stop, |monitor| {
-                BenchBase::new(base, directory.path(), threads, monitor)
+                BenchBase::new(base, contenders, directory.path(), threads, monitor)
             })
         });
         Ok(Self {
             file: &args.file,
             original,
+            contenders,
             base: base.transpose()?,
             threads,
             rounds: args.rounds,
@@ -75,11 +79,15 @@ impl<'a> Comparison<'a> {
     ///
     /// # Errors
     /// What kept one of them from giving the file back; `Interrupted`.
-    pub(super) fn run(&self, contenders: &[Contender]) -> Result<Vec<Figures>> {
-        for &contender in contenders {
+    pub(super) fn run(&self) -> Result<Vec<Figures>> {
+        for &contender in self.contenders {
             self.expect(contender);
         }
-        let results = contenders.iter().map(|one| self.figures(*one)).collect();
+        let results = self
+            .contenders
+            .iter()
+            .map(|one| self.figures(*one))
+            .collect();
         self.bar.finish();
         results
     }

@@ -96,11 +96,13 @@ impl Contender {
     }
 
     /// Reads a comma-separated list of names: a contender's, one without a level for all its levels,
-    /// or `all`. Whoever is named twice competes once; the order is that of `all()`.
+    /// or `all`, which stands for those that can compete. Whoever is named twice competes once; the order is that of
+    /// `all()`.
     ///
     /// # Errors
-    /// `InvalidInput` for a name that nobody has; the message lists the names that there are.
-    pub fn parse_list(text: &str) -> Result<Vec<Self>> {
+    /// `InvalidInput` for a name that nobody has, in a message that lists the names that there are; and for one of what
+    /// takes a base, where there is none.
+    pub fn parse_list(text: &str, has_base: bool) -> Result<Vec<Self>> {
         let names: Vec<_> = text.split(',').map(str::trim).collect();
         let all = Self::all();
         let unknown = names
@@ -114,10 +116,21 @@ impl Contender {
                 known.join(", ")
             )));
         }
-        Ok(all
-            .into_iter()
-            .filter(|contender| names.iter().any(|name| contender.is_called(name)))
-            .collect())
+        let mut chosen = all;
+        chosen.retain(|contender| names.iter().any(|name| contender.is_called(name)));
+        if !has_base {
+            let takes_base = |name: &&&str| {
+                let mut meant = chosen.iter().filter(|contender| contender.is_called(name));
+                **name != ALL && meant.any(|contender| contender.takes_base())
+            };
+            if let Some(name) = names.iter().find(takes_base) {
+                return Err(Error::InvalidInput(format!(
+                    "'{name}' compares a file beside its base: say which with --base"
+                )));
+            }
+            chosen.retain(|contender| !contender.takes_base());
+        }
+        Ok(chosen)
     }
 
     /// Whether it makes nothing of a file without its base.
@@ -240,7 +253,7 @@ mod tests {
     use super::*;
 
     fn names(list: &str) -> Vec<String> {
-        let found = Contender::parse_list(list).unwrap();
+        let found = Contender::parse_list(list, true).unwrap();
         found.iter().map(ToString::to_string).collect()
     }
 
@@ -249,10 +262,10 @@ mod tests {
         let all = Contender::all();
         assert_eq!(all.len(), 35);
         for contender in &all {
-            let found = Contender::parse_list(&contender.to_string()).unwrap();
+            let found = Contender::parse_list(&contender.to_string(), true).unwrap();
             assert_eq!(found, [*contender]);
         }
-        assert_eq!(Contender::parse_list("all").unwrap(), all);
+        assert_eq!(Contender::parse_list("all", true).unwrap(), all);
     }
 
     #[test]
@@ -278,10 +291,28 @@ mod tests {
     #[test]
     fn an_unknown_name_is_an_error_that_lists_the_names() {
         for list in ["", "weights,", "zip", "xz-5", "weights:best", "Weights"] {
-            let error = Contender::parse_list(list).unwrap_err().to_string();
+            let error = Contender::parse_list(list, true).unwrap_err().to_string();
             for contender in Contender::all() {
                 assert!(error.contains(&contender.to_string()), "{list}: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn without_a_base_what_takes_one_is_no_part_of_all_and_an_error_by_name() {
+        let mut all = Contender::all();
+        all.retain(|contender| !contender.takes_base());
+        assert_eq!(Contender::parse_list("all", false).unwrap(), all);
+        for (list, named) in [
+            ("beside,gzip-1", "'beside'"),
+            ("gzip-1, beside:max", "'beside:max'"),
+            ("all,xor-zstd-3", "'xor-zstd-3'"),
+            ("xor-zstd", "'xor-zstd'"),
+        ] {
+            let error = Contender::parse_list(list, false).unwrap_err();
+            assert!(matches!(error, Error::InvalidInput(_)), "{list}: {error:?}");
+            let told = error.to_string();
+            assert!(told.contains(named) && told.contains("--base"), "{told}");
         }
     }
 

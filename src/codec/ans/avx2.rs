@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "vector loads, stores and gathers")]
 
 use std::arch::x86_64::{
-    __m128i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_blendv_epi8,
+    __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_blendv_epi8,
     _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_cvtepu8_epi32, _mm256_cvtepu16_epi32,
     _mm256_i32gather_epi32, _mm256_movemask_ps, _mm256_mullo_epi32, _mm256_or_si256,
     _mm256_packus_epi16, _mm256_packus_epi32, _mm256_permutevar8x32_epi32, _mm256_set1_epi32,
@@ -12,30 +12,12 @@ use std::arch::x86_64::{
 use super::frequencies::{SLOT_BITS, SLOTS};
 use super::lanes::{GROUP_WORD_BYTES, LANES, States, TABLES};
 use crate::simd::Simd;
-use crate::simd::avx2::{load_8, load_lanes, store, store_lanes};
+use crate::simd::avx2::{RANKS, load_8, load_lanes, store, store_lanes};
 
 /// Of the number of a table.
 const TABLE_MASK: i32 = (1 << TABLES.trailing_zeros()) - 1;
 /// Vectors of 8 lanes.
 const VECTORS: usize = LANES / 8;
-
-/// For each set of lanes that take a word: which of the next words each of them gets.
-const NEXT_WORDS: [[u8; 8]; 256] = {
-    let mut all = [[0; 8]; 256];
-    let mut set = 0;
-    while set < 256 {
-        let (mut lane, mut next) = (0, 0);
-        while lane < 8 {
-            if set >> lane & 1 == 1 {
-                all[set][lane] = next;
-                next += 1;
-            }
-            lane += 1;
-        }
-        set += 1;
-    }
-    all
-};
 
 pub(super) fn decode(
     simd: Simd,
@@ -75,10 +57,7 @@ fn decode_avx2<const N: usize>(
     ids: &mut [u8],
 ) -> usize {
     assert_eq!(slots.len(), N * SLOTS);
-    let mut vectors = [_mm256_setzero_si256(); VECTORS];
-    for (vector, lanes) in vectors.iter_mut().zip(states.chunks_exact(8)) {
-        *vector = load_lanes(lanes);
-    }
+    let mut vectors = load_states(states);
     let slot_mask = _mm256_set1_epi32((1 << SLOT_BITS) - 1);
     let table_mask = _mm256_set1_epi32(i32::from(N > 1) * TABLE_MASK);
     let id_mask = _mm256_set1_epi32(0xFF);
@@ -110,20 +89,8 @@ fn decode_avx2<const N: usize>(
                 *found = _mm256_and_si256(slot, id_mask);
                 let frequency = _mm256_and_si256(_mm256_srli_epi32::<8>(slot), slot_mask);
                 let rank = _mm256_srli_epi32::<20>(slot);
-                let next = _mm256_add_epi32(
-                    _mm256_mullo_epi32(frequency, _mm256_srli_epi32::<12>(*state)),
-                    rank,
-                );
-                let low = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(next), zero);
-                let set = _mm256_movemask_ps(_mm256_castsi256_ps(low)).to_le_bytes()[0];
-                let order = _mm256_cvtepu8_epi32(load_8(&NEXT_WORDS[usize::from(set)]));
-                let word = _mm256_permutevar8x32_epi32(
-                    _mm256_cvtepu16_epi32(load_words(group, taken)),
-                    order,
-                );
-                let filled = _mm256_or_si256(_mm256_slli_epi32::<16>(next), word);
-                *state = _mm256_blendv_epi8(next, filled, low);
-                taken += 2 * set.count_ones() as usize;
+                // SAFETY: as many vectors as a group has, and each comes once.
+                *state = unsafe { advance(*state, frequency, rank, group, &mut taken) };
             }
             let [a, b, c, d] = found;
             let packed = _mm256_packus_epi16(_mm256_packus_epi32(a, b), _mm256_packus_epi32(c, d));
@@ -132,17 +99,55 @@ fn decode_avx2<const N: usize>(
         *at += taken;
         done += LANES;
     }
-    for (vector, lanes) in vectors.iter().zip(states.chunks_exact_mut(8)) {
-        store_lanes(*vector, lanes);
-    }
+    store_states(&vectors, states);
     done
 }
 
-/// The words at a place in a group that up to 8 lanes before the end may ask for.
+/// The states after a step; those that are low take a word each.
+///
+/// # Safety
+/// With this one, a group takes at most `VECTORS` steps, and what they have taken is `taken`.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+pub(super) unsafe fn advance(
+    state: __m256i,
+    frequency: __m256i,
+    rank: __m256i,
+    group: &[u8; GROUP_WORD_BYTES],
+    taken: &mut usize,
+) -> __m256i {
+    let next = _mm256_add_epi32(
+        _mm256_mullo_epi32(frequency, _mm256_srli_epi32::<12>(state)),
+        rank,
+    );
+    let low = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(next), _mm256_setzero_si256());
+    let set = _mm256_movemask_ps(_mm256_castsi256_ps(low)).to_le_bytes()[0];
+    // Which of the next words each lane gets; those that get none take the first, and leave it.
+    let order = _mm256_cvtepu8_epi32(load_8(&RANKS[usize::from(set)]));
+    debug_assert!(*taken + 16 <= GROUP_WORD_BYTES);
+    // SAFETY: each of the 8-lane steps before took at most 16 bytes, and with this one there are at most
+    // VECTORS of them: taken + 16 <= VECTORS * 16 = GROUP_WORD_BYTES.
+    let words = unsafe { _mm_loadu_si128(group.as_ptr().add(*taken).cast()) };
+    let word = _mm256_permutevar8x32_epi32(_mm256_cvtepu16_epi32(words), order);
+    let filled = _mm256_or_si256(_mm256_slli_epi32::<16>(next), word);
+    *taken += 2 * set.count_ones() as usize;
+    _mm256_blendv_epi8(next, filled, low)
+}
+
+#[inline]
 #[target_feature(enable = "avx2")]
-fn load_words(group: &[u8; GROUP_WORD_BYTES], at: usize) -> __m128i {
-    debug_assert!(at + 16 <= GROUP_WORD_BYTES);
-    // SAFETY: each of the 8-lane steps before took at most 16 bytes, and with this one there are
-    // VECTORS of them: at + 16 <= VECTORS * 16 = GROUP_WORD_BYTES.
-    unsafe { _mm_loadu_si128(group.as_ptr().add(at).cast()) }
+pub(super) fn load_states(states: &States) -> [__m256i; VECTORS] {
+    let mut vectors = [_mm256_setzero_si256(); VECTORS];
+    for (vector, lanes) in vectors.iter_mut().zip(states.as_chunks::<8>().0) {
+        *vector = load_lanes(lanes);
+    }
+    vectors
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn store_states(vectors: &[__m256i; VECTORS], states: &mut States) {
+    for (vector, lanes) in vectors.iter().zip(states.as_chunks_mut::<8>().0) {
+        store_lanes(*vector, lanes);
+    }
 }

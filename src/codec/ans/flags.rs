@@ -2,6 +2,8 @@
 //! look up but how many of the slots are the first one's.
 
 #[cfg(target_arch = "x86_64")]
+use super::flags_avx2;
+#[cfg(target_arch = "x86_64")]
 use super::flags_avx512;
 use super::frequencies::{SLOT_BITS, SLOTS};
 use super::kernel::to_the_end;
@@ -32,6 +34,10 @@ impl FlagTables {
             #[cfg(target_arch = "x86_64")]
             if simd.avx512() {
                 return flags_avx512::decode(simd, &self.0, choice, states, words, at, flags);
+            }
+            #[cfg(target_arch = "x86_64")]
+            if simd.avx2() {
+                return flags_avx2::decode(simd, &self.0, choice, states, words, at, flags);
             }
             self.decode_portable(choice, states, words, at, flags)
         })

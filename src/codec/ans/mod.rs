@@ -36,6 +36,8 @@ mod encode_avx512;
 mod encode_groups;
 mod flags;
 #[cfg(target_arch = "x86_64")]
+mod flags_avx2;
+#[cfg(target_arch = "x86_64")]
 mod flags_avx512;
 pub(in crate::codec) mod frequencies;
 mod kernel;

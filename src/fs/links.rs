@@ -40,6 +40,24 @@ pub(super) enum Way {
 ///
 /// `None` if it leads nowhere, in circles, or into the mount.
 pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option<Followed> {
+    follow_to(source, directory, target, true)
+}
+
+/// The same of a target that has to exist by its own name.
+pub(super) fn follow_exactly(
+    source: &Source,
+    directory: &Path,
+    target: &Path,
+) -> Option<Followed> {
+    follow_to(source, directory, target, false)
+}
+
+fn follow_to(
+    source: &Source,
+    directory: &Path,
+    target: &Path,
+    may_be_archive: bool,
+) -> Option<Followed> {
     let mut at = Place::Inside(directory.to_path_buf());
     let mut facts = None;
     let mut rest = VecDeque::new();
@@ -81,7 +99,7 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
             }
         }
         let found = match next.facts(source) {
-            Err(_) if rest.is_empty() => {
+            Err(_) if rest.is_empty() && may_be_archive => {
                 next = at.join(&archive_name(&name));
                 next.facts(source).ok()?
             }

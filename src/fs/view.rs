@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::facts::{Facts, Kind};
-use super::links::{Followed, Way, follow, inside_source};
+use super::links::{Followed, Way, follow, follow_exactly, inside_source};
 use super::place::Place;
 use super::source::{Source, attributes};
 use super::xattr::AS_IT_IS_XATTR;
@@ -300,16 +300,15 @@ fn link(source: &Source, directory: &Path, path: &Path, facts: Facts) -> io::Res
 
 /// Whether a link with this target, in a directory of the source, is one to an archive, and not to the file of one.
 pub(super) fn leads_to_archive(source: &Source, directory: &Path, target: &Path) -> bool {
-    target.file_name().and_then(original_name).is_some()
-        && follow(source, directory, target).is_some_and(|end| is_archive(source, &end))
+    follow_exactly(source, directory, target).is_some_and(|end| is_archive(source, &end))
 }
 
 fn is_link_to_archive(source: &Source, directory: &Path, link: &Path) -> bool {
     let followed = || {
         let facts = source.facts(link).ok()?;
         let target = source.read_link(link).ok()?;
-        target.file_name().and_then(original_name)?;
-        let end = follow(source, directory, &target).filter(|end| is_archive(source, end))?;
+        let end = follow_exactly(source, directory, &target);
+        let end = end.filter(|end| is_archive(source, end))?;
         (stays_inside(&end) || may_follow_out(source, &facts, &end)).then_some(())
     };
     followed().is_some()

@@ -43,7 +43,7 @@ impl Attr {
             kind,
             size: facts.size,
             blocks: facts.blocks,
-            atime: facts.atime,
+            atime: facts.atime.unwrap_or(facts.mtime),
             mtime: facts.mtime,
             ctime: facts.ctime,
             mode: facts.mode,
@@ -64,6 +64,7 @@ impl Attr {
     ) -> Self {
         Self {
             size: superblock.original_bytes,
+            atime: facts.atime.unwrap_or(modified),
             mtime: modified,
             ..Self::plain(inode, Kind::File, facts)
         }

@@ -33,8 +33,8 @@ pub(super) struct Facts {
     pub(super) size: u64,
     /// Space it takes, in units of 512 bytes.
     pub(super) blocks: u64,
-    /// Time of last access.
-    pub(super) atime: SystemTime,
+    /// Time of last access; `None` where nothing is written, not even that.
+    pub(super) atime: Option<SystemTime>,
     /// Time of last modification of the contents.
     pub(super) mtime: SystemTime,
     /// Time of last change.

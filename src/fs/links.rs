@@ -44,11 +44,7 @@ pub(super) fn follow(source: &Source, directory: &Path, target: &Path) -> Option
 }
 
 /// The same of a target that has to exist by its own name.
-pub(super) fn follow_exactly(
-    source: &Source,
-    directory: &Path,
-    target: &Path,
-) -> Option<Followed> {
+pub(super) fn follow_exactly(source: &Source, directory: &Path, target: &Path) -> Option<Followed> {
     follow_to(source, directory, target, false)
 }
 

@@ -140,7 +140,7 @@ pub fn listing(source: &Source, directory: &Path) -> BTreeMap<OsString, Shown> {
             // FIFOs and sockets are not shown.
             continue;
         };
-        let leads_to_archive = || end(source, &path).is_some_and(|end| is_archive(&end));
+        let leads_to_archive = || exact_end(source, &path).is_some_and(|end| is_archive(&end));
         let hidden = alone && (meta.is_file() || (meta.is_symlink() && leads_to_archive()));
         let name = if hidden { &original } else { &path };
         shown.insert(name.file_name().unwrap().to_owned(), what);
@@ -168,21 +168,32 @@ fn archive(source: &Source, path: PathBuf) -> Shown {
 /// Where the link at a path leads in the end, links not among it; a name that is not there stands for
 /// the archive that is shown under it. `None` if it leads nowhere or into the mount.
 pub fn end(source: &Source, path: &Path) -> Option<PathBuf> {
-    end_within(source, path, MAX_LINKS)
+    end_within(source, path, MAX_LINKS, true)
 }
 
-fn end_within(source: &Source, path: &Path, links: usize) -> Option<PathBuf> {
+/// The same, but each name stands for itself alone.
+fn exact_end(source: &Source, path: &Path) -> Option<PathBuf> {
+    end_within(source, path, MAX_LINKS, false)
+}
+
+fn end_within(source: &Source, path: &Path, links: usize, may_be_archive: bool) -> Option<PathBuf> {
     let Some((parent, name)) = path.parent().zip(last_name(path)) else {
         return outside_mount(source, path.canonicalize().ok()?);
     };
     let parent = outside_mount(source, parent.canonicalize().ok()?)?;
     let at = outside_mount(source, parent.join(name))?;
     let follow = |at: PathBuf| match at.read_link() {
-        Ok(target) => end_within(source, &parent.join(target), links.checked_sub(1)?),
+        Ok(target) => {
+            let links = links.checked_sub(1)?;
+            end_within(source, &parent.join(target), links, may_be_archive)
+        }
         Err(_) => Some(at),
     };
     if at.symlink_metadata().is_ok() {
         return follow(at);
+    }
+    if !may_be_archive {
+        return None;
     }
     let archive = [name.as_bytes(), b".wfz"].concat();
     let archive = parent.join(OsStr::from_bytes(&archive));

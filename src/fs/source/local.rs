@@ -67,7 +67,7 @@ pub(super) fn facts(file: &File, meta: &Metadata, device: u64, in_full: bool) ->
         kind: kind(meta.file_type()).filter(|kind| in_full || !is_special(*kind)),
         size: meta.size(),
         blocks: meta.blocks(),
-        atime: time(meta.atime(), meta.atime_nsec()),
+        atime: in_full.then(|| time(meta.atime(), meta.atime_nsec())),
         mtime: time(meta.mtime(), meta.mtime_nsec()),
         ctime: time(meta.ctime(), meta.ctime_nsec()),
         mode: mode(meta),

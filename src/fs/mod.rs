@@ -8,6 +8,7 @@ mod access;
 mod archives;
 mod attr;
 mod bases;
+mod change;
 mod errno;
 mod facts;
 mod in_vain;
@@ -30,12 +31,13 @@ mod xattr;
 mod xattrs;
 
 pub use attr::Attr;
+pub use change::{Packed, Packing};
 pub use facts::Kind;
 pub use inode::{Inode, ROOT_INODE};
 pub use model_tree::{DirEntry, ModelTree};
 pub use open_files::{Handle, OpenFile};
 pub use source::Source;
-pub use statistics::MountStats;
+pub use statistics::{MountStats, PackingStats};
 pub use xattr::{ARCHIVE_XATTR, SOURCE_XATTR, STATS_XATTR};
 
 #[cfg(test)]

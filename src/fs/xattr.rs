@@ -7,11 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::archive::ArchiveReader;
-use crate::format::{CodecId, FidelitySummary};
+use crate::format::{CodecId, FidelitySummary, OWN_ATTRIBUTES};
 use crate::printable::hex;
-
-/// All names of our own begin with this.
-pub(super) const OWN: &str = "user.weightfs.";
 
 /// On the root: `MountStats` as one JSON object.
 pub const STATS_XATTR: &str = "user.weightfs.stats";
@@ -37,7 +34,7 @@ pub(super) const OF_ARCHIVES: [&str; 7] = [
 /// The value of one of `OF_ARCHIVES` of the archive at `path`; `None` for another name.
 pub(super) fn of_archive(archive: &ArchiveReader, path: &Path, name: &OsStr) -> Option<Vec<u8>> {
     let superblock = archive.superblock();
-    Some(match name.to_str()?.strip_prefix(OWN)? {
+    Some(match name.to_str()?.strip_prefix(OWN_ATTRIBUTES)? {
         "archive" => path.as_os_str().as_bytes().to_vec(),
         "base" => bases(archive).into_bytes(),
         "codec" => codecs(archive).into_bytes(),

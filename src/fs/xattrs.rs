@@ -15,8 +15,9 @@ use super::inode::{Inode, ROOT_INODE};
 use super::model_tree::ModelTree;
 use super::nodes::{Node, What};
 use super::source::attributes;
-use super::xattr::{OF_ARCHIVES, OWN, SOURCE_XATTR, STATS_XATTR, of_archive};
+use super::xattr::{OF_ARCHIVES, SOURCE_XATTR, STATS_XATTR, of_archive};
 use crate::error::{Error, Result};
+use crate::format::OWN_ATTRIBUTES;
 use crate::os::{ACCESS_LIST, DEFAULT_ACCESS_LIST};
 
 impl ModelTree {
@@ -117,5 +118,5 @@ impl ModelTree {
 
 fn is_of_source(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    name.starts_with(b"user.") && !name.starts_with(OWN.as_bytes())
+    name.starts_with(b"user.") && !name.starts_with(OWN_ATTRIBUTES.as_bytes())
 }

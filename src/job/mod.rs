@@ -14,12 +14,14 @@
 //! - `globs`, `file_filter`: files by name; `typing`, `layout`: what bytes of any file are;
 //! - `read_back`, `survey`, `directory_plan`, `fitting`, `blocks`: the halves of jobs, and how much they may use;
 //! - `expected`, `worth`: what packing will take, and whether it pays;
-//! - `inspect`, `verify`, `unpack`, `pack`, `preview`, `outlay`, `analyze`, `removal`, `replace`: the jobs.
+//! - `inspect`, `verify`, `unpack`, `pack`, `preview`, `outlay`, `analyze`, `removal`, `stand_in`, `replace`, `behind`:
+//!   the jobs.
 
 mod analyze;
 mod archives;
 mod attributes;
 mod base_search;
+mod behind;
 mod blocks;
 mod condition;
 mod conversion;
@@ -46,6 +48,7 @@ mod read_back;
 mod removal;
 mod replace;
 pub(crate) mod source_file;
+mod stand_in;
 mod store;
 mod survey;
 mod tensor_hasher;
@@ -62,6 +65,7 @@ pub use analyze::{
     TensorFacts, Values, analyze,
 };
 pub use base_search::BaseSearch;
+pub use behind::{Behind, pack_behind};
 pub use conversion::Conversion;
 pub use expected::{ExpectedBytes, whole as whole_bytes};
 pub use file_filter::FileFilter;

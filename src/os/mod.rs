@@ -5,6 +5,7 @@
 
 mod access_list;
 mod attribute;
+mod background;
 mod control_group;
 mod disk_read;
 mod fuse_mount;
@@ -27,6 +28,7 @@ mod writers;
 
 pub use access_list::{ACCESS_LIST, DEFAULT_ACCESS_LIST, access_list};
 pub use attribute::{attribute, handle_path};
+pub use background::stand_back;
 pub use disk_read::{DiskRead, read_disk};
 pub use fuse_mount::{Entrance, entrance};
 pub use large_folios::has_large_folios;
@@ -41,7 +43,7 @@ pub use page_buffer::PageBuffer;
 pub use page_cache::cached_bytes;
 pub use paths::{MAX_LINKS, MAX_NAME_BYTES, leads_out};
 pub use positional::{FileStamp, read_full_at, system_time, write_all_at};
-pub use pressure::AvailableMemory;
+pub use pressure::{AvailableMemory, MemoryPressure};
 pub use process::{ending_signals, first_line, limits_hint};
 pub use threads::{in_scope, start_thread, startable_threads};
 pub use walk::{Walked, walk};

@@ -1,0 +1,3 @@
+//! Stub.
+mod packing;
+pub use packing::{Packed, Packing};

@@ -1,3 +1,0 @@
-//! Stub.
-mod packing;
-pub use packing::{Packed, Packing};

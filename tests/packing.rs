@@ -32,7 +32,15 @@ fn mount_after(place: &Place, seconds: &str) -> Mount {
         .unwrap();
     let mut command = weightfs();
     command
-        .args(["mount", "--writable", "--pack=fast", "--ttl", "0", "--pack-after", seconds])
+        .args([
+            "mount",
+            "--writable",
+            "--pack=fast",
+            "--ttl",
+            "0",
+            "--pack-after",
+            seconds,
+        ])
         .arg(&place.source)
         .arg(&place.mountpoint)
         .stderr(log);
@@ -198,7 +206,8 @@ fn a_process_that_packs_ends_with_the_one_that_started_it() {
     dir.write("work/x", b"");
     dir.write("m.safetensors", &model(1, 64));
     // A shell that starts it, and is killed.
-    let script = r#""$0" pack-behind --parent $$ m.safetensors work/a <m.safetensors & echo $!; read x"#;
+    let script =
+        r#""$0" pack-behind --parent $$ m.safetensors work/a <m.safetensors & echo $!; read x"#;
     let mut shell = Command::new("sh")
         .args(["-c", script])
         .arg(env!("CARGO_BIN_EXE_weightfs"))
@@ -259,9 +268,16 @@ fn what_is_written_is_packed_and_stays_the_same_file() {
     drop(reader);
     let inode = before.inode;
     mount.stop();
-    assert!(fs::read_to_string(log_of(&place)).unwrap().contains("packed sub/m.safetensors"));
+    assert!(
+        fs::read_to_string(log_of(&place))
+            .unwrap()
+            .contains("packed sub/m.safetensors")
+    );
     let mount = mount_after(&place, "0.2");
-    assert_eq!(fs::metadata(mount.path("sub/m.safetensors")).unwrap().ino(), inode);
+    assert_eq!(
+        fs::metadata(mount.path("sub/m.safetensors")).unwrap().ino(),
+        inode
+    );
     mount.stop();
 }
 
@@ -270,17 +286,25 @@ fn what_was_there_before_is_packed_too_and_nothing_else() {
     let place = Place::new();
     let bytes = model(1, 1);
     place.write("deep/er/m.gguf", &bytes);
-    place.write("small.safetensors", &safetensors(&[("a", "BF16", &[1000], weights(1, 1000))]));
+    place.write(
+        "small.safetensors",
+        &safetensors(&[("a", "BF16", &[1000], weights(1, 1000))]),
+    );
     place.write("text", &[b'a'; 2 << 20]);
     place.write("cut.safetensors", &bytes[..bytes.len() - 1]);
     place.write("taken.safetensors", &bytes);
     place.write("taken.safetensors.wfz", b"something else");
     let before = files_in(&place.source);
     let mount = mount_after(&place, "0");
-    let found = wait_until(&mount, |packing| packing["packed_files"] == 1 && is_idle(packing));
+    let found = wait_until(&mount, |packing| {
+        packing["packed_files"] == 1 && is_idle(packing)
+    });
     assert_eq!(found["failed_files"], 1);
     let failure = found["last_failure"].as_str().unwrap();
-    assert!(failure.starts_with("cut.safetensors: it is not complete"), "{failure}");
+    assert!(
+        failure.starts_with("cut.safetensors: it is not complete"),
+        "{failure}"
+    );
     let mut expected = before;
     for path in &mut expected {
         if path.ends_with("m.gguf") {
@@ -298,7 +322,9 @@ fn what_was_there_before_is_packed_too_and_nothing_else() {
     };
     assert_eq!(told(), 1);
     fs::write(mount.path("cut.safetensors"), &bytes[..bytes.len() - 2]).unwrap();
-    wait_until(&mount, |packing| packing["failed_files"] == 2 && is_idle(packing));
+    wait_until(&mount, |packing| {
+        packing["failed_files"] == 2 && is_idle(packing)
+    });
     assert_eq!(told(), 2);
     fs::write(mount.path("cut.safetensors"), &bytes).unwrap();
     wait_until(&mount, has_packed(2));
@@ -381,7 +407,11 @@ fn a_mount_that_ends_takes_its_packing_with_it() {
         }
         wait_for(|| !children.iter().any(|child| is_running(child)));
         if way != "kill" {
-            assert_eq!(work_files(&place.source), [""; 0].map(PathBuf::from), "{way}");
+            assert_eq!(
+                work_files(&place.source),
+                [""; 0].map(PathBuf::from),
+                "{way}"
+            );
         }
         assert!(fs::read(place.source.join("m.safetensors")).unwrap() == bytes);
     }
@@ -398,7 +428,12 @@ fn children_of(pid: u32) -> Vec<String> {
     let mut found = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
         let children = fs::read_to_string(task.unwrap().path().join("children"));
-        found.extend(children.unwrap_or_default().split_whitespace().map(str::to_owned));
+        found.extend(
+            children
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::to_owned),
+        );
     }
     found.retain(|child| is_running(child));
     found
@@ -432,7 +467,10 @@ fn it_stands_back_and_goes_on_where_readers_never_end() {
     let start = Instant::now();
     loop {
         // Past the page cache, so that the mount is asked each time.
-        let file = File::options().read(true).open(mount.path("other.safetensors")).unwrap();
+        let file = File::options()
+            .read(true)
+            .open(mount.path("other.safetensors"))
+            .unwrap();
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
         file.read_exact_at(&mut buffer, 0).unwrap();
         let found = packing(&mount);
@@ -482,7 +520,10 @@ fn where_the_disk_is_full_files_stay_as_they_are() {
     rustix::fs::fallocate(&filler, flags, 0, free.f_bavail * free.f_frsize).unwrap();
     let found = wait_until(&mount, |packing| packing["failed_files"] == 1);
     let failure = found["last_failure"].as_str().unwrap();
-    assert!(failure.contains("m.safetensors") && failure.contains("No space left"), "{failure}");
+    assert!(
+        failure.contains("m.safetensors") && failure.contains("No space left"),
+        "{failure}"
+    );
     assert!(fs::read(mount.path("m.safetensors")).unwrap() == bytes);
     assert_eq!(work_files(&place.source), [""; 0].map(PathBuf::from));
     drop(filler);
@@ -574,12 +615,21 @@ fn check(mount: &Mount, known: &mut HashMap<&str, Possible>) {
         let is_it = |one: &&Option<Arc<Vec<u8>>>| one.as_deref() == found.as_ref();
         let is = possible.iter().find(is_it).cloned();
         let told = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(Vec::len);
-        assert!(is.is_some(), "{name}: {:?} of {}", told(&found), possible.len());
+        assert!(
+            is.is_some(),
+            "{name}: {:?} of {}",
+            told(&found),
+            possible.len()
+        );
         *possible = is.into_iter().collect();
     }
     let _ = fs::remove_file(mount.path("new"));
     let shown = files_in(&mount.mountpoint);
-    let has = |path: &Path| known.get(path.to_str().unwrap()).is_some_and(|one| one[0].is_some());
+    let has = |path: &Path| {
+        known
+            .get(path.to_str().unwrap())
+            .is_some_and(|one| one[0].is_some())
+    };
     assert!(shown.iter().all(|path| has(path)), "{shown:?}");
 }
 

@@ -9,12 +9,14 @@
 
 mod bases;
 mod index;
+mod modified;
 mod profiles;
 mod read_at;
 mod reader;
 mod writer;
 
 pub use bases::{Base, Hindrances, MissingBase};
+pub use modified::{modified_since, set_modified};
 pub use read_at::ArchivedFile;
 pub use reader::ArchiveReader;
 pub use writer::{ArchiveWriter, LossyOriginal, Original, WrittenBeside};

@@ -8,9 +8,11 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use super::bases::Base;
 use super::index::KeptPages;
+use super::modified::modified_since;
 use super::profiles::{SharedProfiles, checksum_of};
 use crate::block::{Beside, BlockDecoder};
 use crate::error::{Error, Result};
@@ -112,6 +114,12 @@ impl ArchiveReader {
     /// What the archive says of itself and of the original file.
     pub const fn superblock(&self) -> &Superblock {
         &self.superblock
+    }
+
+    /// When the original file was modified last, as far as anybody has said.
+    pub fn modified(&self) -> SystemTime {
+        let since = self.file().and_then(modified_since);
+        since.unwrap_or_else(|| self.superblock.modified())
     }
 
     /// Which block holds which bytes.

@@ -470,7 +470,10 @@ mod tests {
             packs("writable,pack=max,pack_after=3,pack"),
             ["--writable", "--pack-after=3", "--pack"]
         );
-        assert_eq!(packs("pack,writable,pack=max"), ["--writable", "--pack=max"]);
+        assert_eq!(
+            packs("pack,writable,pack=max"),
+            ["--writable", "--pack=max"]
+        );
         assert_eq!(parse(&["--help"]).unwrap(), None);
         assert!(
             parse(&["a", "b", "-s", "-o", "whatever=1"])
@@ -512,7 +515,9 @@ mod tests {
             WITH_VALUE.len() + WITHOUT_VALUE.len() + WITH_OR_WITHOUT.len() + RENAMED.len()
         );
         for (name, value, help) in told {
-            let has_value = [WITH_VALUE, WITH_OR_WITHOUT].concat().contains(&name.as_str())
+            let has_value = [WITH_VALUE, WITH_OR_WITHOUT]
+                .concat()
+                .contains(&name.as_str())
                 || name == "logfile";
             assert_eq!(value.is_some(), has_value, "{name}");
             assert!(!help.is_empty(), "{name}");

@@ -119,13 +119,19 @@ fn packing_lines(packing: &Value) -> Vec<String> {
         ),
     ];
     let waits = text("waits_for").map(|what| format!("waits for {what}"));
-    let now: Vec<_> = text("packing").map(str::to_owned).into_iter().chain(waits).collect();
+    let now: Vec<_> = text("packing")
+        .map(str::to_owned)
+        .into_iter()
+        .chain(waits)
+        .collect();
     if !now.is_empty() {
         lines.push(format!("packing now         {}", now.join(", ")));
     }
     if let Some(failure) = text("last_failure") {
         let failed = number("failed_files");
-        lines.push(format!("could not be packed {failed}; the last one: {failure}"));
+        lines.push(format!(
+            "could not be packed {failed}; the last one: {failure}"
+        ));
     }
     lines
 }

@@ -199,7 +199,10 @@ mod tests {
     fn what_is_packed_is_told_where_packing_is_wanted() {
         let (without, with) = (page(&example()), page(&example_that_packs()));
         let behind = with.strip_prefix(&without).unwrap();
-        let samples: Vec<_> = behind.lines().filter(|line| !line.starts_with('#')).collect();
+        let samples: Vec<_> = behind
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
         let expected = [
             "weightfs_packing_queued_files 1",
             "weightfs_packing_queued_bytes 2",

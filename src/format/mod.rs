@@ -40,7 +40,7 @@ pub use index::{
     BlockEntry, INDEX_PAGE_BYTES, INDEX_PAGE_ENTRIES, IndexPage, encode_index_page, index_bytes,
     seal_index_page,
 };
-pub use name::{ARCHIVE_SUFFIX, OWN_ATTRIBUTES, archive_name, original_name};
+pub use name::{ARCHIVE_SUFFIX, OWN_XATTRS, archive_name, original_name};
 pub use pin::{OWN_DIRECTORY, is_own, is_pin_name, pin_path, pins_directory};
 pub use profiles::{MAX_PROFILES_BYTES, Profiles};
 pub use superblock::{Lossy, SUPERBLOCK_BYTES, Superblock, Table, TableLengths, TableRange};

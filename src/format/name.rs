@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 /// What an archive's name ends in.
 pub const ARCHIVE_SUFFIX: &str = ".wfz";
 
-/// How the names of extended attributes begin that are weightfs' own.
-pub const OWN_ATTRIBUTES: &str = "user.weightfs.";
+/// How the names of all extended attributes begin that are weightfs's own: they say something of the file that they are on,
+/// which would not be true of a copy.
+pub const OWN_XATTRS: &str = "user.weightfs.";
 
 /// The name of the file that an archive of this name holds; `None` if it is not an archive's name.
 pub fn original_name(archive: &OsStr) -> Option<&OsStr> {

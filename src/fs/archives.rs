@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::SystemTime;
 
 use lru::LruCache;
 
@@ -26,7 +27,8 @@ const SUPERBLOCKS_KEPT: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero"
 /// All of them. No lock is held while an archive is opened.
 pub(super) struct Archives {
     numbers: Numbers,
-    superblocks: Mutex<LruCache<Identity, Superblock>>,
+    /// With the time of last modification.
+    superblocks: Mutex<LruCache<Identity, (Superblock, SystemTime)>>,
     open: Mutex<HashMap<Inode, Weak<VirtualFile>>>,
     /// The file that is expected to be opened next.
     expected: Mutex<Option<Arc<VirtualFile>>>,
@@ -94,21 +96,21 @@ impl Archives {
     /// ESTALE if the archive is not the one any more that the facts are of; else as `open_archive`.
     pub(super) fn attr(&self, source: &Source, at: &ArchivePlace, facts: &Facts) -> Result<Attr> {
         let known = lock(&self.superblocks).get(&facts.identity).copied();
-        let superblock = match known {
-            Some(superblock) => superblock,
+        let (superblock, modified) = match known {
+            Some(known) => known,
             None => {
                 let (reader, now) = open_archive(source, &at.place)?;
-                let superblock = *reader.superblock();
-                lock(&self.superblocks).put(now.identity, superblock);
+                let known = (*reader.superblock(), reader.modified());
+                lock(&self.superblocks).put(now.identity, known);
                 if now.identity != facts.identity {
                     // The size of one and the owner of another would be those of neither.
                     return Err(errno("the archive was replaced", libc::ESTALE));
                 }
-                superblock
+                known
             }
         };
-        let inode = self.generation(at, facts, &superblock);
-        Ok(Attr::archived(inode, &superblock, facts))
+        let inode = self.numbers.shown(self.generation(at, facts, &superblock));
+        Ok(Attr::archived(inode, &superblock, modified, facts))
     }
 
     /// The file that an archive stands for, shared by all who have it open.
@@ -128,33 +130,60 @@ impl Archives {
             return Ok(file);
         }
         let (mut reader, facts) = open_archive(source, &at.place)?;
-        if self.generation(at, &facts, reader.superblock()) != inode {
+        let generation = self.generation(at, &facts, reader.superblock());
+        if self.numbers.shown(generation) != inode {
             // The kernel looks again.
             return Err(stale(inode));
         }
         self.look_at_fidelity(&reader, inode)?;
         let bases = self.bases(source, (at, &facts), &reader, shared)?;
         reader.rest_on(bases);
-        Ok(self.opened(reader, inode, shared))
+        self.opened(reader, (inode, generation), shared)
+            .ok_or_else(|| stale(inode))
     }
 
-    /// Shares what was opened with whoever opens it next; somebody else may have opened it meanwhile.
+    /// Shares what was opened with whoever opens it next; somebody else may have opened it meanwhile. `None` if the file
+    /// has another form by now.
     fn opened(
         &self,
         reader: ArchiveReader,
-        inode: Inode,
+        (inode, generation): (Inode, Inode),
         shared: &Arc<ReadShared>,
-    ) -> Arc<VirtualFile> {
-        let file = Arc::new(VirtualFile::new(reader, inode, Arc::clone(shared)));
+    ) -> Option<Arc<VirtualFile>> {
+        let file = Arc::new(VirtualFile::new(reader, generation, Arc::clone(shared)));
         let mut open = lock(&self.open);
+        if self.numbers.shown(generation) != inode {
+            return None;
+        }
         // Those that were still being decoded ahead when they were closed.
         open.retain(|_, file| file.strong_count() > 0);
         let first = open.get(&inode).and_then(Weak::upgrade);
         if let Some(first) = first.filter(|file| file.archive().has_its_bases()) {
-            return first;
+            return Some(first);
         }
         open.insert(inode, Arc::downgrade(&file));
-        file
+        Some(file)
+    }
+
+    /// A base is shared too, unless it is open under this number in a former form.
+    fn opened_base(
+        &self,
+        base: ArchiveReader,
+        generation: Inode,
+        shared: &Arc<ReadShared>,
+    ) -> Arc<VirtualFile> {
+        let file = Arc::new(VirtualFile::new(base, generation, Arc::clone(shared)));
+        let mut open = lock(&self.open);
+        open.retain(|_, file| file.strong_count() > 0);
+        let inode = self.numbers.shown(generation);
+        match open.get(&inode).and_then(Weak::upgrade) {
+            Some(first) if first.generation() == generation => first,
+            Some(_) => file,
+            None => {
+                open.insert(inode, Arc::downgrade(&file));
+                file
+            }
+        }
     }
 
     /// What an archive rests on, opened as files of the mount are, and in the same cache.
@@ -185,9 +214,12 @@ impl Archives {
                 by_link: false,
                 way: Vec::new(),
             };
-            let inode = self.generation(&place, &facts, base.superblock());
-            let known = lock(&self.open).get(&inode).and_then(Weak::upgrade);
-            known.unwrap_or_else(|| self.opened(base, inode, shared))
+            let generation = self.generation(&place, &facts, base.superblock());
+            let known = lock(&self.open)
+                .get(&self.numbers.shown(generation))
+                .and_then(Weak::upgrade)
+                .filter(|file| file.generation() == generation);
+            known.unwrap_or_else(|| self.opened_base(base, generation, shared))
         };
         let bases = records.iter().map(open).collect();
         // There may be thousands.
@@ -214,7 +246,7 @@ impl Archives {
     }
 
     /// Takes back what `open` gave to one who had it open.
-    pub(super) fn close(&self, file: Arc<VirtualFile>) {
+    pub(super) fn close(&self, file: Arc<VirtualFile>, inode: Inode) {
         let generation = file.generation();
         drop(file);
         // What was expected has come and gone.
@@ -222,15 +254,28 @@ impl Archives {
         drop(gone);
         let mut open = lock(&self.open);
         if open
-            .get(&generation)
+            .get(&inode)
             .is_some_and(|file| file.strong_count() == 0)
         {
-            open.remove(&generation);
+            open.remove(&inode);
         }
     }
 
-    /// The inode of the file an archive stands for, which names the archive's generation.
-    fn generation(&self, at: &ArchivePlace, facts: &Facts, superblock: &Superblock) -> Inode {
+    /// Has a file keep its number in a new form, and whoever opens it from now on open that one.
+    pub(super) fn change_form(&self, former: Inode, now: Inode) {
+        let mut open = lock(&self.open);
+        open.remove(&self.numbers.shown(former));
+        self.numbers.keep(former, now);
+    }
+
+    /// The inode of the file an archive stands for, which names the archive's generation; the kernel may know it by that
+    /// of a form that it had before.
+    pub(super) fn generation(
+        &self,
+        at: &ArchivePlace,
+        facts: &Facts,
+        superblock: &Superblock,
+    ) -> Inode {
         let mut generation = superblock.encode().to_vec();
         generation.extend_from_slice(&at.way);
         self.numbers.of(facts.number, &generation)

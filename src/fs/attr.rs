@@ -17,6 +17,8 @@ pub struct Attr {
     pub size: u64,
     /// Space it takes on disk, in units of 512 bytes.
     pub blocks: u64,
+    /// Time of last access.
+    pub atime: SystemTime,
     /// Time of last modification of the contents.
     pub mtime: SystemTime,
     /// Time of last change.
@@ -29,6 +31,8 @@ pub struct Attr {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// The number of the device that it stands for.
+    pub rdev: u64,
 }
 
 impl Attr {
@@ -39,21 +43,28 @@ impl Attr {
             kind,
             size: facts.size,
             blocks: facts.blocks,
+            atime: facts.atime,
             mtime: facts.mtime,
             ctime: facts.ctime,
             mode: facts.mode,
             nlink: facts.nlink,
             uid: facts.uid,
             gid: facts.gid,
+            rdev: facts.rdev,
         }
     }
 
     /// Those of the file an archive stands for: its own length and time of modification, the
     /// archive's owner, permissions and space on disk.
-    pub(super) fn archived(inode: Inode, superblock: &Superblock, facts: &Facts) -> Self {
+    pub(super) fn archived(
+        inode: Inode,
+        superblock: &Superblock,
+        modified: SystemTime,
+        facts: &Facts,
+    ) -> Self {
         Self {
             size: superblock.original_bytes,
-            mtime: superblock.modified(),
+            mtime: modified,
             ..Self::plain(inode, Kind::File, facts)
         }
     }

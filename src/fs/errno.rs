@@ -1,6 +1,7 @@
 //! Errors that are an errno for the kernel, and little else.
 
 use std::io;
+use std::path::Path;
 
 use super::inode::Inode;
 use crate::error::Error;
@@ -12,6 +13,11 @@ pub(super) fn stale(inode: Inode) -> Error {
 
 pub(super) fn errno(what: &str, errno: i32) -> Error {
     Error::io(what, io::Error::from_raw_os_error(errno))
+}
+
+/// An error of something that was done with a path below the root.
+pub(super) fn at(path: &Path, error: impl Into<io::Error>) -> Error {
+    Error::io(path.display().to_string(), error.into())
 }
 
 /// True if what was found is not there any more.

@@ -14,17 +14,27 @@ pub enum Kind {
     File,
     /// A symbolic link.
     Link,
+    /// A named pipe.
+    Pipe,
+    /// A socket.
+    Socket,
+    /// A device of characters.
+    CharacterDevice,
+    /// A device of blocks.
+    BlockDevice,
 }
 
 /// What is known of a file, a directory or a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Facts {
-    /// What it is; `None` for what is never shown: FIFOs, sockets and devices.
+    /// What it is; `None` for what is not shown: pipes, sockets and devices, where nothing is written.
     pub(super) kind: Option<Kind>,
     /// Length in bytes.
     pub(super) size: u64,
     /// Space it takes, in units of 512 bytes.
     pub(super) blocks: u64,
+    /// Time of last access.
+    pub(super) atime: SystemTime,
     /// Time of last modification of the contents.
     pub(super) mtime: SystemTime,
     /// Time of last change.
@@ -37,6 +47,8 @@ pub(super) struct Facts {
     pub(super) uid: u32,
     /// Group.
     pub(super) gid: u32,
+    /// The number of the device that it stands for.
+    pub(super) rdev: u64,
     /// Which file it is, in which state.
     pub(super) identity: Identity,
     /// Which file it is, in every mount of the source.

@@ -4,11 +4,11 @@
 //! tells a file from every other one; knows no file.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, RwLock};
 
 use super::facts::FileNumber;
 use crate::format::checksum;
-use crate::sync::lock;
+use crate::sync::{alone, lock, together};
 
 /// Number of an inode.
 pub type Inode = u64;
@@ -22,6 +22,8 @@ pub(super) struct Numbers {
     /// What the numbers stand for that have been given, if they are to fit 32 bits: of so few, some would
     /// be given twice.
     given: Option<Mutex<HashMap<Inode, Inode>>>,
+    /// The numbers that files keep which were given other forms.
+    kept: RwLock<HashMap<Inode, Inode>>,
 }
 
 impl Numbers {
@@ -29,6 +31,24 @@ impl Numbers {
     pub(super) fn narrow() -> Self {
         Self {
             given: Some(Mutex::default()),
+            ..Self::default()
+        }
+    }
+
+    /// The number under which the kernel knows an inode: its own, or that of the form that it had before.
+    pub(super) fn shown(&self, own: Inode) -> Inode {
+        let kept = together(&self.kept);
+        kept.get(&own).copied().unwrap_or(own)
+    }
+
+    /// Has a file in its new form keep the number of the former one, which is gone.
+    pub(super) fn keep(&self, former: Inode, now: Inode) {
+        let mut kept = alone(&self.kept);
+        let shown = kept.remove(&former).unwrap_or(former);
+        if shown == now {
+            kept.remove(&now);
+        } else {
+            kept.insert(now, shown);
         }
     }
 
@@ -91,6 +111,17 @@ mod tests {
     const PLAIN: Inode = 1_532_086_884_072_388_799;
     const GENERATION: Inode = 5_496_567_717_736_608_956;
     const ELSEWHERE: Inode = 406_930_284_765_042_135;
+
+    #[test]
+    fn a_file_keeps_its_number_in_whatever_form() {
+        let numbers = Numbers::default();
+        assert_eq!(numbers.shown(7), 7);
+        numbers.keep(7, 8);
+        numbers.keep(8, 9);
+        assert_eq!((numbers.shown(9), numbers.shown(8)), (7, 8));
+        numbers.keep(9, 7);
+        assert_eq!((numbers.shown(7), numbers.shown(9)), (7, 9));
+    }
 
     #[test]
     fn narrow_numbers_fit_and_no_two_files_share_one() {

@@ -27,11 +27,12 @@ mod source;
 mod statistics;
 mod successors;
 mod view;
+mod writing;
 mod xattr;
 mod xattrs;
 
 pub use attr::Attr;
-pub use change::{Packed, Packing};
+pub use change::{Access, LEAST_PACKED_BYTES, New, NewAttr, NewTime, Packed, Packing};
 pub use facts::Kind;
 pub use inode::{Inode, ROOT_INODE};
 pub use model_tree::{DirEntry, ModelTree};

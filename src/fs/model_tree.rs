@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 use std::time::Instant;
 
 use super::archives::Archives;
@@ -19,16 +19,17 @@ use super::in_vain::{InVain, Searchers};
 use super::inode::{Inode, Numbers, ROOT_INODE};
 use super::lately::{Found, Lately};
 use super::nodes::{Node, Nodes, What};
-use super::open_files::{Handle, OpenFile, OpenFiles, Opened};
+use super::open_files::{Handle, OpenFile, OpenFiles, Opened, Way};
 use super::place::{ArchivePlace, Place};
 use super::source::Source;
 use super::statistics::{MountStats, PackingStats};
 use super::view::{MAX_LOOKS, Shown, names};
+use super::writing::Changes;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::file::{ReadShared, ReadStats, VirtualFile};
 use crate::os::{memory_bytes, read_full_at};
-use crate::sync::lock;
+use crate::sync::{lock, together};
 
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,11 @@ pub struct ModelTree {
     pub(super) lists_are_asked_for: AtomicBool,
     pub(super) opened: OpenFiles,
     pub(super) lately: Lately,
+    /// Held by those who look for what a name stands for, and alone by who gives a file another form or name in more
+    /// than one step. Nothing is decoded meanwhile, and no reader of an open file waits for it.
+    pub(super) forms: RwLock<()>,
+    /// What a mount has that is written to.
+    pub(super) changes: Option<Changes>,
     since: Instant,
     source_changed: AtomicBool,
     packing: Mutex<Option<PackingStats>>,
@@ -78,8 +84,10 @@ impl ModelTree {
             searched_in_vain: Mutex::default(),
             lists_are_asked_for: AtomicBool::new(true),
             archives: Archives::new(Numbers::default()),
-            opened: OpenFiles::new(),
+            opened: OpenFiles::default(),
             lately: Lately::new(),
+            forms: RwLock::default(),
+            changes: None,
             since: Instant::now(),
             source_changed: AtomicBool::new(false),
             packing: Mutex::default(),
@@ -106,6 +114,26 @@ impl ModelTree {
         let others = OtherBases::find(directories, &self.source)?;
         self.archives.look_for_bases_in(others);
         Ok(())
+    }
+
+    /// Has the source be written to. To be said before anything is looked up, and before the mount is there.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the source is one archive, `Environment` if another mount writes to it, `Io` if it cannot be
+    /// written.
+    pub fn write_to_source(&mut self) -> Result<()> {
+        self.source.set_writable()?;
+        self.changes = Some(Changes::begin(&self.source)?);
+        let facts = self.source.facts(Path::new(""));
+        let facts = facts.map_err(|e| Error::io("cannot read the source", e))?;
+        let root = Attr::plain(ROOT_INODE, Kind::Directory, &facts);
+        self.nodes = Mutex::new(Nodes::new(root));
+        Ok(())
+    }
+
+    /// Has no file take another form or name in two steps as long as this lives.
+    pub(super) fn no_change_of_form(&self) -> RwLockReadGuard<'_, ()> {
+        together(&self.forms)
     }
 
     /// The source.
@@ -160,6 +188,7 @@ impl ModelTree {
             if inode != ROOT_INODE && self.number(&facts, &[]) != inode {
                 return Err(stale(inode));
             }
+            let kind = facts.kind.unwrap_or(kind);
             let now = Attr::plain(inode, kind, &facts);
             let now = self.permitted(now, place, false, &facts)?;
             self.told(inode, |attr| *attr = now);
@@ -197,7 +226,7 @@ impl ModelTree {
     /// As `attr`.
     pub fn open_attr(&self, inode: Inode, handle: Handle) -> Result<Attr> {
         match self.opened.get(handle)? {
-            Opened::Archive(_) => self.attr(inode),
+            Opened::Archive(..) => self.attr(inode),
             Opened::File(file, place, _) => self.open_file_attr(inode, &file, &place),
         }
     }
@@ -256,7 +285,9 @@ impl ModelTree {
         self.let_go();
         let node = self.node(inode)?;
         let opened = match &node.what {
-            What::Archive(at) => self.open_archive(inode, at).map(Opened::Archive),
+            What::Archive(at) => self
+                .open_archive(inode, at)
+                .map(|file| Opened::Archive(file, inode)),
             What::File(place) => match self.open_plain(inode, place) {
                 Ok(file) => Ok(self.as_the_kernel_knows_it(file, place, &node)?),
                 Err(error) => Err(error),
@@ -269,7 +300,7 @@ impl ModelTree {
             _ => Err(self.stale_if_replaced(inode, &node, error)),
         })?;
         let keep_cache = match &opened {
-            Opened::Archive(_) => true,
+            Opened::Archive(..) => true,
             Opened::File(file, place, _) => {
                 let facts = place
                     .facts_of(&self.source, file)
@@ -282,8 +313,12 @@ impl ModelTree {
                 before == Some(identity)
             }
         };
-        let handle = self.opened.insert(opened);
-        Ok(OpenFile { handle, keep_cache })
+        let (handle, _) = self.opened.insert(opened, false, Way::Served);
+        Ok(OpenFile {
+            handle,
+            keep_cache,
+            passed: None,
+        })
     }
 
     /// Passes `len` bytes from `offset` of an open file on to `reply`, fewer only where it ends.
@@ -305,7 +340,7 @@ impl ModelTree {
             reply(bytes)
         };
         let read = match self.opened.get(handle)? {
-            Opened::Archive(file) => file.read(offset, len, direct, reply),
+            Opened::Archive(file, _) => file.read(offset, len, direct, reply),
             Opened::File(file, ..) => self.shared.with_buffer(len, |buffer| {
                 let read = read_full_at(&file, buffer, offset)
                     .map_err(|e| Error::io("cannot read a file of the source", e))?;
@@ -354,12 +389,18 @@ impl ModelTree {
 
     /// Closes an open file.
     pub fn release(&self, handle: Handle) {
-        self.close(self.opened.remove(handle));
+        let Some(closed) = self.opened.remove(handle) else {
+            return;
+        };
+        if closed.wrote && closed.left.writers == 0 {
+            self.written(&closed);
+        }
+        self.close(closed.opened);
     }
 
-    pub(super) fn close(&self, opened: Option<Opened>) {
-        if let Some(Opened::Archive(file)) = opened {
-            self.archives.close(file);
+    pub(super) fn close(&self, opened: Opened) {
+        if let Opened::Archive(file, inode) = opened {
+            self.archives.close(file, inode);
         }
     }
 
@@ -392,7 +433,7 @@ impl ModelTree {
         }
     }
 
-    fn directory(&self, inode: Inode) -> Result<PathBuf> {
+    pub(super) fn directory(&self, inode: Inode) -> Result<PathBuf> {
         match self.node(inode)?.what {
             What::Directory(path) => Ok(path),
             _ => Err(errno("not a directory", libc::ENOTDIR)),
@@ -411,7 +452,10 @@ impl ModelTree {
                 let attr = plain(Kind::Directory, &place, &facts)?;
                 (attr, What::Directory(place.into_path()))
             }
-            Shown::File { place, facts } => (plain(Kind::File, &place, &facts)?, What::File(place)),
+            Shown::File { place, facts } => {
+                let kind = facts.kind.unwrap_or(Kind::File);
+                (plain(kind, &place, &facts)?, What::File(place))
+            }
             Shown::Archive {
                 place,
                 facts,
@@ -447,7 +491,7 @@ impl ModelTree {
     }
 
     /// The attributes of a file that was open at a place, and need not be there any more.
-    fn open_file_attr(&self, inode: Inode, file: &File, place: &Place) -> Result<Attr> {
+    pub(super) fn open_file_attr(&self, inode: Inode, file: &File, place: &Place) -> Result<Attr> {
         let facts = place
             .facts_of(&self.source, file)
             .map_err(|e| Error::io("open file", e))?;
@@ -455,7 +499,8 @@ impl ModelTree {
         self.permitted_open(attr, file, place, &facts)
     }
 
-    fn number(&self, facts: &Facts, generation: &[u8]) -> Inode {
-        self.archives.numbers().of(facts.number, generation)
+    pub(super) fn number(&self, facts: &Facts, generation: &[u8]) -> Inode {
+        let numbers = self.archives.numbers();
+        numbers.shown(numbers.of(facts.number, generation))
     }
 }

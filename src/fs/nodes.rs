@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lru::LruCache;
 
 use super::attr::Attr;
 use super::facts::Identity;
 use super::inode::{Inode, ROOT_INODE};
-use super::place::{ArchivePlace, Place};
+use super::place::{ArchivePlace, Place, move_path};
 
 /// Places of inodes the kernel forgot, some 150 bytes each.
 const FORGOTTEN_KEPT: NonZeroUsize = NonZeroUsize::new(16 << 10).expect("not zero");
@@ -24,6 +24,8 @@ pub(super) struct Node {
     /// A plain file's state when it was opened last: while it is the same, what the kernel has
     /// cached of it is right.
     pub(super) opened: Option<Identity>,
+    /// What the kernel has cached of it is of another state of the file that has become an archive.
+    pub(super) cache_is_old: bool,
     /// Where it was found last, by the names of the mount.
     pub(super) path: PathBuf,
     /// How often the kernel was told of it and did not forget it yet.
@@ -31,6 +33,19 @@ pub(super) struct Node {
 }
 
 impl Node {
+    fn moved(&mut self, from: &Path, to: &Path) {
+        move_path(&mut self.path, from, to);
+        match &mut self.what {
+            What::Directory(path) => {
+                move_path(path, from, to);
+            }
+            What::File(place) | What::Archive(ArchivePlace { place, .. }) => {
+                place.move_to(from, to);
+            }
+            What::Link(_) => {}
+        }
+    }
+
     /// Where the file of the source is that it was found to be. The root is always there, and a link
     /// is nothing but its target.
     pub(super) fn place(&self) -> Option<Place> {
@@ -66,6 +81,7 @@ impl Nodes {
             what: What::Directory(PathBuf::new()),
             identity: None,
             opened: None,
+            cache_is_old: false,
             path: PathBuf::new(),
             lookups: 1,
         };
@@ -96,6 +112,7 @@ impl Nodes {
             what: What::Directory(PathBuf::new()),
             identity: None,
             opened: None,
+            cache_is_old: false,
             path: PathBuf::new(),
             lookups: 0,
         });
@@ -119,6 +136,20 @@ impl Nodes {
                     self.forgotten.put(inode, gone.path);
                 }
             }
+        }
+    }
+
+    /// Notes that what was at a path of the mount, and below it, is at another one. If that is the file of one inode, which
+    /// has nothing below it, the others need not be looked at.
+    pub(super) fn moved(&mut self, one: Option<Inode>, from: &Path, to: &Path) {
+        if let Some(one) = one {
+            if let Some(node) = self.table.get_mut(&one) {
+                node.moved(from, to);
+            }
+            return;
+        }
+        for node in self.table.values_mut() {
+            node.moved(from, to);
         }
     }
 

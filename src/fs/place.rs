@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::facts::{Facts, Identity};
 use super::rights::Rights;
 use super::source::Source;
+use crate::format::{archive_name, original_name};
 
 /// Where something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,18 @@ pub(super) struct ArchivePlace {
     pub(super) way: Vec<u8>,
 }
 
+/// Changes a path that leads to or through another one; false if it does not.
+pub(super) fn move_path(path: &mut PathBuf, from: &Path, to: &Path) -> bool {
+    let Ok(rest) = path.strip_prefix(from) else {
+        return false;
+    };
+    *path = match rest.as_os_str().is_empty() {
+        true => to.to_path_buf(),
+        false => to.join(rest),
+    };
+    true
+}
+
 impl Place {
     /// Its path: relative to the root, or canonical.
     pub(super) fn path(&self) -> &Path {
@@ -41,6 +54,19 @@ impl Place {
     pub(super) fn into_path(self) -> PathBuf {
         match self {
             Self::Inside(path) | Self::Outside(path) => path,
+        }
+    }
+
+    /// Notes that what is shown under a path of the mount, and all below it, is shown under another one.
+    pub(super) fn move_to(&mut self, from: &Path, to: &Path) {
+        let Self::Inside(path) = self else { return };
+        if move_path(path, from, to) {
+            return;
+        }
+        // An archive that is shown as that.
+        let name = path.file_name().and_then(original_name);
+        if name.is_some_and(|name| path.with_file_name(name) == from) {
+            *path = to.with_file_name(archive_name(to.file_name().unwrap_or_default()));
         }
     }
 

@@ -32,10 +32,12 @@ impl ModelTree {
         let name = name.file_name().unwrap_or_default();
         let mut looks = 0;
         loop {
+            let forms = self.no_change_of_form();
             let shown = look(&self.source, directory, name)?;
             let facts = *shown.facts();
             let place = shown.place().cloned();
             let described = self.describe(shown);
+            drop(forms);
             looks += 1;
             match place {
                 Some(place) if described.is_err() && !self.is_at(&place, &facts) => {
@@ -105,7 +107,7 @@ impl ModelTree {
             }
             What::Archive(at) => {
                 let file = self.open_archive(inode, at);
-                (file.map(Opened::Archive), &at.place)
+                (file.map(|file| Opened::Archive(file, inode)), &at.place)
             }
             What::File(place) => {
                 let file = self.open_plain(inode, place);
@@ -142,7 +144,7 @@ impl ModelTree {
     fn close_all(&self, found: Vec<Found>) {
         for found in found {
             if let Found::File(opened) = found {
-                self.close(Some(opened));
+                self.close(opened);
             }
         }
     }

@@ -10,9 +10,12 @@
 //!   for all users only if the link's owner is root or owns the archive: nobody can make the mount
 //!   read what only the mount may read). So is one that leads out and in again, since behind the way
 //!   out stands the source itself.
-//! - FIFOs, sockets and devices are not shown, nor what weightfs keeps for itself (`.weightfs`).
+//! - What weightfs keeps for itself (`.weightfs`) is not shown, nor are pipes, sockets and devices where nothing is
+//!   written.
+//! - A file `NAME.wfz` that was written to a mount under that name is shown as it is: it is marked.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -20,7 +23,8 @@ use std::time::{Duration, SystemTime};
 use super::facts::{Facts, Kind};
 use super::links::{Followed, Way, follow, inside_source};
 use super::place::Place;
-use super::source::Source;
+use super::source::{Source, attributes};
+use super::xattr::AS_IT_IS_XATTR;
 use crate::format::{OWN_DIRECTORY, archive_name, original_name};
 use crate::os::{MAX_NAME_BYTES, leads_out};
 
@@ -36,7 +40,7 @@ const TIMES_ARE_EXACT_TO: Duration = Duration::from_millis(20);
 pub(super) enum Shown {
     /// A directory of the source.
     Directory { path: PathBuf, facts: Facts },
-    /// A file as it is.
+    /// A file, a pipe, a socket or a device, as it is.
     File { place: Place, facts: Facts },
     /// The file that the archive at this place stands for, found there or `by_link`.
     Archive {
@@ -91,12 +95,18 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
             Err(e) => return Err(e),
         }
         match source.facts(directory) {
-            Ok(now) if before == Some(now.identity) && !is_fresh(&now) => break,
+            Ok(now) if before == Some(now.identity) && !may_change_unseen(source, &now) => break,
             Ok(now) => before = Some(now.identity),
             Err(_) => break,
         }
     }
     Err(not_found())
+}
+
+/// True if an archive may have taken the place of its file, or the other way round, and the directory's times not tell.
+/// Where the mount is written to it is the mount that lets them do so, and nobody looks meanwhile.
+fn may_change_unseen(source: &Source, directory: &Facts) -> bool {
+    !source.is_writable() && is_fresh(directory)
 }
 
 /// True if something changed so lately that another change would leave the times as they are. A time to come
@@ -113,14 +123,57 @@ fn are_one(now: SystemTime, time: SystemTime) -> bool {
 /// What one look finds.
 enum Glance {
     Shown(Shown),
-    /// Something that is not shown under this name: an archive, a FIFO.
+    /// Something that is not shown under this name: an archive, a pipe.
     Hidden,
     Nothing,
 }
 
 fn look_once(source: &Source, directory: &Path, name: &OsStr) -> io::Result<Glance> {
+    let Located {
+        path,
+        facts,
+        is_archive,
+    } = match locate(source, directory, name)? {
+        Sought::Found(located) => located,
+        Sought::Hidden => return Ok(Glance::Hidden),
+        Sought::Nothing => return Ok(Glance::Nothing),
+    };
+    if is_archive && facts.is_file() {
+        let place = Place::Inside(path);
+        return Ok(Glance::Shown(Shown::Archive {
+            place,
+            facts,
+            by_link: false,
+        }));
+    }
+    as_it_is(source, directory, path, facts)
+}
+
+/// What of the source stands behind a name that is shown.
+#[derive(Debug)]
+pub(super) struct Located {
+    pub(super) path: PathBuf,
+    pub(super) facts: Facts,
+    /// An archive, or a link to one: its own name is longer by the suffix.
+    pub(super) is_archive: bool,
+}
+
+/// What is found of what stands behind a name.
+#[derive(Debug)]
+pub(super) enum Sought {
+    Found(Located),
+    /// The name is that of something that is not shown under it.
+    Hidden,
+    Nothing,
+}
+
+/// Finds what stands behind a name.
+///
+/// # Errors
+/// What the system answered.
+pub(super) fn locate(source: &Source, directory: &Path, name: &OsStr) -> io::Result<Sought> {
     if name == OWN_DIRECTORY {
-        return Ok(Glance::Hidden);
+        return Ok(Sought::Hidden);
     }
     let path = directory.join(name);
     let found = match source.shows(directory, name).then(|| source.facts(&path)) {
@@ -132,12 +185,19 @@ fn look_once(source: &Source, directory: &Path, name: &OsStr) -> io::Result<Glan
     if let Some(facts) = found {
         let alone = original_name(name)
             .is_some_and(|original| source.facts(&directory.join(original)).is_err());
-        let is_archive =
-            || facts.is_file() || (facts.is_link() && leads_to_archive(source, directory, &path));
+        let is_archive = || match facts.kind {
+            Some(Kind::File) => !is_kept_as_it_is(source, &Place::Inside(path.clone())),
+            Some(Kind::Link) => is_link_to_archive(source, directory, &path),
+            _ => false,
+        };
         if alone && is_archive() {
-            return Ok(Glance::Hidden);
+            return Ok(Sought::Hidden);
         }
-        return as_it_is(source, directory, path, facts);
+        return Ok(Sought::Found(Located {
+            path,
+            facts,
+            is_archive: false,
+        }));
     }
     let archive = archive_name(name);
     let path = directory.join(&archive);
@@ -147,20 +207,32 @@ fn look_once(source: &Source, directory: &Path, name: &OsStr) -> io::Result<Glan
         .transpose()?
         .flatten();
     let Some(facts) = facts else {
-        return Ok(Glance::Nothing);
+        return Ok(Sought::Nothing);
     };
-    if facts.is_file() {
-        let place = Place::Inside(path);
-        return Ok(Glance::Shown(Shown::Archive {
-            place,
+    let is_archive = match facts.kind {
+        Some(Kind::File) => !is_kept_as_it_is(source, &Place::Inside(path.clone())),
+        Some(Kind::Link) => is_link_to_archive(source, directory, &path),
+        _ => false,
+    };
+    Ok(if is_archive {
+        Sought::Found(Located {
+            path,
             facts,
-            by_link: false,
-        }));
-    }
-    if facts.is_link() && leads_to_archive(source, directory, &path) {
-        return as_it_is(source, directory, path, facts);
-    }
-    Ok(Glance::Nothing)
+            is_archive,
+        })
+    } else {
+        Sought::Nothing
+    })
+}
+
+/// True for a file whose name ends as those of archives do and that was written to a mount under this name: it is shown as
+/// it is, whatever is in it.
+pub(super) fn is_kept_as_it_is(source: &Source, place: &Place) -> bool {
+    let mark = |file: File| attributes::value(&file, OsStr::new(AS_IT_IS_XATTR));
+    place
+        .open_to_ask(source)
+        .and_then(mark)
+        .is_ok_and(|mark| mark.is_some())
 }
 
 /// The names that are shown in a directory; a look at some may find nothing.
@@ -171,7 +243,7 @@ pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<OsStrin
         let before = source.facts(directory)?;
         names.extend(source.names(directory)?);
         let now = source.facts(directory)?;
-        if now.identity == before.identity && !is_fresh(&now) {
+        if now.identity == before.identity && !may_change_unseen(source, &now) {
             break;
         }
     }
@@ -189,7 +261,9 @@ pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<OsStrin
 fn as_it_is(source: &Source, directory: &Path, path: PathBuf, facts: Facts) -> io::Result<Glance> {
     Ok(Glance::Shown(match facts.kind {
         Some(Kind::Directory) => Shown::Directory { path, facts },
-        Some(Kind::File) => {
+        Some(
+            Kind::File | Kind::Pipe | Kind::Socket | Kind::CharacterDevice | Kind::BlockDevice,
+        ) => {
             let place = Place::Inside(path);
             Shown::File { place, facts }
         }
@@ -215,6 +289,8 @@ fn link(source: &Source, directory: &Path, path: &Path, facts: Facts) -> io::Res
             });
         }
         (Some(inside), _) if !leads_above => inside,
+        // As it was made: where it stands it means the same in both.
+        _ if source.is_mounted_over() && source.is_writable() => target,
         _ if target.is_absolute() => target,
         // With its `..`, which mean something else by name than behind links.
         _ => source.path().join(directory).join(target),
@@ -222,7 +298,12 @@ fn link(source: &Source, directory: &Path, path: &Path, facts: Facts) -> io::Res
     Ok(Shown::Link { target, facts })
 }
 
-fn leads_to_archive(source: &Source, directory: &Path, link: &Path) -> bool {
+/// Whether a link with this target, in a directory of the source, leads to an archive.
+pub(super) fn leads_to_archive(source: &Source, directory: &Path, target: &Path) -> bool {
+    follow(source, directory, target).is_some_and(|end| is_archive(source, &end))
+}
+
+fn is_link_to_archive(source: &Source, directory: &Path, link: &Path) -> bool {
     let followed = || {
         let facts = source.facts(link).ok()?;
         let target = source.read_link(link).ok()?;
@@ -258,6 +339,7 @@ fn is_archive(source: &Source, end: &Followed) -> bool {
             };
             pair.facts(source).is_err()
         })
+        && !is_kept_as_it_is(source, &end.place)
 }
 
 /// A target as it holds in the mount, if by its names it stays inside the source.
@@ -267,6 +349,10 @@ fn inside(source: &Source, directory: &Path, target: &Path) -> Option<PathBuf> {
         return (!leads_out(depth, target)).then(|| target.to_path_buf());
     }
     let below = inside_source(source, target)?;
+    if source.is_mounted_over() && source.is_writable() {
+        // It holds there as it is, and whoever made the link finds it as it was made.
+        return Some(target.to_path_buf());
+    }
     let mut relative: PathBuf = std::iter::repeat_n("..", depth).collect();
     relative.push(below);
     if relative.as_os_str().is_empty() {

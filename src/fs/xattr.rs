@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::archive::ArchiveReader;
-use crate::format::{CodecId, FidelitySummary, OWN_ATTRIBUTES};
+use crate::format::{CodecId, FidelitySummary, OWN_XATTRS};
 use crate::printable::hex;
 
 /// On the root: `MountStats` as one JSON object.
@@ -16,6 +16,9 @@ pub const STATS_XATTR: &str = "user.weightfs.stats";
 /// On each directory: the path of the directory of the source that it shows; on the root, of what was
 /// mounted. Listed nowhere.
 pub const SOURCE_XATTR: &str = "user.weightfs.source";
+
+/// On a file of the source whose name ends in `.wfz` and that is shown under that name. Shown by no mount.
+pub(super) const AS_IT_IS_XATTR: &str = "user.weightfs.as-it-is";
 
 /// On each file that is an archive: its path.
 pub const ARCHIVE_XATTR: &str = "user.weightfs.archive";
@@ -34,7 +37,7 @@ pub(super) const OF_ARCHIVES: [&str; 7] = [
 /// The value of one of `OF_ARCHIVES` of the archive at `path`; `None` for another name.
 pub(super) fn of_archive(archive: &ArchiveReader, path: &Path, name: &OsStr) -> Option<Vec<u8>> {
     let superblock = archive.superblock();
-    Some(match name.to_str()?.strip_prefix(OWN_ATTRIBUTES)? {
+    Some(match name.to_str()?.strip_prefix(OWN_XATTRS)? {
         "archive" => path.as_os_str().as_bytes().to_vec(),
         "base" => bases(archive).into_bytes(),
         "codec" => codecs(archive).into_bytes(),

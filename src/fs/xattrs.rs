@@ -17,7 +17,7 @@ use super::nodes::{Node, What};
 use super::source::attributes;
 use super::xattr::{OF_ARCHIVES, SOURCE_XATTR, STATS_XATTR, of_archive};
 use crate::error::{Error, Result};
-use crate::format::OWN_ATTRIBUTES;
+use crate::format::OWN_XATTRS;
 use crate::os::{ACCESS_LIST, DEFAULT_ACCESS_LIST};
 
 impl ModelTree {
@@ -107,7 +107,7 @@ impl ModelTree {
             .map_err(|e| self.stale_if_replaced(inode, &node, cannot(e)))
     }
 
-    fn handle(&self, node: &Node) -> Option<io::Result<File>> {
+    pub(super) fn handle(&self, node: &Node) -> Option<io::Result<File>> {
         let place = node.place()?;
         Some(match &node.identity {
             Some(found) => place.open_same(&self.source, found),
@@ -118,5 +118,5 @@ impl ModelTree {
 
 fn is_of_source(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    name.starts_with(b"user.") && !name.starts_with(OWN_ATTRIBUTES.as_bytes())
+    name.starts_with(b"user.") && !name.starts_with(OWN_XATTRS.as_bytes())
 }

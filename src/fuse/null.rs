@@ -45,6 +45,8 @@ impl NullServer {
         let file = Attr {
             inode: FILE_INODE,
             kind: Kind::File,
+            atime: SystemTime::UNIX_EPOCH,
+            rdev: 0,
             size: bytes,
             blocks: bytes.div_ceil(512),
             mtime: SystemTime::UNIX_EPOCH,

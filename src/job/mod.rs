@@ -19,7 +19,6 @@
 
 mod analyze;
 mod archives;
-mod attributes;
 mod base_search;
 mod behind;
 mod blocks;

@@ -11,7 +11,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::archives::{archive_path, can_be_archived, is_archive, is_archive_name, original_path};
-use super::attributes;
 use super::blocks::{BlockWorker, for_each_block};
 use super::condition::{missing_parts, refuse_fault};
 use super::conversion::Conversion;
@@ -31,8 +30,9 @@ use super::walk::{EntryKind, identity, walk};
 use super::worth::{Fate, is_worth_packing};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::format::is_own;
+use crate::format::{OWN_XATTRS, is_own};
 use crate::model::names;
+use crate::os::copy_attributes;
 
 /// A file that something else takes the place of, under all of its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,9 +229,9 @@ pub fn replace_by_originals(
             compare_original(original)?
         } else {
             let output = OutputFile::create(to, false)?;
-            let modified = reader.superblock().modified();
+            let modified = reader.modified();
             let totals = unpack_to(&reader, &output, options, monitor, |output| {
-                attributes::copy_across(&archive.file, output.file())
+                copy_attributes(&archive.file, output.file(), OWN_XATTRS)
                     .map_err(|e| output.cannot_write(e))?;
                 output.sync(archive.mode, Some(modified))
             })?;
@@ -494,7 +494,7 @@ fn cannot(path: &Path, error: std::io::Error) -> Error {
 /// An archive that was there may be one that a stopped run has not finished, or one of a plain
 /// `pack`.
 fn finish_archive(source: &SourceFile, archive: &File) -> std::io::Result<()> {
-    attributes::copy_across(&source.file, archive)?;
+    copy_attributes(&source.file, archive, OWN_XATTRS)?;
     // Whoever may not read the source may not read the archive.
     archive.set_permissions(fs::Permissions::from_mode(source.mode & 0o777))?;
     archive.sync_all()

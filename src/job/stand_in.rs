@@ -5,7 +5,6 @@
 
 use std::path::Path;
 
-use super::attributes;
 use super::monitor::Monitor;
 use super::output::OutputFile;
 use super::pack::pack_to;
@@ -16,6 +15,8 @@ use super::totals::Totals;
 use super::walk::identity;
 use super::worth::is_worth_keeping;
 use crate::error::Result;
+use crate::format::OWN_XATTRS;
+use crate::os::copy_attributes;
 
 /// Packs a file, with its owner, mode, times and extended attributes; `None`, and there is nothing, if it does not
 /// become smaller.
@@ -31,7 +32,8 @@ pub(super) fn pack_stand_in(
 ) -> Result<Option<(Totals, Held)>> {
     let output = OutputFile::create(to, false)?;
     let totals = pack_to(source, &output, root, options, monitor, |output| {
-        attributes::copy_across(&source.file, output.file()).map_err(|e| output.cannot_write(e))?;
+        copy_attributes(&source.file, output.file(), OWN_XATTRS)
+            .map_err(|e| output.cannot_write(e))?;
         output.sync(source.mode, Some(source.modified()))
     })?;
     if !is_worth_keeping(source, &totals)? {

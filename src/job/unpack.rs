@@ -119,7 +119,7 @@ fn unpack_reader(
     refuse_source(reader.path(), to)?;
     let output = OutputFile::create(to, options.force)?;
     let superblock = reader.superblock();
-    let sync = |output: &OutputFile| output.sync(superblock.mode, Some(superblock.modified()));
+    let sync = |output: &OutputFile| output.sync(superblock.mode, Some(reader.modified()));
     let totals = unpack_to(reader, &output, options, monitor, sync)?;
     output.publish()?;
     Ok(totals)

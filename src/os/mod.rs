@@ -4,10 +4,13 @@
 //! Knows nothing of archives.
 
 mod access_list;
+mod acting;
 mod attribute;
+mod attributes;
 mod background;
 mod control_group;
 mod disk_read;
+mod file_handle;
 mod fuse_mount;
 mod large_folios;
 mod machine;
@@ -27,9 +30,12 @@ mod write_back;
 mod writers;
 
 pub use access_list::{ACCESS_LIST, DEFAULT_ACCESS_LIST, access_list};
+pub use acting::{Acting, User, act_as};
 pub use attribute::{attribute, handle_path};
+pub use attributes::copy_attributes;
 pub use background::stand_back;
 pub use disk_read::{DiskRead, read_disk};
+pub use file_handle::file_handle;
 pub use fuse_mount::{Entrance, entrance};
 pub use large_folios::has_large_folios;
 pub use machine::{cpu, kernel};
@@ -42,7 +48,7 @@ pub use mounts::{MountLine, mount_id, mounts};
 pub use page_buffer::PageBuffer;
 pub use page_cache::cached_bytes;
 pub use paths::{MAX_LINKS, MAX_NAME_BYTES, leads_out};
-pub use positional::{FileStamp, read_full_at, system_time, write_all_at};
+pub use positional::{FileStamp, read_full_at, since_epoch, system_time, timespec, write_all_at};
 pub use pressure::{AvailableMemory, MemoryPressure};
 pub use process::{ending_signals, first_line, limits_hint};
 pub use threads::{in_scope, start_thread, startable_threads};

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::Timespec;
+
 /// Reads at `offset` until `buf` is full or the file ends; returns how many bytes were read.
 ///
 /// # Errors
@@ -82,6 +84,27 @@ pub fn system_time(seconds: i64, nanoseconds: u32) -> SystemTime {
     };
     base.and_then(|base| base.checked_add(Duration::from_nanos(nanoseconds.into())))
         .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Seconds and nanoseconds since 1970, rounded down, so that the nanoseconds count up also before 1970.
+pub fn since_epoch(time: SystemTime) -> (i64, u32) {
+    let whole = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => (whole(since), since.subsec_nanos()),
+        Err(before) => match before.duration() {
+            before if before.subsec_nanos() == 0 => (-whole(before), 0),
+            before => (-whole(before) - 1, 1_000_000_000 - before.subsec_nanos()),
+        },
+    }
+}
+
+/// A time as the system takes it.
+pub fn timespec(time: SystemTime) -> Timespec {
+    let (tv_sec, nanoseconds) = since_epoch(time);
+    Timespec {
+        tv_sec,
+        tv_nsec: nanoseconds.into(),
+    }
 }
 
 fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {

@@ -14,14 +14,12 @@ use super::queue::{Job, Queue};
 use super::room::{MemoryWatch, has_room};
 use super::scan::Scan;
 use crate::error::Result;
-use crate::fs::{ModelTree, Packed, Packing, PackingStats};
+use crate::fs::{LEAST_PACKED_BYTES, ModelTree, Packed, Packing, PackingStats};
 use crate::fuse::Progress;
 use crate::model::{ModelFormat, names};
 use crate::os::{read_full_at, system_time};
 use crate::printable::printable_name;
 
-/// Smaller files are left as they are: their archives would save nothing worth a process.
-const LEAST_BYTES: u64 = 1 << 20;
 /// How often to look at what packs.
 const TICK: Duration = Duration::from_millis(25);
 /// The share of the time in which the source is looked through, one in so many.
@@ -143,7 +141,7 @@ impl Worker {
         if meta.is_dir() {
             // It came with all that is in it.
             self.scan.add(path.to_path_buf());
-        } else if meta.is_file() && meta.len() > LEAST_BYTES {
+        } else if meta.is_file() && meta.len() > LEAST_PACKED_BYTES {
             let ago = touched_ago.unwrap_or_else(|| changed_ago(&meta));
             self.queue.touched(path, meta.len(), ago, Instant::now());
         }
@@ -158,7 +156,7 @@ impl Worker {
         let Ok(meta) = file.metadata() else {
             return Ok(());
         };
-        if !meta.is_file() || meta.len() <= LEAST_BYTES {
+        if !meta.is_file() || meta.len() <= LEAST_PACKED_BYTES {
             return Ok(());
         }
         job.bytes = meta.len();
@@ -177,15 +175,23 @@ impl Worker {
             return Ok(());
         }
         self.stats.waits_for = None;
-        let packing = match self.tree.begin_packing(&job.path) {
-            Ok(Some(packing)) => packing,
-            Ok(None) => return Ok(()),
+        match self.begin(&job.path) {
+            Ok(Some((packing, file))) => self.pack(job, file, packing),
+            Ok(None) => Ok(()),
             Err(error) => {
                 self.failed(job, &error.to_string());
-                return Ok(());
+                Ok(())
             }
+        }
+    }
+
+    /// The very file that is to be packed, open.
+    fn begin(&self, path: &Path) -> Result<Option<(Packing, File)>> {
+        let Some(packing) = self.tree.begin_packing(path)? else {
+            return Ok(None);
         };
-        self.pack(job, file, packing)
+        let file = self.tree.open_packing(&packing)?;
+        Ok(file.map(|file| (packing, file)))
     }
 
     fn lacks_room(&mut self, bytes: u64) -> Option<&'static str> {

@@ -41,6 +41,8 @@ pub struct Source {
     only: Option<OsString>,
     /// True if others than the user who mounts may read.
     for_all_users: bool,
+    /// True if what is shown may be written.
+    writable: bool,
 }
 
 impl Source {
@@ -81,6 +83,7 @@ impl Source {
             mountpoint: None,
             only,
             for_all_users: false,
+            writable: false,
         })
     }
 
@@ -113,7 +116,33 @@ impl Source {
         self.for_all_users
     }
 
-    /// The root, open as a path: below a mount that may lie over it.
+    /// Has the source be written to. To be said before anything is looked up.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is one archive.
+    pub(in crate::fs) fn set_writable(&mut self) -> Result<()> {
+        if self.only.is_some() {
+            return Err(Error::InvalidInput(
+                "one archive cannot be mounted to be written; mount the directory that it is in"
+                    .into(),
+            ));
+        }
+        self.writable = true;
+        Ok(())
+    }
+
+    /// True if what is shown may be written.
+    pub const fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// True if the mount lies over the source itself.
+    pub(in crate::fs) fn is_mounted_over(&self) -> bool {
+        self.mountpoint.as_deref() == Some(&self.path)
+    }
+
+    /// The root, open as a path only: what is reached by way of it is what the mount shows, also under a mount that lies
+    /// over it.
     pub const fn root(&self) -> &File {
         &self.root
     }
@@ -163,7 +192,7 @@ impl Source {
         let meta = file.metadata()?;
         let is_on = |directory: &Path| is_on(meta.dev(), self.open_to_ask(directory));
         let device = self.devices.number(meta.dev(), relative, is_on);
-        Ok(facts(&meta, device))
+        Ok(facts(file, &meta, device, self.writable))
     }
 
     /// What is known of what is at a canonical path outside, links not followed.
@@ -176,7 +205,7 @@ impl Source {
         let meta = file.metadata()?;
         let is_on = |directory: &Path| is_on(meta.dev(), self.open_outside_to_ask(directory));
         let device = self.devices.number(meta.dev(), path, is_on);
-        Ok(facts(&meta, device))
+        Ok(facts(file, &meta, device, self.writable))
     }
 
     /// Opens what is at a path, links not followed, only to ask about it.
@@ -327,7 +356,7 @@ impl Source {
         Ok(rustix::fs::fstatvfs(&self.root)?)
     }
 
-    fn open_at(&self, relative: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    pub(super) fn open_at(&self, relative: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
         let path = if is_root(relative) {
             Path::new(".")

@@ -1,13 +1,17 @@
 //! Files of this machine: the facts that the system tells of them.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, FileType, Metadata};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::SystemTime;
 
+use crate::format::checksum;
 use crate::fs::facts::{Facts, FileNumber, Identity, Kind};
 use crate::fs::rights::Rights;
-use crate::os::{ACCESS_LIST, Entrance, FileStamp, access_list, entrance, system_time};
+use crate::os::{
+    ACCESS_LIST, Entrance, FileStamp, access_list, entrance, file_handle, system_time,
+};
 
 /// Opens whatever is at a path of whoever mounts, the last part no link, only to ask about it.
 pub(super) fn open_path(path: &Path) -> io::Result<File> {
@@ -51,31 +55,62 @@ fn mode(meta: &Metadata) -> u16 {
     u16::from_le_bytes([low, high]) & 0o7777
 }
 
-/// What the system knows of something on a device of this number (`FileNumber::device`).
-pub(super) fn facts(meta: &Metadata, device: u64) -> Facts {
-    let kind = meta.file_type();
+/// What the system knows of something on a device of this number (`FileNumber::device`). `in_full`: with what is not
+/// shown where nothing is written, and a number that is never given again.
+pub(super) fn facts(file: &File, meta: &Metadata, device: u64, in_full: bool) -> Facts {
+    let number = if in_full {
+        lasting_number(file, meta)
+    } else {
+        meta.ino()
+    };
     Facts {
-        kind: if kind.is_dir() {
-            Some(Kind::Directory)
-        } else if kind.is_file() {
-            Some(Kind::File)
-        } else {
-            kind.is_symlink().then_some(Kind::Link)
-        },
+        kind: kind(meta.file_type()).filter(|kind| in_full || !is_special(*kind)),
         size: meta.size(),
         blocks: meta.blocks(),
+        atime: time(meta.atime(), meta.atime_nsec()),
         mtime: time(meta.mtime(), meta.mtime_nsec()),
         ctime: time(meta.ctime(), meta.ctime_nsec()),
         mode: mode(meta),
         nlink: u32::try_from(meta.nlink()).unwrap_or(u32::MAX),
         uid: meta.uid(),
         gid: meta.gid(),
+        rdev: meta.rdev(),
         identity: identity(&FileStamp::from_metadata(meta)),
         number: FileNumber {
             device,
-            file: meta.ino(),
+            file: number,
         },
     }
+}
+
+fn kind(file_type: FileType) -> Option<Kind> {
+    Some(match file_type {
+        kind if kind.is_dir() => Kind::Directory,
+        kind if kind.is_file() => Kind::File,
+        kind if kind.is_symlink() => Kind::Link,
+        kind if kind.is_fifo() => Kind::Pipe,
+        kind if kind.is_socket() => Kind::Socket,
+        kind if kind.is_char_device() => Kind::CharacterDevice,
+        kind if kind.is_block_device() => Kind::BlockDevice,
+        _ => return None,
+    })
+}
+
+fn is_special(kind: Kind) -> bool {
+    !matches!(kind, Kind::Directory | Kind::File | Kind::Link)
+}
+
+/// File systems give the number of a file that is gone to the next one that is made: the kernel, which may still know
+/// the former, must not take one for the other.
+fn lasting_number(file: &File, meta: &Metadata) -> u64 {
+    let handle = file_handle(file).or_else(|| {
+        let born = meta.created().ok()?;
+        let since = born.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let mut bytes = meta.ino().to_le_bytes().to_vec();
+        bytes.extend_from_slice(&since.as_nanos().to_le_bytes());
+        Some(bytes)
+    });
+    handle.map_or(meta.ino(), |handle| checksum(&handle))
 }
 
 /// The file is its device and inode number, its state the length and times that a write changes.
@@ -93,6 +128,6 @@ fn identity(stamp: &FileStamp) -> Identity {
     Identity { file, state }
 }
 
-fn time(seconds: i64, nanoseconds: i64) -> std::time::SystemTime {
+fn time(seconds: i64, nanoseconds: i64) -> SystemTime {
     system_time(seconds, u32::try_from(nanoseconds).unwrap_or(0))
 }

@@ -8,34 +8,21 @@ use std::os::unix::fs::MetadataExt;
 use rustix::fs::{Gid, Uid, XattrFlags, fchown, fgetxattr, flistxattr, fsetxattr};
 use rustix::io::Errno;
 
-use crate::format::OWN_ATTRIBUTES;
-
 /// Gives a file the owner, the extended attributes (access control lists are some of them) and the
-/// times of another of the same kind.
+/// times of another. Attributes whose names begin with `without` stay behind.
 ///
 /// # Errors
 /// What the system answered where it refuses, unless the file has the attribute already.
-pub(super) fn copy(from: &File, to: &File) -> io::Result<()> {
-    copy_named(from, to, |_| true)
-}
-
-/// The same between a file and its archive: what weightfs has noted at one of them is not true of the other.
-///
-/// # Errors
-/// As `copy`.
-pub(super) fn copy_across(from: &File, to: &File) -> io::Result<()> {
-    copy_named(from, to, |name| {
-        !name.to_bytes().starts_with(OWN_ATTRIBUTES.as_bytes())
-    })
-}
-
-fn copy_named(from: &File, to: &File, is_wanted: impl Fn(&CStr) -> bool) -> io::Result<()> {
+pub fn copy_attributes(from: &File, to: &File, without: &str) -> io::Result<()> {
     let (like, now) = (from.metadata()?, to.metadata()?);
     if (like.uid(), like.gid()) != (now.uid(), now.gid()) {
         let (uid, gid) = (Uid::from_raw(like.uid()), Gid::from_raw(like.gid()));
         fchown(to, Some(uid), Some(gid))?;
     }
-    for name in names(from)?.into_iter().filter(|name| is_wanted(name)) {
+    for name in names(from)? {
+        if name.as_bytes().starts_with(without.as_bytes()) {
+            continue;
+        }
         let value = value(from, &name)?;
         if let Err(error) = fsetxattr(to, name.as_c_str(), &value, XattrFlags::empty())
             && self::value(to, &name).ok().as_ref() != Some(&value)

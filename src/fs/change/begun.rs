@@ -1,0 +1,22 @@
+//! Whether there is anything to change, and how that begins.
+
+use crate::error::Result;
+use crate::fs::errno::errno;
+use crate::fs::model_tree::ModelTree;
+use crate::fs::writing::Changes;
+
+impl ModelTree {
+    /// # Errors
+    /// EROFS if the mount is not written to.
+    pub(super) fn changes(&self) -> Result<&Changes> {
+        let changes = self.changes.as_ref();
+        changes.ok_or_else(|| errno("the mount is read-only", libc::EROFS))
+    }
+
+    /// Leaves nothing of the mount in the source but what it has changed. To be said when it is unmounted.
+    pub fn end_changes(&self) {
+        if let Some(changes) = &self.changes {
+            changes.work.end(&self.source);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Makes files, directories, links and what else has a name.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{OFlags, XattrFlags, setxattr};
+
+use super::contents::Access;
+use crate::error::Result;
+use crate::format::{OWN_DIRECTORY, original_name};
+use crate::fs::attr::Attr;
+use crate::fs::errno::{at, errno};
+use crate::fs::facts::Kind;
+use crate::fs::inode::Inode;
+use crate::fs::model_tree::ModelTree;
+use crate::fs::nodes::What;
+use crate::fs::open_files::{OpenFile, Opened};
+use crate::fs::place::Place;
+use crate::fs::view::{Sought, leads_to_archive, locate};
+use crate::fs::xattr::AS_IT_IS_XATTR;
+use crate::os::{DEFAULT_ACCESS_LIST, User, access_list, act_as, handle_path};
+use crate::sync::lock;
+
+/// What is to be made, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub struct New {
+    /// Permission bits, those included that `umask` takes away.
+    pub mode: u32,
+    /// What is taken away where the directory has no access list for what is made in it.
+    pub umask: u32,
+    /// To whom it will belong.
+    pub owner: User,
+}
+
+impl ModelTree {
+    /// Makes a file and opens it; the caller must `forget` and `release` it.
+    ///
+    /// # Errors
+    /// `Io` with EEXIST if something is shown under that name, EPERM for the name of what weightfs keeps for itself, or
+    /// what the system answered.
+    pub fn create(
+        &self,
+        parent: Inode,
+        name: &OsStr,
+        new: &New,
+        access: Access,
+    ) -> Result<(Attr, OpenFile)> {
+        let path = self.make_room(parent, name)?;
+        let _forms = self.no_change_of_form();
+        self.check_free(&path)?;
+        let made = self.as_owner(new.owner, || {
+            let mode = self.mode_of_new(&path, new)?;
+            let file = self.source.create(&path, access.flags(), mode)?;
+            self.or_remove(&path, self.mark_if_named_as_archive(&path, &file))?;
+            Ok(file)
+        });
+        let file = made.map_err(|e| at(&path, e))?;
+        let place = Place::Inside(path.clone());
+        let facts = self
+            .source
+            .facts_of(&file, &path)
+            .map_err(|e| at(&path, e))?;
+        let attr = Attr::plain(self.number(&facts, &[]), Kind::File, &facts);
+        let attr = self.permitted_open(attr, &file, &place, &facts)?;
+        let what = What::File(place.clone());
+        lock(&self.nodes).found(attr, what, path, Some(facts.identity));
+        let opened = Opened::File(file.into(), place, attr.inode);
+        Ok((attr, self.hand_out(opened, access, false)))
+    }
+
+    /// Makes a directory; the caller must `forget` it, as with all that follow.
+    ///
+    /// # Errors
+    /// As `create`, with all that follow.
+    pub fn make_directory(&self, parent: Inode, name: &OsStr, new: &New) -> Result<Attr> {
+        self.make(parent, name, new.owner, |path| {
+            let mode = self.mode_of_new(path, new)?;
+            self.source.make_directory(path, mode)
+        })
+    }
+
+    /// Makes a file, a pipe, a socket or a device.
+    ///
+    /// # Errors
+    /// As `create`.
+    pub fn make_node(
+        &self,
+        parent: Inode,
+        name: &OsStr,
+        (kind, device): (Kind, (u32, u32)),
+        new: &New,
+    ) -> Result<Attr> {
+        self.make(parent, name, new.owner, |path| {
+            let mode = self.mode_of_new(path, new)?;
+            self.source.make_node(path, kind, mode, device)?;
+            if kind == Kind::File {
+                let file = self.source.open_to_ask(path)?;
+                self.or_remove(path, self.mark_if_named_as_archive(path, &file))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes a symbolic link.
+    ///
+    /// # Errors
+    /// As `create`; EPERM for a name that would be taken for that of an archive.
+    pub fn make_link(
+        &self,
+        parent: Inode,
+        name: &OsStr,
+        target: &Path,
+        owner: User,
+    ) -> Result<Attr> {
+        self.make(parent, name, owner, |path| {
+            if self.would_be_hidden(path, target) {
+                return Err(io::Error::from_raw_os_error(libc::EPERM));
+            }
+            self.source.make_link(path, target)
+        })
+    }
+
+    /// Gives a file another name beside those that it has.
+    ///
+    /// # Errors
+    /// As `create`; EXDEV for what lies outside of the source.
+    pub fn add_name(&self, inode: Inode, parent: Inode, name: &OsStr) -> Result<Attr> {
+        let path = self.make_room(parent, name)?;
+        let from = self.node(inode)?.path;
+        let target = self.find_below(&from)?.path;
+        let is_archive = matches!(self.node(inode)?.what, What::Archive(_));
+        let is_suffixed = is_archive && original_name(target.as_os_str()).is_some();
+        if is_suffixed && !self.can_have_archive(&path)? {
+            self.become_plain(inode)?;
+            return self.add_name(inode, parent, name);
+        }
+        if is_archive {
+            self.take_pins_along(&from, &path)?;
+        }
+        let forms = self.no_change_of_form();
+        self.check_free(&path)?;
+        let target = self.find_below(&from)?;
+        let to = target.beside(&path);
+        let add = || {
+            if !target.is_archive && target.facts.is_file() {
+                let file = self.source.open_to_ask(&target.path)?;
+                self.mark_if_named_as_archive(&path, &file)?;
+            }
+            self.source.add_name(&target.path, &to)
+        };
+        add().map_err(|e: io::Error| at(&path, e))?;
+        drop(forms);
+        self.lookup(parent, name)
+    }
+
+    fn make(
+        &self,
+        parent: Inode,
+        name: &OsStr,
+        owner: User,
+        make: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<Attr> {
+        let path = self.make_room(parent, name)?;
+        let forms = self.no_change_of_form();
+        self.check_free(&path)?;
+        self.as_owner(owner, || make(&path))
+            .map_err(|e| at(&path, e))?;
+        drop(forms);
+        self.lookup(parent, name)
+    }
+
+    /// The path of a name that is to be taken. If that is the name of an archive that is shown as something else, this
+    /// becomes a file first.
+    pub(super) fn make_room(&self, parent: Inode, name: &OsStr) -> Result<PathBuf> {
+        self.changes()?;
+        if name == OWN_DIRECTORY {
+            return Err(errno("weightfs keeps this name for itself", libc::EPERM));
+        }
+        let directory = self.directory(parent)?;
+        let path = directory.join(name);
+        if let Some(original) = original_name(name)
+            && matches!(locate(&self.source, &directory, name), Ok(Sought::Hidden))
+        {
+            self.become_plain_at(&directory.join(original))?;
+        }
+        Ok(path)
+    }
+
+    fn check_free(&self, path: &Path) -> Result<()> {
+        match self.sought(path).map_err(|e| at(path, e))? {
+            Sought::Nothing => Ok(()),
+            Sought::Found(_) => Err(at(path, io::Error::from_raw_os_error(libc::EEXIST))),
+            Sought::Hidden => Err(errno("the name is that of an archive", libc::EPERM)),
+        }
+    }
+
+    fn as_owner<R>(&self, owner: User, make: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        let _acting = act_as(owner)?;
+        make()
+    }
+
+    /// Permission bits that what is made gets: without those of `umask`, unless the directory has a list that says which.
+    fn mode_of_new(&self, path: &Path, new: &New) -> io::Result<u32> {
+        let directory = self
+            .source
+            .open_to_ask(path.parent().unwrap_or(Path::new("")))?;
+        let has_list = access_list(&directory, DEFAULT_ACCESS_LIST)?.is_some();
+        let mode = new.mode & 0o7777;
+        Ok(if has_list { mode } else { mode & !new.umask })
+    }
+
+    /// A file that has the name of an archive would be taken for one. On a file system without attributes it cannot have
+    /// that name.
+    pub(super) fn mark_if_named_as_archive(&self, path: &Path, file: &File) -> io::Result<()> {
+        if path.file_name().and_then(original_name).is_none() {
+            return Ok(());
+        }
+        let flags = XattrFlags::empty();
+        Ok(setxattr(handle_path(file), AS_IT_IS_XATTR, b"1", flags)?)
+    }
+
+    /// What was made and cannot be what it should be does not stay.
+    fn or_remove<R>(&self, path: &Path, made: io::Result<R>) -> io::Result<R> {
+        made.inspect_err(|_| {
+            let _ = self.source.remove_file(path);
+        })
+    }
+
+    /// A link that is named as archives are, and leads to one, is shown as one to the file of that.
+    pub(super) fn would_be_hidden(&self, path: &Path, target: &Path) -> bool {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        path.file_name().and_then(original_name).is_some()
+            && leads_to_archive(&self.source, directory, target)
+    }
+}
+
+impl Access {
+    /// As the system opens a file with this access.
+    pub(super) const fn flags(self) -> OFlags {
+        match (self.reads, self.writes) {
+            (_, false) => OFlags::RDONLY,
+            (false, true) => OFlags::WRONLY,
+            (true, true) => OFlags::RDWR,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Gives things other names.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::RenameFlags;
+
+use super::remove::empty_directory;
+use crate::error::Result;
+use crate::fs::errno::{at, errno};
+use crate::fs::inode::Inode;
+use crate::fs::model_tree::ModelTree;
+use crate::fs::view::{Located, Sought};
+use crate::fs::writing::{PathBytes, Record, forget, note};
+use crate::sync::{alone, lock};
+
+/// A path that nothing is shown under: no path of the mount begins with a slash.
+const BETWEEN: &str = "/between";
+
+impl ModelTree {
+    /// Renames what is shown under a name. `flags` are those of renameat2(2).
+    ///
+    /// # Errors
+    /// `Io` with what the system answered; EEXIST if the name is to be free, and is not.
+    pub fn rename(
+        &self,
+        (from_parent, from_name): (Inode, &OsStr),
+        (to_parent, to_name): (Inode, &OsStr),
+        flags: u32,
+    ) -> Result<()> {
+        let flags = RenameFlags::from_bits(flags).ok_or_else(|| errno("flags", libc::EINVAL))?;
+        if flags.contains(RenameFlags::WHITEOUT) {
+            return Err(errno("no such flag here", libc::EINVAL));
+        }
+        let exchange = flags.contains(RenameFlags::EXCHANGE);
+        self.changes()?;
+        let from = self.directory(from_parent)?.join(from_name);
+        let to = match exchange {
+            true => self.directory(to_parent)?.join(to_name),
+            false => self.make_room(to_parent, to_name)?,
+        };
+        self.prepare(&from, &to, exchange)?;
+        loop {
+            let forms = alone(&self.forms);
+            let one = self.find_below(&from)?;
+            let other = match self.sought(&to).map_err(|e| at(&to, e))? {
+                Sought::Found(other) => Some(other),
+                Sought::Nothing => None,
+                Sought::Hidden => return Err(errno("the name is that of an archive", libc::EPERM)),
+            };
+            // Names change all the time: what was prepared need not be what is there now.
+            if needs_plain(&one, other.as_ref(), exchange)
+                || one.is_archive && !exchange && !self.can_have_archive(&to)?
+            {
+                drop(forms);
+                self.prepare(&from, &to, exchange)?;
+                continue;
+            }
+            self.rename_alone((&from, one), (&to, other), flags)?;
+            return Ok(());
+        }
+    }
+
+    /// Has what cannot be renamed as an archive become a file, and what others rest on be there too.
+    fn prepare(&self, from: &Path, to: &Path, exchange: bool) -> Result<()> {
+        let one = self.find_below(from)?;
+        let other = self.find_below(to).ok();
+        if needs_plain(&one, other.as_ref(), exchange) {
+            let archive = if one.is_archive { from } else { to };
+            self.become_plain_at(archive)?;
+        } else if one.is_archive && !exchange && !self.can_have_archive(to)? {
+            self.become_plain_at(from)?;
+        } else {
+            self.take_pins_along(from, to)?;
+            if exchange {
+                self.take_pins_along(to, from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// While nobody looks.
+    fn rename_alone(
+        &self,
+        (from, one): (&Path, Located),
+        (to, other): (&Path, Option<Located>),
+        flags: RenameFlags,
+    ) -> Result<()> {
+        let source = &self.source;
+        let exists = || at(to, io::Error::from_raw_os_error(libc::EEXIST));
+        let target = one.beside(to);
+        // Before they have their names: somebody could look after a crash.
+        self.mark_before(&one, to).map_err(|e| at(to, e))?;
+        if let Some(other) = other
+            .as_ref()
+            .filter(|_| flags.contains(RenameFlags::EXCHANGE))
+        {
+            self.mark_before(other, from).map_err(|e| at(from, e))?;
+        }
+        match &other {
+            _ if flags.contains(RenameFlags::EXCHANGE) => {
+                let other = other
+                    .as_ref()
+                    .ok_or_else(|| at(to, io::Error::from_raw_os_error(libc::ENOENT)))?;
+                source
+                    .rename(&one.path, &other.path, flags)
+                    .map_err(|e| at(from, e))?;
+            }
+            Some(_) if flags.contains(RenameFlags::NOREPLACE) => return Err(exists()),
+            None => source
+                .rename(&one.path, &target, RenameFlags::NOREPLACE)
+                .or_else(|e| match e.raw_os_error() {
+                    // File systems that do not know it.
+                    Some(libc::EINVAL) => source.rename(&one.path, &target, RenameFlags::empty()),
+                    _ => Err(e),
+                })
+                .map_err(|e| at(from, e))?,
+            Some(other) if other.path == target => self
+                .rename_over(&one.path, &target)
+                .map_err(|e| at(from, e))?,
+            Some(other) => self.rename_over_other_form(&one, &target, other)?,
+        }
+        if flags.contains(RenameFlags::EXCHANGE) {
+            self.moved(from, Path::new(BETWEEN), Some(&one));
+            self.moved(to, from, other.as_ref());
+            self.moved(Path::new(BETWEEN), to, Some(&one));
+        } else {
+            self.moved(from, to, Some(&one));
+        }
+        if one.facts.is_file() {
+            self.tell_of(to);
+        }
+        Ok(())
+    }
+
+    fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.source.rename(from, to, RenameFlags::empty()) {
+            Err(e) if e.raw_os_error() == Some(libc::ENOTEMPTY) => {
+                empty_directory(&self.source, to)?;
+                self.source.rename(from, to, RenameFlags::empty())
+            }
+            renamed => renamed,
+        }
+    }
+
+    /// Of what had the name nothing is left, though its own name below is another one.
+    fn rename_over_other_form(&self, one: &Located, target: &Path, other: &Located) -> Result<()> {
+        let record = Record {
+            temporary: None,
+            names: vec![(PathBytes::of(target), PathBytes::of(&other.path))],
+            comes: one.facts.number.file,
+            goes: other.facts.number.file,
+        };
+        let source = &self.source;
+        let cannot = |e: io::Error| at(target, e);
+        let record = note(source, &record).map_err(cannot)?;
+        let renamed = source
+            .rename(&one.path, target, RenameFlags::NOREPLACE)
+            .and_then(|()| {
+                source.remove_file(&other.path).inspect_err(|_| {
+                    let _ = source.rename(target, &one.path, RenameFlags::NOREPLACE);
+                })
+            });
+        forget(source, &record);
+        renamed.map_err(cannot)
+    }
+
+    /// Notes that what was known by a path, and all below it, is known by another one from now on.
+    fn moved(&self, from: &Path, to: &Path, what: Option<&Located>) {
+        let one = what.filter(|what| what.facts.is_file() && !what.is_archive);
+        let inode = one.map(|what| self.number(&what.facts, &[]));
+        lock(&self.nodes).moved(inode, from, to);
+        self.opened.moved(|place| place.move_to(from, to));
+    }
+
+    /// Has what gets the name of an archive and is none not be taken for one.
+    fn mark_before(&self, one: &Located, to: &Path) -> io::Result<()> {
+        if one.is_archive {
+            return Ok(());
+        }
+        if one.facts.is_link() && self.would_be_hidden(to, &self.source.read_link(&one.path)?) {
+            return Err(io::Error::from_raw_os_error(libc::EPERM));
+        }
+        if one.facts.is_file() {
+            let file = self.source.open_to_ask(&one.path)?;
+            self.mark_if_named_as_archive(to, &file)?;
+        }
+        Ok(())
+    }
+}
+
+/// Two of different forms cannot change places in one step.
+fn needs_plain(one: &Located, other: Option<&Located>, exchange: bool) -> bool {
+    exchange && other.is_some_and(|other| other.is_archive != one.is_archive)
+}

@@ -1,0 +1,243 @@
+//! An archive becomes the file it stands for: decoded beside it, durable, and then in its place under each of its names.
+//!
+//! Who had the file open goes on with it, as with any file that somebody else writes to. The kernel knows it by the number
+//! that it had, so that its pages stay.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustix::fs::{FallocateFlags, OFlags, Timestamps, fallocate, futimens};
+
+use super::contents::check_inside;
+use super::forms::{Change, path_of_archive};
+use crate::error::{Error, Result};
+use crate::file::VirtualFile;
+use crate::format::{OWN_XATTRS, original_name};
+use crate::fs::attr::Attr;
+use crate::fs::errno::{at, errno, stale};
+use crate::fs::facts::{Facts, Kind};
+use crate::fs::inode::Inode;
+use crate::fs::model_tree::ModelTree;
+use crate::fs::nodes::What;
+use crate::fs::open_files::Opened;
+use crate::fs::place::{ArchivePlace, Place};
+use crate::model::ReadAt;
+use crate::os::{copy_attributes, timespec, write_all_at};
+use crate::sync::{alone, lock};
+
+/// Read and written at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// What of a file is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    All,
+    /// It is to be empty.
+    Nothing,
+}
+
+impl ModelTree {
+    /// Has the archive that is shown under a path become a file, if there is one.
+    pub(super) fn become_plain_at(&self, path: &Path) -> Result<()> {
+        let (facts, described) = self.look_closely(path).map_err(|e| at(path, e))?;
+        let (attr, what) = described?;
+        // It has to be known to be found.
+        lock(&self.nodes).found(attr, what, path.to_path_buf(), Some(facts.identity));
+        let done = self.become_plain_if_archive(attr.inode, Keep::All);
+        lock(&self.nodes).forget(attr.inode, 1);
+        done
+    }
+
+    pub(super) fn become_plain(&self, inode: Inode) -> Result<()> {
+        self.become_plain_if_archive(inode, Keep::All)
+    }
+
+    /// Has the file of an archive become a plain one; of a plain file nothing is to be done.
+    ///
+    /// # Errors
+    /// As the archive's reading; `Io` with ENOSPC if there is no room for it beside the archive; ESTALE if the archive is
+    /// gone. All is as before then.
+    pub(super) fn become_plain_if_archive(&self, inode: Inode, keep: Keep) -> Result<()> {
+        // Most who ask have plain files, and wait for nobody.
+        if !self.is_of_archive(inode) {
+            return Ok(());
+        }
+        let changes = self.changes()?;
+        let _one_at_a_time = lock(&changes.converting);
+        let What::Archive(place) = self.node(inode)?.what else {
+            return Ok(());
+        };
+        check_inside(&place)?;
+        let (archive, facts) = self.open_to_convert(inode, &place)?;
+        let path = place.place.path();
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let temporary = changes
+            .work
+            .temporary(&self.source, directory)
+            .map_err(|e| at(path, e))?;
+        let made = self.decode_to(&archive, &temporary, keep);
+        let changed = made.and_then(|()| self.take_place(inode, &archive, &facts, &temporary));
+        if changed.is_err() {
+            let _ = self.source.remove_file(&temporary);
+        }
+        let opened = Opened::Archive(archive, inode);
+        self.close(opened);
+        changed
+    }
+
+    /// Who has it open has it by a name that it may not have any more.
+    fn open_to_convert(
+        &self,
+        inode: Inode,
+        place: &ArchivePlace,
+    ) -> Result<(Arc<VirtualFile>, Facts)> {
+        let archive = self.open_archive(inode, place)?;
+        let cannot = |e| at(place.place.path(), e);
+        let file = archive.archive().file().ok_or_else(|| stale(inode))?;
+        let facts = place.place.facts_of(&self.source, file).map_err(cannot)?;
+        Ok((archive, facts))
+    }
+
+    fn decode_to(&self, archive: &VirtualFile, temporary: &Path, keep: Keep) -> Result<()> {
+        let cannot = |e: io::Error| {
+            let path = archive.archive().path().display();
+            Error::io(format!("cannot unpack {path}"), e)
+        };
+        let flags = OFlags::RDWR;
+        let file = self
+            .source
+            .create(temporary, flags, 0o600)
+            .map_err(cannot)?;
+        if keep == Keep::All {
+            write_decoded(archive, &file)?;
+        }
+        let reader = archive.archive();
+        let below = reader
+            .file()
+            .ok_or_else(|| errno("no file", libc::ESTALE))?;
+        copy_attributes(below, &file, OWN_XATTRS).map_err(cannot)?;
+        let meta = below.metadata().map_err(cannot)?;
+        file.set_permissions(meta.permissions()).map_err(cannot)?;
+        let accessed = meta.accessed().map_err(cannot)?;
+        let modified = match keep {
+            Keep::All => reader.modified(),
+            Keep::Nothing => SystemTime::now(),
+        };
+        let times = Timestamps {
+            last_access: timespec(accessed),
+            last_modification: timespec(modified),
+        };
+        futimens(&file, &times).map_err(|e| cannot(e.into()))?;
+        file.sync_all().map_err(cannot)
+    }
+
+    fn take_place(
+        &self,
+        inode: Inode,
+        archive: &VirtualFile,
+        facts: &Facts,
+        temporary: &Path,
+    ) -> Result<()> {
+        let source = &self.source;
+        let What::Archive(place) = self.node(inode)?.what else {
+            return Err(stale(inode));
+        };
+        let known = place.place.path();
+        let cannot = |e| at(known, e);
+        let all = self.all_names(known, facts.number, facts.nlink);
+        let names: Vec<_> = all.into_iter().filter_map(pair).collect();
+        let comes = source.facts(temporary).map_err(cannot)?;
+        let change = Change {
+            temporary,
+            names,
+            comes: comes.number,
+            goes: facts.number,
+        };
+        let record = change.note(source).map_err(cannot)?;
+        let forms = alone(&self.forms);
+        let made = match change.is_as_it_was(source) {
+            true => change.make(source).map_err(cannot),
+            false => Err(stale(inode)),
+        };
+        let done = made.and_then(|()| {
+            let path = change.names[0].0.clone();
+            self.is_plain_now(inode, archive.generation(), path)
+        });
+        drop(forms);
+        match done {
+            Ok(closed) => {
+                for opened in closed {
+                    self.close(opened);
+                }
+                change.settle(source, &record);
+                Ok(())
+            }
+            Err(error) => {
+                crate::fs::writing::forget(source, &record);
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes what the file is from now on; returns what was open of it.
+    fn is_plain_now(&self, inode: Inode, former: Inode, path: PathBuf) -> Result<Vec<Opened>> {
+        let cannot = |e| at(&path, e);
+        let reading = self.source.open_as(&path, OFlags::RDONLY).map_err(cannot)?;
+        let facts = self.source.facts_of(&reading, &path).map_err(cannot)?;
+        let now = self.archives.numbers().of(facts.number, &[]);
+        self.archives.change_form(former, now);
+        let place = Place::Inside(path.clone());
+        if let Some(node) = lock(&self.nodes).get_mut(inode) {
+            node.attr = Attr::plain(inode, Kind::File, &facts);
+            node.what = What::File(place.clone());
+            node.identity = Some(facts.identity);
+            node.opened = None;
+        }
+        let uses = self.opened.uses(inode);
+        let reading = Opened::File(reading.into(), place.clone(), inode);
+        let writing = match uses.writers {
+            0 => reading.clone(),
+            _ => {
+                let file = self.source.open_as(&path, OFlags::RDWR).map_err(cannot)?;
+                Opened::File(file.into(), place, inode)
+            }
+        };
+        Ok(self.opened.change_form(&reading, &writing))
+    }
+}
+
+/// The file and the archive of it.
+fn pair(archive: PathBuf) -> Option<(PathBuf, PathBuf)> {
+    let name = archive.file_name().and_then(original_name)?;
+    let file = archive.with_file_name(name);
+    debug_assert_eq!(path_of_archive(&file), archive);
+    Some((file, archive))
+}
+
+fn write_decoded(archive: &VirtualFile, file: &File) -> Result<()> {
+    let entry = archive.entry();
+    let cannot = |e| {
+        let path = archive.archive().path().display();
+        Error::io(format!("no room to unpack {path} beside it"), e)
+    };
+    // That there is no room is known before anything is decoded, where the file system can tell.
+    if let Err(e) = fallocate(file, FallocateFlags::empty(), 0, entry.bytes().max(1))
+        && e == rustix::io::Errno::NOSPC
+    {
+        return Err(cannot(e.into()));
+    }
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut offset = 0;
+    while offset < entry.bytes() {
+        let left = usize::try_from(entry.bytes() - offset).unwrap_or(usize::MAX);
+        let piece = &mut piece[..left.min(PIECE_BYTES)];
+        entry.read_at(piece, offset)?;
+        write_all_at(file, piece, offset).map_err(cannot)?;
+        offset += piece.len() as u64;
+    }
+    // One that is empty was given a byte of room.
+    file.set_len(entry.bytes()).map_err(cannot)
+}

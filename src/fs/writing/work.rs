@@ -1,0 +1,163 @@
+//! Where the mount makes what is to take a place: hidden directories, on the file system of that place.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{FlockOperation, Gid, OFlags, Uid, fchown, flock};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::format::{OWN_DIRECTORY, pins_directory};
+use crate::fs::source::Source;
+
+/// Below `OWN_DIRECTORY`: what is being made.
+const WORK: &str = "work";
+/// Below `OWN_DIRECTORY` of the root: what is being changed.
+pub(super) const CHANGES: &str = "changes";
+/// Held by the one mount that writes.
+const LOCK: &str = "writable.lock";
+
+/// Of one mount, which is the only one that writes to its source.
+#[derive(Debug)]
+pub(in crate::fs) struct Work {
+    _lock: File,
+    next: AtomicU64,
+}
+
+impl Work {
+    /// # Errors
+    /// `Environment` if another mount writes to the source, `Io` if it cannot be written.
+    pub(super) fn begin(source: &Source) -> Result<Self> {
+        let own = Path::new(OWN_DIRECTORY);
+        let cannot = |e| {
+            let root = source.known_as().display();
+            Error::io(format!("cannot write to {root}"), e)
+        };
+        make_own(source, own, 0o755).map_err(cannot)?;
+        for name in [WORK, CHANGES] {
+            make_own(source, &own.join(name), 0o700).map_err(cannot)?;
+        }
+        let lock = take_lock(source, &own.join(LOCK)).map_err(|e| match e.raw_os_error() {
+            Some(libc::EWOULDBLOCK) => Error::Environment(format!(
+                "another mount writes to {}; unmount that one first, or mount without --writable",
+                source.known_as().display()
+            )),
+            _ => cannot(e),
+        })?;
+        Ok(Self {
+            _lock: lock,
+            next: AtomicU64::new(0),
+        })
+    }
+
+    /// A path for something that is to be renamed into a directory, and that is not there.
+    ///
+    /// # Errors
+    /// What the system answered.
+    pub(in crate::fs) fn temporary(
+        &self,
+        source: &Source,
+        directory: &Path,
+    ) -> io::Result<PathBuf> {
+        let own = root_of_device(source, directory)?.join(OWN_DIRECTORY);
+        make_own(source, &own, 0o755)?;
+        let work = own.join(WORK);
+        make_own(source, &work, 0o700)?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Ok(work.join(format!("{}-{number}", std::process::id())))
+    }
+
+    /// Where what archives in a directory rest on is kept for them; made if it is not there.
+    ///
+    /// # Errors
+    /// What the system answered.
+    pub(in crate::fs) fn pins_directory(
+        &self,
+        source: &Source,
+        directory: &Path,
+    ) -> io::Result<PathBuf> {
+        let root = root_of_device(source, directory)?;
+        make_own(source, &root.join(OWN_DIRECTORY), 0o755)?;
+        let pins = root.join(pins_directory());
+        make_own(source, &pins, 0o755)?;
+        Ok(pins)
+    }
+
+    /// Removes what a mount of before has left in the work directory of the root, and what it says lies elsewhere.
+    pub(super) fn remove_left(&self, source: &Source) {
+        let work = Path::new(OWN_DIRECTORY).join(WORK);
+        for name in source.names(&work).unwrap_or_default() {
+            // What cannot be removed hinders nobody.
+            let _ = source.remove_file(&work.join(name));
+        }
+    }
+
+    /// Leaves no empty directories behind.
+    pub(in crate::fs) fn end(&self, source: &Source) {
+        let own = Path::new(OWN_DIRECTORY);
+        let _ = source.remove_file(&own.join(LOCK));
+        for directory in [own.join(WORK), own.join(CHANGES), own.to_path_buf()] {
+            let _ = source.remove_directory(&directory);
+        }
+    }
+}
+
+/// The highest directory above a directory from which what is in it can be renamed into that.
+fn root_of_device(source: &Source, directory: &Path) -> io::Result<PathBuf> {
+    let device = source.device_of(directory)?;
+    let mut highest = directory;
+    for above in directory.ancestors().skip(1) {
+        if source.device_of(above)? != device {
+            break;
+        }
+        highest = above;
+    }
+    Ok(highest.to_path_buf())
+}
+
+/// Makes a directory, if it is not there, that belongs to whom the directory above it belongs to.
+fn make_own(source: &Source, path: &Path, mode: u32) -> io::Result<()> {
+    match source.make_directory(path, mode) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(e) => return Err(e),
+    }
+    let above = source.facts(path.parent().unwrap_or(Path::new("")))?;
+    let made = source.open_as(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    let owner = (Uid::from_raw(above.uid), Gid::from_raw(above.gid));
+    if source.facts(path)?.uid != above.uid {
+        fchown(&made, Some(owner.0), Some(owner.1))?;
+    }
+    source.sync_directory(path.parent().unwrap_or(Path::new("")))
+}
+
+fn take_lock(source: &Source, path: &Path) -> io::Result<File> {
+    loop {
+        let lock = match source.create(path, OFlags::RDWR, 0o600) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                source.open_as(path, OFlags::RDWR)
+            }
+            made => made,
+        };
+        let lock = match lock {
+            // Whoever had it has just removed it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            lock => lock?,
+        };
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Err(Errno::WOULDBLOCK.into()),
+            // Only a wish: some network file systems have no locks.
+            _ => {
+                let is_it = |found: File| -> io::Result<bool> {
+                    use std::os::unix::fs::MetadataExt;
+                    Ok(found.metadata()?.ino() == lock.metadata()?.ino())
+                };
+                if source.open_to_ask(path).and_then(is_it).unwrap_or(false) {
+                    return Ok(lock);
+                }
+            }
+        }
+    }
+}

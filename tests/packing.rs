@@ -109,8 +109,11 @@ fn files_in(root: &Path) -> Vec<PathBuf> {
 /// What is of packing alone, and should be gone when nothing is packed.
 fn work_files(source: &Path) -> Vec<PathBuf> {
     let mut files = files_in(source);
-    let is_own = |path: &Path| path.iter().any(|part| part == ".weightfs");
-    files.retain(|path| is_own(path) || path.to_str().unwrap().ends_with(".wfz-tmp"));
+    files.retain(|path| {
+        let path = path.to_str().unwrap();
+        let is_work = [".weightfs/work", ".weightfs/changes"].iter().any(|own| path.contains(own));
+        is_work || path.ends_with(".wfz-tmp")
+    });
     files
 }
 

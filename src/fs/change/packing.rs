@@ -50,8 +50,8 @@ pub enum Packed {
 }
 
 impl ModelTree {
-    /// Has `tell` be told the path, below the root of the source, of each file that its last writer has closed, or that
-    /// got another name. Files are packed from then on: the kernel does not read by itself what may be.
+    /// Has `tell` be told the path, below the root of the source, of each file that its last writer has closed, and of
+    /// whatever got another name. Files are packed from then on: the kernel does not read by itself what may be.
     pub fn tell_of_written(&self, tell: Box<dyn Fn(&Path) + Send + Sync>) {
         if let Some(changes) = &self.changes {
             // Only the first one is told.

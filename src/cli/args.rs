@@ -295,7 +295,7 @@ pub(super) struct SweepArgs {
 /// Show a directory of archives as ordinary files
 ///
 /// Every NAME.wfz appears as NAME, every other file, directory and link as it is. If both NAME and
-/// NAME.wfz exist, both appear as they are. The mount is read-only; archives that are added or
+/// NAME.wfz exist, both appear as they are. The mount is read-only unless --writable is given; archives that are added or
 /// replaced in SRC are seen within a second, and files that are open keep what they opened.
 ///
 /// Stays in the foreground, prints "ready: MOUNTPOINT" once the mount answers (and tells systemd,
@@ -314,6 +314,10 @@ pub(super) struct MountArgs {
     /// about to jump
     #[arg(long, value_enum, default_value_t)]
     pub(super) push: Push,
+    /// Let files be written, made, renamed and removed by way of the mount, as far as permissions of SRC allow
+    /// (docs/WRITING.md). What is written to a file of an archive makes it an ordinary one again
+    #[arg(long)]
+    pub(super) writable: bool,
     /// Let other users read, as far as permissions and access lists of the source, and of the directories
     /// above it, allow (for users other than root, user_allow_other must be set in /etc/fuse.conf)
     #[arg(long)]

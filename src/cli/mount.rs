@@ -135,6 +135,7 @@ fn options(args: &MountArgs) -> MountOptions {
         allow_other: args.allow_other,
         inode32: args.inode32,
         refuse_lossy: args.refuse_lossy,
+        writable: args.writable,
         bases: args.bases.bases.clone(),
         ttl: Duration::from_secs_f64(args.ttl),
         no_exec: args.process.no_exec,

@@ -65,7 +65,10 @@ fn mount_directly(mountpoint: &Path, wanted: &MountOptions) -> Result<Option<Own
         options += ",allow_other";
     }
     let options = CString::new(options).expect("invariant: no NUL in options made here");
-    let mut flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
+    if !wanted.writable {
+        flags |= MountFlags::RDONLY;
+    }
     if wanted.no_exec {
         flags |= MountFlags::NOEXEC;
     }
@@ -92,8 +95,9 @@ fn mount_by_helper(mountpoint: &Path, wanted: &MountOptions) -> Result<OwnedFd> 
     // A comma would end the name.
     let name = wanted.source_name.to_string_lossy();
     let name = name.replace('\\', "\\\\").replace(',', "\\,");
+    let access = if wanted.writable { "rw" } else { "ro" };
     let mut options =
-        format!("ro,nosuid,nodev,default_permissions,fsname={name},subtype={SUBTYPE}");
+        format!("{access},nosuid,nodev,default_permissions,fsname={name},subtype={SUBTYPE}");
     if wanted.no_exec {
         options += ",noexec";
     }

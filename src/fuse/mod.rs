@@ -4,8 +4,11 @@
 mod abort;
 #[cfg(feature = "cli")]
 mod access;
+mod attributes;
+mod backings;
 mod connection;
 mod guard;
+mod messages;
 mod mount;
 mod mountinfo;
 #[cfg(feature = "cli")]
@@ -18,6 +21,7 @@ mod readahead;
 mod server;
 mod source_watch;
 mod unmount;
+mod writing;
 
 pub use abort::{AbortControl, abort};
 pub use guard::{Guard, stand_by};

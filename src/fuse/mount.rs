@@ -38,6 +38,7 @@ pub struct Mounted {
     server: JoinHandle<io::Result<()>>,
     notifier: Notifier,
     progress: Arc<Progress>,
+    is_writable: bool,
 }
 
 /// Mounts a directory, or one archive, on an existing directory. When this returns, the mount
@@ -66,6 +67,9 @@ pub fn mount(
         tree.refuse_lossy();
     }
     tree.look_for_bases_in(&options.bases)?;
+    if options.writable {
+        tree.write_to_source()?;
+    }
     let tree = Arc::new(tree);
     let progress = Arc::new(Progress::default());
     let server = Server::new(Arc::clone(&tree), options.ttl, Arc::clone(&progress));
@@ -117,6 +121,7 @@ pub(super) fn serve(
                 server,
                 notifier,
                 progress,
+                is_writable: options.writable,
             })
         }
         Err(error) => {
@@ -164,6 +169,8 @@ impl Mounted {
     fn page_cache(&self, push: Push, guard: Guard) -> Option<PageCache> {
         let reads_ahead = match push {
             Push::Never => return None,
+            // What is pushed while somebody writes could be what was there before.
+            _ if self.is_writable => return None,
             Push::Always => false,
             Push::Auto => {
                 readahead(self.device()).is_some_and(|bytes| bytes >= ENOUGH_READAHEAD_BYTES)

@@ -15,10 +15,11 @@ use fuser::{
     ReplyAttr, ReplyData, ReplyEntry, ReplyOpen, ReplyXattr, Request,
 };
 
+use super::attributes::file_attr;
 use super::mount::{Mounted, serve};
 use super::offer::KernelOffer;
 use super::options::MountOptions;
-use super::server::{answer_xattr, file_attr, open_flags, set_up};
+use super::server::{answer_xattr, open_flags, set_up};
 use super::unmount::clear_mountpoint;
 use crate::error::Result;
 use crate::fs::{Attr, Inode, Kind, ROOT_INODE};

@@ -44,6 +44,8 @@ pub struct MountOptions {
     pub inode32: bool,
     /// Let nobody read files of lossy archives.
     pub refuse_lossy: bool,
+    /// Let who may write to the source do so by way of the mount.
+    pub writable: bool,
     /// Directories where the bases that archives rest on are looked for as well.
     pub bases: Vec<PathBuf>,
     /// How long the kernel may believe names and attributes before it asks again.
@@ -68,6 +70,7 @@ impl Default for MountOptions {
             allow_other: false,
             inode32: false,
             refuse_lossy: false,
+            writable: false,
             bases: Vec::new(),
             ttl: Duration::from_secs(1),
             no_exec: false,

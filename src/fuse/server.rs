@@ -7,25 +7,27 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
-use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fuser::{
-    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenAccMode, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory,
-    ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation,
+    INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
+use rustix::process::geteuid;
 
-use lru::LruCache;
-
+use super::attributes::{IO_BLOCK_BYTES, file_attr, file_type, new_attr};
+use super::backings::Backings;
+use super::messages::Messages;
 use super::progress::Progress;
 use crate::error::Error;
-use crate::format::checksum;
-use crate::fs::{Attr, DirEntry, Kind, ModelTree, STATS_XATTR};
+use crate::fs::{DirEntry, Kind, ModelTree, STATS_XATTR};
 use crate::sync::lock;
 
 /// READs in flight that are not waited for, which is what readahead is. With few, many readers at
@@ -33,13 +35,8 @@ use crate::sync::lock;
 const MAX_BACKGROUND: u16 = 128;
 /// From here on the kernel holds readahead back.
 const CONGESTION_THRESHOLD: u16 = 96;
-/// What `stat` advises as the size of a read; programs that read past the page cache align to it.
-const IO_BLOCK_BYTES: u32 = 4096;
 /// Room for the statistics, however many digits they get.
 const STATS_ROOM_BYTES: u32 = 4096;
-/// Messages that are not logged again while they are among so many last ones.
-const MESSAGES_KEPT: NonZeroUsize = NonZeroUsize::new(1000).expect("not zero");
-
 /// What the kernel is asked for when it connects, whoever answers it.
 pub(super) fn set_up(config: &mut KernelConfig) {
     // Each is a wish: an older kernel goes without.
@@ -58,13 +55,13 @@ pub(super) fn open_flags(keep_cache: bool) -> FopenFlags {
 
 /// Answers the kernel.
 pub(super) struct Server {
-    tree: Arc<ModelTree>,
+    pub(super) tree: Arc<ModelTree>,
     /// How long the kernel may believe names and attributes.
-    ttl: Duration,
+    pub(super) ttl: Duration,
     directories: Mutex<HashMap<u64, Arc<Vec<DirEntry>>>>,
     next_directory: AtomicU64,
-    /// Checksums of the messages that were logged lately.
-    logged: Mutex<LruCache<u64, ()>>,
+    pub(super) messages: Arc<Messages>,
+    pub(super) backings: Backings,
     progress: Arc<Progress>,
 }
 
@@ -75,32 +72,10 @@ impl Server {
             ttl,
             directories: Mutex::default(),
             next_directory: AtomicU64::new(1),
-            logged: Mutex::new(LruCache::new(MESSAGES_KEPT)),
+            messages: Arc::new(Messages::new()),
+            backings: Backings::default(),
             progress,
         }
-    }
-
-    /// The errno of an error, which is logged here and nowhere else if an administrator should see
-    /// it: once, since a program that meets damage may try it again and again.
-    fn errno(&self, operation: &str, error: &Error) -> Errno {
-        let errno = error.errno();
-        // Names come and go; an archive that is open and cannot be read is news, whatever the errno.
-        let expected = operation != "read"
-            && matches!(
-                errno,
-                libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENAMETOOLONG | libc::ENODATA
-            );
-        let message = format!("{operation}: {error}");
-        let known = || {
-            let mut logged = lock(&self.logged);
-            logged.put(checksum(message.as_bytes()), ()).is_some()
-        };
-        if expected || known() {
-            tracing::debug!("{message}");
-        } else {
-            tracing::error!("{message}");
-        }
-        Errno::from_i32(errno)
     }
 
     fn directories(&self) -> MutexGuard<'_, HashMap<u64, Arc<Vec<DirEntry>>>> {
@@ -117,7 +92,21 @@ impl Filesystem for Server {
         }
         // Then it asks for inodes by number that it has forgotten and somebody else has not (NFS).
         let _ = config.add_capabilities(InitFlags::FUSE_EXPORT_SUPPORT);
+        if self.tree.source().is_writable() {
+            // A directory may have a list that says which permissions are for what is made in it.
+            let _ = config.add_capabilities(InitFlags::FUSE_DONT_MASK);
+            let passes = geteuid().is_root()
+                && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
+                && config.set_max_stack_depth(1).is_ok();
+            if passes {
+                self.backings.offer();
+            }
+        }
         Ok(())
+    }
+
+    fn destroy(&mut self) {
+        self.tree.end_changes();
     }
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
@@ -127,7 +116,7 @@ impl Filesystem for Server {
                 // Inode numbers name generations already.
                 reply.entry(&self.ttl, &file_attr(&attr), Generation(0));
             }
-            Err(error) => reply.error(self.errno("lookup", &error)),
+            Err(error) => reply.error(self.messages.errno("lookup", &error)),
         }
     }
 
@@ -149,7 +138,7 @@ impl Filesystem for Server {
         };
         match attr {
             Ok(attr) => reply.attr(&self.ttl, &file_attr(&attr)),
-            Err(error) => reply.error(self.errno("getattr", &error)),
+            Err(error) => reply.error(self.messages.errno("getattr", &error)),
         }
     }
 
@@ -157,23 +146,16 @@ impl Filesystem for Server {
         let _work = self.progress.begin();
         match self.tree.read_link(inode.0) {
             Ok(target) => reply.data(target.as_os_str().as_bytes()),
-            Err(error) => reply.error(self.errno("readlink", &error)),
+            Err(error) => reply.error(self.messages.errno("readlink", &error)),
         }
     }
 
     fn open(&self, _req: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        // The mount is read-only, so the kernel refuses this before it comes here, unless somebody
-        // remounted it.
-        if flags.acc_mode() != OpenAccMode::O_RDONLY {
-            reply.error(Errno::EROFS);
-            return;
-        }
         let _work = self.progress.begin();
-        match self.tree.open(inode.0) {
-            Ok(opened) => {
-                reply.opened(FileHandle(opened.handle), open_flags(opened.keep_cache));
-            }
-            Err(error) => reply.error(self.errno("open", &error)),
+        let access = self.access(flags);
+        match self.tree.open_as(inode.0, access) {
+            Ok(open) => self.answer_open(inode.0, access, &open, reply),
+            Err(error) => reply.error(self.messages.errno("open", &error)),
         }
     }
 
@@ -204,7 +186,7 @@ impl Filesystem for Server {
         match read {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                let errno = self.errno("read", &error);
+                let errno = self.messages.errno("read", &error);
                 if let Some(reply) = reply.take() {
                     reply.error(errno);
                 }
@@ -223,6 +205,7 @@ impl Filesystem for Server {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
+        self.backings.release(handle.0);
         self.tree.release(handle.0);
         reply.ok();
     }
@@ -241,7 +224,7 @@ impl Filesystem for Server {
                 self.directories().insert(handle, Arc::new(entries));
                 reply.opened(FileHandle(handle), FopenFlags::empty());
             }
-            Err(error) => reply.error(self.errno("opendir", &error)),
+            Err(error) => reply.error(self.messages.errno("opendir", &error)),
         }
     }
 
@@ -294,7 +277,7 @@ impl Filesystem for Server {
                     .max(u32::try_from(value.len()).map_or(u32::MAX, |len| len.saturating_mul(2))),
             ),
             Ok(value) => answer_xattr(&value, size, reply),
-            Err(error) => reply.error(self.errno("getxattr", &error)),
+            Err(error) => reply.error(self.messages.errno("getxattr", &error)),
         }
     }
 
@@ -309,7 +292,7 @@ impl Filesystem for Server {
                 }
                 answer_xattr(&list, size, reply);
             }
-            Err(error) => reply.error(self.errno("listxattr", &error)),
+            Err(error) => reply.error(self.messages.errno("listxattr", &error)),
         }
     }
 
@@ -317,12 +300,13 @@ impl Filesystem for Server {
         let _work = self.progress.begin();
         match self.tree.source().statvfs() {
             Ok(stat) => {
+                // Some programs refuse to work beside a full disk, even to read.
+                let least = u64::from(!self.tree.source().is_writable());
                 let size = |value: u64| u32::try_from(value).unwrap_or(IO_BLOCK_BYTES);
                 reply.statfs(
                     stat.f_blocks,
-                    // Some programs refuse to work beside a full disk, even to read.
-                    stat.f_bfree.max(1),
-                    stat.f_bavail.max(1),
+                    stat.f_bfree.max(least),
+                    stat.f_bavail.max(least),
                     stat.f_files,
                     stat.f_ffree,
                     size(stat.f_bsize),
@@ -330,9 +314,255 @@ impl Filesystem for Server {
                     size(stat.f_frsize),
                 );
             }
-            Err(error) => {
-                reply.error(self.errno("statfs", &Error::io("cannot stat the source", error)))
-            }
+            Err(error) => reply.error(
+                self.messages
+                    .errno("statfs", &Error::io("cannot stat the source", error)),
+            ),
+        }
+    }
+
+    fn setattr(
+        &self,
+        _req: &Request,
+        inode: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        handle: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let _work = self.progress.begin();
+        let new = new_attr((mode, uid, gid), size, (atime, mtime));
+        self.change_attr(inode.0, handle.map(|handle| handle.0), new, reply);
+    }
+
+    fn mknod(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        let _work = self.progress.begin();
+        self.make_node(req, parent, name, (mode, umask, rdev), reply);
+    }
+
+    fn mkdir(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        reply: ReplyEntry,
+    ) {
+        let _work = self.progress.begin();
+        self.make_directory(req, parent, name, (mode, umask), reply);
+    }
+
+    fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let _work = self.progress.begin();
+        self.answer_empty("unlink", self.tree.remove_file(parent.0, name), reply);
+    }
+
+    fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let _work = self.progress.begin();
+        self.answer_empty("rmdir", self.tree.remove_directory(parent.0, name), reply);
+    }
+
+    fn symlink(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        target: &Path,
+        reply: ReplyEntry,
+    ) {
+        let _work = self.progress.begin();
+        self.make_link(req, parent, name, target, reply);
+    }
+
+    fn rename(
+        &self,
+        _req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let _work = self.progress.begin();
+        let (from, to) = ((parent.0, name), (new_parent.0, new_name));
+        self.answer_empty("rename", self.tree.rename(from, to, flags.bits()), reply);
+    }
+
+    fn link(
+        &self,
+        _req: &Request,
+        inode: INodeNo,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        let _work = self.progress.begin();
+        let made = self.tree.add_name(inode.0, new_parent.0, new_name);
+        self.answer_entry("link", made, reply);
+    }
+
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let _work = self.progress.begin();
+        self.make_file(req, parent, name, (mode, umask, flags), reply);
+    }
+
+    fn write(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        data: &[u8],
+        _write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let _work = self.progress.begin();
+        self.write_to(handle.0, offset, data, reply);
+    }
+
+    fn flush(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        _handle: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        // Each write was answered when it was done.
+        reply.ok();
+    }
+
+    fn fsync(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        let _work = self.progress.begin();
+        self.answer_empty("fsync", self.tree.sync(handle.0, datasync), reply);
+    }
+
+    fn fsyncdir(
+        &self,
+        _req: &Request,
+        inode: INodeNo,
+        _handle: FileHandle,
+        _datasync: bool,
+        reply: ReplyEmpty,
+    ) {
+        let _work = self.progress.begin();
+        self.answer_empty("fsync", self.tree.sync_directory(inode.0), reply);
+    }
+
+    fn setxattr(
+        &self,
+        _req: &Request,
+        inode: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        let _work = self.progress.begin();
+        let set = self
+            .tree
+            .set_xattr(inode.0, name, value, flags.cast_unsigned());
+        self.answer_empty("setxattr", set, reply);
+    }
+
+    fn removexattr(&self, _req: &Request, inode: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let _work = self.progress.begin();
+        self.answer_empty("removexattr", self.tree.remove_xattr(inode.0, name), reply);
+    }
+
+    fn fallocate(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let _work = self.progress.begin();
+        self.allocate(handle.0, (mode, offset, length), reply);
+    }
+
+    fn lseek(
+        &self,
+        _req: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let _work = self.progress.begin();
+        let for_data = whence == libc::SEEK_DATA;
+        let found = u64::try_from(offset)
+            .map_err(|_| Error::io("lseek", io::Error::from_raw_os_error(libc::ENXIO)))
+            .and_then(|offset| self.tree.seek(handle.0, offset, for_data));
+        match found {
+            Ok(offset) => reply.offset(i64::try_from(offset).unwrap_or(i64::MAX)),
+            Err(error) => reply.error(self.messages.errno("lseek", &error)),
+        }
+    }
+
+    fn copy_file_range(
+        &self,
+        _req: &Request,
+        _from: INodeNo,
+        from_handle: FileHandle,
+        from_offset: u64,
+        _to: INodeNo,
+        to_handle: FileHandle,
+        to_offset: u64,
+        len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let _work = self.progress.begin();
+        // The answer has 32 bits.
+        let len = usize::try_from(len.min(1 << 30)).unwrap_or(1 << 30);
+        let (from, to) = ((from_handle.0, from_offset), (to_handle.0, to_offset));
+        match self.tree.copy_range(from, to, len) {
+            Ok(copied) => reply.written(u32::try_from(copied).unwrap_or(u32::MAX)),
+            Err(error) => reply.error(self.messages.errno("copy_file_range", &error)),
         }
     }
 }
@@ -343,39 +573,5 @@ pub(super) fn answer_xattr(bytes: &[u8], size: u32, reply: ReplyXattr) {
         Ok(len) if size == 0 => reply.size(len),
         Ok(len) if len <= size => reply.data(bytes),
         _ => reply.error(Errno::from_i32(libc::ERANGE)),
-    }
-}
-
-fn file_type(kind: Kind) -> FileType {
-    match kind {
-        Kind::Directory => FileType::Directory,
-        Kind::File => FileType::RegularFile,
-        Kind::Link => FileType::Symlink,
-        Kind::Pipe => FileType::NamedPipe,
-        Kind::Socket => FileType::Socket,
-        Kind::CharacterDevice => FileType::CharDevice,
-        Kind::BlockDevice => FileType::BlockDevice,
-    }
-}
-
-/// Attributes as the kernel wants them.
-pub(super) fn file_attr(attr: &Attr) -> FileAttr {
-    FileAttr {
-        ino: INodeNo(attr.inode),
-        size: attr.size,
-        blocks: attr.blocks,
-        atime: attr.atime,
-        mtime: attr.mtime,
-        ctime: attr.ctime,
-        crtime: attr.mtime,
-        kind: file_type(attr.kind),
-        perm: attr.mode,
-        nlink: attr.nlink,
-        uid: attr.uid,
-        gid: attr.gid,
-        // The kernel has but 32 bits for it, which hold what is used.
-        rdev: u32::try_from(attr.rdev).unwrap_or(0),
-        blksize: IO_BLOCK_BYTES,
-        flags: 0,
     }
 }

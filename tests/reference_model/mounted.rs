@@ -148,6 +148,7 @@ fn kind_of(kind: weightfs::fs::Kind) -> Kind {
         weightfs::fs::Kind::Directory => Kind::Directory,
         weightfs::fs::Kind::File => Kind::File,
         weightfs::fs::Kind::Link => Kind::Link,
+        other => unreachable!("{other:?} is not shown where nothing is written"),
     }
 }
 

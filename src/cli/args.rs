@@ -338,9 +338,6 @@ pub(super) struct MountArgs {
     /// alone (127.0.0.1), and port 0 any that is free, which is logged [default: nowhere]
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_address)]
     pub(super) metrics: Option<SocketAddr>,
-    /// Write to the mount
-    #[arg(long)]
-    pub(super) writable: bool,
     /// Pack models that are written to the mount once they have been left alone for a while, behind whoever reads
     /// them: by what they hold, from 1 MiB on, at this level
     #[arg(long, value_enum, value_name = "LEVEL", num_args = 0..=1, require_equals = true,

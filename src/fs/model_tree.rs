@@ -213,7 +213,17 @@ impl ModelTree {
                     self.permitted(attr, &at.place, at.by_link, &facts).ok()
                 };
                 let facts = at.place.facts(&self.source).ok();
-                Ok(facts.and_then(now).unwrap_or(node.attr))
+                match facts.and_then(now) {
+                    None if self.changes.is_some() => self.open_archive_attr(inode, at),
+                    now => Ok(now.unwrap_or(node.attr)),
+                }
+            }
+            // It has no place, and may have got other names and owners.
+            What::Link(_) if self.changes.is_some() => {
+                let now = self.look_closely(&node.path).ok();
+                let now = now.and_then(|(_, described)| Some(described.ok()?.0));
+                now.filter(|now| now.inode == inode)
+                    .ok_or_else(|| stale(inode))
             }
             What::Link(_) => Ok(node.attr),
         }
@@ -497,6 +507,19 @@ impl ModelTree {
             .map_err(|e| Error::io("open file", e))?;
         let attr = Attr::plain(inode, Kind::File, &facts);
         self.permitted_open(attr, file, place, &facts)
+    }
+
+    /// The attributes of the file of an archive that was at a place, and that somebody has open.
+    fn open_archive_attr(&self, inode: Inode, at: &ArchivePlace) -> Result<Attr> {
+        let Some(Opened::Archive(file, _)) = self.kept_open(inode) else {
+            return Err(stale(inode));
+        };
+        let below = file.archive().file().ok_or_else(|| stale(inode))?;
+        let facts = at.place.facts_of(&self.source, below);
+        let facts = facts.map_err(|e| Error::io("open file", e))?;
+        let archive = file.archive();
+        let attr = Attr::archived(inode, archive.superblock(), archive.modified(), &facts);
+        self.permitted_open(attr, below, &at.place, &facts)
     }
 
     pub(super) fn number(&self, facts: &Facts, generation: &[u8]) -> Inode {

@@ -298,15 +298,17 @@ fn link(source: &Source, directory: &Path, path: &Path, facts: Facts) -> io::Res
     Ok(Shown::Link { target, facts })
 }
 
-/// Whether a link with this target, in a directory of the source, leads to an archive.
+/// Whether a link with this target, in a directory of the source, is one to an archive, and not to the file of one.
 pub(super) fn leads_to_archive(source: &Source, directory: &Path, target: &Path) -> bool {
-    follow(source, directory, target).is_some_and(|end| is_archive(source, &end))
+    target.file_name().and_then(original_name).is_some()
+        && follow(source, directory, target).is_some_and(|end| is_archive(source, &end))
 }
 
 fn is_link_to_archive(source: &Source, directory: &Path, link: &Path) -> bool {
     let followed = || {
         let facts = source.facts(link).ok()?;
         let target = source.read_link(link).ok()?;
+        target.file_name().and_then(original_name)?;
         let end = follow(source, directory, &target).filter(|end| is_archive(source, end))?;
         (stays_inside(&end) || may_follow_out(source, &facts, &end)).then_some(())
     };

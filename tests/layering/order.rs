@@ -37,7 +37,9 @@ pub const ORDER: &[(&str, &[&str])] = &[
     ("api", &["archive", "mount"]),
     (
         "archive",
-        &["writer", "index", "profiles", "bases", "reader", "read_at"],
+        &[
+            "writer", "index", "profiles", "bases", "modified", "reader", "read_at",
+        ],
     ),
     ("bench", &["median", "process", "codecs", "mounts"]),
     (
@@ -412,17 +414,26 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "lately",
             "bases",
             "archives",
+            "writing",
             "model_tree",
             "access",
             "search",
             "successors",
             "replaced",
             "xattrs",
+            "change",
         ],
     ),
     (
         "fs/source",
-        &["devices", "local", "attributes", "outside", "directory"],
+        &[
+            "devices",
+            "local",
+            "attributes",
+            "outside",
+            "directory",
+            "changes",
+        ],
     ),
     (
         "fuse",
@@ -430,7 +441,6 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "mountinfo",
             "abort",
             "progress",
-            "server",
             "source_watch",
             "guard",
             "options",
@@ -438,9 +448,14 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "access",
             "readahead",
             "unmount",
-            "mount",
             "offer",
+            "attributes",
+            "backings",
+            "messages",
+            "server",
+            "mount",
             "null",
+            "writing",
         ],
     ),
     (
@@ -460,7 +475,6 @@ pub const ORDER: &[(&str, &[&str])] = &[
     (
         "job",
         &[
-            "attributes",
             "output",
             "pipeline",
             "monitor",
@@ -566,6 +580,9 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "pressure",
             "memory_limit",
             "threads",
+            "acting",
+            "attributes",
+            "file_handle",
         ],
     ),
     (
@@ -642,6 +659,22 @@ pub const ORDER: &[(&str, &[&str])] = &[
         ],
     ),
     ("job/store", &["relations", "gc", "repack", "dedup"]),
+    (
+        "fs/change",
+        &[
+            "begun",
+            "forms",
+            "to_file",
+            "contents",
+            "make",
+            "pins",
+            "attributes",
+            "packing",
+            "remove",
+            "rename",
+        ],
+    ),
+    ("fs/writing", &["work", "journal", "changes"]),
 ];
 
 /// Two ways to use archives, which do not know of each other: jobs on files, and mounts.

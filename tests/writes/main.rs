@@ -1,4 +1,10 @@
 //! Mounts that are written to: what is done by way of one has the outcome that it has on the file system below.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    reason = "test code"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::fs::errno::errno;
 use crate::fs::model_tree::ModelTree;
+use crate::fs::place::{ArchivePlace, Place};
 use crate::fs::writing::Changes;
 
 impl ModelTree {
@@ -18,5 +19,14 @@ impl ModelTree {
         if let Some(changes) = &self.changes {
             changes.work.end(&self.source);
         }
+    }
+}
+
+/// # Errors
+/// EROFS for what is shown in the place of a link, and lies where the mount changes nothing.
+pub(super) fn check_inside(at: &ArchivePlace) -> Result<()> {
+    match &at.place {
+        Place::Inside(_) if !at.by_link => Ok(()),
+        _ => Err(errno("the archive lies outside of the source", libc::EROFS)),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, SeekFrom, copy_file_range, fallocate, seek};
 
+use super::begun::check_inside;
 use super::to_file::Keep;
 use crate::error::{Error, Result};
 use crate::fs::errno::{errno, stale};
@@ -14,7 +15,7 @@ use crate::fs::inode::Inode;
 use crate::fs::model_tree::ModelTree;
 use crate::fs::nodes::{Node, What};
 use crate::fs::open_files::{Closed, Handle, OpenFile, Opened, Way};
-use crate::fs::place::{ArchivePlace, Place};
+use crate::fs::place::Place;
 use crate::os::write_all_at;
 use crate::sync::lock;
 
@@ -80,7 +81,8 @@ impl ModelTree {
         let (handle, way) = self.opened.insert(opened, access.writes, prefers);
         OpenFile {
             handle,
-            keep_cache,
+            // The kernel wants no word on a cache that it does not use.
+            keep_cache: keep_cache && way == Way::Served,
             passed: file.filter(|_| way == Way::Passed),
         }
     }
@@ -283,14 +285,5 @@ impl ModelTree {
         if let Some(tell) = self.changes.as_ref().and_then(|changes| changes.tell.get()) {
             tell(path);
         }
-    }
-}
-
-/// # Errors
-/// EROFS for what is shown in the place of a link, and lies where the mount changes nothing.
-pub(super) fn check_inside(at: &ArchivePlace) -> Result<()> {
-    match &at.place {
-        Place::Inside(_) if !at.by_link => Ok(()),
-        _ => Err(errno("the archive lies outside of the source", libc::EROFS)),
     }
 }

@@ -63,14 +63,12 @@ impl ModelTree {
         {
             return Ok(false);
         }
-        match self.source.facts(&archive) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
-            Err(e) => Err(at(path, e)),
-            Ok(_) => {
-                let stands_there = |located: Located| located.is_archive;
-                Ok(self.find_below(path).is_ok_and(stands_there))
-            }
-        }
+        Ok(match self.sought(&archive).map_err(|e| at(path, e))? {
+            // Under that name another file may be shown, whatever form it has.
+            Sought::Found(_) => false,
+            Sought::Nothing => true,
+            Sought::Hidden => self.find_below(path).is_ok_and(|there| there.is_archive),
+        })
     }
 
     /// All names of a file in the source, the known one first. What weightfs keeps for itself is not looked through.

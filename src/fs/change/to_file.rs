@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use rustix::fs::{FallocateFlags, OFlags, Timestamps, fallocate, futimens};
 
-use super::contents::check_inside;
+use super::begun::check_inside;
 use super::forms::{Change, path_of_archive};
 use crate::error::{Error, Result};
 use crate::file::VirtualFile;
@@ -149,6 +149,10 @@ impl ModelTree {
         let cannot = |e| at(known, e);
         let all = self.all_names(known, facts.number, facts.nlink);
         let names: Vec<_> = all.into_iter().filter_map(pair).collect();
+        for (file, _) in &names {
+            let made = source.open_to_ask(temporary).map_err(cannot)?;
+            self.mark_if_named_as_archive(file, &made).map_err(cannot)?;
+        }
         let comes = source.facts(temporary).map_err(cannot)?;
         let change = Change {
             temporary,

@@ -54,8 +54,7 @@ impl Service<'_> {
         let signals =
             Signals::new(ending_signals()).map_err(|e| Error::io("cannot handle signals", e))?;
         let Served { mounted, packer } = mount(self.metrics.as_ref())?;
-        let packer = Arc::new(packer);
-        let packing = Arc::clone(&packer);
+        let packing = packer.clone();
         let unmounter = mounted.unmounter();
         let on_signals = mounted.unmounter();
         let ending = Arc::new(Mutex::new(false));
@@ -63,7 +62,13 @@ impl Service<'_> {
         let metrics = self.metrics.take();
         let metrics_url = metrics.as_ref().map(|metrics| metrics.url().to_owned());
         let ready = start_thread("signals", move || {
-            unmount_on(signals, &on_signals, &told_to_end, metrics, &packing);
+            unmount_on(
+                signals,
+                &on_signals,
+                &told_to_end,
+                metrics,
+                packing.as_ref(),
+            );
         })
         .and_then(|_| self.announce(&mounted, metrics_url.as_deref(), &ending));
         if let Err(error) = ready {
@@ -74,7 +79,7 @@ impl Service<'_> {
             }
         }
         let served = mounted.join();
-        stop(&packer);
+        stop(packer.as_ref());
         // Held for good by a signal that ends the process at once, with a status of its own.
         drop(lock(&ending));
         served
@@ -124,7 +129,7 @@ fn unmount_on(
     unmounter: &Unmounter,
     ending: &Mutex<bool>,
     mut metrics: Option<MetricsServer>,
-    packer: &Option<Packer>,
+    packer: Option<&Packer>,
 ) {
     for _ in signals.forever() {
         let mut is_ending = lock(ending);
@@ -156,7 +161,7 @@ fn unmount_on(
 }
 
 /// Nothing is packed from here on.
-fn stop(packer: &Option<Packer>) {
+fn stop(packer: Option<&Packer>) {
     if let Some(packer) = packer {
         packer.stop();
     }

@@ -12,10 +12,13 @@ use crate::fuse::Mounted;
 use crate::os::start_thread;
 use crate::sync::lock;
 
-/// Packs what is written to a mount, as long as this lives.
-pub(crate) struct Packer {
+/// Packs what is written to a mount, until it or the mount ends.
+#[derive(Clone)]
+pub(crate) struct Packer(Arc<Thread>);
+
+struct Thread {
     inbox: Arc<Inbox>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    running: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Packer {
@@ -39,24 +42,18 @@ impl Packer {
             after,
             Arc::clone(&inbox),
         );
-        let thread = start_thread("packer", move || worker.run())?;
-        Ok(Self {
-            inbox,
-            thread: Mutex::new(Some(thread)),
-        })
+        let running = Mutex::new(Some(start_thread("packer", move || worker.run())?));
+        let packer = Self(Arc::new(Thread { inbox, running }));
+        let ending = packer.clone();
+        tree.before_end(Box::new(move || ending.stop()));
+        Ok(packer)
     }
 
     /// Ends it, and with it what is half done.
     pub(crate) fn stop(&self) {
-        self.inbox.end();
-        if let Some(thread) = lock(&self.thread).take() {
+        self.0.inbox.end();
+        if let Some(thread) = lock(&self.0.running).take() {
             let _ = thread.join();
         }
-    }
-}
-
-impl Drop for Packer {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

@@ -12,7 +12,7 @@ use super::family_args::{BasesArgs, DedupArgs, ExportArgs, FamilyArgs, GcArgs};
 use super::install_args::{CompletionsArgs, ManArgs};
 use super::level::Level;
 use super::lossy_args::{LossyArgs, Quantize};
-use super::process_args::{AskArgs, GuardArgs, MountProcessArgs, NullMountArgs};
+use super::process_args::{AskArgs, GuardArgs, MountProcessArgs, NullMountArgs, PackBehindArgs};
 #[cfg(feature = "comparison")]
 use crate::bench::codecs::{BenchArgs, BenchOneArgs};
 #[cfg(feature = "comparison")]
@@ -59,6 +59,8 @@ pub(super) enum Command {
     Guard(GuardArgs),
     #[command(hide = true)]
     NullMount(NullMountArgs),
+    #[command(hide = true)]
+    PackBehind(PackBehindArgs),
     Demo(DemoArgs),
     Man(ManArgs),
     Completions(CompletionsArgs),
@@ -336,6 +338,14 @@ pub(super) struct MountArgs {
     /// alone (127.0.0.1), and port 0 any that is free, which is logged [default: nowhere]
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_address)]
     pub(super) metrics: Option<SocketAddr>,
+    /// Pack models that are written to the mount once they have been left alone for a while, behind whoever reads
+    /// them: by what they hold, from 1 MiB on, at this level
+    #[arg(long, value_enum, value_name = "LEVEL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "default", requires = "writable")]
+    pub(super) pack: Option<Level>,
+    /// Seconds that nobody must have written to a file before it is packed
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = seconds, requires = "pack")]
+    pub(super) pack_after: f64,
     #[command(flatten)]
     pub(super) process: MountProcessArgs,
 }

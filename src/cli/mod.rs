@@ -20,6 +20,7 @@ mod lossy_report;
 mod man;
 mod mount;
 mod mount_helper;
+mod pack_behind;
 mod page;
 mod preview_report;
 mod process_args;

@@ -1,12 +1,15 @@
 //! `mount` and `umount`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{MountArgs, UmountArgs};
 use super::process_args::NullMountArgs;
 use crate::console::Outcome;
 use crate::daemon::process::{allow_all_files, end_with_parent};
-use crate::daemon::{Background, MetricsServer, Service, guard, log_to_stderr, metrics};
+use crate::daemon::{
+    Background, MetricsServer, Packer, Served, Service, guard, log_to_stderr, metrics,
+};
 use crate::error::{Error, Result};
 use crate::fuse::{self, MountOptions};
 use crate::os::{keep_allocations_apart, memory_limit, use_one_heap};
@@ -53,9 +56,18 @@ pub(super) fn mount(args: &MountArgs) -> Result<Outcome> {
         let push = args.push.into();
         mounted.read_ahead(&tree, push, guard::start(&mounted, push));
         if let Some(metrics) = metrics {
+            let tree = Arc::clone(&tree);
             metrics.answer(move || metrics::page(&tree.stats()));
         }
-        Ok(mounted)
+        let after = Duration::from_secs_f64(args.pack_after);
+        let packer = args
+            .pack
+            .map(|level| Packer::start(&mounted, &tree, level.name(), after));
+        let packer = packer.transpose().inspect_err(|_| {
+            // The caller gets nothing to unmount it with.
+            let _ = mounted.unmounter().unmount();
+        })?;
+        Ok(Served { mounted, packer })
     })?;
     Ok(Outcome::Done)
 }
@@ -75,7 +87,13 @@ pub(super) fn null_mount(args: &NullMountArgs) -> Result<Outcome> {
         background: Background::not_wanted(),
         metrics: None,
     };
-    service.run(|_| fuse::mount_null(args.size, &args.mountpoint, &options))?;
+    service.run(|_| {
+        let mounted = fuse::mount_null(args.size, &args.mountpoint, &options)?;
+        Ok(Served {
+            mounted,
+            packer: None,
+        })
+    })?;
     Ok(Outcome::Done)
 }
 

@@ -30,9 +30,12 @@ const WITH_VALUE: &[&str] = &[
     "push",
     "ttl",
     "metrics",
+    "pack_after",
 ];
 /// The same of those without a value.
-const WITHOUT_VALUE: &[&str] = &["allow_other", "inode32", "refuse_lossy"];
+const WITHOUT_VALUE: &[&str] = &["allow_other", "inode32", "refuse_lossy", "writable"];
+/// The same of those that have one or not.
+const WITH_OR_WITHOUT: &[&str] = &["pack"];
 /// Those that go by another name, and the other name.
 const RENAMED: &[(&str, &str)] = &[("noexec", "no_exec"), ("logfile", "log_file")];
 const SEE_HELP: &str = "; mount.weightfs --help tells what there is";
@@ -246,6 +249,14 @@ impl Request {
                 return Err(wrong(format!("option {name} needs a value: {name}=...")));
             }
             (name, None) if WITHOUT_VALUE.contains(&name) => self.set(&as_argument(name), ""),
+            (name, value) if WITH_OR_WITHOUT.contains(&name) => {
+                let argument = as_argument(name);
+                // Not those of which this is how they begin.
+                self.options
+                    .retain(|set| set.split('=').next() != Some(argument.as_str()));
+                let value = value.map_or_else(String::new, |value| format!("={value}"));
+                self.options.push(argument + &value);
+            }
             ("noexec", None) => self.no_exec = true,
             ("exec", None) => self.no_exec = false,
             ("comment" | "user", Some(_)) => {}
@@ -349,7 +360,8 @@ fn start(command: &MountCommand) -> Result<bool> {
 /// Each option that is this program's own: its name, the name of its value, and what it means.
 pub(super) fn options_told(program: &Command) -> Vec<(String, Option<String>, String)> {
     let own = |name: &&'static str| (*name, *name);
-    let names = WITH_VALUE.iter().chain(WITHOUT_VALUE).map(own);
+    let names = WITH_VALUE.iter().chain(WITHOUT_VALUE);
+    let names = names.chain(WITH_OR_WITHOUT).map(own);
     let mount = program.find_subcommand("mount");
     names
         .chain(RENAMED.iter().copied())
@@ -453,6 +465,15 @@ mod tests {
             last_wins.options,
             ["--log-file=/l", "--ttl=2", "--allow-other"]
         );
+        let packs = |options| parse(&["a", "b", "-o", options]).unwrap().unwrap().options;
+        assert_eq!(
+            packs("writable,pack=max,pack_after=3,pack"),
+            ["--writable", "--pack-after=3", "--pack"]
+        );
+        assert_eq!(
+            packs("pack,writable,pack=max"),
+            ["--writable", "--pack=max"]
+        );
         assert_eq!(parse(&["--help"]).unwrap(), None);
         assert!(
             parse(&["a", "b", "-s", "-o", "whatever=1"])
@@ -478,6 +499,8 @@ mod tests {
             (&["a", "b", "-o", "metrics=lo:1"], "'lo:1'"),
             (&["a", "b", "-o", "threads=0"], "--threads"),
             (&["a", "b", "-o", "cache_size=lots"], "'lots'"),
+            (&["a", "b", "-o", "pack"], "--writable"),
+            (&["a", "b", "-o", "writable,pack=least"], "'least'"),
         ] {
             let error = parse(arguments).unwrap_err().to_string();
             assert!(error.contains(named), "{arguments:?}: {error}");
@@ -489,10 +512,13 @@ mod tests {
         let told = options_told(&Args::command());
         assert_eq!(
             told.len(),
-            WITH_VALUE.len() + WITHOUT_VALUE.len() + RENAMED.len()
+            WITH_VALUE.len() + WITHOUT_VALUE.len() + WITH_OR_WITHOUT.len() + RENAMED.len()
         );
         for (name, value, help) in told {
-            let has_value = WITH_VALUE.contains(&name.as_str()) || name == "logfile";
+            let has_value = [WITH_VALUE, WITH_OR_WITHOUT]
+                .concat()
+                .contains(&name.as_str())
+                || name == "logfile";
             assert_eq!(value.is_some(), has_value, "{name}");
             assert!(!help.is_empty(), "{name}");
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::level::Level;
 use crate::console::serving::mount_threads;
 use crate::console::size;
 
@@ -42,6 +43,21 @@ pub(super) struct GuardArgs {
     /// The device number of the mount
     pub(super) device: String,
     /// The process that serves it
+    #[arg(long, value_name = "PID")]
+    pub(super) parent: u32,
+}
+
+/// Pack the file on stdin when all else is idle, for a mount that shows it
+#[derive(Debug, Parser)]
+pub(super) struct PackBehindArgs {
+    /// What the file is called
+    pub(super) from: PathBuf,
+    /// Where to write
+    pub(super) to: PathBuf,
+    /// What to optimize for
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) level: Level,
+    /// The process that serves the mount, to end with
     #[arg(long, value_name = "PID")]
     pub(super) parent: u32,
 }

@@ -8,7 +8,8 @@ use clap::error::ErrorKind;
 
 use super::args::{Args, Command};
 use super::{
-    analyze, commands, completions, demo, doctor, family, man, mount, mount_helper, stats, sweep,
+    analyze, commands, completions, demo, doctor, family, man, mount, mount_helper, pack_behind,
+    stats, sweep,
 };
 #[cfg(feature = "comparison")]
 use crate::bench::{codecs as bench, mounts as bench_mount};
@@ -89,6 +90,7 @@ fn run_command(command: &Command) -> Result<Outcome> {
         Command::Ask(args) => ask(&args.mountpoint).map(|()| Outcome::Done),
         Command::Guard(args) => guard::guard(&args.device, args.parent).map(|()| Outcome::Done),
         Command::NullMount(args) => mount::null_mount(args),
+        Command::PackBehind(args) => pack_behind::pack_behind(args),
         Command::Demo(args) => demo::demo(args),
         Command::Man(args) => man::man(args),
         Command::Completions(args) => completions::completions(args),

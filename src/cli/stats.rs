@@ -92,5 +92,46 @@ fn as_lines(found: &Value) -> Vec<String> {
     if found["source_changed"].as_bool() == Some(true) {
         text.push_str("\nsource              is something else now; mount again to see that");
     }
-    text.lines().map(str::to_owned).collect()
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    lines.extend(packing_lines(&found["packing"]));
+    lines
+}
+
+/// What a mount has packed, if it packs.
+fn packing_lines(packing: &Value) -> Vec<String> {
+    if !packing.is_object() {
+        return Vec::new();
+    }
+    let number = |what: &str| packing[what].as_u64().unwrap_or(0);
+    let text = |what: &str| packing[what].as_str();
+    let bytes = |what: &str| size::show(number(what));
+    let mut lines = vec![
+        format!(
+            "packed              {} files of {}, which saves {}",
+            number("packed_files"),
+            bytes("original_bytes"),
+            bytes("saved_bytes")
+        ),
+        format!(
+            "to be packed        {} files of {}",
+            number("queued_files"),
+            bytes("queued_bytes")
+        ),
+    ];
+    let waits = text("waits_for").map(|what| format!("waits for {what}"));
+    let now: Vec<_> = text("packing")
+        .map(str::to_owned)
+        .into_iter()
+        .chain(waits)
+        .collect();
+    if !now.is_empty() {
+        lines.push(format!("packing now         {}", now.join(", ")));
+    }
+    if let Some(failure) = text("last_failure") {
+        let failed = number("failed_files");
+        lines.push(format!(
+            "could not be packed {failed}; the last one: {failure}"
+        ));
+    }
+    lines
 }

@@ -6,7 +6,7 @@
 use std::fmt::{Display, Write as _};
 
 use crate::file::{READ_SIZES, ReadStats};
-use crate::fs::MountStats;
+use crate::fs::{MountStats, PackingStats};
 
 /// What a page in this format says it is.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -41,7 +41,7 @@ pub(crate) fn page(stats: &MountStats) -> String {
 #[rustfmt::skip]
 fn metrics(stats: &MountStats) -> Vec<Metric> {
     let (reads, cache, ahead) = (&stats.reads, &stats.cache, &stats.prefetch);
-    vec![
+    let mut all = vec![
         build_info(),
         gauge("uptime_seconds", "Time since it was mounted.", Some(stats.seconds)),
         gauge("open_files", "Files that are open.", Some(stats.open_files)),
@@ -63,6 +63,23 @@ fn metrics(stats: &MountStats) -> Vec<Metric> {
         counter("prefetch_used_bytes_total", "Bytes of those that a reader has passed since.", ahead.used_bytes),
         counter("prefetch_wasted_bytes_total", "Bytes of those that no reader came to.", ahead.wasted_bytes),
         counter("prefetch_skipped_bytes_total", "Bytes of those that were not fetched.", ahead.skipped_bytes),
+    ];
+    all.extend(stats.packing.iter().flat_map(packing));
+    all
+}
+
+/// Those of a mount that packs what is written to it.
+#[rustfmt::skip]
+fn packing(packing: &PackingStats) -> Vec<Metric> {
+    vec![
+        gauge("packing_queued_files", "Files that wait to be packed.", Some(packing.queued_files)),
+        gauge("packing_queued_bytes", "Bytes of those.", Some(packing.queued_bytes)),
+        gauge("packing", "1 while a file is being packed.", Some(u8::from(packing.packing.is_some()))),
+        gauge("packing_waits", "1 while packing waits for readers, memory or the disk.", Some(u8::from(packing.waits_for.is_some()))),
+        counter("packed_files_total", "Files that were packed.", packing.packed_files),
+        counter("packed_bytes_total", "Bytes of those.", packing.original_bytes),
+        counter("packed_saved_bytes_total", "Bytes of the disk that this saves.", packing.saved_bytes),
+        counter("packing_failed_files_total", "Files that could not be packed.", packing.failed_files),
     ]
 }
 
@@ -157,7 +174,47 @@ mod tests {
                 wasted_bytes: 20,
                 skipped_bytes: 10,
             },
+            packing: None,
         }
+    }
+
+    fn example_that_packs() -> MountStats {
+        MountStats {
+            packing: Some(PackingStats {
+                queued_files: 1,
+                queued_bytes: 2,
+                packing: Some("a.safetensors".into()),
+                waits_for: None,
+                packed_files: 3,
+                original_bytes: 4,
+                saved_bytes: 5,
+                failed_files: 6,
+                last_failure: None,
+            }),
+            ..example()
+        }
+    }
+
+    #[test]
+    fn what_is_packed_is_told_where_packing_is_wanted() {
+        let (without, with) = (page(&example()), page(&example_that_packs()));
+        let behind = with.strip_prefix(&without).unwrap();
+        let samples: Vec<_> = behind
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        let expected = [
+            "weightfs_packing_queued_files 1",
+            "weightfs_packing_queued_bytes 2",
+            "weightfs_packing 1",
+            "weightfs_packing_waits 0",
+            "weightfs_packed_files_total 3",
+            "weightfs_packed_bytes_total 4",
+            "weightfs_packed_saved_bytes_total 5",
+            "weightfs_packing_failed_files_total 6",
+        ];
+        assert_eq!(samples, expected);
+        conforms(&with);
     }
 
     #[test]

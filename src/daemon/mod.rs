@@ -1,5 +1,5 @@
 //! All that makes a mount a running service: processes beside it, its supervisor, its messages, its
-//! metrics.
+//! metrics; and `packer/`, which packs what is written to it.
 
 mod answer;
 mod background;
@@ -8,6 +8,7 @@ mod logging;
 pub(crate) mod metrics;
 mod metrics_server;
 mod mount_process;
+mod packer;
 pub(crate) mod process;
 mod service;
 mod supervisor;
@@ -18,4 +19,5 @@ pub(crate) use background::Background;
 pub(crate) use logging::log_to_stderr;
 pub(crate) use metrics_server::{MetricsServer, parse_address};
 pub(crate) use mount_process::{MountCommand, MountProcess, Stay, last_complaint};
-pub(crate) use service::Service;
+pub(crate) use packer::{PackAnswer, Packer};
+pub(crate) use service::{Served, Service};

@@ -46,12 +46,28 @@ pub(crate) fn cannot_start(what: &str, error: std::io::Error) -> Error {
 /// # Errors
 /// `Io` if the system refuses, `Interrupted` if that one, known by its id, has ended already.
 pub(crate) fn end_with_parent(parent: Option<u32>) -> Result<()> {
-    set_parent_process_death_signal(Some(Signal::TERM))
-        .map_err(|e| Error::io("cannot follow the process that waits", e.into()))?;
+    follow_parent(Signal::TERM)?;
     match parent {
         Some(expected) if !is_child_of(expected) => Err(Error::Interrupted),
         _ => Ok(()),
     }
+}
+
+/// As `end_with_parent`, also while this process is stopped: it has no time to tidy up.
+///
+/// # Errors
+/// As `end_with_parent`.
+pub(crate) fn die_with_parent(parent: u32) -> Result<()> {
+    follow_parent(Signal::KILL)?;
+    match is_child_of(parent) {
+        true => Ok(()),
+        false => Err(Error::Interrupted),
+    }
+}
+
+fn follow_parent(signal: Signal) -> Result<()> {
+    set_parent_process_death_signal(Some(signal))
+        .map_err(|e| Error::io("cannot follow the process that waits", e.into()))
 }
 
 /// True if that process has started this one, and has not ended since.

@@ -11,6 +11,7 @@ use super::answer::wait_for_answer;
 use super::background::Background;
 use super::metrics_server::MetricsServer;
 use super::mount_process::READY;
+use super::packer::Packer;
 use super::supervisor::supervisor;
 use super::watchdog::watch;
 use crate::error::{Error, Result};
@@ -31,6 +32,14 @@ pub(crate) struct Service<'a> {
     pub(crate) metrics: Option<MetricsServer>,
 }
 
+/// What is there while it is served.
+pub(crate) struct Served {
+    /// The mount.
+    pub(crate) mounted: Mounted,
+    /// What packs files behind those who write them.
+    pub(crate) packer: Option<Packer>,
+}
+
 impl Service<'_> {
     /// Mounts, announces it, and stays until it is unmounted or told to end by a signal.
     ///
@@ -39,12 +48,13 @@ impl Service<'_> {
     /// the connection to the kernel broke.
     pub(crate) fn run(
         mut self,
-        mount: impl FnOnce(Option<&MetricsServer>) -> Result<Mounted>,
+        mount: impl FnOnce(Option<&MetricsServer>) -> Result<Served>,
     ) -> Result<()> {
         // Before mounting, so that no signal falls in between.
         let signals =
             Signals::new(ending_signals()).map_err(|e| Error::io("cannot handle signals", e))?;
-        let mounted = mount(self.metrics.as_ref())?;
+        let Served { mounted, packer } = mount(self.metrics.as_ref())?;
+        let packing = packer.clone();
         let unmounter = mounted.unmounter();
         let on_signals = mounted.unmounter();
         let ending = Arc::new(Mutex::new(false));
@@ -52,7 +62,13 @@ impl Service<'_> {
         let metrics = self.metrics.take();
         let metrics_url = metrics.as_ref().map(|metrics| metrics.url().to_owned());
         let ready = start_thread("signals", move || {
-            unmount_on(signals, &on_signals, &told_to_end, metrics);
+            unmount_on(
+                signals,
+                &on_signals,
+                &told_to_end,
+                metrics,
+                packing.as_ref(),
+            );
         })
         .and_then(|_| self.announce(&mounted, metrics_url.as_deref(), &ending));
         if let Err(error) = ready {
@@ -63,6 +79,7 @@ impl Service<'_> {
             }
         }
         let served = mounted.join();
+        stop(packer.as_ref());
         // Held for good by a signal that ends the process at once, with a status of its own.
         drop(lock(&ending));
         served
@@ -112,6 +129,7 @@ fn unmount_on(
     unmounter: &Unmounter,
     ending: &Mutex<bool>,
     mut metrics: Option<MetricsServer>,
+    packer: Option<&Packer>,
 ) {
     for _ in signals.forever() {
         let mut is_ending = lock(ending);
@@ -124,6 +142,7 @@ fn unmount_on(
         *is_ending = true;
         drop(is_ending);
         supervisor().stopping();
+        stop(packer);
         match unmounter.unmount() {
             Ok(Unmount::Done) => {}
             Ok(Unmount::Detached) => {
@@ -138,5 +157,12 @@ fn unmount_on(
             }
             Err(error) => tracing::error!("{error}"),
         }
+    }
+}
+
+/// Nothing is packed from here on.
+fn stop(packer: Option<&Packer>) {
+    if let Some(packer) = packer {
+        packer.stop();
     }
 }

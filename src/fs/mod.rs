@@ -38,7 +38,7 @@ pub use inode::{Inode, ROOT_INODE};
 pub use model_tree::{DirEntry, ModelTree};
 pub use open_files::{Handle, OpenFile};
 pub use source::Source;
-pub use statistics::MountStats;
+pub use statistics::{MountStats, PackingStats};
 pub use xattr::{ARCHIVE_XATTR, SOURCE_XATTR, STATS_XATTR};
 
 #[cfg(test)]

@@ -22,12 +22,12 @@ use super::nodes::{Node, Nodes, What};
 use super::open_files::{Handle, OpenFile, OpenFiles, Opened, Way};
 use super::place::{ArchivePlace, Place};
 use super::source::Source;
-use super::statistics::MountStats;
+use super::statistics::{MountStats, PackingStats};
 use super::view::{MAX_LOOKS, Shown, names};
 use super::writing::Changes;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::file::{ReadShared, VirtualFile};
+use crate::file::{ReadShared, ReadStats, VirtualFile};
 use crate::os::{memory_bytes, read_full_at};
 use crate::sync::{lock, together};
 
@@ -63,6 +63,7 @@ pub struct ModelTree {
     pub(super) changes: Option<Changes>,
     since: Instant,
     source_changed: AtomicBool,
+    packing: Mutex<Option<PackingStats>>,
 }
 
 impl ModelTree {
@@ -89,6 +90,7 @@ impl ModelTree {
             changes: None,
             since: Instant::now(),
             source_changed: AtomicBool::new(false),
+            packing: Mutex::default(),
         })
     }
 
@@ -373,10 +375,21 @@ impl ModelTree {
             open_lossy_files: self.archives.open_count_of(is_lossy),
             open_files_without_base: self.archives.open_count_of(lacks_base),
             source_changed: self.source_changed.load(Ordering::Relaxed),
-            reads: self.shared.read_stats(),
+            reads: self.read_stats(),
             cache: self.shared.cache_stats(),
             prefetch: self.shared.prefetch_stats(),
+            packing: lock(&self.packing).clone(),
         }
+    }
+
+    /// What was read so far.
+    pub fn read_stats(&self) -> ReadStats {
+        self.shared.read_stats()
+    }
+
+    /// Notes what was packed behind those who wrote it.
+    pub fn set_packing(&self, stats: PackingStats) {
+        *lock(&self.packing) = Some(stats);
     }
 
     /// Notes whether SRC names something else now than what is shown.

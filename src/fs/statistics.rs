@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::file::{CacheStats, PrefetchStats, ReadStats};
 
 /// What a mount has done since it was made.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MountStats {
     /// Time since then.
     pub seconds: f64,
@@ -26,4 +26,30 @@ pub struct MountStats {
     pub cache: CacheStats,
     /// What was fetched ahead of readers.
     pub prefetch: PrefetchStats,
+    /// What was packed behind those who wrote it, if that is wanted.
+    #[serde(default)]
+    pub packing: Option<PackingStats>,
+}
+
+/// What a mount has packed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackingStats {
+    /// Files that wait for their time, some of which may turn out to be no models.
+    pub queued_files: u64,
+    /// How long they are.
+    pub queued_bytes: u64,
+    /// The one that is being packed.
+    pub packing: Option<String>,
+    /// What packing waits for, if it is due and does.
+    pub waits_for: Option<String>,
+    /// Files that were packed.
+    pub packed_files: u64,
+    /// How long they are.
+    pub original_bytes: u64,
+    /// Bytes of the disk that saves.
+    pub saved_bytes: u64,
+    /// Files that could not be packed.
+    pub failed_files: u64,
+    /// The last of them, and why.
+    pub last_failure: Option<String>,
 }

@@ -25,6 +25,12 @@ impl Progress {
         Work(slot)
     }
 
+    /// How many requests are in work.
+    pub fn in_work(&self) -> usize {
+        let counters = self.in_work.iter();
+        counters.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     /// Turns the ring; false, and nothing is turned, while a request is in work that began two
     /// turns ago or earlier. Only one thread may do this.
     pub fn turn(&self) -> bool {

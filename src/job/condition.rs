@@ -45,6 +45,29 @@ pub(super) fn refuse_fault(source: &SourceFile, name: &Path) -> Result<()> {
 /// # Errors
 /// `Io` if it cannot be read.
 pub(super) fn fault(source: &SourceFile, name: &Path) -> Result<Option<String>> {
+    if let Some(fault) = fault_of_contents(source, name)? {
+        return Ok(Some(fault));
+    }
+    if is_unfinished_name(name) {
+        return Ok(Some("by its name it is still being downloaded".into()));
+    }
+    if is_open_for_writing(&source.file) {
+        return Ok(Some("another process has it open for writing".into()));
+    }
+    Ok(None)
+}
+
+/// Whether a file is still being downloaded by its name.
+pub(super) fn is_unfinished_name(name: &Path) -> bool {
+    let suffix = name.extension();
+    suffix.is_some_and(|suffix| UNFINISHED.iter().any(|unfinished| suffix == *unfinished))
+}
+
+/// What its bytes tell of that.
+///
+/// # Errors
+/// As `fault`.
+pub(super) fn fault_of_contents(source: &SourceFile, name: &Path) -> Result<Option<String>> {
     let bytes = source.file_bytes();
     if bytes == 0 {
         return Ok(None);
@@ -86,14 +109,6 @@ pub(super) fn fault(source: &SourceFile, name: &Path) -> Result<Option<String>> 
             }
         }
         Some(_) => {}
-    }
-    if let Some(suffix) = name.extension()
-        && UNFINISHED.iter().any(|unfinished| suffix == *unfinished)
-    {
-        return Ok(Some("by its name it is still being downloaded".into()));
-    }
-    if is_open_for_writing(&source.file) {
-        return Ok(Some("another process has it open for writing".into()));
     }
     Ok(None)
 }

@@ -14,11 +14,13 @@
 //! - `globs`, `file_filter`: files by name; `typing`, `layout`: what bytes of any file are;
 //! - `read_back`, `survey`, `directory_plan`, `fitting`, `blocks`: the halves of jobs, and how much they may use;
 //! - `expected`, `worth`: what packing will take, and whether it pays;
-//! - `inspect`, `verify`, `unpack`, `pack`, `preview`, `outlay`, `analyze`, `removal`, `replace`: the jobs.
+//! - `inspect`, `verify`, `unpack`, `pack`, `preview`, `outlay`, `analyze`, `removal`, `stand_in`, `replace`, `behind`:
+//!   the jobs.
 
 mod analyze;
 mod archives;
 mod base_search;
+mod behind;
 mod blocks;
 mod condition;
 mod conversion;
@@ -45,6 +47,7 @@ mod read_back;
 mod removal;
 mod replace;
 pub(crate) mod source_file;
+mod stand_in;
 mod store;
 mod survey;
 mod tensor_hasher;
@@ -61,6 +64,7 @@ pub use analyze::{
     TensorFacts, Values, analyze,
 };
 pub use base_search::BaseSearch;
+pub use behind::{Behind, pack_behind};
 pub use conversion::Conversion;
 pub use expected::{ExpectedBytes, whole as whole_bytes};
 pub use file_filter::FileFilter;

@@ -20,14 +20,14 @@ use super::links::follow;
 use super::lossy::check_patterns;
 use super::monitor::Monitor;
 use super::output::{OutputFile, parent, remove_abandoned_in};
-use super::pack::pack_to;
 use super::pack_options::PackOptions;
 use super::removal::{Held, hold, hold_open, remove};
 use super::source_file::SourceFile;
+use super::stand_in::{pack_stand_in, published};
 use super::totals::Totals;
 use super::unpack::{UnpackOptions, unpack_to};
 use super::walk::{EntryKind, identity, walk};
-use super::worth::{Fate, is_worth_keeping, is_worth_packing};
+use super::worth::{Fate, is_worth_packing};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::format::{OWN_XATTRS, is_own};
@@ -167,13 +167,8 @@ pub fn replace_by_archives(
         let (totals, made) = if let Some(archive) = already {
             compare_archive(archive)?
         } else {
-            let output = OutputFile::create(to, false)?;
-            let totals = pack_to(&source, &output, &root, options, monitor, |output| {
-                copy_attributes(&source.file, output.file(), OWN_XATTRS)
-                    .map_err(|e| output.cannot_write(e))?;
-                output.sync(source.mode, Some(source.modified()))
-            })?;
-            if !is_worth_keeping(&source, &totals)? {
+            let made = pack_stand_in(&source, to, &root, options, monitor)?;
+            let Some(made) = made else {
                 return Ok(Totals {
                     original_bytes: source.stamp.size,
                     stored_bytes: source.stamp.size,
@@ -181,8 +176,8 @@ pub fn replace_by_archives(
                     unshrunk: 1,
                     ..Totals::default()
                 });
-            }
-            (totals, published(output)?)
+            };
+            made
         };
         let stays = name_all(file, made, |other| Ok(compare_archive(other)?.1))?;
         remove(&source, &file.going(), &stays)?;
@@ -245,16 +240,6 @@ pub fn replace_by_originals(
         let stays = name_all(file, made, |other| Ok(compare_original(other)?.1))?;
         remove(&archive, &file.going(), &stays)?;
         Ok(totals)
-    })
-}
-
-/// Gives a file its name and holds it on.
-fn published(output: OutputFile) -> Result<Held> {
-    let meta = output.file().metadata();
-    Ok(Held {
-        identity: identity(&meta.map_err(|e| output.cannot_write(e))?),
-        path: output.path().to_path_buf(),
-        file: output.publish()?,
     })
 }
 

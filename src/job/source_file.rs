@@ -44,13 +44,21 @@ impl SourceFile {
         let cannot = |e| Error::io(format!("cannot read {}", path.display()), e);
         // Before opening: opening a FIFO would wait for a writer.
         if !fs::metadata(path).map_err(cannot)?.is_file() {
-            return Err(Error::InvalidInput(format!(
-                "{} is not a regular file",
-                path.display()
-            )));
+            return Err(not_regular(path));
         }
-        let file = File::open(path).map_err(cannot)?;
+        Self::of_open(File::open(path).map_err(cannot)?, path)
+    }
+
+    /// One that is open for reading; errors name it by its path.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub(super) fn of_open(file: File, path: &Path) -> Result<Self> {
+        let cannot = |e| Error::io(format!("cannot read {}", path.display()), e);
         let meta = file.metadata().map_err(cannot)?;
+        if !meta.is_file() {
+            return Err(not_regular(path));
+        }
         if meta.len() == 0 && read_full_at(&file, &mut [0], 0).map_err(cannot)? > 0 {
             return Err(Error::InvalidInput(format!(
                 "{} says that it is empty and is not, as files of /proc do; copy it first",
@@ -237,6 +245,10 @@ impl SourceFile {
             self.path.display()
         ))
     }
+}
+
+fn not_regular(path: &Path) -> Error {
+    Error::InvalidInput(format!("{} is not a regular file", path.display()))
 }
 
 impl ReadAt for SourceFile {

@@ -25,7 +25,7 @@ const LEAST_GAIN: u64 = 50;
 /// Bytes of them that are encoded to tell whether they would.
 const SAMPLE_BYTES: u64 = 4 << 20;
 /// Bits of a mode that unpacking does not give back.
-const SPECIAL_MODE: u32 = 0o7000;
+pub(super) const SPECIAL_MODE: u32 = 0o7000;
 /// Bits of a mode that programs have.
 const PROGRAM_MODE: u32 = 0o111;
 
@@ -64,17 +64,45 @@ pub(super) fn is_worth_packing(
     {
         return Ok(false);
     }
-    let (plan, kin, survey) = (LossyPlan::default(), KinPlan::default(), Survey::default());
+    let expected = expected(source, &extents, &Survey::default(), options, monitor)?;
+    Ok(gains(source, expected) && fault(source, relative)?.is_none())
+}
+
+/// Whether a model may become smaller, as far as a sample shows.
+///
+/// # Errors
+/// As `ReadAt::read_at`; `Interrupted`.
+pub(super) fn may_shrink(
+    source: &SourceFile,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<bool> {
+    let extents = layout(source, &[], monitor)?;
+    let plans = (&LossyPlan::default(), &KinPlan::default());
+    let survey = options.survey(source, plans, monitor)?;
+    let expected = expected(source, &extents, &survey, options, monitor)?;
+    Ok(expected < source.file_bytes() as f64)
+}
+
+/// Bytes of an archive, about, by a sample.
+fn expected(
+    source: &SourceFile,
+    extents: &[Extent],
+    survey: &Survey,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<f64> {
+    let (plan, kin) = (LossyPlan::default(), KinPlan::default());
     let expected = expect(
         source,
-        &extents,
+        extents,
         (&plan, &kin),
-        &survey,
+        survey,
         SAMPLE_BYTES,
         options,
         monitor,
     )?;
-    Ok(gains(source, expected.total()) && fault(source, relative)?.is_none())
+    Ok(expected.total())
 }
 
 /// Whether what came of it is kept instead of the file.

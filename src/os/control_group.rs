@@ -123,6 +123,11 @@ impl Group {
         Some(limit.saturating_sub(used))
     }
 
+    /// What the kernel says of how long those in it wait for memory; `None` where it does not count that.
+    pub fn pressure(&self) -> Option<String> {
+        self.read("memory.pressure")
+    }
+
     fn stat(&self) -> String {
         self.read("memory.stat").unwrap_or_default()
     }

@@ -163,6 +163,7 @@ fn stats() -> MountStats {
             decode_nanoseconds: 0,
         },
         prefetch: PrefetchStats::default(),
+        packing: None,
     }
 }
 

@@ -14,9 +14,20 @@ impl ModelTree {
         changes.ok_or_else(|| errno("the mount is read-only", libc::EROFS))
     }
 
+    /// Has `end` be called when the mount ends, before another one may write to the source.
+    pub fn before_end(&self, end: Box<dyn Fn() + Send + Sync>) {
+        if let Some(changes) = &self.changes {
+            // Only the first one is called.
+            let _ = changes.before_end.set(end);
+        }
+    }
+
     /// Leaves nothing of the mount in the source but what it has changed. To be said when it is unmounted.
     pub fn end_changes(&self) {
         if let Some(changes) = &self.changes {
+            if let Some(end) = changes.before_end.get() {
+                end();
+            }
             changes.work.end(&self.source);
         }
     }

@@ -50,8 +50,8 @@ pub enum Packed {
 }
 
 impl ModelTree {
-    /// Has `tell` be told the path, below the root of the source, of each file that its last writer has closed, or that
-    /// got another name. Files are packed from then on: the kernel does not read by itself what may be.
+    /// Has `tell` be told the path, below the root of the source, of each file that its last writer has closed, and of
+    /// whatever got another name. Files are packed from then on: the kernel does not read by itself what may be.
     pub fn tell_of_written(&self, tell: Box<dyn Fn(&Path) + Send + Sync>) {
         if let Some(changes) = &self.changes {
             // Only the first one is told.
@@ -91,6 +91,34 @@ impl ModelTree {
             facts: found,
             names,
         }))
+    }
+
+    /// Opens the file to be read, if it is still what it was.
+    ///
+    /// # Errors
+    /// `Io` with what the system answered.
+    pub fn open_packing(&self, packing: &Packing) -> Result<Option<File>> {
+        let path = &packing.from;
+        let file = match self.source.open_file(path) {
+            Err(e) if is_gone(&e) => return Ok(None),
+            file => file.map_err(|e| at(path, e))?,
+        };
+        let now = self.source.facts_of(&file, path).map_err(|e| at(path, e))?;
+        Ok((now.identity == packing.facts.identity).then_some(file))
+    }
+
+    /// Removes what was made of an archive, when whoever made it has ended.
+    pub fn abandon_packing(&self, packing: Packing) {
+        let source = &self.source;
+        // What cannot be removed is so by the next mount.
+        let _ = source.remove_file(&packing.to);
+        let work = packing.to.parent().unwrap_or(Path::new(""));
+        for name in source.names(work).unwrap_or_default() {
+            // What is made as a whole is hidden until it is; files of our own begin otherwise.
+            if name.as_encoded_bytes().starts_with(b".") {
+                let _ = source.remove_file(&work.join(name));
+            }
+        }
     }
 
     /// Lets the archive that was made, whole and durable, take the file's place. Whatever comes of it, the archive is not

@@ -128,8 +128,10 @@ impl ModelTree {
         } else {
             self.moved(from, to, Some(&one));
         }
-        if one.facts.is_file() {
-            self.tell_of(to);
+        // A directory has got them with all that is in it.
+        self.tell_of(to);
+        if flags.contains(RenameFlags::EXCHANGE) {
+            self.tell_of(from);
         }
         Ok(())
     }

@@ -209,7 +209,10 @@ impl Source {
     }
 
     /// Opens what is at a path, links not followed, only to ask about it.
-    pub(in crate::fs) fn open_to_ask(&self, relative: &Path) -> io::Result<File> {
+    ///
+    /// # Errors
+    /// What the system answered.
+    pub fn open_to_ask(&self, relative: &Path) -> io::Result<File> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW;
         self.open_at(relative, flags).map(File::from)
     }
@@ -276,7 +279,10 @@ impl Source {
     }
 
     /// Opens a regular file for reading.
-    pub(in crate::fs) fn open_file(&self, relative: &Path) -> io::Result<File> {
+    ///
+    /// # Errors
+    /// What the system answered.
+    pub fn open_file(&self, relative: &Path) -> io::Result<File> {
         // Not to wait for a writer should it have become a FIFO meanwhile.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         self.open_at(relative, flags).map(File::from)
@@ -315,7 +321,10 @@ impl Source {
     }
 
     /// The names in a directory, sorted.
-    pub(in crate::fs) fn names(&self, relative: &Path) -> io::Result<Vec<OsString>> {
+    ///
+    /// # Errors
+    /// What the system answered.
+    pub fn names(&self, relative: &Path) -> io::Result<Vec<OsString>> {
         if let Some(only) = self.only.as_ref().filter(|_| is_root(relative)) {
             return Ok(vec![only.clone()]);
         }

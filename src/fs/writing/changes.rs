@@ -11,12 +11,16 @@ use crate::fs::source::Source;
 /// Is told of each file that nobody writes any more.
 type Tell = Box<dyn Fn(&Path) + Send + Sync>;
 
+/// Ends work on the source.
+type End = Box<dyn Fn() + Send + Sync>;
+
 /// What a mount has that is written to.
 pub(in crate::fs) struct Changes {
     pub(in crate::fs) work: Work,
     /// Held while a file gets another form: one at a time, which none waits for but who writes to an archive.
     pub(in crate::fs) converting: Mutex<()>,
     pub(in crate::fs) tell: OnceLock<Tell>,
+    pub(in crate::fs) before_end: OnceLock<End>,
 }
 
 impl Changes {
@@ -34,6 +38,7 @@ impl Changes {
             work,
             converting: Mutex::default(),
             tell: OnceLock::new(),
+            before_end: OnceLock::new(),
         })
     }
 }

@@ -445,7 +445,7 @@ fn is_running(pid: &str) -> bool {
 fn it_stands_back_and_goes_on_where_readers_never_end() {
     let place = Place::new();
     place.pack("other.safetensors", &model(9, 8));
-    place.write("m.safetensors", &model(1, 6));
+    place.write("m.safetensors", &model(1, 40));
     let mount = mount_after(&place, "0");
     wait_until(&mount, |packing| !packing["packing"].is_null());
     let children = children_of(mount.pid());

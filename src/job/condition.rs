@@ -87,15 +87,19 @@ pub(super) fn fault(source: &SourceFile, name: &Path) -> Result<Option<String>> 
         }
         Some(_) => {}
     }
-    if let Some(suffix) = name.extension()
-        && UNFINISHED.iter().any(|unfinished| suffix == *unfinished)
-    {
+    if is_named_unfinished(name) {
         return Ok(Some("by its name it is still being downloaded".into()));
     }
     if is_open_for_writing(&source.file) {
         return Ok(Some("another process has it open for writing".into()));
     }
     Ok(None)
+}
+
+/// True for the name of a file that is being downloaded, or was until something went wrong.
+pub(super) fn is_named_unfinished(name: &Path) -> bool {
+    let is_one = |suffix: &OsStr| UNFINISHED.iter().any(|unfinished| suffix == *unfinished);
+    name.extension().is_some_and(is_one)
 }
 
 fn is_page(start: &[u8]) -> bool {

@@ -24,6 +24,8 @@ const OF_A_TEMPLATE: &[&str] = &[
     "EnvironmentFile",
     "ExecStartPre",
 ];
+/// What a mount that is written to does for its writers, whoever they are.
+const FOR_WRITERS: &str = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_LEASE";
 const PREFIX: &str = "weightfs-";
 const SUFFIX: &str = ".service";
 /// Longer names are no units.
@@ -122,15 +124,13 @@ fn text(template: &str, directory: &Path, program: &Path, options: &[String]) ->
     let path = told(directory)?;
     let command = |path: &str| quoted(path).replace('$', "$$");
     let (program, argument) = (quoted(told(program)?), command(path));
+    let is_writable = options.iter().any(|option| option == "--writable");
     let options: String = options.iter().map(|option| format!("{option} ")).collect();
     // Over itself: what must be there first is what it lies in.
     let above = directory.parent().unwrap_or(directory);
     let mut lines = vec![
-        format!(
-            "{HEADER} Options: {}",
-            "systemctl edit (--user for a user's own)."
-        ),
-        "# weightfs adopt --undo unpacks the directory and removes this.".into(),
+        HEADER.to_owned(),
+        "# To change it: systemctl edit, with --user for a user's own. To be rid of it: weightfs adopt --undo.".into(),
     ];
     for line in template.lines().filter(|line| !line.starts_with('#')) {
         let key = line.split_once('=').map_or("", |(key, _)| key);
@@ -147,6 +147,7 @@ fn text(template: &str, directory: &Path, program: &Path, options: &[String]) ->
             "ExecStopPost" => lines.push(format!(
                 "ExecStopPost=-{program} umount --abort -- {argument}"
             )),
+            "CapabilityBoundingSet" if is_writable => lines.push(format!("{line} {FOR_WRITERS}")),
             _ if line.is_empty() && lines.last().is_some_and(String::is_empty) => {}
             _ => lines.push(line.to_owned()),
         }
@@ -267,6 +268,18 @@ mod tests {
                     "{gone}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn what_is_written_to_may_do_what_writing_takes() {
+        for (options, expected) in [(&[][..], false), (&["--writable".to_owned()], true)] {
+            let (directory, program) = (Path::new("/srv/m"), Path::new("/weightfs"));
+            let unit = Unit::new(directory, Path::new("/"), true, program, options).unwrap();
+            let mut lines = unit.text.lines();
+            let allowed =
+                lines.find(|line| line.starts_with("CapabilityBoundingSet=CAP_SYS_ADMIN"));
+            assert_eq!(allowed.unwrap().ends_with(FOR_WRITERS), expected);
         }
     }
 

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant, SystemTime};
 
+use support::ordinary_user::{OrdinaryUser, copy_program};
 use support::{Mount, Watched, is_mounted, json, model, noise, ok, signal, umount, weightfs};
 
 /// What systemctl does with units of services, as far as adopting asks for it. A service that is started runs until it is
@@ -243,9 +244,22 @@ fn same(now: &BTreeMap<PathBuf, Thing>, before: &BTreeMap<PathBuf, Thing>) {
     }
 }
 
-fn archives_below(root: &Path) -> usize {
-    let is_archive = |path: &&PathBuf| path.extension().is_some_and(|suffix| suffix == "wfz");
-    tree(root).keys().filter(is_archive).count()
+/// Archives that lie in a directory just now.
+fn archives_in(directory: &Path) -> usize {
+    let names = fs::read_dir(directory).unwrap().flatten();
+    let is_archive =
+        |name: &std::ffi::OsString| Path::new(name).extension() == Some("wfz".as_ref());
+    names.filter(|entry| is_archive(&entry.file_name())).count()
+}
+
+/// A command that runs, and is killed should the test fail meanwhile.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A cache as huggingface_hub 2.4 lays it out: a store of blobs that repositories share, one of the older kind, what it
@@ -424,6 +438,35 @@ fn a_dry_run_changes_nothing_and_shows_the_unit() {
 }
 
 #[test]
+fn systemd_understands_the_unit() {
+    let machine = Machine::new("a directory, 100% \"quoted\"");
+    machine.write("a directory, 100% \"quoted\"/m.safetensors", &model(13, 1));
+    let told = json(&machine.ok(&["a directory, 100% \"quoted\"", "--dry-run", "--json"]));
+    let name = Path::new(told["unit"].as_str().unwrap())
+        .file_name()
+        .unwrap();
+    let unit = machine.path(name);
+    fs::write(&unit, told["unit_text"].as_str().unwrap()).unwrap();
+    let mut command = Command::new("systemd-analyze");
+    if !rustix::process::geteuid().is_root() {
+        command
+            .arg("--user")
+            .env("XDG_RUNTIME_DIR", machine.path(""));
+    }
+    let output = command
+        .args(["verify", "--man=no"])
+        .arg(&unit)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+#[test]
 fn without_a_service_manager_nothing_is_packed_unless_that_is_wanted() {
     let machine = Machine::new("models");
     machine.write("models/m.safetensors", &model(11, 1));
@@ -444,7 +487,7 @@ fn without_a_service_manager_nothing_is_packed_unless_that_is_wanted() {
     for arguments in [&["models"][..], &["models", "--no-unit"]] {
         let stdout = machine.ok(arguments);
         assert!(
-            stdout.contains("is mounted over itself, by no unit"),
+            stdout.contains("is mounted over itself already"),
             "{stdout}"
         );
     }
@@ -493,22 +536,20 @@ fn who_is_killed_at_any_moment_goes_on_when_run_again() {
     let path = machine.path("models");
     let before = tree(&path);
     // Packing, when some of it is done.
-    let mut adopt = machine.command(&["models"]).spawn().unwrap();
-    machine.until("it packs", || {
-        archives_below(&path) > 0 || is_mounted(&path)
-    });
-    adopt.kill().unwrap();
-    adopt.wait().unwrap();
+    let mut adopt = Running(machine.command(&["models"]).spawn().unwrap());
+    machine.until("it packs", || archives_in(&path) > 0 || is_mounted(&path));
+    adopt.0.kill().unwrap();
+    adopt.0.wait().unwrap();
     machine.ok(&["models"]);
     assert!(is_mounted(&path));
     same(&tree(&path), &before);
     // Unpacking. What is below is only seen once it is unmounted.
-    let mut undo = machine.command(&["models", "--undo"]).spawn().unwrap();
+    let mut undo = Running(machine.command(&["models", "--undo"]).spawn().unwrap());
     machine.until("it unpacks", || {
         !is_mounted(&path) && path.join("0.safetensors").exists()
     });
-    undo.kill().unwrap();
-    undo.wait().unwrap();
+    undo.0.kill().unwrap();
+    undo.0.wait().unwrap();
     machine.ok(&["models", "--undo"]);
     same(&tree(&path), &before);
     assert!(machine.units().is_empty() && !is_mounted(&path));
@@ -526,14 +567,12 @@ fn whoever_is_told_to_stop_leaves_what_is_packed_mounted() {
     let path = machine.path("models");
     let before = tree(&path);
     let stop = |arguments: &[&str], is_begun: &dyn Fn() -> bool| {
-        let mut child = machine.command(arguments).spawn().unwrap();
+        let mut child = Running(machine.command(arguments).spawn().unwrap());
         machine.until("it is at work", is_begun);
-        signal(child.id(), "INT");
-        child.wait().unwrap().code()
+        signal(child.0.id(), "INT");
+        child.0.wait().unwrap().code()
     };
-    let code = stop(&["models"], &|| {
-        archives_below(&path) > 0 || is_mounted(&path)
-    });
+    let code = stop(&["models"], &|| archives_in(&path) > 0 || is_mounted(&path));
     assert!(matches!(code, Some(0 | 2)), "{code:?}");
     assert!(is_mounted(&path));
     same(&tree(&path), &before);
@@ -588,6 +627,23 @@ fn what_cannot_be_packed_or_unpacked_is_told_and_the_rest_is_done() {
     fs::write(&archive, &whole).unwrap();
     machine.ok(&["models", "--undo"]);
     assert!(fs::read(path.join("good.safetensors")).unwrap() == model(40, 1));
+}
+
+#[test]
+fn links_that_lead_nowhere_are_told_and_in_nobodys_way() {
+    let machine = Machine::new("models");
+    machine.write("models/m.safetensors", &model(43, 1));
+    machine.link("gone", "models/link");
+    let path = machine.path("models");
+    let before = tree(&path);
+    for (arguments, is_mounted_then) in [(&["models"][..], true), (&["models", "--undo"], false)] {
+        let (status, stdout, stderr) = machine.run(arguments);
+        assert_eq!(status, 2, "{stdout}{stderr}");
+        assert!(stderr.contains("leads nowhere"), "{stderr}");
+        assert_eq!(is_mounted(&path), is_mounted_then);
+        same(&tree(&path), &before);
+    }
+    assert!(machine.units().is_empty());
 }
 
 #[test]
@@ -691,6 +747,74 @@ fn directories_that_must_not_be_mounted_over_are_refused() {
     machine.refused(&["models"], &["is a mount that shows", "other"]);
     machine.refused(&["models", "--undo"], &["is a mount that shows"]);
     mount.stop();
+}
+
+#[test]
+fn a_user_who_is_not_root_has_a_unit_of_its_own() {
+    let user = OrdinaryUser::new();
+    let machine = Machine::new("models");
+    machine.write("models/m.safetensors", &model(90, 1));
+    let (path, program) = (machine.path("models"), machine.path("weightfs"));
+    copy_program(&program);
+    fs::create_dir(machine.path("home")).unwrap();
+    user.give(&[
+        &machine.path(""),
+        &machine.path("bin"),
+        &machine.path("home"),
+        &path,
+        &path.join("m.safetensors"),
+    ]);
+    let before = tree(&path);
+    let run = |arguments: &[&str]| {
+        let mut command = user.command(&program);
+        let path = std::env::var("PATH").unwrap();
+        command
+            .arg("adopt")
+            .args(arguments)
+            .env("PATH", format!("{}:{path}", machine.path("bin").display()))
+            .env("HOME", machine.path("home"))
+            .current_dir(machine.path(""));
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        (output.status.code(), said)
+    };
+    let (status, said) = run(&["models"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("systemctl --user status"), "{said}");
+    let unit = machine.units().remove(0);
+    assert!(unit.starts_with(machine.path("bin/config/systemd/user")));
+    assert!(is_mounted(&path));
+    // It may keep others out.
+    let (status, said) = run(&["models"]);
+    assert_eq!(status, Some(0), "{said}");
+    if rustix::process::geteuid().is_root() {
+        machine.refused(&["models", "--undo"], &["models"]);
+        let other = machine.path("other");
+        fs::create_dir(&other).unwrap();
+        let (status, said) = run(&["other"]);
+        assert_eq!(status, Some(2), "{said}");
+        assert!(said.contains("belongs to another user"), "{said}");
+    }
+    let (status, said) = run(&["models", "--undo"]);
+    assert_eq!(status, Some(0), "{said}");
+    same(&tree(&path), &before);
+    assert!(machine.units().is_empty());
+}
+
+#[test]
+fn who_stands_in_the_directory_is_told_to_look_again() {
+    let machine = Machine::new("models");
+    machine.write("models/m.safetensors", &model(80, 1));
+    let path = machine.path("models");
+    for arguments in [&["."][..], &[".", "--undo"]] {
+        let mut command = machine.command(arguments);
+        let output = command.current_dir(&path).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        assert!(stderr.contains("cd \"$PWD\""), "{stderr}");
+    }
+    assert!(!is_mounted(&path) && path.join("m.safetensors").exists());
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::console::size::{self, ratio};
 use crate::console::{Outcome, Stop, say, watched};
 use crate::error::{Error, Result};
 use crate::job::{
-    self, BaseSearch, Conversion, Monitor, PackOptions, Previews, Replacements, forecast,
+    self, BaseSearch, Conversion, Monitor, PackOptions, Previews, Replacements, Totals, forecast,
     free_bytes,
 };
 use crate::printable::printable_name;
@@ -275,6 +275,10 @@ impl Adoption<'_> {
         }
         let (original, expected) = preview_report::sums(previews);
         told.put("original_bytes", json!(original));
+        if previews.files.is_empty() {
+            told.put("expected_bytes", json!(expected));
+            return told.line("to pack: nothing more");
+        }
         told.put("expected_bytes", json!(expected));
         told.line(&format!(
             "to pack: {} files, {}; expected {} (ratio {:.4}), so {} less",
@@ -333,7 +337,9 @@ impl Adoption<'_> {
         let done = packed?;
         told.put("packed", job_report::conversion_json(&done, None, time));
         tell_failures(&done.failures);
-        told.lines(job_report::conversion_lines(&done, None, time))?;
+        if done.totals != Totals::default() {
+            told.lines(job_report::conversion_lines(&done, None, time))?;
+        }
         self.tell_mounted(told)?;
         Ok(Outcome::after(&done.failures))
     }
@@ -351,9 +357,7 @@ impl Adoption<'_> {
                     "{name} is adopted: mounted over itself, with every file as before ({status})"
                 ))?;
             }
-            None if is_mounted => {
-                told.line(&format!("{name} is mounted over itself, by no unit"))?
-            }
+            None if is_mounted => told.line(&format!("{name} is mounted over itself already"))?,
             None => {
                 told.put("mount_command", json!(command));
                 told.line(&format!(

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::keeper::{Keeper, unit_without_manager};
 use super::mounted::OverItself;
 use super::told::{Told, note_of_shells};
-use super::unit::UnitFile;
+use super::unit::{Unit, UnitFile};
 use crate::cli::adopt_args::AdoptArgs;
 use crate::cli::commands::tell_failures;
 use crate::cli::job_report;
@@ -18,7 +18,7 @@ use crate::console::{Outcome, Stop, say, size, watched};
 use crate::error::{Error, Result};
 use crate::fuse;
 use crate::job::{
-    self, BaseSearch, Conversion, Monitor, Replacements, UnpackOptions, free_bytes, needed_bytes,
+    self, BaseSearch, Conversion, Replacements, Totals, UnpackOptions, free_bytes, needed_bytes,
     needed_to_unpack,
 };
 use crate::printable::printable_name;
@@ -38,74 +38,58 @@ pub(super) fn undo(
             "{name} is in a weightfs mount; name the directory that was adopted"
         )));
     }
-    let dry_run = args.dry_run;
-    told.put("dry_run", json!(dry_run));
-    let found = match &mounted {
-        Some(_) => {
-            look_through(directory, told)?;
-            None
+    told.put("dry_run", json!(args.dry_run));
+    let (found, room) = match &mounted {
+        Some(_) => (None, Room::of_mount(directory)?),
+        None => {
+            let (found, room) = look(directory, stop)?;
+            (Some(found), room)
         }
-        None => Some(look(directory, stop, told)?),
     };
     stop.check()?;
-    let has_unit = match &keeper {
-        Some(keeper) => keeper.unit.file()? != UnitFile::Missing,
-        None => false,
-    };
-    if let Some(keeper) = keeper.as_ref().filter(|_| has_unit) {
-        let path = printable_name(&keeper.unit.path);
-        told.put("unit", json!(keeper.unit.path.display().to_string()));
-        told.line(&format!("unit: {path}, which goes"))?;
-    }
-    let has_archives = found.as_ref().is_none_or(|found| !found.files.is_empty());
-    let has_failed = found
-        .as_ref()
-        .is_some_and(|found| !found.failures.is_empty());
-    if mounted.is_none() && !has_unit && !has_archives && !has_failed {
-        told.line(&format!("{name}: there is nothing to undo"))?;
-        return Ok(Outcome::Done);
-    }
-    if dry_run {
+    if mounted.is_none() && keeper.is_none() && room.archives == 0 {
         let failures = found.map_or_else(Vec::new, |found| found.failures);
         tell_failures(&failures);
+        told.line(&format!("{name}: there is nothing to undo"))?;
         return Ok(Outcome::after(&failures));
     }
-    let keeper = keeper.filter(|_| has_unit);
-    if let Some(mounted) = &mounted {
-        mounted.unmount(directory)?;
-    }
     if let Some(keeper) = &keeper {
-        // It may still be at work on what was written through it.
-        keeper.stop()?;
+        let path = &keeper.unit.path;
+        told.put("unit", json!(path.display().to_string()));
+        told.line(&format!("unit: {}, which goes", printable_name(path)))?;
     }
-    let unpacked = match found {
-        Some(found) => unpack(found, args, stop),
-        None => look(directory, stop, told).and_then(|found| unpack(found, args, stop)),
-    };
-    finish(
+    room.tell(directory, told)?;
+    room.check(directory)?;
+    if args.dry_run {
+        return Ok(Outcome::Done);
+    }
+    let leaving = Leaving {
         directory,
-        keeper.as_ref(),
-        mounted.is_some(),
-        unpacked,
+        args,
         stop,
-        told,
-    )
+        keeper,
+        mounted,
+    };
+    leaving.run(found, told)
 }
 
-/// What keeps it mounted, if anybody can be asked.
+/// The unit that is to go, with its manager; nothing if there is none.
+///
+/// # Errors
+/// `Environment` if it is somebody else's, or nobody can be asked to stop it.
 fn keeper(directory: &Path, no_unit: bool) -> Result<Option<Keeper>> {
     if no_unit {
         return Ok(None);
     }
     let why = match Keeper::of(directory, Level::default()) {
-        Ok(keeper) => return Ok(Some(keeper)),
+        Ok(keeper) => {
+            let is_there = keeper.unit.file()? != UnitFile::Missing;
+            return Ok(is_there.then_some(keeper));
+        }
         Err(error) => error,
     };
-    let unit = unit_without_manager(directory);
-    match unit
-        .ok()
-        .filter(|unit| !matches!(unit.file(), Ok(UnitFile::Missing)))
-    {
+    let is_there = |unit: &Unit| !matches!(unit.file(), Ok(UnitFile::Missing));
+    match unit_without_manager(directory).ok().filter(is_there) {
         Some(unit) => Err(Error::Environment(format!(
             "{} is there, and systemd does not answer ({why}); undo it where it does, or say --no-unit to leave the unit",
             printable_name(&unit.path)
@@ -114,112 +98,150 @@ fn keeper(directory: &Path, no_unit: bool) -> Result<Option<Keeper>> {
     }
 }
 
-/// The archives, and whether there is room for their files.
-fn look(directory: &Path, stop: &Stop, told: &mut Told) -> Result<Replacements> {
+/// What unpacking takes.
+struct Room {
+    archives: u64,
+    stored: u64,
+    needed: u64,
+}
+
+/// The archives.
+fn look(directory: &Path, stop: &Stop) -> Result<(Replacements, Room)> {
     let (found, needed) = watched("looking", stop, |monitor| {
         let mut found = job::originals_to_make(directory, monitor)?;
         let needed = needed_to_unpack(&mut found, monitor)?;
         Ok((found, needed))
     })?;
-    let stored = found.files.iter().map(|file| file.bytes).sum();
-    tell_room(directory, (found.files.len() as u64, stored, needed), told)?;
-    Ok(found)
-}
-
-/// The same while they are hidden.
-fn look_through(directory: &Path, told: &mut Told) -> Result<()> {
-    let shown = OverItself::shown(directory)?;
-    let needed = needed_bytes(shown.exchanges);
-    tell_room(
-        directory,
-        (shown.archives, shown.stored_bytes, needed),
-        told,
-    )
-}
-
-fn tell_room(
-    directory: &Path,
-    (archives, stored, needed): (u64, u64, u64),
-    told: &mut Told,
-) -> Result<()> {
-    let free = free_bytes(directory)?;
-    told.put("archives", json!(archives));
-    told.put("stored_bytes", json!(stored));
-    told.put("needed_bytes", json!(needed));
-    told.put("free_bytes", json!(free));
-    let name = printable_name(directory);
-    let room = format!(
-        "{} more are needed for the files, {} are free",
-        size::show(needed),
-        size::show(free)
-    );
-    told.line(&format!(
-        "{name}: {archives} archives, {}; {room}",
-        size::show(stored)
-    ))?;
-    if needed > free {
-        return Err(Error::Environment(format!(
-            "{name}: too little room to unpack: {room}"
-        )));
-    }
-    Ok(())
-}
-
-fn unpack(found: Replacements, args: &AdoptArgs, stop: &Stop) -> Result<Conversion> {
-    let options = UnpackOptions {
-        threads: args.threads.unwrap_or_else(cores),
-        force: false,
-        bases: BaseSearch::default(),
+    let room = Room {
+        archives: found.files.len() as u64,
+        stored: found.files.iter().map(|file| file.bytes).sum(),
+        needed,
     };
-    watched("unpacking", stop, |monitor: &Monitor<'_>| {
-        job::replace_by_originals(found, &options, monitor)
-    })
+    Ok((found, room))
 }
 
-/// What is left of it goes, once nothing is packed any more; else it is mounted again.
-fn finish(
-    directory: &Path,
-    keeper: Option<&Keeper>,
-    was_mounted: bool,
-    unpacked: Result<Conversion>,
-    stop: &Stop,
-    told: &mut Told,
-) -> Result<Outcome> {
-    let name = printable_name(directory);
-    let start = Instant::now();
-    let is_whole = unpacked.as_ref().is_ok_and(|done| done.failures.is_empty());
-    if !is_whole {
-        match keeper {
-            Some(keeper) if was_mounted => {
-                keeper.start(directory)?;
-                say(&format!(
-                    "weightfs: {name} is mounted again; run it again to go on"
-                ));
-            }
-            _ => say(&format!(
-                "weightfs: some of {name} is packed still; run it again to go on"
-            )),
-        }
+impl Room {
+    /// The same while they are hidden.
+    fn of_mount(directory: &Path) -> Result<Self> {
+        let shown = OverItself::shown(directory)?;
+        Ok(Self {
+            archives: shown.archives,
+            stored: shown.stored_bytes,
+            needed: needed_bytes(shown.exchanges),
+        })
     }
-    let mut done = unpacked?;
-    if is_whole {
-        let collected = watched("looking", stop, |monitor| {
-            job::gc(directory, false, monitor)
+
+    fn tell(&self, directory: &Path, told: &mut Told) -> Result<()> {
+        let free = free_bytes(directory)?;
+        told.put("archives", json!(self.archives));
+        told.put("stored_bytes", json!(self.stored));
+        told.put("needed_bytes", json!(self.needed));
+        told.put("free_bytes", json!(free));
+        told.line(&format!(
+            "{}: {} archives, {}; {} more are needed for the files, {} are free",
+            printable_name(directory),
+            self.archives,
+            size::show(self.stored),
+            size::show(self.needed),
+            size::show(free)
+        ))
+    }
+
+    fn check(&self, directory: &Path) -> Result<()> {
+        let free = free_bytes(directory)?;
+        if self.needed <= free {
+            return Ok(());
+        }
+        Err(Error::Environment(format!(
+            "{}: too little room to unpack: {} are needed, {} are free",
+            printable_name(directory),
+            size::show(self.needed),
+            size::show(free)
+        )))
+    }
+}
+
+/// An undoing that has begun.
+struct Leaving<'a> {
+    directory: &'a Path,
+    args: &'a AdoptArgs,
+    stop: &'a Stop,
+    keeper: Option<Keeper>,
+    mounted: Option<OverItself>,
+}
+
+impl Leaving<'_> {
+    fn run(self, found: Option<Replacements>, told: &mut Told) -> Result<Outcome> {
+        if let Some(mounted) = &self.mounted {
+            mounted.unmount(self.directory)?;
+        }
+        if let Some(keeper) = &self.keeper {
+            // It may still be at work on what was written through it.
+            keeper.stop()?;
+        }
+        let start = Instant::now();
+        let unpacked = match found {
+            Some(found) => self.unpack(found),
+            None => look(self.directory, self.stop).and_then(|(found, room)| {
+                room.check(self.directory)?;
+                self.unpack(found)
+            }),
+        };
+        // Whatever else was told: links that lead nowhere were there before.
+        let is_whole = unpacked.is_ok() && look(self.directory, self.stop)?.1.archives == 0;
+        if !is_whole {
+            self.mount_again();
+        }
+        let mut done = unpacked?;
+        if is_whole {
+            done.failures.extend(self.clear_away()?);
+        }
+        let time = start.elapsed();
+        told.put("unpacked", job_report::conversion_json(&done, None, time));
+        tell_failures(&done.failures);
+        if done.totals != Totals::default() {
+            told.lines(job_report::conversion_lines(&done, None, time))?;
+        }
+        if is_whole {
+            let name = printable_name(self.directory);
+            told.line(&format!("{name} is as it was before it was adopted"))?;
+        }
+        if let Some(note) = note_of_shells(self.directory).filter(|_| self.mounted.is_some()) {
+            say(&format!("weightfs: {note}"));
+        }
+        Ok(Outcome::after(&done.failures))
+    }
+
+    fn unpack(&self, found: Replacements) -> Result<Conversion> {
+        let options = UnpackOptions {
+            threads: self.args.threads.unwrap_or_else(cores),
+            force: false,
+            bases: BaseSearch::default(),
+        };
+        watched("unpacking", self.stop, |monitor| {
+            job::replace_by_originals(found, &options, monitor)
+        })
+    }
+
+    /// Some of it is packed still, and is to be found.
+    fn mount_again(&self) {
+        let name = printable_name(self.directory);
+        let keeper = self.keeper.as_ref().filter(|_| self.mounted.is_some());
+        say(&match keeper.map(|keeper| keeper.start(self.directory)) {
+            Some(Ok(())) => format!("weightfs: {name} is mounted again; run it again to go on"),
+            Some(Err(error)) => format!("weightfs: {error}"),
+            None => format!("weightfs: some of {name} is packed still; run it again to go on"),
+        });
+    }
+
+    /// Bases that nobody needs any more, and the unit; what could not be removed of the bases.
+    fn clear_away(&self) -> Result<Vec<Error>> {
+        let collected = watched("looking", self.stop, |monitor| {
+            job::gc(self.directory, false, monitor)
         })?;
-        done.failures.extend(collected.failures);
-        if let Some(keeper) = keeper {
+        if let Some(keeper) = &self.keeper {
             keeper.remove()?;
         }
+        Ok(collected.failures)
     }
-    let time = start.elapsed();
-    told.put("unpacked", job_report::conversion_json(&done, None, time));
-    tell_failures(&done.failures);
-    told.lines(job_report::conversion_lines(&done, None, time))?;
-    if is_whole {
-        told.line(&format!("{name} is as it was before it was adopted"))?;
-    }
-    if was_mounted && let Some(note) = note_of_shells(directory) {
-        say(&format!("weightfs: {note}"));
-    }
-    Ok(Outcome::after(&done.failures))
 }

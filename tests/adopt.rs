@@ -603,6 +603,13 @@ fn what_cannot_be_packed_or_unpacked_is_told_and_the_rest_is_done() {
     assert!(stderr.contains("cut.safetensors"), "{stderr}");
     assert!(is_mounted(&path));
     same(&tree(&path), &before);
+    // Once more it is told, and nothing else is done.
+    let starts = machine.calls("start");
+    let (status, stdout, stderr) = machine.run(&["models"]);
+    assert_eq!(status, 2, "{stdout}{stderr}");
+    assert!(stderr.contains("cut.safetensors"), "{stderr}");
+    assert!(stdout.contains("is adopted"), "{stdout}");
+    assert_eq!(machine.calls("start"), starts);
     // An archive that has lost its end, which is found once it is unmounted.
     machine.ok(&["models", "--undo"]);
     ok([
@@ -789,7 +796,8 @@ fn a_user_who_is_not_root_has_a_unit_of_its_own() {
     let (status, said) = run(&["models"]);
     assert_eq!(status, Some(0), "{said}");
     if rustix::process::geteuid().is_root() {
-        machine.refused(&["models", "--undo"], &["models"]);
+        let (status, _, said) = machine.run(&["models", "--undo"]);
+        assert_eq!(status, 2, "{said}");
         let other = machine.path("other");
         fs::create_dir(&other).unwrap();
         let (status, said) = run(&["other"]);
@@ -807,13 +815,18 @@ fn who_stands_in_the_directory_is_told_to_look_again() {
     let machine = Machine::new("models");
     machine.write("models/m.safetensors", &model(80, 1));
     let path = machine.path("models");
-    for arguments in [&["."][..], &[".", "--undo"]] {
+    for (arguments, status, word) in [
+        (&["."][..], 0, "cd \"$PWD\""),
+        (&[".", "--undo"], 2, "this shell works in it; cd elsewhere"),
+    ] {
         let mut command = machine.command(arguments);
         let output = command.current_dir(&path).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{stderr}");
-        assert!(stderr.contains("cd \"$PWD\""), "{stderr}");
+        assert_eq!(output.status.code(), Some(status), "{stderr}");
+        assert!(stderr.contains(word), "{stderr}");
+        assert!(is_mounted(&path));
     }
+    machine.ok(&["models", "--undo"]);
     assert!(!is_mounted(&path) && path.join("m.safetensors").exists());
 }
 

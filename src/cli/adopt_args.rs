@@ -30,8 +30,8 @@ pub(super) struct AdoptArgs {
     /// well. Run it again if it was stopped
     #[arg(long)]
     pub(super) undo: bool,
-    /// Leave units alone; tells the command that mounts instead. With --undo, the mount must be gone already or nobody may
-    /// start it again
+    /// Leave units alone; tells the command that mounts instead. With --undo, a unit that is there stays, and must not mount
+    /// DIR again meanwhile
     #[arg(long)]
     pub(super) no_unit: bool,
     /// Print one JSON object instead of text

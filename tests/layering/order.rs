@@ -136,6 +136,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "place",
             "mounted",
             "turn",
+            "shell_word",
             "systemctl",
             "unit",
             "keeper",

@@ -1,11 +1,12 @@
 //! The way there: what would be saved, packed in place, kept mounted over itself.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
 
-use super::keeper::{IS_WRITABLE, Keeper, mount_command};
+use super::keeper::{IS_WRITABLE, Keeper, mount_command, warning_of_program};
 use super::mounted::{OverItself, Shown};
 use super::place::refuse_what_cannot_be;
 use super::store::Store;
@@ -100,20 +101,27 @@ impl Adoption<'_> {
             ))?;
         }
         let is_packed = self.tell_packed(told)?;
-        if self.is_done(&found)? {
+        let (mut previews, needed) = watched("looking closer", self.stop, |monitor| {
+            forecast(&mut found, &self.options, monitor)
+        })?;
+        found.failures.append(&mut previews.failures);
+        let gains = previews.files.iter().filter(|one| !one.stays);
+        let gains: HashSet<_> = gains.map(|one| one.path.as_path()).collect();
+        let is_done = self.is_done(gains.len())?;
+        let is_idle = gains.is_empty() && !is_packed && !IS_WRITABLE;
+        if is_done || is_idle {
             tell_failures(&found.failures);
-            self.tell_mounted(told)?;
+            if is_done {
+                self.tell_mounted(told)?;
+            } else {
+                let name = printable_name(self.directory);
+                told.line(&format!(
+                    "{name}: there is nothing to pack, and so nothing to mount"
+                ))?;
+            }
             return Ok(Outcome::after(&found.failures));
         }
-        if found.files.is_empty() && !is_packed && !IS_WRITABLE {
-            tell_failures(&found.failures);
-            told.line(&format!(
-                "{}: there is nothing to pack, and so nothing to mount",
-                printable_name(self.directory)
-            ))?;
-            return Ok(Outcome::after(&found.failures));
-        }
-        self.tell_forecast(&mut found, told)?;
+        self.tell_forecast(&previews, needed, told)?;
         if self.args.dry_run {
             tell_failures(&found.failures);
             return Ok(Outcome::after(&found.failures));
@@ -121,13 +129,17 @@ impl Adoption<'_> {
         if let Some(keeper) = &self.keeper {
             keeper.install()?;
         }
-        let found = match &self.mounted {
-            Some(mounted) => {
-                self.free(mounted)?;
-                self.look_below().inspect_err(|_| self.mount_again())?
-            }
-            None => found,
-        };
+        if let Some(mounted) = &self.mounted {
+            // What lies below it is to be packed.
+            mounted.unmount(self.directory)?;
+            let stopped = self.keeper.as_ref().map_or(Ok(()), Keeper::stop);
+            let below = stopped.and_then(|()| self.look_below());
+            let below = below.inspect_err(|_| self.mount_again())?;
+            found.files = below.files;
+        }
+        found
+            .files
+            .retain(|file| gains.contains(file.names[0].0.as_path()));
         self.pack_and_mount(found, told)
     }
 
@@ -200,23 +212,22 @@ impl Adoption<'_> {
         })
     }
 
-    /// Whether there is nothing to be done. Who writes through a mount that packs is packed behind.
+    /// Whether nothing is to be done, with so many files that would gain. Who writes through a mount that packs is packed behind.
     ///
     /// # Errors
     /// `Environment` if somebody else than the unit keeps it mounted.
-    fn is_done(&self, found: &Replacements) -> Result<bool> {
+    fn is_done(&self, gain: usize) -> Result<bool> {
         if self.mounted.is_none() {
             return Ok(false);
         }
         let name = printable_name(self.directory);
         let Some(keeper) = &self.keeper else {
-            if found.files.is_empty() || IS_WRITABLE {
+            if gain == 0 || IS_WRITABLE {
                 return Ok(true);
             }
             return Err(Error::Environment(format!(
-                "{name} is mounted, with {} files that are not packed yet; unmount it (weightfs umount {name}), and \
-                 adopt it again",
-                found.files.len()
+                "{name} is mounted, with {gain} files that are not packed yet; unmount it (weightfs umount {name}), and \
+                 adopt it again"
             )));
         };
         if !keeper.is_keeping()? {
@@ -226,16 +237,13 @@ impl Adoption<'_> {
             )));
         }
         let is_current = keeper.unit.file()? == UnitFile::Same;
-        Ok(is_current && (found.files.is_empty() || IS_WRITABLE))
+        Ok(is_current && (gain == 0 || IS_WRITABLE))
     }
 
     /// What packing would take and save, and whether there is room.
-    fn tell_forecast(&self, found: &mut Replacements, told: &mut Told) -> Result<()> {
-        let (previews, needed) = watched("looking closer", self.stop, |monitor| {
-            forecast(found, &self.options, monitor)
-        })?;
+    fn tell_forecast(&self, previews: &Previews, needed: u64, told: &mut Told) -> Result<()> {
         let free = free_bytes(self.directory)?;
-        self.tell_expected(&previews, told)?;
+        self.tell_expected(previews, told)?;
         told.put("needed_bytes", json!(needed));
         told.put("free_bytes", json!(free));
         let room = format!(
@@ -248,6 +256,11 @@ impl Adoption<'_> {
             let (path, text) = (&keeper.unit.path, &keeper.unit.text);
             told.put("unit", json!(path.display().to_string()));
             told.line(&format!("unit: {}", printable_name(path)))?;
+            if keeper.systemctl.is_system()
+                && let Some(warning) = warning_of_program()
+            {
+                say(&format!("weightfs: warning: {warning}"));
+            }
             if self.args.dry_run {
                 told.put("unit_text", json!(text));
                 told.lines(text.lines().map(|line| format!("    {line}")))?;
@@ -271,7 +284,6 @@ impl Adoption<'_> {
             for preview in &previews.files {
                 told.lines(preview_report::preview_lines(preview))?;
             }
-            tell_failures(&previews.failures);
         }
         let (original, expected) = preview_report::sums(previews);
         told.put("original_bytes", json!(original));
@@ -288,15 +300,6 @@ impl Adoption<'_> {
             ratio(original, expected),
             size::show(original.saturating_sub(expected))
         ))
-    }
-
-    /// Ends the mount of the unit, so that what lies below it can be packed.
-    fn free(&self, mounted: &OverItself) -> Result<()> {
-        mounted.unmount(self.directory)?;
-        match &self.keeper {
-            Some(keeper) => keeper.stop(),
-            None => Ok(()),
-        }
     }
 
     fn mount_again(&self) {

@@ -1,8 +1,10 @@
 //! What keeps a directory mounted over itself: a unit, and the service manager that has it.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::mounted::wait_for;
+use super::shell_word::shell_word;
 use super::systemctl::{Systemctl, default_units};
 use super::unit::{Unit, UnitFile};
 use crate::cli::level::Level;
@@ -14,6 +16,9 @@ use crate::printable::printable_name;
 pub(super) const IS_WRITABLE: bool = false;
 /// How long after its last writer a file is packed.
 const PACK_AFTER_SECONDS: u32 = 60;
+
+/// Bits of a mode with which others than the owner can change a file.
+const OTHERS_WRITE: u32 = 0o022;
 
 /// A unit of this user's, and its manager.
 pub(super) struct Keeper {
@@ -43,12 +48,7 @@ pub(super) fn mount_command(directory: &Path, level: Level) -> String {
         .iter()
         .map(|option| format!("{option} "))
         .collect();
-    let name = printable_name(directory);
-    let name =
-        match name.contains(|c: char| !c.is_ascii_alphanumeric() && !"/._-+,:=@%".contains(c)) {
-            true => format!("'{}'", name.replace('\'', r"'\''")),
-            false => name,
-        };
+    let name = shell_word(&printable_name(directory));
     format!("weightfs mount {options}{name} {name}")
 }
 
@@ -142,4 +142,23 @@ fn unit_of(directory: &Path, units: &Path, is_system: bool, level: Level) -> Res
     let program =
         std::env::current_exe().map_err(|e| Error::io("cannot tell where this program is", e))?;
     Unit::new(directory, units, is_system, &program, &mount_options(level))
+}
+
+/// What is to be said of a program that root would start at each start of the machine, and others may change.
+pub(super) fn warning_of_program() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    let is_of_others = |path: &Path| {
+        let meta = path.metadata().ok()?;
+        Some(meta.uid() != 0 || meta.mode() & OTHERS_WRITE != 0)
+    };
+    let may_change = [Some(program.as_path()), program.parent()]
+        .into_iter()
+        .flatten()
+        .any(|path| is_of_others(path) == Some(true));
+    may_change.then(|| {
+        format!(
+            "the unit has root run {}, which others than root can change; better install it for all users first",
+            printable_name(&program)
+        )
+    })
 }

@@ -4,13 +4,14 @@
 //! packing or unpacking ends, where a unit was to do that. What packs and unpacks is `job`.
 //!
 //! Files, each importing only those before it: `store`, `place`, `mounted`, `turn`: what DIR is, and what may be done with it;
-//! `systemctl`, `unit`, `keeper`: what keeps it mounted; `told`: what is said; `undo`, `adopting`, `command`.
+//! `shell_word`, `systemctl`, `unit`, `keeper`: what keeps it mounted; `told`: what is said; `undo`, `adopting`, `command`.
 
 mod adopting;
 mod command;
 mod keeper;
 mod mounted;
 mod place;
+mod shell_word;
 mod store;
 mod systemctl;
 mod told;

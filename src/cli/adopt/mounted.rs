@@ -98,12 +98,14 @@ impl OverItself {
         let named: Vec<_> = named
             .map(|user| format!("{} ({})", user.name, user.process))
             .collect();
+        let stands_in_it = std::env::current_dir().is_ok_and(|here| here.starts_with(directory));
         let who = match named.as_slice() {
-            [] => "a program has a file of it open, or a shell works in it".to_owned(),
-            named => format!("files of it are open in {}", named.join(", ")),
+            [] if stands_in_it => "this shell works in it; cd elsewhere".to_owned(),
+            [] => "a program has a file of it open, or a shell works in it; end that".to_owned(),
+            named => format!("files of it are open in {}; end that", named.join(", ")),
         };
         Error::Environment(format!(
-            "{} is in use: {who}; end that, and try again",
+            "{} is in use: {who}, and try again",
             printable_name(directory)
         ))
     }

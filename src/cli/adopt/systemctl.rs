@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::shell_word::shell_word;
 use crate::error::{Error, Result};
 
 const PROGRAM: &str = "systemctl";
@@ -50,7 +51,7 @@ impl Systemctl {
     /// The command that shows a person more.
     pub(super) fn shown(&self, what: &str, unit: &str) -> String {
         let of = if self.is_system { "" } else { "--user " };
-        format!("{PROGRAM} {of}{what} {unit}")
+        format!("{PROGRAM} {of}{what} {}", shell_word(unit))
     }
 
     /// Has it look at the files of units again.

@@ -175,24 +175,26 @@ impl Leaving<'_> {
         if let Some(mounted) = &self.mounted {
             mounted.unmount(self.directory)?;
         }
-        if let Some(keeper) = &self.keeper {
-            // It may still be at work on what was written through it.
-            keeper.stop()?;
-        }
+        // It may still be at work on what was written through it.
+        let stopped = self.keeper.as_ref().map_or(Ok(()), Keeper::stop);
         let start = Instant::now();
-        let unpacked = match found {
+        let unpacked = stopped.and_then(|()| match found {
             Some(found) => self.unpack(found),
-            None => look(self.directory, self.stop).and_then(|(found, room)| {
+            None => {
+                let (found, room) = look(self.directory, self.stop)?;
                 room.check(self.directory)?;
                 self.unpack(found)
-            }),
-        };
-        // Whatever else was told: links that lead nowhere were there before.
-        let is_whole = unpacked.is_ok() && look(self.directory, self.stop)?.1.archives == 0;
-        if !is_whole {
+            }
+        });
+        // Whatever was told: links that lead nowhere were there before.
+        let unpacked = unpacked.and_then(|done| {
+            let (_, left) = look(self.directory, self.stop)?;
+            Ok((done, left.archives == 0))
+        });
+        if !matches!(unpacked, Ok((_, true))) {
             self.mount_again();
         }
-        let mut done = unpacked?;
+        let (mut done, is_whole) = unpacked?;
         if is_whole {
             done.failures.extend(self.clear_away()?);
         }
@@ -209,7 +211,11 @@ impl Leaving<'_> {
         if let Some(note) = note_of_shells(self.directory).filter(|_| self.mounted.is_some()) {
             say(&format!("weightfs: {note}"));
         }
-        Ok(Outcome::after(&done.failures))
+        Ok(if is_whole {
+            Outcome::after(&done.failures)
+        } else {
+            Outcome::SomeFailed
+        })
     }
 
     fn unpack(&self, found: Replacements) -> Result<Conversion> {

@@ -99,13 +99,16 @@ pub fn needed_to_unpack(found: &mut Replacements, monitor: &Monitor<'_>) -> Resu
     for file in &found.files {
         monitor.check()?;
         if let Ok(reader) = ArchiveReader::open(&file.names[0].0) {
-            exchanges.push(Exchange {
+            let exchange = Exchange {
                 comes: reader.superblock().original_bytes,
                 goes: freed_bytes(file),
-            });
+            };
+            exchanges.push((reader.superblock().bases.is_none(), exchange));
         }
     }
-    Ok(needed_bytes(exchanges))
+    // What others rest on is unpacked after them.
+    exchanges.sort_by_key(|(stands_alone, _)| *stands_alone);
+    Ok(needed_bytes(exchanges.into_iter().map(|(_, one)| one)))
 }
 
 /// What the disk gets back once a file is gone under these names.

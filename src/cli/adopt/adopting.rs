@@ -212,7 +212,8 @@ impl Adoption<'_> {
         })
     }
 
-    /// Whether nothing is to be done, with so many files that would gain. Who writes through a mount that packs is packed behind.
+    /// Whether nothing is to be done, with so many files that would gain. What is written through a mount that packs is packed
+    /// behind its writers.
     ///
     /// # Errors
     /// `Environment` if somebody else than the unit keeps it mounted.

@@ -129,6 +129,23 @@ fn transformers_loads_from_a_hub_cache() {
     mount.stop();
 }
 
+/// A cache that huggingface_hub has laid out, adopted and undone: what the library finds in it, by its own code, stays.
+#[test]
+#[ignore = "needs the network; tests/run runs it"]
+fn huggingface_hub_finds_the_same_in_a_cache_that_is_adopted() {
+    let test = Test::new();
+    let cache = test.directory("cache");
+    test.script("hub_cache.py", "make", &[&cache]);
+    let before = test.script("hub_cache.py", "tell", &[&cache]);
+    let path = cache.to_str().unwrap();
+    ok(["adopt", "--no-unit", path]);
+    let mount = Mount::start(&cache, &cache);
+    assert_eq!(test.script("hub_cache.py", "tell", &[&cache]), before);
+    mount.stop();
+    ok(["adopt", "--undo", "--no-unit", path]);
+    assert_eq!(test.script("hub_cache.py", "tell", &[&cache]), before);
+}
+
 /// A tensor of every type that llama.cpp stores, each in a file of its own and all in one; and a real model.
 #[test]
 #[ignore = "needs the network; tests/run runs it"]

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::adopt_args::AdoptArgs;
 use super::family_args::{BasesArgs, DedupArgs, ExportArgs, FamilyArgs, GcArgs};
 use super::install_args::{CompletionsArgs, ManArgs};
 use super::level::Level;
@@ -44,6 +45,7 @@ pub(super) enum Command {
     Inspect(InspectArgs),
     Analyze(AnalyzeArgs),
     Sweep(SweepArgs),
+    Adopt(AdoptArgs),
     Mount(MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(UmountArgs),

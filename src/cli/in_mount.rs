@@ -79,15 +79,22 @@ impl<'a> InMount<'a> {
     }
 }
 
-/// What the mount tells of a path.
-fn source_of(path: &Path) -> Option<PathBuf> {
-    let ask = |path: &Path, name: &str| {
-        let mut buffer = vec![0; MAX_BYTES];
-        let len = getxattr(path, name, &mut buffer[..]).ok()?;
-        buffer.truncate(len);
-        Some(PathBuf::from(OsString::from_vec(buffer)))
-    };
+/// An attribute that is a path.
+fn ask(path: &Path, name: &str) -> Option<PathBuf> {
+    let mut buffer = vec![0; MAX_BYTES];
+    let len = getxattr(path, name, &mut buffer[..]).ok()?;
+    buffer.truncate(len);
+    Some(PathBuf::from(OsString::from_vec(buffer)))
+}
+
+/// The archive that a file of a mount stands for; `None` for one that is shown as it is.
+pub(super) fn archive_of(path: &Path) -> Option<PathBuf> {
     ask(path, ARCHIVE_XATTR)
+}
+
+/// What the mount tells of a path.
+pub(super) fn source_of(path: &Path) -> Option<PathBuf> {
+    archive_of(path)
         .or_else(|| ask(path, SOURCE_XATTR))
         // A file that is shown as it is.
         .or_else(|| Some(ask(path.parent()?, SOURCE_XATTR)?.join(path.file_name()?)))

@@ -3,6 +3,8 @@
 //! Data goes to stdout, talk to stderr. Exit status 0: done; 1: verify found damage, or doctor what
 //! keeps one from mounting, or family a base that is missing; 2: error.
 
+mod adopt;
+mod adopt_args;
 mod analyze;
 mod args;
 mod commands;

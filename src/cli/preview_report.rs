@@ -58,7 +58,7 @@ pub(super) fn previews_lines(previews: &Previews) -> Vec<String> {
     lines
 }
 
-fn preview_lines(preview: &Preview) -> Vec<String> {
+pub(super) fn preview_lines(preview: &Preview) -> Vec<String> {
     let plan = &preview.plan;
     let mut lines = Vec::new();
     let mut of_tensors = String::new();
@@ -123,7 +123,7 @@ fn packed(previews: &Previews) -> impl Iterator<Item = &Preview> {
 }
 
 /// Bytes of all files that would be packed, and those expected of their archives.
-fn sums(previews: &Previews) -> (u64, u64) {
+pub(super) fn sums(previews: &Previews) -> (u64, u64) {
     let original = packed(previews).map(|one| one.original_bytes).sum();
     let expected = packed(previews).map(|one| one.expected.whole()).sum();
     (original, expected)

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 
 use super::args::{Args, Command};
 use super::{
-    analyze, commands, completions, demo, doctor, family, man, mount, mount_helper, pack_behind,
+    adopt, analyze, commands, completions, demo, doctor, family, man, mount, mount_helper, pack_behind,
     stats, sweep,
 };
 #[cfg(feature = "comparison")]
@@ -79,6 +79,7 @@ fn run_command(command: &Command) -> Result<Outcome> {
         Command::Inspect(args) => commands::inspect(args),
         Command::Analyze(args) => analyze::analyze(args),
         Command::Sweep(args) => sweep::sweep(args),
+        Command::Adopt(args) => adopt::adopt(args),
         Command::Mount(args) => mount::mount(args),
         Command::Umount(args) => mount::umount(args),
         Command::Stats(args) => stats::stats(args),

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::condition::{fault_of_contents, is_unfinished_name};
+use super::condition::{fault_of_contents, is_named_unfinished};
 use super::monitor::Monitor;
 use super::output::{parent, remove_abandoned};
 use super::pack_options::PackOptions;
@@ -49,7 +49,7 @@ pub fn pack_behind(
     let source = SourceFile::of_open(file, from)?;
     // What unpacking does not give back, an archive is not to stand for.
     let is_special = source.mode & SPECIAL_MODE != 0;
-    if is_special || is_unfinished_name(from) || source.is_archive()? || !source.is_model()? {
+    if is_special || is_named_unfinished(from) || source.is_archive()? || !source.is_model()? {
         return Ok(Behind::NoModel);
     }
     hold_open(from, &source.file)?;

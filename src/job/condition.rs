@@ -48,7 +48,7 @@ pub(super) fn fault(source: &SourceFile, name: &Path) -> Result<Option<String>> 
     if let Some(fault) = fault_of_contents(source, name)? {
         return Ok(Some(fault));
     }
-    if is_unfinished_name(name) {
+    if is_named_unfinished(name) {
         return Ok(Some("by its name it is still being downloaded".into()));
     }
     if is_open_for_writing(&source.file) {
@@ -57,10 +57,10 @@ pub(super) fn fault(source: &SourceFile, name: &Path) -> Result<Option<String>> 
     Ok(None)
 }
 
-/// Whether a file is still being downloaded by its name.
-pub(super) fn is_unfinished_name(name: &Path) -> bool {
-    let suffix = name.extension();
-    suffix.is_some_and(|suffix| UNFINISHED.iter().any(|unfinished| suffix == *unfinished))
+/// True for the name of a file that is being downloaded, or was until something went wrong.
+pub(super) fn is_named_unfinished(name: &Path) -> bool {
+    let is_one = |suffix: &OsStr| UNFINISHED.iter().any(|unfinished| suffix == *unfinished);
+    name.extension().is_some_and(is_one)
 }
 
 /// What its bytes tell of that.

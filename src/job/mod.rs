@@ -15,7 +15,8 @@
 //! - `read_back`, `survey`, `directory_plan`, `fitting`, `blocks`: the halves of jobs, and how much they may use;
 //! - `expected`, `worth`: what packing will take, and whether it pays;
 //! - `inspect`, `verify`, `unpack`, `pack`, `preview`, `outlay`, `analyze`, `removal`, `stand_in`, `replace`, `behind`:
-//!   the jobs.
+//!   the jobs;
+//! - `forecast`: what replacing a whole directory will take.
 
 mod analyze;
 mod archives;
@@ -29,6 +30,7 @@ mod encode_worker;
 mod expected;
 mod file_filter;
 mod fitting;
+mod forecast;
 mod globs;
 mod inspect;
 mod kin;
@@ -68,6 +70,7 @@ pub use behind::{Behind, pack_behind};
 pub use conversion::Conversion;
 pub use expected::{ExpectedBytes, whole as whole_bytes};
 pub use file_filter::FileFilter;
+pub use forecast::{Exchange, forecast, free_bytes, needed_bytes, needed_to_unpack};
 pub use inspect::{Inspection, PlaneTotal, TensorTotal, inspect};
 pub use kin::{BaseAsked, OpenedBases};
 pub use lossy::{

@@ -79,7 +79,8 @@ pub fn preview(
     for file in &files {
         // What somebody names for a destination of its own is packed whatever becomes of it.
         let may_stay = is_in_place || file != path;
-        match preview_file(file, root, is_in_place, may_stay, options, monitor) {
+        let shown = (is_in_place, may_stay, SAMPLE_BYTES);
+        match preview_file(file, root, shown, options, monitor) {
             Ok(preview) => previews.files.push(preview),
             Err(error) if file == path || matches!(error, Error::Interrupted) => return Err(error),
             Err(error) => previews.failures.push(error),
@@ -88,11 +89,24 @@ pub fn preview(
     Ok(previews)
 }
 
+/// The same for a file that is to be replaced, by a sample of so many bytes.
+///
+/// # Errors
+/// As `preview`.
+pub(super) fn preview_share(
+    file: &Path,
+    root: &Path,
+    sample_bytes: u64,
+    options: &PackOptions,
+    monitor: &Monitor<'_>,
+) -> Result<Preview> {
+    preview_file(file, root, (true, true, sample_bytes), options, monitor)
+}
+
 fn preview_file(
     path: &Path,
     root: &Path,
-    is_in_place: bool,
-    may_stay: bool,
+    (is_in_place, may_stay, sample_bytes): (bool, bool, u64),
     options: &PackOptions,
     monitor: &Monitor<'_>,
 ) -> Result<Preview> {
@@ -123,7 +137,7 @@ fn preview_file(
         &extents,
         (&plan, &kin),
         &survey,
-        SAMPLE_BYTES,
+        sample_bytes,
         options,
         monitor,
     )?;

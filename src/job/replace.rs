@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::archives::{archive_path, can_be_archived, is_archive, is_archive_name, original_path};
 use super::blocks::{BlockWorker, for_each_block};
-use super::condition::{missing_parts, refuse_fault};
+use super::condition::{is_named_unfinished, missing_parts, refuse_fault};
 use super::conversion::Conversion;
 use super::directory_plan::make_hard_link;
 use super::file_filter::FileFilter;
@@ -64,6 +64,15 @@ pub struct Replacements {
 }
 
 impl Replacements {
+    /// Leaves downloads as they are that have not come to their end; gives the names of those.
+    pub fn leave_unfinished(&mut self) -> Vec<PathBuf> {
+        let is_unfinished = |file: &mut Replacement| is_named_unfinished(&file.names[0].0);
+        let left = self.files.extract_if(.., is_unfinished);
+        left.flat_map(|file| file.names)
+            .map(|(name, _)| name)
+            .collect()
+    }
+
     /// A name of each file.
     pub fn sources(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|file| file.names[0].0.as_path())

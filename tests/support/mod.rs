@@ -382,11 +382,13 @@ fn device(mountpoint: &Path) -> Option<String> {
 
 fn mount_line(mountpoint: &Path) -> Option<String> {
     let mountpoint = canonical(mountpoint);
-    let mountpoint = mountpoint.to_str()?;
+    // As the kernel writes what would end a field.
+    let mountpoint = mountpoint.to_str()?.replace('\\', "\\134");
+    let mountpoint = mountpoint.replace(' ', "\\040");
     fs::read_to_string("/proc/self/mountinfo")
         .ok()?
         .lines()
-        .filter(|line| line.split(' ').nth(4) == Some(mountpoint))
+        .filter(|line| line.split(' ').nth(4) == Some(&mountpoint))
         .map(str::to_owned)
         .next_back()
 }

@@ -8,8 +8,8 @@ use clap::error::ErrorKind;
 
 use super::args::{Args, Command};
 use super::{
-    adopt, analyze, commands, completions, demo, doctor, family, man, mount, mount_helper, pack_behind,
-    stats, sweep,
+    adopt, analyze, commands, completions, demo, doctor, family, man, mount, mount_helper,
+    pack_behind, stats, sweep,
 };
 #[cfg(feature = "comparison")]
 use crate::bench::{codecs as bench, mounts as bench_mount};

@@ -100,7 +100,7 @@ impl Adoption<'_> {
                 left.len()
             ))?;
         }
-        let is_packed = self.tell_packed(told)?;
+        self.tell_packed(told)?;
         let (mut previews, needed) = watched("looking closer", self.stop, |monitor| {
             forecast(&mut found, &self.options, monitor)
         })?;
@@ -163,8 +163,8 @@ impl Adoption<'_> {
         Ok(found)
     }
 
-    /// Archives that are there; whether there are any.
-    fn tell_packed(&self, told: &mut Told) -> Result<bool> {
+    /// Archives that are there.
+    fn tell_packed(&self, told: &mut Told) -> Result<()> {
         let shown = if self.mounted.is_some() {
             OverItself::shown(self.directory)?
         } else {
@@ -187,7 +187,7 @@ impl Adoption<'_> {
                 ratio(shown.original_bytes, shown.stored_bytes)
             ))?;
         }
-        Ok(shown.archives > 0)
+        Ok(())
     }
 
     fn archives(&self) -> Result<Shown> {

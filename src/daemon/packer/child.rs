@@ -8,17 +8,14 @@ use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::answer::PackAnswer;
-use crate::daemon::process::{cannot_start, own_program, wait_until};
+use crate::daemon::process::{cannot_start, own_program};
 use crate::error::Result;
 use crate::os::handle_path;
 
-/// It has so long to tidy up.
-const END_LIMIT: Duration = Duration::from_secs(2);
 /// More than it ever says.
 const MAX_ANSWER_BYTES: u64 = 1 << 16;
 
@@ -106,16 +103,9 @@ impl PackProcess {
 }
 
 impl Drop for PackProcess {
+    /// Tidying up is for whoever started it: for that it would have to wait until all else is idle.
     fn drop(&mut self) {
-        if !matches!(self.child.try_wait(), Ok(None)) {
-            return;
-        }
-        self.signal(Signal::TERM);
-        self.signal(Signal::CONT);
-        let ended = wait_until(&mut self.child, Instant::now() + END_LIMIT);
-        if !matches!(ended, Ok(Some(_))) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

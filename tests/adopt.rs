@@ -689,7 +689,7 @@ fn a_unit_that_does_not_start_is_told_and_can_be_tried_again() {
 }
 
 #[test]
-fn what_comes_later_is_packed_when_it_is_adopted_again() {
+fn what_comes_later_is_left_to_the_mount() {
     let machine = Machine::new("models");
     machine.write("models/one.safetensors", &model(60, 1));
     let path = machine.path("models");
@@ -710,7 +710,8 @@ fn what_comes_later_is_packed_when_it_is_adopted_again() {
         .status();
     assert!(started.unwrap().success() && is_mounted(&path));
     let told = json(&machine.ok(&["models", "--json"]));
-    assert_eq!(told["packed"]["archives"], 1);
+    // Behind its writers, when its time has come.
+    assert!(told["packed"].is_null());
     assert_eq!(told["packed_before"]["archives"], 1);
     assert!(is_mounted(&path));
     assert!(fs::read(path.join("two.safetensors")).unwrap() == before);
@@ -831,10 +832,17 @@ fn who_stands_in_the_directory_is_told_to_look_again() {
 }
 
 #[test]
-fn a_directory_without_models_is_left_as_it_is() {
+fn a_directory_without_models_waits_for_them() {
     let machine = Machine::new("models");
     machine.write("models/notes.txt", &noise(1, 1000));
+    let path = machine.path("models");
     let stdout = machine.ok(&["models"]);
-    assert!(stdout.contains("there is nothing to pack"), "{stdout}");
-    assert!(machine.units().is_empty() && !is_mounted(&machine.path("models")));
+    assert!(stdout.contains("to pack: nothing more"), "{stdout}");
+    assert!(machine.units().len() == 1 && is_mounted(&path));
+    // Programs write to it as before.
+    fs::write(path.join("later.safetensors"), model(80, 1)).unwrap();
+    assert!(fs::read(path.join("later.safetensors")).unwrap() == model(80, 1));
+    machine.until("it is let go", || machine.run(&["models", "--undo"]).0 == 0);
+    assert!(machine.units().is_empty() && !is_mounted(&path));
+    assert!(fs::read(path.join("later.safetensors")).unwrap() == model(80, 1));
 }

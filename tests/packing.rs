@@ -546,6 +546,8 @@ type Possible = Vec<Option<Arc<Vec<u8>>>>;
 /// `WEIGHTFS_TEST_ROUNDS` sets how often.
 #[test]
 fn whatever_is_killed_when_every_file_is_whole() {
+    // Where all else is never idle, nothing is packed.
+    const MOST_WAIT: Duration = Duration::from_secs(10);
     const NAMES: [&str; 4] = ["a.safetensors", "b", "sub/c.gguf", "d.safetensors"];
 
     let rounds = std::env::var("WEIGHTFS_TEST_ROUNDS").map_or(15, |rounds| rounds.parse().unwrap());
@@ -560,7 +562,7 @@ fn whatever_is_killed_when_every_file_is_whole() {
         let after = random.choice(["0", "0.1", "0.5"]).unwrap();
         let mount = mount_after(&place, after);
         check(&mount, &mut known);
-        let dies = Instant::now() + Duration::from_millis(random.u64(0..2000));
+        let (moment, delay) = (random.u32(0..3), Duration::from_millis(random.u64(0..300)));
         let ends = AtomicBool::new(false);
         let mut writers_own = random.fork();
         std::thread::scope(|scope| {
@@ -577,11 +579,20 @@ fn whatever_is_killed_when_every_file_is_whole() {
                     for name in NAMES {
                         let _ = fs::read(mount.path(name));
                     }
+                    // Packing is to have its time as well.
+                    std::thread::sleep(Duration::from_millis(500));
                 }
             });
-            while Instant::now() < dies {
+            let start = Instant::now();
+            let is_time = |found: &Value| match moment {
+                0 => true,
+                1 => !found["packing"].is_null(),
+                _ => found["packed_files"].as_u64() > Some(0),
+            };
+            while !is_time(&packing(&mount)) && start.elapsed() < MOST_WAIT {
                 std::thread::sleep(PAUSE);
             }
+            std::thread::sleep(delay);
             packed += packing(&mount)["packed_files"].as_u64().unwrap();
             ends.store(true, Ordering::SeqCst);
             support::signal(mount.pid(), "KILL");
@@ -678,6 +689,7 @@ fn write_something(
         let last = possible.pop();
         *possible = last.into_iter().collect();
     }
-    std::thread::sleep(Duration::from_millis(random.u64(0..150)));
+    let pause = if random.bool() { 100 } else { 1500 };
+    std::thread::sleep(Duration::from_millis(random.u64(0..pause)));
     Ok(())
 }

@@ -511,13 +511,12 @@ fn where_the_disk_is_full_files_stay_as_they_are() {
     wait_until(&mount, |packing| !packing["packing"].is_null());
     // Somebody else takes the rest.
     let filler = File::create(place.source.join("filler")).unwrap();
-    let fill = || {
-        let free = rustix::fs::fstatvfs(&filler).unwrap();
-        let flags = rustix::fs::FallocateFlags::empty();
-        rustix::fs::fallocate(&filler, flags, 0, free.f_bavail * free.f_frsize).is_ok()
-    };
-    // What is being packed takes of it meanwhile.
-    wait_for(fill);
+    let flags = rustix::fs::FallocateFlags::empty();
+    let mut taken = 0;
+    // What packs takes some of it at the same time.
+    while rustix::fs::fallocate(&filler, flags, taken, 1 << 20).is_ok() {
+        taken += 1 << 20;
+    }
     let found = wait_until(&mount, |packing| packing["failed_files"] == 1);
     let failure = found["last_failure"].as_str().unwrap();
     assert!(

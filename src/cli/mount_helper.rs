@@ -223,10 +223,11 @@ impl Request {
         match Args::try_parse_from(arguments) {
             Ok(_) => Ok(()),
             Err(error) => {
-                // Its other lines advise on a command line that is not the user's.
+                // Its other paragraphs advise on a command line that is not the user's.
                 let text = error.to_string();
-                let line = text.lines().next().unwrap_or_default();
-                Err(wrong(line.trim_start_matches("error: ")))
+                let said = text.lines().take_while(|line| !line.is_empty());
+                let said: Vec<_> = said.map(str::trim).collect();
+                Err(wrong(said.join(" ").trim_start_matches("error: ")))
             }
         }
     }

@@ -505,7 +505,8 @@ impl ModelTree {
         let facts = place
             .facts_of(&self.source, file)
             .map_err(|e| Error::io("open file", e))?;
-        let attr = Attr::plain(inode, Kind::File, &facts);
+        let kind = facts.kind.unwrap_or(Kind::File);
+        let attr = Attr::plain(inode, kind, &facts);
         self.permitted_open(attr, file, place, &facts)
     }
 

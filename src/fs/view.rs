@@ -85,7 +85,10 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
         return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
     }
     let mut before = None;
-    for _ in 0..MAX_LOOKS {
+    // Where the mount is written to it is the mount that changes forms, and nobody looks meanwhile; whoever unpacks past it
+    // has put the file there by the second look.
+    let looks = if source.is_writable() { 2 } else { MAX_LOOKS };
+    for _ in 0..looks {
         match look_once(source, directory, name) {
             Ok(Glance::Shown(shown)) => return Ok(shown),
             Ok(Glance::Hidden) => break,
@@ -94,19 +97,16 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
             Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => {}
             Err(e) => return Err(e),
         }
+        if source.is_writable() {
+            continue;
+        }
         match source.facts(directory) {
-            Ok(now) if before == Some(now.identity) && !may_change_unseen(source, &now) => break,
+            Ok(now) if before == Some(now.identity) && !is_fresh(&now) => break,
             Ok(now) => before = Some(now.identity),
             Err(_) => break,
         }
     }
     Err(not_found())
-}
-
-/// True if an archive may have taken the place of its file, or the other way round, and the directory's times not tell.
-/// Where the mount is written to it is the mount that lets them do so, and nobody looks meanwhile.
-fn may_change_unseen(source: &Source, directory: &Facts) -> bool {
-    !source.is_writable() && is_fresh(directory)
 }
 
 /// True if something changed so lately that another change would leave the times as they are. A time to come
@@ -243,7 +243,7 @@ pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<OsStrin
         let before = source.facts(directory)?;
         names.extend(source.names(directory)?);
         let now = source.facts(directory)?;
-        if now.identity == before.identity && !may_change_unseen(source, &now) {
+        if now.identity == before.identity && (source.is_writable() || !is_fresh(&now)) {
             break;
         }
     }

@@ -1,8 +1,10 @@
 //! Attributes as the kernel wants them, and as it wants them changed.
 
+use std::time::SystemTime;
+
 use fuser::{FileAttr, FileType, INodeNo, TimeOrNow};
 
-use crate::fs::{Attr, Kind, NewAttr, NewTime};
+use crate::fs::{Attr, Inode, Kind, NewAttr, NewTime};
 
 /// What `stat` advises as the size of a read; programs that read past the page cache align to it.
 pub(super) const IO_BLOCK_BYTES: u32 = 4096;
@@ -48,6 +50,28 @@ pub(super) fn file_attr(attr: &Attr) -> FileAttr {
         gid: attr.gid,
         // The kernel has but 32 bits for it, which hold what is used.
         rdev: u32::try_from(attr.rdev).unwrap_or(0),
+        blksize: IO_BLOCK_BYTES,
+        flags: 0,
+    }
+}
+
+/// Those of something of which no more is known than what it is.
+pub(super) fn unknown(inode: Inode, kind: Kind) -> FileAttr {
+    let time = SystemTime::UNIX_EPOCH;
+    FileAttr {
+        ino: INodeNo(inode),
+        size: 0,
+        blocks: 0,
+        atime: time,
+        mtime: time,
+        ctime: time,
+        crtime: time,
+        kind: file_type(kind),
+        perm: 0,
+        nlink: 1,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
         blksize: IO_BLOCK_BYTES,
         flags: 0,
     }

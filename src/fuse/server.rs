@@ -17,17 +17,17 @@ use std::time::{Duration, SystemTime};
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, Generation,
     INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
-    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen,
+    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use rustix::process::geteuid;
 
-use super::attributes::{IO_BLOCK_BYTES, file_attr, file_type, new_attr};
+use super::attributes::{IO_BLOCK_BYTES, file_attr, file_type, new_attr, unknown};
 use super::backings::Backings;
 use super::messages::Messages;
 use super::progress::Progress;
 use crate::error::Error;
-use crate::fs::{DirEntry, Kind, ModelTree, STATS_XATTR};
+use crate::fs::{DirEntry, Inode, Kind, ModelTree, STATS_XATTR};
 use crate::sync::lock;
 
 /// READs in flight that are not waited for, which is what readahead is. With few, many readers at
@@ -78,6 +78,30 @@ impl Server {
         }
     }
 
+    /// Adds an entry with what a look at it finds now, which the kernel takes for a lookup; true if there is no room for it.
+    fn add_looked_at(
+        &self,
+        directory: Inode,
+        entry: &DirEntry,
+        next: u64,
+        reply: &mut ReplyDirectoryPlus,
+    ) -> bool {
+        let is_other = entry.name != "." && entry.name != "..";
+        let found = is_other.then(|| self.tree.lookup(directory, &entry.name).ok());
+        let found = found.flatten();
+        // What cannot be looked at is listed, and looked at again by whoever wants it.
+        let (attr, ttl) = match &found {
+            Some(attr) => (file_attr(attr), self.ttl),
+            None => (unknown(entry.inode, entry.kind), Duration::ZERO),
+        };
+        let inode = INodeNo(entry.inode);
+        let full = reply.add(inode, next, &entry.name, &ttl, &attr, Generation(0));
+        if let Some(attr) = found.filter(|_| full) {
+            self.tree.forget(attr.inode, 1);
+        }
+        full
+    }
+
     fn directories(&self) -> MutexGuard<'_, HashMap<u64, Arc<Vec<DirEntry>>>> {
         lock(&self.directories)
     }
@@ -95,6 +119,10 @@ impl Filesystem for Server {
         if self.tree.source().is_writable() {
             // A directory may have a list that says which permissions are for what is made in it.
             let _ = config.add_capabilities(InitFlags::FUSE_DONT_MASK);
+            // Most who list a directory look at what is in it.
+            let _ = config.add_capabilities(
+                InitFlags::FUSE_DO_READDIRPLUS | InitFlags::FUSE_READDIRPLUS_AUTO,
+            );
             let passes = geteuid().is_root()
                 && config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).is_ok()
                 && config.set_max_stack_depth(1).is_ok();
@@ -250,6 +278,28 @@ impl Filesystem for Server {
                 &entry.name,
             );
             if full {
+                break;
+            }
+        }
+        reply.ok();
+    }
+
+    fn readdirplus(
+        &self,
+        _req: &Request,
+        inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let _work = self.progress.begin();
+        let Some(entries) = self.directories().get(&handle.0).cloned() else {
+            reply.error(Errno::EBADF);
+            return;
+        };
+        let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+        for (next, entry) in (1..).zip(entries.iter()).skip(skip) {
+            if self.add_looked_at(inode.0, entry, next, &mut reply) {
                 break;
             }
         }
@@ -459,8 +509,8 @@ impl Filesystem for Server {
         _lock_owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        // Each write was answered when it was done.
-        reply.ok();
+        // Each write was answered when it was done; the kernel asks no more.
+        reply.error(Errno::ENOSYS);
     }
 
     fn fsync(

@@ -62,14 +62,20 @@ impl ModelTree {
         }
         let forms = self.no_change_of_form();
         let file = self.file_to_change(inode, handle)?;
-        let is_archive = matches!(self.node(inode)?.what, What::Archive(_));
+        let node = self.node(inode)?;
+        let is_archive = matches!(node.what, What::Archive(_));
         change(&file, new, is_archive)
             .map_err(|e| Error::io(format!("attributes of inode {inode}"), e))?;
-        drop(file);
-        drop(forms);
-        match handle {
-            Some(handle) => self.open_attr(inode, handle),
-            None => self.attr(inode),
+        match node.place().filter(|_| !is_archive) {
+            Some(place) => {
+                let attr = self.open_file_attr(inode, &file, &place)?;
+                self.told(inode, |known| *known = attr);
+                Ok(attr)
+            }
+            None => {
+                drop(forms);
+                self.attr(inode)
+            }
         }
     }
 

@@ -252,10 +252,7 @@ fn random_reads_of_every_type_of_records_equal_the_file() {
         .filter(|(_, name, ..)| known.clone().any(|one| one.name() == *name))
         .collect();
     assert_eq!(types.len(), known.count());
-    let rounds = std::env::var("WEIGHTFS_TEST_ROUNDS").ok();
-    let rounds = rounds.map_or(100_000_u32.div_ceil(types.len() as u32), |rounds| {
-        rounds.parse().unwrap()
-    });
+    let rounds = support::rounds(100_000_u32.div_ceil(types.len() as u32));
     let place = Place::new();
     let files: Vec<_> = types.into_iter().map(|one| (one.1, of_type(one))).collect();
     for (name, (bytes, _)) in &files {

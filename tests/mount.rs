@@ -801,8 +801,7 @@ fn holdings(pid: u32) -> (usize, usize, u64) {
 /// `WEIGHTFS_TEST_ROUNDS` sets how many.
 #[test]
 fn opening_reading_and_closing_again_and_again_leaves_nothing_behind() {
-    let rounds = std::env::var("WEIGHTFS_TEST_ROUNDS").ok();
-    let rounds: u64 = rounds.map_or(5_000, |rounds| rounds.parse().unwrap());
+    let rounds = u64::from(support::rounds(5_000));
     let place = Place::new();
     let original = noise(4, 3 << 20);
     for name in ["a", "b", "sub/c"] {

@@ -551,7 +551,7 @@ fn whatever_is_killed_when_every_file_is_whole() {
     const MOST_WAIT: Duration = Duration::from_secs(10);
     const NAMES: [&str; 4] = ["a.safetensors", "b", "sub/c.gguf", "d.safetensors"];
 
-    let rounds = std::env::var("WEIGHTFS_TEST_ROUNDS").map_or(15, |rounds| rounds.parse().unwrap());
+    let rounds = support::rounds(15);
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);

@@ -344,8 +344,7 @@ fn two_runs_against_each_other_leave_one_of_both() {
 /// `WEIGHTFS_TEST_ROUNDS` sets how often.
 #[test]
 fn killed_at_any_moment_it_loses_nothing() {
-    let rounds = std::env::var("WEIGHTFS_TEST_ROUNDS").ok();
-    let rounds: u32 = rounds.map_or(40, |rounds| rounds.parse().unwrap());
+    let rounds = support::rounds(40);
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("models");
     let before = models(&root);

@@ -15,17 +15,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{XattrFlags, lgetxattr, lgetxattr_query, llistxattr, llistxattr_query, setxattr};
-use support::{Mount, Place, model, ok, weightfs};
+use support::{Mount, Place, model, ok, rounds, weightfs};
 
 /// Nothing here takes that long.
 const LIMIT: Duration = Duration::from_secs(600);
 /// What the mount may remember of names, in seconds.
 const TTLS: [&str; 3] = ["0", "1", "20"];
-
-/// `WEIGHTFS_TEST_ROUNDS` sets how many.
-fn rounds(few: u32) -> u32 {
-    std::env::var("WEIGHTFS_TEST_ROUNDS").map_or(few, |rounds| rounds.parse().unwrap())
-}
 
 fn mount_with_ttl(place: &Place, ttl: &str) -> Mount {
     Mount::with(&place.source, &place.mountpoint, &["--ttl", ttl], LIMIT)

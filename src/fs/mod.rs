@@ -32,7 +32,9 @@ mod xattr;
 mod xattrs;
 
 pub use attr::Attr;
-pub use change::{Access, LEAST_PACKED_BYTES, New, NewAttr, NewTime, Packed, Packing};
+pub use change::{
+    Access, LEAST_PACKED_BYTES, New, NewAttr, NewTime, Packed, Packing, starts_as_model,
+};
 pub use facts::Kind;
 pub use inode::{Inode, ROOT_INODE};
 pub use model_tree::{DirEntry, ModelTree};

@@ -4,12 +4,14 @@
 //! go on a thread of their own, so that however many wait for that, readers are answered.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use fuser::{
-    Errno, FileHandle, FopenFlags, Generation, INodeNo, OpenAccMode, OpenFlags, ReplyAttr,
-    ReplyCreate, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request,
+    BackingId, Errno, FileHandle, FopenFlags, Generation, INodeNo, OpenAccMode, OpenFlags,
+    ReplyAttr, ReplyCreate, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request,
 };
 
 use super::attributes::{file_attr, kind_of_mode};
@@ -46,17 +48,25 @@ impl Server {
     ) {
         let handle = FileHandle(open.handle);
         let flags = flags_of(open, access);
-        let backing = open.passed.as_ref().and_then(|file| {
-            let make = |file: &std::fs::File| reply.open_backing(file);
-            self.backings.of(inode, open.handle, file, make)
-        });
-        match backing {
+        match self.backing(inode, open, |file| reply.open_backing(file)) {
             Some(backing) => reply.opened_passthrough(handle, flags, &backing),
-            None => {
-                self.tree.serve(open.handle);
-                reply.opened(handle, flags);
-            }
+            None => reply.opened(handle, flags),
         }
+    }
+
+    /// The backing of an open file that the kernel is to read and write itself; where it refuses, the mount serves it.
+    fn backing(
+        &self,
+        inode: Inode,
+        open: &OpenFile,
+        make: impl FnOnce(&File) -> io::Result<BackingId>,
+    ) -> Option<Arc<BackingId>> {
+        let file = open.passed.as_ref()?;
+        let backing = self.backings.of(inode, open.handle, file, make);
+        if backing.is_none() {
+            self.tree.serve(open.handle);
+        }
+        backing
     }
 
     pub(super) fn make_file(
@@ -83,19 +93,13 @@ impl Server {
         };
         let handle = FileHandle(open.handle);
         let flags = flags_of(&open, access);
-        let backing = open.passed.as_ref().and_then(|file| {
-            let make = |file: &std::fs::File| reply.open_backing(file);
-            self.backings.of(attr.inode, open.handle, file, make)
-        });
+        let backing = self.backing(attr.inode, &open, |file| reply.open_backing(file));
         let (ttl, attr) = (&self.ttl, file_attr(&attr));
         match backing {
             Some(backing) => {
                 reply.created_passthrough(ttl, &attr, Generation(0), handle, flags, &backing);
             }
-            None => {
-                self.tree.serve(open.handle);
-                reply.created(ttl, &attr, Generation(0), handle, flags);
-            }
+            None => reply.created(ttl, &attr, Generation(0), handle, flags),
         }
     }
 
@@ -113,7 +117,9 @@ impl Server {
                     size: Some(0),
                     ..NewAttr::default()
                 };
-                self.tree.set_attr(attr.inode, Some(open.handle), &new)?;
+                let cut = self.tree.set_attr(attr.inode, Some(open.handle), &new);
+                // Nobody will close what nobody gets.
+                cut.inspect_err(|_| self.tree.release(open.handle))?;
             }
             Ok((attr, open))
         });

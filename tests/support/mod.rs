@@ -54,6 +54,11 @@ where
     stdout
 }
 
+/// How often a test repeats what it does: `few` times, unless `WEIGHTFS_TEST_ROUNDS` says otherwise.
+pub fn rounds(few: u32) -> u32 {
+    std::env::var("WEIGHTFS_TEST_ROUNDS").map_or(few, |rounds| rounds.parse().unwrap())
+}
+
 /// Unmounts, once nobody has a file of it open: a program that another test starts has what this one had open
 /// until it runs.
 pub fn umount(mountpoint: &Path) {

@@ -10,8 +10,7 @@ const FILES: usize = 4;
 
 #[test]
 fn killed_mounts_leave_each_file_whole_and_in_one_form() {
-    let rounds = std::env::var("WEIGHTFS_TEST_ROUNDS").ok();
-    let rounds: u64 = rounds.map_or(8, |rounds| rounds.parse().unwrap());
+    let rounds = super::support::rounds(8);
     let place = Place::new();
     let name = |number: usize| format!("m{number}.safetensors");
     for number in 0..FILES {

@@ -177,8 +177,7 @@ fn compare(seed: u64, operations: usize) {
 
 #[test]
 fn random_operations_have_the_outcome_that_they_have_below() {
-    let rounds = std::env::var("WEIGHTFS_TEST_ROUNDS").ok();
-    let rounds: u64 = rounds.map_or(3, |rounds| rounds.parse().unwrap());
+    let rounds = u64::from(super::support::rounds(3));
     let first = fastrand::u64(..1_000_000);
     for seed in first..first + rounds {
         eprintln!("seed {seed}");

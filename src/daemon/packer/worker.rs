@@ -14,10 +14,10 @@ use super::queue::{Job, Queue};
 use super::room::{MemoryWatch, has_room};
 use super::scan::Scan;
 use crate::error::Result;
-use crate::fs::{LEAST_PACKED_BYTES, ModelTree, Packed, Packing, PackingStats};
+use crate::fs::{LEAST_PACKED_BYTES, ModelTree, Packed, Packing, PackingStats, starts_as_model};
 use crate::fuse::Progress;
-use crate::model::{ModelFormat, names};
-use crate::os::{read_full_at, system_time};
+use crate::model::names;
+use crate::os::system_time;
 use crate::printable::printable_name;
 
 /// How often to look at what packs.
@@ -357,8 +357,5 @@ fn changed_ago(meta: &std::fs::Metadata) -> Duration {
 
 /// By its name, or by how it starts. Only its whole header can tell that it is.
 fn may_be_model(path: &Path, file: &File, bytes: u64) -> bool {
-    let mut first = [0; 8];
-    let read = read_full_at(file, &mut first, 0);
-    let is_like_one = || ModelFormat::of_start(first, bytes).is_some();
-    names::is_model_name(path) || read.is_ok_and(|read| read == first.len()) && is_like_one()
+    names::is_model_name(path) || starts_as_model(file, bytes)
 }

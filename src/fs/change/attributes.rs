@@ -16,12 +16,12 @@ use crate::archive::set_modified;
 use crate::error::{Error, Result};
 use crate::format::OWN_XATTRS;
 use crate::fs::attr::Attr;
-use crate::fs::errno::errno;
+use crate::fs::errno::{errno, stale};
 use crate::fs::inode::Inode;
 use crate::fs::model_tree::ModelTree;
 use crate::fs::nodes::What;
 use crate::fs::open_files::{Handle, Opened};
-use crate::os::{ACCESS_LIST, DEFAULT_ACCESS_LIST, handle_path};
+use crate::os::{ACCESS_LIST, DEFAULT_ACCESS_LIST, handle_path, timespec};
 
 /// A time that is to be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl ModelTree {
             let file = self.source.open_to_ask(&below.path).map_err(cannot)?;
             return match below.facts.is_link() {
                 true => Ok(file),
-                false => Err(crate::fs::errno::stale(inode)),
+                false => Err(stale(inode)),
             };
         }
         match self.handle(&node) {
@@ -122,7 +122,7 @@ impl ModelTree {
                     .map_err(cannot),
                 None => Err(self.stale_if_replaced(inode, &node, cannot(gone))),
             },
-            None => Err(crate::fs::errno::stale(inode)),
+            None => Err(stale(inode)),
         }
     }
 
@@ -213,6 +213,6 @@ fn new_time(time: Option<NewTime>) -> Timespec {
     match time {
         None => special(UTIME_OMIT),
         Some(NewTime::Now) => special(UTIME_NOW),
-        Some(NewTime::At(time)) => crate::os::timespec(time),
+        Some(NewTime::At(time)) => timespec(time),
     }
 }

@@ -12,7 +12,7 @@ use crate::fs::facts::{FileNumber, Kind};
 use crate::fs::model_tree::ModelTree;
 use crate::fs::source::Source;
 use crate::fs::view::{Located, Sought, locate};
-use crate::fs::writing::{PathBytes, Record, forget, note};
+use crate::fs::writing::{PathBytes, Record, Work, forget, note};
 use crate::os::MAX_NAME_BYTES;
 
 impl Located {
@@ -106,7 +106,7 @@ pub(super) struct Change<'c> {
 
 impl Change<'_> {
     /// Puts it on the disk that this is to be.
-    pub(super) fn note(&self, source: &Source) -> io::Result<PathBuf> {
+    pub(super) fn note(&self, work: &Work, source: &Source) -> io::Result<PathBuf> {
         let pair = |(comes, goes): &(PathBuf, PathBuf)| (PathBytes::of(comes), PathBytes::of(goes));
         let record = Record {
             temporary: Some(PathBytes::of(self.temporary)),
@@ -114,7 +114,7 @@ impl Change<'_> {
             comes: self.comes.file,
             goes: self.goes.file,
         };
-        note(source, &record)
+        note(work, source, &record)
     }
 
     /// True if all that is to go is still there.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{OFlags, XattrFlags, setxattr};
 
 use super::contents::Access;
+use super::to_file::Keep;
 use crate::error::Result;
 use crate::format::{OWN_DIRECTORY, original_name};
 use crate::fs::attr::Attr;
@@ -129,11 +130,9 @@ impl ModelTree {
     pub fn add_name(&self, inode: Inode, parent: Inode, name: &OsStr) -> Result<Attr> {
         let path = self.make_room(parent, name)?;
         let from = self.node(inode)?.path;
-        let target = self.find_below(&from)?.path;
-        let is_archive = matches!(self.node(inode)?.what, What::Archive(_));
-        let is_suffixed = is_archive && original_name(target.as_os_str()).is_some();
-        if is_suffixed && !self.can_have_archive(&path)? {
-            self.become_plain(inode)?;
+        let is_archive = self.is_of_archive(inode);
+        if is_archive && self.find_below(&from)?.is_archive && !self.can_have_archive(&path)? {
+            self.become_plain_if_archive(inode, Keep::All)?;
             return self.add_name(inode, parent, name);
         }
         if is_archive {

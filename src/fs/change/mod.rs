@@ -20,4 +20,4 @@ mod to_file;
 pub use attributes::{NewAttr, NewTime};
 pub use contents::Access;
 pub use make::New;
-pub use packing::{LEAST_PACKED_BYTES, Packed, Packing};
+pub use packing::{LEAST_PACKED_BYTES, Packed, Packing, starts_as_model};

@@ -160,7 +160,7 @@ impl ModelTree {
         }
         let inode = self.number(&packing.facts, &[]);
         let own = self.archives.numbers().of(packing.facts.number, &[]);
-        let record = change.note(source).map_err(cannot)?;
+        let record = change.note(&changes.work, source).map_err(cannot)?;
         let forms = alone(&self.forms);
         let uses = self.opened.uses(inode);
         let now = source.facts_of(&file, &packing.from).map_err(cannot);
@@ -216,17 +216,15 @@ impl ModelTree {
             .changes
             .as_ref()
             .is_some_and(|changes| changes.tell.get().is_some());
-        packs && !access.writes && is_model(file) == Some(true)
+        let bytes = || file.metadata().map_or(0, |meta| meta.len());
+        packs && !access.writes && starts_as_model(file, bytes())
     }
 }
 
-fn is_model(file: &File) -> Option<bool> {
-    let len = file.metadata().ok()?.len();
+/// Whether a file of so many bytes is long enough to be packed, and starts as models do.
+pub fn starts_as_model(file: &File, bytes: u64) -> bool {
     let mut first = [0; 8];
-    let read = read_full_at(file, &mut first, 0).ok()?;
-    Some(
-        len > LEAST_PACKED_BYTES
-            && read == first.len()
-            && ModelFormat::of_start(first, len).is_some(),
-    )
+    bytes > LEAST_PACKED_BYTES
+        && read_full_at(file, &mut first, 0).is_ok_and(|read| read == first.len())
+        && ModelFormat::of_start(first, bytes).is_some()
 }

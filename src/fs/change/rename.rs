@@ -88,26 +88,21 @@ impl ModelTree {
         flags: RenameFlags,
     ) -> Result<()> {
         let source = &self.source;
-        let exists = || at(to, io::Error::from_raw_os_error(libc::EEXIST));
         let target = one.beside(to);
         // Before they have their names: somebody could look after a crash.
         self.mark_before(&one, to).map_err(|e| at(to, e))?;
-        if let Some(other) = other
-            .as_ref()
-            .filter(|_| flags.contains(RenameFlags::EXCHANGE))
-        {
-            self.mark_before(other, from).map_err(|e| at(from, e))?;
-        }
+        let exchange = flags.contains(RenameFlags::EXCHANGE);
         match &other {
-            _ if flags.contains(RenameFlags::EXCHANGE) => {
-                let other = other
-                    .as_ref()
-                    .ok_or_else(|| at(to, io::Error::from_raw_os_error(libc::ENOENT)))?;
+            None if exchange => return Err(at(to, io::Error::from_raw_os_error(libc::ENOENT))),
+            Some(other) if exchange => {
+                self.mark_before(other, from).map_err(|e| at(from, e))?;
                 source
                     .rename(&one.path, &other.path, flags)
                     .map_err(|e| at(from, e))?;
             }
-            Some(_) if flags.contains(RenameFlags::NOREPLACE) => return Err(exists()),
+            Some(_) if flags.contains(RenameFlags::NOREPLACE) => {
+                return Err(at(to, io::Error::from_raw_os_error(libc::EEXIST)));
+            }
             None => source
                 .rename(&one.path, &target, RenameFlags::NOREPLACE)
                 .or_else(|e| match e.raw_os_error() {
@@ -121,18 +116,16 @@ impl ModelTree {
                 .map_err(|e| at(from, e))?,
             Some(other) => self.rename_over_other_form(&one, &target, other)?,
         }
-        if flags.contains(RenameFlags::EXCHANGE) {
+        if exchange {
             self.moved(from, Path::new(BETWEEN), Some(&one));
             self.moved(to, from, other.as_ref());
             self.moved(Path::new(BETWEEN), to, Some(&one));
+            self.tell_of(from);
         } else {
             self.moved(from, to, Some(&one));
         }
         // A directory has got them with all that is in it.
         self.tell_of(to);
-        if flags.contains(RenameFlags::EXCHANGE) {
-            self.tell_of(from);
-        }
         Ok(())
     }
 
@@ -156,7 +149,8 @@ impl ModelTree {
         };
         let source = &self.source;
         let cannot = |e: io::Error| at(target, e);
-        let record = note(source, &record).map_err(cannot)?;
+        let work = &self.changes()?.work;
+        let record = note(work, source, &record).map_err(cannot)?;
         let renamed = source
             .rename(&one.path, target, RenameFlags::NOREPLACE)
             .and_then(|()| {

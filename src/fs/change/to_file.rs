@@ -24,6 +24,7 @@ use crate::fs::model_tree::ModelTree;
 use crate::fs::nodes::What;
 use crate::fs::open_files::Opened;
 use crate::fs::place::{ArchivePlace, Place};
+use crate::fs::writing::forget;
 use crate::model::ReadAt;
 use crate::os::{copy_attributes, timespec, write_all_at};
 use crate::sync::{alone, lock};
@@ -49,10 +50,6 @@ impl ModelTree {
         let done = self.become_plain_if_archive(attr.inode, Keep::All);
         lock(&self.nodes).forget(attr.inode, 1);
         done
-    }
-
-    pub(super) fn become_plain(&self, inode: Inode) -> Result<()> {
-        self.become_plain_if_archive(inode, Keep::All)
     }
 
     /// Has the file of an archive become a plain one; of a plain file nothing is to be done.
@@ -83,8 +80,7 @@ impl ModelTree {
         if changed.is_err() {
             let _ = self.source.remove_file(&temporary);
         }
-        let opened = Opened::Archive(archive, inode);
-        self.close(opened);
+        self.close(Opened::Archive(archive, inode));
         changed
     }
 
@@ -106,10 +102,9 @@ impl ModelTree {
             let path = archive.archive().path().display();
             Error::io(format!("cannot unpack {path}"), e)
         };
-        let flags = OFlags::RDWR;
         let file = self
             .source
-            .create(temporary, flags, 0o600)
+            .create(temporary, OFlags::RDWR, 0o600)
             .map_err(cannot)?;
         if keep == Keep::All {
             write_decoded(archive, &file)?;
@@ -149,18 +144,19 @@ impl ModelTree {
         let cannot = |e| at(known, e);
         let all = self.all_names(known, facts.number, facts.nlink);
         let names: Vec<_> = all.into_iter().filter_map(pair).collect();
+        let made = source.open_to_ask(temporary).map_err(cannot)?;
         for (file, _) in &names {
-            let made = source.open_to_ask(temporary).map_err(cannot)?;
             self.mark_if_named_as_archive(file, &made).map_err(cannot)?;
         }
-        let comes = source.facts(temporary).map_err(cannot)?;
+        let comes = source.facts_of(&made, temporary).map_err(cannot)?;
         let change = Change {
             temporary,
             names,
             comes: comes.number,
             goes: facts.number,
         };
-        let record = change.note(source).map_err(cannot)?;
+        let work = &self.changes()?.work;
+        let record = change.note(work, source).map_err(cannot)?;
         let forms = alone(&self.forms);
         let made = match change.is_as_it_was(source) {
             true => change.make(source).map_err(cannot),
@@ -180,7 +176,7 @@ impl ModelTree {
                 Ok(())
             }
             Err(error) => {
-                crate::fs::writing::forget(source, &record);
+                forget(source, &record);
                 Err(error)
             }
         }

@@ -4,12 +4,11 @@
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{OFlags, RenameFlags};
 use serde::{Deserialize, Serialize};
 
-use super::work::CHANGES;
+use super::work::{CHANGES, Work};
 use crate::format::OWN_DIRECTORY;
 use crate::fs::source::Source;
 
@@ -43,16 +42,13 @@ impl PathBytes {
     }
 }
 
-static NEXT: AtomicU64 = AtomicU64::new(0);
-
 /// Writes a record; when this returns it is on the disk.
 ///
 /// # Errors
 /// What the system answered.
-pub(in crate::fs) fn note(source: &Source, record: &Record) -> io::Result<PathBuf> {
+pub(in crate::fs) fn note(work: &Work, source: &Source, record: &Record) -> io::Result<PathBuf> {
     let directory = Path::new(OWN_DIRECTORY).join(CHANGES);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = directory.join(format!("{}-{number}", std::process::id()));
+    let path = directory.join(work.new_name());
     let mut file = source.create(&path, OFlags::WRONLY, 0o600)?;
     let written = serde_json::to_vec(record)
         .map_err(io::Error::from)

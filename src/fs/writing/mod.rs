@@ -7,3 +7,4 @@ mod work;
 
 pub(super) use changes::Changes;
 pub(super) use journal::{PathBytes, Record, forget, note};
+pub(super) use work::Work;

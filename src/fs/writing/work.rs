@@ -65,8 +65,13 @@ impl Work {
         make_own(source, &own, 0o755)?;
         let work = own.join(WORK);
         make_own(source, &work, 0o700)?;
+        Ok(work.join(self.new_name()))
+    }
+
+    /// A name that nothing of this mount has.
+    pub(super) fn new_name(&self) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Ok(work.join(format!("{}-{number}", std::process::id())))
+        format!("{}-{number}", std::process::id())
     }
 
     /// Where what archives in a directory rest on is kept for them; made if it is not there.
@@ -85,7 +90,7 @@ impl Work {
         Ok(pins)
     }
 
-    /// Removes what a mount of before has left in the work directory of the root, and what it says lies elsewhere.
+    /// Removes what a mount of before has left in the work directory of the root.
     pub(super) fn remove_left(&self, source: &Source) {
         let work = Path::new(OWN_DIRECTORY).join(WORK);
         for name in source.names(&work).unwrap_or_default() {

@@ -52,7 +52,7 @@ fn follow_to(
     source: &Source,
     directory: &Path,
     target: &Path,
-    may_be_archive: bool,
+    mut may_be_archive: bool,
 ) -> Option<Followed> {
     let mut at = Place::Inside(directory.to_path_buf());
     let mut facts = None;
@@ -97,6 +97,8 @@ fn follow_to(
         let found = match next.facts(source) {
             Err(_) if rest.is_empty() && may_be_archive => {
                 next = at.join(&archive_name(&name));
+                // A link of that name is shown without the suffix only if it leads to an archive by the archive's own name.
+                may_be_archive = false;
                 next.facts(source).ok()?
             }
             other => other.ok()?,

@@ -185,12 +185,7 @@ pub(super) fn locate(source: &Source, directory: &Path, name: &OsStr) -> io::Res
     if let Some(facts) = found {
         let alone = original_name(name)
             .is_some_and(|original| source.facts(&directory.join(original)).is_err());
-        let is_archive = || match facts.kind {
-            Some(Kind::File) => !is_kept_as_it_is(source, &Place::Inside(path.clone())),
-            Some(Kind::Link) => is_link_to_archive(source, directory, &path),
-            _ => false,
-        };
-        if alone && is_archive() {
+        if alone && stands_for_file(source, directory, &path, &facts) {
             return Ok(Sought::Hidden);
         }
         return Ok(Sought::Found(Located {
@@ -209,20 +204,24 @@ pub(super) fn locate(source: &Source, directory: &Path, name: &OsStr) -> io::Res
     let Some(facts) = facts else {
         return Ok(Sought::Nothing);
     };
-    let is_archive = match facts.kind {
-        Some(Kind::File) => !is_kept_as_it_is(source, &Place::Inside(path.clone())),
-        Some(Kind::Link) => is_link_to_archive(source, directory, &path),
-        _ => false,
-    };
-    Ok(if is_archive {
+    Ok(if stands_for_file(source, directory, &path, &facts) {
         Sought::Found(Located {
             path,
             facts,
-            is_archive,
+            is_archive: true,
         })
     } else {
         Sought::Nothing
     })
+}
+
+/// True if what has the name of an archive is shown without the suffix, unless what has the shorter name is there too.
+fn stands_for_file(source: &Source, directory: &Path, path: &Path, facts: &Facts) -> bool {
+    match facts.kind {
+        Some(Kind::File) => !is_kept_as_it_is(source, &Place::Inside(path.to_path_buf())),
+        Some(Kind::Link) => is_link_to_archive(source, directory, path, facts),
+        _ => false,
+    }
 }
 
 /// True for a file whose name ends as those of archives do and that was written to a mount under this name: it is shown as
@@ -303,15 +302,13 @@ pub(super) fn leads_to_archive(source: &Source, directory: &Path, target: &Path)
     follow_exactly(source, directory, target).is_some_and(|end| is_archive(source, &end))
 }
 
-fn is_link_to_archive(source: &Source, directory: &Path, link: &Path) -> bool {
-    let followed = || {
-        let facts = source.facts(link).ok()?;
-        let target = source.read_link(link).ok()?;
-        let end = follow_exactly(source, directory, &target);
-        let end = end.filter(|end| is_archive(source, end))?;
-        (stays_inside(&end) || may_follow_out(source, &facts, &end)).then_some(())
+fn is_link_to_archive(source: &Source, directory: &Path, link: &Path, facts: &Facts) -> bool {
+    let Ok(target) = source.read_link(link) else {
+        return false;
     };
-    followed().is_some()
+    follow_exactly(source, directory, &target)
+        .filter(|end| is_archive(source, end))
+        .is_some_and(|end| stays_inside(&end) || may_follow_out(source, facts, &end))
 }
 
 /// True if the way by which a link leads in the source is there in the mount.
@@ -371,16 +368,21 @@ fn without_suffix(source: &Source, directory: &Path, target: PathBuf) -> PathBuf
         return target;
     };
     // Not by the names alone: a directory on the way may be a link.
-    let parent = target.parent().unwrap_or(Path::new(""));
-    let exists = |name: &OsStr| {
-        follow(source, directory, parent)
-            .is_some_and(|parent| parent.place.join(name).facts(source).is_ok())
+    let parent = follow_exactly(source, directory, target.parent().unwrap_or(Path::new("")));
+    let Some(Place::Inside(parent)) = parent.map(|parent| parent.place) else {
+        return target;
     };
     // Where there is no such archive, the name is that of the file another one stands for.
-    if exists(original) || !exists(name) {
-        return target;
+    let path = parent.join(name);
+    let is_shown_without = source.facts(&parent.join(original)).is_err()
+        && source
+            .facts(&path)
+            .is_ok_and(|facts| stands_for_file(source, &parent, &path, &facts));
+    if is_shown_without {
+        target.with_file_name(original)
+    } else {
+        target
     }
-    target.with_file_name(original)
 }
 
 fn not_found() -> io::Error {

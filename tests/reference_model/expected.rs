@@ -182,7 +182,7 @@ fn end_within(source: &Source, path: &Path, links: usize, may_be_archive: bool) 
     };
     let parent = outside_mount(source, parent.canonicalize().ok()?)?;
     let at = outside_mount(source, parent.join(name))?;
-    let follow = |at: PathBuf| match at.read_link() {
+    let follow = |at: PathBuf, may_be_archive| match at.read_link() {
         Ok(target) => {
             let links = links.checked_sub(1)?;
             end_within(source, &parent.join(target), links, may_be_archive)
@@ -190,7 +190,7 @@ fn end_within(source: &Source, path: &Path, links: usize, may_be_archive: bool) 
         Err(_) => Some(at),
     };
     if at.symlink_metadata().is_ok() {
-        return follow(at);
+        return follow(at, may_be_archive);
     }
     if !may_be_archive {
         return None;
@@ -198,7 +198,8 @@ fn end_within(source: &Source, path: &Path, links: usize, may_be_archive: bool) 
     let archive = [name.as_bytes(), b".wfz"].concat();
     let archive = parent.join(OsStr::from_bytes(&archive));
     archive.symlink_metadata().ok()?;
-    follow(archive).filter(|end| is_archive(end))
+    // A link that leads to an archive by another name is shown with the suffix.
+    follow(archive, false).filter(|end| is_archive(end))
 }
 
 /// The last name of a path, unless it ends in `..` or `.`.
@@ -298,7 +299,7 @@ fn link(source: &Source, directory: &Path, path: &Path) -> Shown {
         (Some(inside), Some(_)) if departs.is_none() => {
             // The name is the archive's own, and not that of both, which are shown under their names.
             let named = path.parent().unwrap().join(&target);
-            let is_own = named.symlink_metadata().is_ok()
+            let is_own = exact_end(source, &named).is_some_and(|end| is_archive(&end))
                 && without_suffix(named).symlink_metadata().is_err();
             if is_own {
                 without_suffix(inside)

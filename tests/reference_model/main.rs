@@ -48,6 +48,11 @@ const CASES: &[(&str, u64, &str)] = &[
         "a link that leads out and in again to an archive led to the source, which has no such name",
     ),
     (
+        IN_PROCESS,
+        0x4276_cab6_e354_68bd,
+        "a link to `c.wfz`, itself a link that is shown with its suffix, was shown as one to `c`",
+    ),
+    (
         MOUNT,
         0x437b_ba51_e1ca_2946,
         "fstat of an open file whose name was gone was ENOENT or ESTALE",

@@ -21,7 +21,7 @@ pub(super) fn at(path: &Path, error: impl Into<io::Error>) -> Error {
 }
 
 /// True if what was found is not there any more.
-pub(super) fn is_gone(error: &io::Error) -> bool {
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::ENOENT | libc::ENOTDIR | libc::ESTALE)

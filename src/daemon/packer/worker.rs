@@ -14,7 +14,9 @@ use super::queue::{Job, Queue};
 use super::room::{MemoryWatch, has_room};
 use super::scan::Scan;
 use crate::error::Result;
-use crate::fs::{LEAST_PACKED_BYTES, ModelTree, Packed, Packing, PackingStats, starts_as_model};
+use crate::fs::{
+    LEAST_PACKED_BYTES, ModelTree, Packed, Packing, PackingStats, is_gone, starts_as_model,
+};
 use crate::fuse::Progress;
 use crate::model::names;
 use crate::os::system_time;
@@ -134,27 +136,33 @@ impl Worker {
     /// Has a file wait for its time, if it is one that may be packed. Without a time that it was touched at, its own
     /// counts.
     fn look_at(&mut self, path: &Path, touched_ago: Option<Duration>) {
-        let Ok(found) = self.tree.source().open_to_ask(path) else {
-            return;
-        };
-        let Ok(meta) = found.metadata() else { return };
-        if meta.is_dir() {
+        let found = self.tree.source().open_to_ask(path);
+        match found.and_then(|found| found.metadata()) {
             // It came with all that is in it.
-            self.scan.add(path.to_path_buf());
-        } else if meta.is_file() && meta.len() > LEAST_PACKED_BYTES {
-            let ago = touched_ago.unwrap_or_else(|| changed_ago(&meta));
-            self.queue.touched(path, meta.len(), ago, Instant::now());
+            Ok(meta) if meta.is_dir() => self.scan.add(path.to_path_buf()),
+            Ok(meta) if meta.is_file() && meta.len() > LEAST_PACKED_BYTES => {
+                let ago = touched_ago.unwrap_or_else(|| changed_ago(&meta));
+                self.queue.touched(path, meta.len(), ago, Instant::now());
+            }
+            Ok(_) => {}
+            Err(error) if is_gone(&error) => {}
+            // It is looked at again when it is due.
+            Err(_) => self.queue.touched(path, 0, Duration::ZERO, Instant::now()),
         }
     }
 
     /// Packs a file that is due, if it still is and there is room for it.
     fn work_on(&mut self, mut job: Job) -> std::result::Result<(), Ending> {
         let now = Instant::now();
-        let Ok(file) = self.tree.source().open_file(&job.path) else {
-            return Ok(());
-        };
-        let Ok(meta) = file.metadata() else {
-            return Ok(());
+        let opened = self.tree.source().open_file(&job.path);
+        let (file, meta) = match opened.and_then(|file| Ok((file.metadata()?, file))) {
+            Ok((meta, file)) => (file, meta),
+            Err(error) => {
+                if !is_gone(&error) {
+                    self.failed(job, &error.to_string());
+                }
+                return Ok(());
+            }
         };
         if !meta.is_file() || meta.len() <= LEAST_PACKED_BYTES {
             return Ok(());
@@ -175,23 +183,18 @@ impl Worker {
             return Ok(());
         }
         self.stats.waits_for = None;
-        match self.begin(&job.path) {
-            Ok(Some((packing, file))) => self.pack(job, file, packing),
-            Ok(None) => Ok(()),
-            Err(error) => {
-                self.failed(job, &error.to_string());
-                Ok(())
-            }
+        let begun = self.tree.begin_packing(&job.path).and_then(|begun| {
+            let packing = begun.map(|packing| Ok((self.tree.open_packing(&packing)?, packing)));
+            packing.transpose()
+        });
+        match begun {
+            Ok(Some((Some(file), packing))) => return self.pack(job, file, packing),
+            // Something was done to it just now.
+            Ok(Some((None, _))) => self.queue.busy(job, now),
+            Ok(None) => {}
+            Err(error) => self.failed(job, &error.to_string()),
         }
-    }
-
-    /// The very file that is to be packed, open.
-    fn begin(&self, path: &Path) -> Result<Option<(Packing, File)>> {
-        let Some(packing) = self.tree.begin_packing(path)? else {
-            return Ok(None);
-        };
-        let file = self.tree.open_packing(&packing)?;
-        Ok(file.map(|file| (packing, file)))
+        Ok(())
     }
 
     fn lacks_room(&mut self, bytes: u64) -> Option<&'static str> {

@@ -7,7 +7,7 @@ use rustix::fs::RenameFlags;
 
 use crate::error::Result;
 use crate::format::{OWN_DIRECTORY, archive_name};
-use crate::fs::errno::at;
+use crate::fs::errno::{at, is_gone};
 use crate::fs::facts::{FileNumber, Kind};
 use crate::fs::model_tree::ModelTree;
 use crate::fs::source::Source;
@@ -71,16 +71,25 @@ impl ModelTree {
         })
     }
 
-    /// All names of a file in the source, the known one first. What weightfs keeps for itself is not looked through.
-    pub(super) fn all_names(&self, known: &Path, number: FileNumber, nlink: u32) -> Vec<PathBuf> {
+    /// All names of a file in the source, the known one first. What weightfs keeps for itself is not looked through, nor what
+    /// may not be read.
+    ///
+    /// # Errors
+    /// What the system answered.
+    pub(super) fn all_names(
+        &self,
+        known: &Path,
+        number: FileNumber,
+        nlink: u32,
+    ) -> io::Result<Vec<PathBuf>> {
         let mut names = vec![known.to_path_buf()];
         let mut directories = vec![PathBuf::new()];
         while nlink > 1
             && let Some(directory) = directories.pop()
         {
-            for name in self.source.names(&directory).unwrap_or_default() {
+            for name in there(self.source.names(&directory))?.unwrap_or_default() {
                 let path = directory.join(&name);
-                let Ok(facts) = self.source.facts(&path) else {
+                let Some(facts) = there(self.source.facts(&path))? else {
                     continue;
                 };
                 if facts.kind == Some(Kind::Directory) && name != OWN_DIRECTORY {
@@ -90,7 +99,15 @@ impl ModelTree {
                 }
             }
         }
-        names
+        Ok(names)
+    }
+}
+
+/// `None` for what is gone, or hidden from the mount.
+fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(e) if is_gone(&e) || e.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        found => found.map(Some),
     }
 }
 
@@ -102,6 +119,8 @@ pub(super) struct Change<'c> {
     pub(super) names: Vec<(PathBuf, PathBuf)>,
     pub(super) comes: FileNumber,
     pub(super) goes: FileNumber,
+    /// How many names it has.
+    pub(super) links: u32,
 }
 
 impl Change<'_> {
@@ -117,19 +136,22 @@ impl Change<'_> {
         note(work, source, &record)
     }
 
-    /// True if all that is to go is still there.
+    /// True if all that is to go is still there, and has no more names.
     pub(super) fn is_as_it_was(&self, source: &Source) -> bool {
         self.names.iter().all(|(_, goes)| {
             let facts = source.facts(goes);
-            facts.is_ok_and(|facts| facts.is_file() && facts.number == self.goes)
+            facts.is_ok_and(|facts| {
+                facts.is_file() && facts.number == self.goes && facts.nlink == self.links
+            })
         })
     }
 
-    /// Does it, while nobody looks. If it cannot be done, all is as before.
+    /// Does it, while nobody looks. If it cannot be done, all is as before. False if neither could be done whole: the record
+    /// says what is left to do.
     ///
     /// # Errors
     /// What the system answered.
-    pub(super) fn make(&self, source: &Source) -> io::Result<()> {
+    pub(super) fn make(&self, source: &Source) -> io::Result<bool> {
         let mut come: Vec<&Path> = Vec::new();
         let mut add_names = || {
             for (comes, _) in &self.names {
@@ -154,34 +176,38 @@ impl Change<'_> {
             take_back(&come);
             return Err(error);
         }
+        let mut is_done = true;
         for (number, (_, goes)) in self.names.iter().enumerate() {
-            match source.remove_file(goes) {
-                Ok(()) => {}
-                Err(error) if number == 0 => {
-                    take_back(&come);
-                    return Err(error);
-                }
-                // The record says what is left to do.
-                Err(error) => tracing::error!("cannot remove {}: {error}", goes.display()),
+            let Err(error) = source.remove_file(goes) else {
+                continue;
+            };
+            let mut gone = self.names[..number].iter().map(|(_, gone)| gone);
+            if is_done && gone.all(|gone| source.add_name(goes, gone).is_ok()) {
+                take_back(&come);
+                return Err(error);
             }
+            tracing::error!("cannot remove {}: {error}", goes.display());
+            is_done = false;
         }
-        Ok(())
+        Ok(is_done)
     }
 
     /// Waits until it is on the disk, and takes the record back.
     pub(super) fn settle(&self, source: &Source, record: &Path) {
-        let directory_of = |path: &Path| path.parent().unwrap_or(Path::new("")).to_path_buf();
-        let mut directories: Vec<_> = self
-            .names
-            .iter()
-            .map(|(path, _)| directory_of(path))
-            .collect();
-        directories.dedup();
-        if directories
-            .iter()
-            .all(|path| source.sync_directory(path).is_ok())
-        {
-            forget(source, record);
-        }
+        settle(source, self.names.iter().map(|(comes, _)| comes), record);
+    }
+}
+
+/// Waits until the names in the directories of these are on the disk, and takes the record of their change back.
+pub(super) fn settle<'p>(source: &Source, paths: impl Iterator<Item = &'p PathBuf>, record: &Path) {
+    let mut directories: Vec<_> = paths
+        .map(|path| path.parent().unwrap_or(Path::new("")))
+        .collect();
+    directories.dedup();
+    if directories
+        .iter()
+        .all(|path| source.sync_directory(path).is_ok())
+    {
+        forget(source, record);
     }
 }

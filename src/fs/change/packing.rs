@@ -74,6 +74,7 @@ impl ModelTree {
             return Ok(None);
         }
         let names = self.all_names(path, found.number, found.nlink);
+        let names = names.map_err(|e| at(path, e))?;
         let all = usize::try_from(found.nlink).unwrap_or(usize::MAX);
         if names.len() != all {
             return Ok(None);
@@ -146,6 +147,7 @@ impl ModelTree {
             names: packing.names.iter().map(pair).collect(),
             comes: comes.number,
             goes: packing.facts.number,
+            links: packing.facts.nlink,
         };
         let (reader, _) = open_archive(source, &Place::Inside(packing.to.clone()))?;
         if reader.superblock().original_bytes != packing.facts.size {
@@ -164,12 +166,14 @@ impl ModelTree {
         let forms = alone(&self.forms);
         let uses = self.opened.uses(inode);
         let now = source.facts_of(&file, &packing.from).map_err(cannot);
+        let mut is_done = true;
         let made = match now {
             _ if uses.writers > 0 || uses.passed > 0 => Ok(Packed::Busy),
             Ok(now) if now.identity != packing.facts.identity => Ok(Packed::Changed),
             Ok(_) if !change.is_as_it_was(source) => Ok(Packed::Changed),
             Ok(_) if is_open_for_writing(&file) => Ok(Packed::Busy),
-            Ok(now) => change.make(source).map_err(cannot).and_then(|()| {
+            Ok(now) => change.make(source).map_err(cannot).and_then(|done| {
+                is_done = done;
                 self.is_archive_now(inode, own, &change.names[0].0, &packing.facts)?;
                 Ok(Packed::Swapped {
                     saved_bytes: (now.blocks.saturating_sub(comes.blocks)) * 512,
@@ -179,7 +183,9 @@ impl ModelTree {
         };
         drop(forms);
         match made {
-            Ok(Packed::Swapped { .. }) => change.settle(source, &record),
+            Ok(Packed::Swapped { .. }) if is_done => change.settle(source, &record),
+            // The record tells what is left.
+            Ok(Packed::Swapped { .. }) => {}
             _ => forget(source, &record),
         }
         made

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rustix::fs::RenameFlags;
 
+use super::forms::settle;
 use super::remove::empty_directory;
 use crate::error::Result;
 use crate::fs::errno::{at, errno};
@@ -158,7 +159,10 @@ impl ModelTree {
                     let _ = source.rename(target, &one.path, RenameFlags::NOREPLACE);
                 })
             });
-        forget(source, &record);
+        match &renamed {
+            Ok(()) => settle(source, [&one.path, &other.path].into_iter(), &record),
+            Err(_) => forget(source, &record),
+        }
         renamed.map_err(cannot)
     }
 

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::file::VirtualFile;
 use crate::format::{OWN_XATTRS, original_name};
 use crate::fs::attr::Attr;
-use crate::fs::errno::{at, errno, stale};
+use crate::fs::errno::{at, errno, is_gone, stale};
 use crate::fs::facts::{Facts, Kind};
 use crate::fs::inode::Inode;
 use crate::fs::model_tree::ModelTree;
@@ -31,6 +31,9 @@ use crate::sync::{alone, lock};
 
 /// Read and written at a time.
 const PIECE_BYTES: usize = 1 << 20;
+
+/// So often is begun again, where names change meanwhile.
+const MAX_TRIES: usize = 16;
 
 /// What of a file is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,49 +140,65 @@ impl ModelTree {
         temporary: &Path,
     ) -> Result<()> {
         let source = &self.source;
-        let What::Archive(place) = self.node(inode)?.what else {
-            return Err(stale(inode));
-        };
-        let known = place.place.path();
-        let cannot = |e| at(known, e);
-        let all = self.all_names(known, facts.number, facts.nlink);
-        let names: Vec<_> = all.into_iter().filter_map(pair).collect();
-        let made = source.open_to_ask(temporary).map_err(cannot)?;
-        for (file, _) in &names {
-            self.mark_if_named_as_archive(file, &made).map_err(cannot)?;
+        for _ in 0..MAX_TRIES {
+            let What::Archive(place) = self.node(inode)?.what else {
+                break;
+            };
+            let known = place.place.path();
+            let cannot = |e| at(known, e);
+            let goes = match source.facts(known) {
+                Err(e) if is_gone(&e) => continue,
+                goes => goes.map_err(cannot)?,
+            };
+            if goes.number != facts.number {
+                break;
+            }
+            let all = self.all_names(known, goes.number, goes.nlink);
+            let names: Vec<_> = all.map_err(cannot)?.into_iter().filter_map(pair).collect();
+            let made = source.open_to_ask(temporary).map_err(cannot)?;
+            for (file, _) in &names {
+                self.mark_if_named_as_archive(file, &made).map_err(cannot)?;
+            }
+            let comes = source.facts_of(&made, temporary).map_err(cannot)?;
+            let change = Change {
+                temporary,
+                names,
+                comes: comes.number,
+                goes: goes.number,
+                links: goes.nlink,
+            };
+            if self.change_places(inode, archive.generation(), &change)? {
+                return Ok(());
+            }
         }
-        let comes = source.facts_of(&made, temporary).map_err(cannot)?;
-        let change = Change {
-            temporary,
-            names,
-            comes: comes.number,
-            goes: facts.number,
-        };
-        let work = &self.changes()?.work;
-        let record = change.note(work, source).map_err(cannot)?;
+        Err(stale(inode))
+    }
+
+    /// False if somebody has given it another name.
+    fn change_places(&self, inode: Inode, former: Inode, change: &Change<'_>) -> Result<bool> {
+        let source = &self.source;
+        let (path, archive) = &change.names[0];
+        let cannot = |e| at(archive, e);
+        let record = change.note(&self.changes()?.work, source).map_err(cannot)?;
         let forms = alone(&self.forms);
-        let made = match change.is_as_it_was(source) {
-            true => change.make(source).map_err(cannot),
-            false => Err(stale(inode)),
+        let make = || {
+            let is_done = change.make(source).map_err(cannot)?;
+            let closed = self.is_plain_now(inode, former, path.clone())?;
+            Ok((is_done, closed))
         };
-        let done = made.and_then(|()| {
-            let path = change.names[0].0.clone();
-            self.is_plain_now(inode, archive.generation(), path)
-        });
+        let made = change.is_as_it_was(source).then(make).transpose();
         drop(forms);
-        match done {
-            Ok(closed) => {
-                for opened in closed {
-                    self.close(opened);
-                }
-                change.settle(source, &record);
-                Ok(())
-            }
-            Err(error) => {
-                forget(source, &record);
-                Err(error)
-            }
+        let Ok(Some((is_done, closed))) = made else {
+            forget(source, &record);
+            return made.map(|_| false);
+        };
+        for opened in closed {
+            self.close(opened);
         }
+        if is_done {
+            change.settle(source, &record);
+        }
+        Ok(true)
     }
 
     /// Notes what the file is from now on; returns what was open of it.

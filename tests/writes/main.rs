@@ -31,6 +31,21 @@ fn writable(source: &Path, mountpoint: &Path) -> Mount {
     Mount::with(source, mountpoint, &["--writable"], LIMIT)
 }
 
+/// Mounts to be written, and has what is written packed.
+fn packing(place: &Place) -> Mount {
+    let options = ["--writable", "--pack=fast", "--pack-after=0"];
+    Mount::with(&place.source, &place.mountpoint, &options, LIMIT)
+}
+
+/// What a mount says of packing.
+fn packing_stats(mount: &Mount) -> serde_json::Value {
+    let mut stats = vec![0; 1 << 14];
+    let name = "user.weightfs.stats";
+    let len = rustix::fs::getxattr(&mount.mountpoint, name, &mut stats[..]).unwrap();
+    let stats: serde_json::Value = serde_json::from_slice(&stats[..len]).unwrap();
+    stats["packing"].clone()
+}
+
 /// A source with a plain file, an archive in a directory, and a mount of it that is written to.
 fn place() -> (Place, Mount) {
     let place = Place::new();

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::support::{Place, model, noise};
+use super::support::{Mount, Place, model, noise};
 use super::tree::{difference, tree};
-use super::writable;
+use super::{packing, packing_stats, writable};
 
 const NAMES: [&str; 7] = ["a", "b", "c.safetensors", "d.wfz", "a.wfz", "e", "f.gguf"];
 const DIRECTORIES: [&str; 3] = ["", "x", "x/y"];
@@ -33,11 +33,12 @@ enum Operation {
     Copy(PathBuf, PathBuf),
 }
 
+fn path(rng: &mut fastrand::Rng) -> PathBuf {
+    let directory = DIRECTORIES[rng.usize(..DIRECTORIES.len())];
+    Path::new(directory).join(NAMES[rng.usize(..NAMES.len())])
+}
+
 fn any(rng: &mut fastrand::Rng) -> Operation {
-    let path = |rng: &mut fastrand::Rng| {
-        let directory = DIRECTORIES[rng.usize(..DIRECTORIES.len())];
-        Path::new(directory).join(NAMES[rng.usize(..NAMES.len())])
-    };
     let directory =
         |rng: &mut fastrand::Rng| PathBuf::from(DIRECTORIES[rng.usize(1..DIRECTORIES.len())]);
     let bytes = |rng: &mut fastrand::Rng| noise(rng.u64(..), rng.usize(..5000));
@@ -131,7 +132,19 @@ impl Operation {
     }
 }
 
-fn compare(seed: u64, operations: usize) {
+/// Waits until nothing is being packed, or some time.
+fn wait_while_it_packs(mount: &Mount) {
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(10));
+        let stats = packing_stats(mount);
+        if stats["packing"].is_null() && stats["queued_files"] == 0 {
+            break;
+        }
+    }
+}
+
+/// Returns how many files were packed meanwhile.
+fn compare(seed: u64, operations: usize, packs: bool) -> u64 {
     let place = Place::new();
     let plain = place.root.path().join("plain");
     fs::create_dir_all(plain.join("x/y")).unwrap();
@@ -146,11 +159,20 @@ fn compare(seed: u64, operations: usize) {
         fs::set_permissions(plain.join(name), mode.clone()).unwrap();
         fs::set_permissions(archive, mode).unwrap();
     }
-    let mount = writable(&place.source, &place.mountpoint);
+    let mount = match packs {
+        true => packing(&place),
+        false => writable(&place.source, &place.mountpoint),
+    };
     let mut rng = fastrand::Rng::with_seed(seed);
     assert_eq!(difference(&tree(&plain), &tree(&mount.mountpoint)), None);
     for number in 0..operations {
-        let operation = any(&mut rng);
+        let operation = match packs && rng.u32(..4) == 0 {
+            true => Operation::Write(path(&mut rng), model(rng.u64(..), 1)),
+            false => any(&mut rng),
+        };
+        if packs && rng.u32(..6) == 0 {
+            wait_while_it_packs(&mount);
+        }
         let expected = operation.run(&plain).map_err(|e| e.raw_os_error());
         let done = operation
             .run(&mount.mountpoint)
@@ -165,6 +187,7 @@ fn compare(seed: u64, operations: usize) {
         assert_eq!(difference, None, "{}", case());
     }
     let before = tree(&mount.mountpoint);
+    let packed = packing_stats(&mount)["packed_files"].as_u64();
     mount.stop();
     // What is below is what was shown, also to one that does not write.
     let mount = place.mount();
@@ -173,6 +196,7 @@ fn compare(seed: u64, operations: usize) {
     for own in ["work", "changes"] {
         assert!(!place.source.join(".weightfs").join(own).exists());
     }
+    packed.unwrap()
 }
 
 #[test]
@@ -181,6 +205,18 @@ fn random_operations_have_the_outcome_that_they_have_below() {
     let first = fastrand::u64(..1_000_000);
     for seed in first..first + rounds {
         eprintln!("seed {seed}");
-        compare(seed, 150);
+        compare(seed, 150, false);
     }
+}
+
+#[test]
+fn random_operations_among_packing_have_the_outcome_that_they_have_below() {
+    let rounds = u64::from(super::support::rounds(1));
+    let first = fastrand::u64(..1_000_000);
+    let mut packed = 0;
+    for seed in first..first + rounds {
+        eprintln!("seed {seed}");
+        packed += compare(seed, 70, true);
+    }
+    assert!(packed > 0);
 }

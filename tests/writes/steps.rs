@@ -13,7 +13,7 @@ use rustix::fs::{CWD, RenameFlags, XattrFlags, getxattr, renameat_with, setxattr
 
 use super::support::{Mount, Place, model, rounds, signal};
 use super::tree::{Entry, difference, tree};
-use super::{LIMIT, writable};
+use super::{LIMIT, packing, writable};
 
 type Tree = BTreeMap<PathBuf, Entry>;
 /// One thing that a program does.
@@ -240,10 +240,7 @@ fn meddled(change: &Change, states: &[Tree], call: &str, with: &str, number: u32
     eprintln!("{case}");
     let (place, _) = prepared();
     let mount = match change.packs {
-        true => {
-            let options = ["--writable", "--pack=fast", "--pack-after=0"];
-            Mount::with(&place.source, &place.mountpoint, &options, LIMIT)
-        }
+        true => packing(&place),
         false => writable(&place.source, &place.mountpoint),
     };
     let trace = place.root.path().join("trace");

@@ -145,7 +145,7 @@ impl Worker {
                 self.queue.touched(path, meta.len(), ago, Instant::now());
             }
             Ok(_) => {}
-            Err(error) if is_gone(&error) => {}
+            Err(error) if is_no_file(&error) => {}
             // It is looked at again when it is due.
             Err(_) => self.queue.touched(path, 0, Duration::ZERO, Instant::now()),
         }
@@ -158,7 +158,7 @@ impl Worker {
         let (file, meta) = match opened.and_then(|file| Ok((file.metadata()?, file))) {
             Ok((meta, file)) => (file, meta),
             Err(error) => {
-                if !is_gone(&error) {
+                if !is_no_file(&error) {
                     self.failed(job, &error.to_string());
                 }
                 return Ok(());
@@ -356,6 +356,11 @@ fn changed_ago(meta: &std::fs::Metadata) -> Duration {
     SystemTime::now()
         .duration_since(changed)
         .unwrap_or(Duration::MAX)
+}
+
+/// True if what was to be opened is gone, or a link by now.
+fn is_no_file(error: &std::io::Error) -> bool {
+    is_gone(error) || error.raw_os_error() == Some(libc::ELOOP)
 }
 
 /// By its name, or by how it starts. Only its whole header can tell that it is.

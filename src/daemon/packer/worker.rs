@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::fs::{LEAST_PACKED_BYTES, ModelTree, Packed, Packing, PackingStats, starts_as_model};
 use crate::fuse::Progress;
 use crate::model::names;
-use crate::os::system_time;
+use crate::os::{is_open_for_writing, system_time};
 use crate::printable::printable_name;
 
 /// How often to look at what packs.
@@ -176,6 +176,12 @@ impl Worker {
         }
         self.stats.waits_for = None;
         match self.begin(&job.path) {
+            // Who has mapped it before may write on, and its times need not tell. Who opens it from here on is seen: by them,
+            // or at the end.
+            Ok(Some((_, file))) if is_open_for_writing(&file) => {
+                self.queue.busy(job, now);
+                Ok(())
+            }
             Ok(Some((packing, file))) => self.pack(job, file, packing),
             Ok(None) => Ok(()),
             Err(error) => {

@@ -13,7 +13,7 @@ use super::pace::Pace;
 use super::queue::{Job, Queue};
 use super::room::{MemoryWatch, has_room};
 use super::scan::Scan;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::{LEAST_PACKED_BYTES, ModelTree, Packed, Packing, PackingStats, starts_as_model};
 use crate::fuse::Progress;
 use crate::model::names;
@@ -200,6 +200,15 @@ impl Worker {
         Ok(file.map(|file| (packing, file)))
     }
 
+    /// In the directory that the archive is made in, opened as the tree opens all: no link on the way to it is followed.
+    fn start(&self, packing: &Packing, file: File) -> Result<PackProcess> {
+        let cannot = |e| Error::io(format!("{}", packing.to.display()), e);
+        let directory = packing.to.parent().unwrap_or(Path::new(""));
+        let directory = self.tree.source().open_to_ask(directory).map_err(cannot)?;
+        let to = Path::new(packing.to.file_name().unwrap_or_default());
+        PackProcess::start(&directory, file, &packing.from, to, self.level)
+    }
+
     fn lacks_room(&mut self, bytes: u64) -> Option<&'static str> {
         let disk = self.tree.source().statvfs();
         if !disk.is_ok_and(|disk| has_room(bytes, &disk)) {
@@ -210,13 +219,7 @@ impl Worker {
     }
 
     fn pack(&mut self, job: Job, file: File, packing: Packing) -> std::result::Result<(), Ending> {
-        let process = PackProcess::start(
-            self.tree.source().root(),
-            file,
-            &packing.from,
-            &packing.to,
-            self.level,
-        );
+        let process = self.start(&packing, file);
         let mut process = match process {
             Ok(process) => process,
             Err(error) => {

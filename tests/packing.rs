@@ -384,6 +384,39 @@ fn who_has_it_open_for_writing_is_waited_for() {
     mount.stop();
 }
 
+/// What a map writes to a page that it has written to before changes no time of the file.
+#[test]
+fn who_writes_by_a_map_is_waited_for_though_the_file_is_closed() {
+    const OFFSET: usize = 5_000;
+    let place = Place::new();
+    let mut bytes = model(1, 16);
+    let below = place.write("m.safetensors", &bytes);
+    let file = File::options().read(true).write(true).open(&below).unwrap();
+    // SAFETY: nobody cuts the file.
+    #[expect(unsafe_code, reason = "a program that maps a file")]
+    let mut map = unsafe { memmap2::MmapMut::map_mut(&file) }.unwrap();
+    drop(file);
+    map[OFFSET] = 0;
+    let mount = mount_after(&place, "0");
+    let path = mount.path("m.safetensors");
+    fs::write(mount.path("other.safetensors"), model(2, 2)).unwrap();
+    let has_read_all = |child: &String| {
+        let counts = fs::read_to_string(format!("/proc/{child}/io")).unwrap_or_default();
+        let read = counts.lines().find_map(|line| line.strip_prefix("rchar: "));
+        read.is_some_and(|read| read.parse::<usize>().unwrap() > bytes.len())
+    };
+    // The other one has its turn after this one.
+    wait_for(|| {
+        children_of(mount.pid()).iter().any(has_read_all) || packing(&mount)["packed_files"] == 1
+    });
+    map[OFFSET] = 77;
+    bytes[OFFSET] = 77;
+    drop(map);
+    wait_until(&mount, has_packed(2));
+    assert!(fs::read(&path).unwrap() == bytes);
+    mount.stop();
+}
+
 #[test]
 fn a_mount_that_ends_takes_its_packing_with_it() {
     let place = Place::new();

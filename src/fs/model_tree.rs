@@ -152,14 +152,15 @@ impl ModelTree {
         if name == "." {
             return self.find_again(parent);
         }
-        let directory = self.directory(parent)?;
         if name == ".." {
-            return self.find_parent(&directory);
+            return self.find_parent(&self.directory(parent)?);
         }
-        let path = directory.join(name);
         for _ in 0..MAX_LOOKS {
+            // What is found is noted by a path that still is its own.
+            let _forms = self.no_change_of_form();
+            let path = self.path_in(parent, name)?;
             let (facts, described) = self
-                .look_closely(&path)
+                .look_meanwhile(&path)
                 .map_err(|e| Error::io(format!("{}", path.display()), e))?;
             let (attr, what) = described?;
             if self.keep_for_questions(attr.inode, &what, &facts) {
@@ -180,6 +181,8 @@ impl ModelTree {
     /// # Errors
     /// `Io` with ESTALE if it is gone or is something else now.
     pub fn attr(&self, inode: Inode) -> Result<Attr> {
+        // It is where it is known to be; who holds it by a descriptor cannot look again.
+        let _forms = self.no_change_of_form();
         let node = self.node(inode)?;
         let current = |kind, place: &Place| {
             let facts = place
@@ -220,7 +223,7 @@ impl ModelTree {
             }
             // It has no place, and may have got other names and owners.
             What::Link(_) if self.changes.is_some() => {
-                let now = self.look_closely(&node.path).ok();
+                let now = self.look_meanwhile(&node.path).ok();
                 let now = now.and_then(|(_, described)| Some(described.ok()?.0));
                 now.filter(|now| now.inode == inode)
                     .ok_or_else(|| stale(inode))
@@ -448,6 +451,11 @@ impl ModelTree {
             What::Directory(path) => Ok(path),
             _ => Err(errno("not a directory", libc::ENOTDIR)),
         }
+    }
+
+    /// The path of a name in a directory. It holds as long as nothing is renamed.
+    pub(super) fn path_in(&self, parent: Inode, name: &OsStr) -> Result<PathBuf> {
+        Ok(self.directory(parent)?.join(name))
     }
 
     /// Attributes and place of what a look found.

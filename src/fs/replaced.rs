@@ -28,16 +28,23 @@ impl ModelTree {
     /// # Errors
     /// As `look`; within, as `describe`.
     pub(super) fn look_closely(&self, name: &Path) -> io::Result<(Facts, Result<(Attr, What)>)> {
+        let _forms = self.no_change_of_form();
+        self.look_meanwhile(name)
+    }
+
+    /// The same for a caller who has no name changed by way of the mount meanwhile.
+    ///
+    /// # Errors
+    /// As `look_closely`.
+    pub(super) fn look_meanwhile(&self, name: &Path) -> io::Result<(Facts, Result<(Attr, What)>)> {
         let directory = name.parent().unwrap_or(Path::new(""));
         let name = name.file_name().unwrap_or_default();
         let mut looks = 0;
         loop {
-            let forms = self.no_change_of_form();
             let shown = look(&self.source, directory, name)?;
             let facts = *shown.facts();
             let place = shown.place().cloned();
             let described = self.describe(shown);
-            drop(forms);
             looks += 1;
             match place {
                 Some(place) if described.is_err() && !self.is_at(&place, &facts) => {

@@ -80,13 +80,14 @@ impl Server {
         let access = self.access(OpenFlags(flags));
         let new = new(request, mode, umask);
         let created = self.tree.create(parent.0, name, &new, access);
-        let created = match created {
-            // Somebody else was first, and it is not to be new.
-            Err(error) if error.errno() == libc::EEXIST && flags & libc::O_EXCL == 0 => {
-                self.open_existing(parent.0, name, access, flags)
-            }
-            created => created,
-        };
+        if let Err(error) = &created
+            && error.errno() == libc::EEXIST
+            && flags & libc::O_EXCL == 0
+        {
+            // Somebody else was first. Whether the caller may open that one the kernel has not asked, as for what is made:
+            // it looks again, and does.
+            return reply.error(Errno::ESTALE);
+        }
         let (attr, open) = match created {
             Ok(created) => created,
             Err(error) => return reply.error(self.messages.errno("create", &error)),
@@ -101,32 +102,6 @@ impl Server {
             }
             None => reply.created(ttl, &attr, Generation(0), handle, flags),
         }
-    }
-
-    fn open_existing(
-        &self,
-        parent: Inode,
-        name: &OsStr,
-        access: Access,
-        flags: i32,
-    ) -> Result<(Attr, OpenFile)> {
-        let attr = self.tree.lookup(parent, name)?;
-        let opened = self.tree.open_as(attr.inode, access).and_then(|open| {
-            if flags & libc::O_TRUNC != 0 {
-                let new = NewAttr {
-                    size: Some(0),
-                    ..NewAttr::default()
-                };
-                let cut = self.tree.set_attr(attr.inode, Some(open.handle), &new);
-                // Nobody will close what nobody gets.
-                cut.inspect_err(|_| self.tree.release(open.handle))?;
-            }
-            Ok((attr, open))
-        });
-        if opened.is_err() {
-            self.tree.forget(attr.inode, 1);
-        }
-        opened
     }
 
     pub(super) fn answer_entry(&self, operation: &str, made: Result<Attr>, reply: ReplyEntry) {

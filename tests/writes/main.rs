@@ -14,6 +14,7 @@ mod killed;
 mod plain;
 mod random;
 mod readers;
+mod renames;
 mod steps;
 mod tree;
 mod users;

@@ -110,3 +110,36 @@ fn a_user_mounts_and_writes() {
     expected[100..103].copy_from_slice(b"abc");
     assert!(fs::read(place.source.join("model")).unwrap() == expected);
 }
+
+/// The file that takes the archive's place may not be opened for writing any more then, by whoever is not root.
+#[test]
+fn who_has_made_the_file_of_an_archive_read_only_writes_on() {
+    let user = OrdinaryUser::new();
+    let place = Place::new();
+    fs::set_permissions(place.root.path(), Permissions::from_mode(0o755)).unwrap();
+    let program = place.root.path().join("weightfs");
+    copy_program(&program);
+    let archive = place.pack("model", &model(1, 1));
+    user.give(&[&place.source, &place.mountpoint, &archive]);
+    let mut command = user.command(&program);
+    command
+        .args(["mount", "--writable"])
+        .arg(&place.source)
+        .arg(&place.mountpoint);
+    let mount = Mount::spawn(command, &place.mountpoint, super::LIMIT);
+    let script = format!(
+        "set -e; exec 3<>{0}; chmod 444 {0}; printf abc >&3; printf def >&3",
+        mount.path("model").display()
+    );
+    let mut shell = user.command("sh".as_ref());
+    let output = shell.arg("-c").arg(script).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    mount.stop();
+    let mut expected = model(1, 1);
+    expected[..6].copy_from_slice(b"abcdef");
+    assert!(fs::read(place.source.join("model")).unwrap() == expected);
+}

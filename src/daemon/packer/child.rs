@@ -27,13 +27,13 @@ pub(super) struct PackProcess {
 }
 
 impl PackProcess {
-    /// Starts it: `file`, which is at `from`, is packed to `to`, both below `root`. It ends with the thread that
+    /// Starts it: `file`, which is known as `from`, is packed to `to` in a directory. It ends with the thread that
     /// calls this.
     ///
     /// # Errors
     /// `Io` or `Environment` if it cannot be started.
     pub(super) fn start(
-        root: &File,
+        directory: &File,
         file: File,
         from: &Path,
         to: &Path,
@@ -46,8 +46,8 @@ impl PackProcess {
             .arg(std::process::id().to_string())
             .arg("--")
             .args([from, to])
-            // By the handle: a mount may lie over the path.
-            .current_dir(handle_path(root))
+            // By the handle: a mount may lie over the path, or a link have come into it.
+            .current_dir(handle_path(directory))
             // No signal of the terminal is for it.
             .process_group(0)
             .stdin(Stdio::from(file))

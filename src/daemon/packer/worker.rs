@@ -13,13 +13,13 @@ use super::pace::Pace;
 use super::queue::{Job, Queue};
 use super::room::{MemoryWatch, has_room};
 use super::scan::Scan;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::{
     LEAST_PACKED_BYTES, ModelTree, Packed, Packing, PackingStats, is_gone, starts_as_model,
 };
 use crate::fuse::Progress;
 use crate::model::names;
-use crate::os::system_time;
+use crate::os::{is_open_for_writing, system_time};
 use crate::printable::printable_name;
 
 /// How often to look at what packs.
@@ -188,6 +188,9 @@ impl Worker {
             packing.transpose()
         });
         match begun {
+            // Who has mapped it before may write on, and its times need not tell. Who opens it from here on is seen: by them,
+            // or at the end.
+            Ok(Some((Some(file), _))) if is_open_for_writing(&file) => self.queue.busy(job, now),
             Ok(Some((Some(file), packing))) => return self.pack(job, file, packing),
             // Something was done to it just now.
             Ok(Some((None, _))) => self.queue.busy(job, now),
@@ -195,6 +198,15 @@ impl Worker {
             Err(error) => self.failed(job, &error.to_string()),
         }
         Ok(())
+    }
+
+    /// In the directory that the archive is made in, opened as the tree opens all: no link on the way to it is followed.
+    fn start(&self, packing: &Packing, file: File) -> Result<PackProcess> {
+        let cannot = |e| Error::io(format!("{}", packing.to.display()), e);
+        let directory = packing.to.parent().unwrap_or(Path::new(""));
+        let directory = self.tree.source().open_to_ask(directory).map_err(cannot)?;
+        let to = Path::new(packing.to.file_name().unwrap_or_default());
+        PackProcess::start(&directory, file, &packing.from, to, self.level)
     }
 
     fn lacks_room(&mut self, bytes: u64) -> Option<&'static str> {
@@ -207,13 +219,7 @@ impl Worker {
     }
 
     fn pack(&mut self, job: Job, file: File, packing: Packing) -> std::result::Result<(), Ending> {
-        let process = PackProcess::start(
-            self.tree.source().root(),
-            file,
-            &packing.from,
-            &packing.to,
-            self.level,
-        );
+        let process = self.start(&packing, file);
         let mut process = match process {
             Ok(process) => process,
             Err(error) => {

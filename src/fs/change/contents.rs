@@ -248,18 +248,23 @@ impl ModelTree {
     /// # Errors
     /// As `write`.
     pub fn sync_directory(&self, inode: Inode) -> Result<()> {
+        let forms = self.no_change_of_form();
         let path = self.directory(inode)?;
-        let synced = self.source.sync_directory(&path);
+        let directory = self.source.open_directory(&path);
+        drop(forms);
+        let synced = directory.and_then(|directory| directory.sync_all());
         synced.map_err(|e| Error::io("fsync", e))
     }
 
     /// The file behind a handle that may write, decoded if it is that of an archive.
     fn file_to_write(&self, handle: Handle) -> Result<(Arc<File>, Inode)> {
-        loop {
-            match self.opened.get(handle)? {
-                Opened::File(file, _, inode) => return Ok((file, inode)),
-                Opened::Archive(_, inode) => self.become_plain_if_archive(inode, Keep::All)?,
-            }
+        if let Opened::Archive(_, inode) = self.opened.get(handle)? {
+            // Also where it is none any more: whoever changes that is about to say so of what is open.
+            self.become_plain(inode, Keep::All)?;
+        }
+        match self.opened.get(handle)? {
+            Opened::File(file, _, inode) => Ok((file, inode)),
+            Opened::Archive(_, inode) => Err(stale(inode)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{OFlags, XattrFlags, setxattr};
 
@@ -12,14 +12,14 @@ use super::to_file::Keep;
 use crate::error::Result;
 use crate::format::{OWN_DIRECTORY, original_name};
 use crate::fs::attr::Attr;
-use crate::fs::errno::{at, errno};
+use crate::fs::errno::{at, errno, is_gone, stale};
 use crate::fs::facts::Kind;
 use crate::fs::inode::Inode;
 use crate::fs::model_tree::ModelTree;
 use crate::fs::nodes::What;
 use crate::fs::open_files::{OpenFile, Opened};
 use crate::fs::place::Place;
-use crate::fs::view::{Sought, leads_to_archive, locate};
+use crate::fs::view::{Located, Sought, leads_to_archive, locate};
 use crate::fs::xattr::AS_IT_IS_XATTR;
 use crate::os::{DEFAULT_ACCESS_LIST, User, access_list, act_as, handle_path};
 use crate::sync::lock;
@@ -48,8 +48,9 @@ impl ModelTree {
         new: &New,
         access: Access,
     ) -> Result<(Attr, OpenFile)> {
-        let path = self.make_room(parent, name)?;
+        self.make_room(parent, name)?;
         let _forms = self.no_change_of_form();
+        let path = self.path_in(parent, name)?;
         self.check_free(&path)?;
         let made = self.as_owner(new.owner, || {
             let mode = self.mode_of_new(&path, new)?;
@@ -128,19 +129,22 @@ impl ModelTree {
     /// # Errors
     /// As `create`; EXDEV for what lies outside of the source.
     pub fn add_name(&self, inode: Inode, parent: Inode, name: &OsStr) -> Result<Attr> {
-        let path = self.make_room(parent, name)?;
+        self.make_room(parent, name)?;
+        let path = self.path_in(parent, name)?;
         let from = self.node(inode)?.path;
-        let is_archive = self.is_of_archive(inode);
-        if is_archive && self.find_below(&from)?.is_archive && !self.can_have_archive(&path)? {
-            self.become_plain_if_archive(inode, Keep::All)?;
-            return self.add_name(inode, parent, name);
-        }
-        if is_archive {
+        // It may have lost that name; then the look below tells.
+        let below = self.find_below(&from).ok();
+        if let Some(below) = below.filter(|_| self.is_of_archive(inode)) {
+            if below.is_archive && !self.can_have_archive(&path)? {
+                self.become_plain_if_archive(inode, Keep::All)?;
+                return self.add_name(inode, parent, name);
+            }
             self.take_pins_along(&from, &path)?;
         }
         let forms = self.no_change_of_form();
+        let path = self.path_in(parent, name)?;
         self.check_free(&path)?;
-        let target = self.find_below(&from)?;
+        let target = self.find_to_name(inode)?;
         let to = target.beside(&path);
         let add = || {
             if !target.is_archive && target.facts.is_file() {
@@ -154,6 +158,19 @@ impl ModelTree {
         self.lookup(parent, name)
     }
 
+    /// What stands below for an inode, by the name that it was looked up by last.
+    ///
+    /// # Errors
+    /// ESTALE if that is gone, or something else has it now: the kernel looks again then, by the name that it means.
+    fn find_to_name(&self, inode: Inode) -> Result<Located> {
+        let path = self.node(inode)?.path;
+        match self.look_meanwhile(&path) {
+            Ok((_, Ok((attr, _)))) if attr.inode == inode => self.find_below(&path),
+            Err(e) if !is_gone(&e) => Err(at(&path, e)),
+            _ => Err(stale(inode)),
+        }
+    }
+
     fn make(
         &self,
         parent: Inode,
@@ -161,8 +178,9 @@ impl ModelTree {
         owner: User,
         make: impl FnOnce(&Path) -> io::Result<()>,
     ) -> Result<Attr> {
-        let path = self.make_room(parent, name)?;
+        self.make_room(parent, name)?;
         let forms = self.no_change_of_form();
+        let path = self.path_in(parent, name)?;
         self.check_free(&path)?;
         self.as_owner(owner, || make(&path))
             .map_err(|e| at(&path, e))?;
@@ -170,21 +188,20 @@ impl ModelTree {
         self.lookup(parent, name)
     }
 
-    /// The path of a name that is to be taken. If that is the name of an archive that is shown as something else, this
+    /// To be said of a name that is to be taken. If that is the name of an archive that is shown as something else, this
     /// becomes a file first.
-    pub(super) fn make_room(&self, parent: Inode, name: &OsStr) -> Result<PathBuf> {
+    pub(super) fn make_room(&self, parent: Inode, name: &OsStr) -> Result<()> {
         self.changes()?;
         if name == OWN_DIRECTORY {
             return Err(errno("weightfs keeps this name for itself", libc::EPERM));
         }
         let directory = self.directory(parent)?;
-        let path = directory.join(name);
         if let Some(original) = original_name(name)
             && matches!(locate(&self.source, &directory, name), Ok(Sought::Hidden))
         {
             self.become_plain_at(&directory.join(original))?;
         }
-        Ok(path)
+        Ok(())
     }
 
     fn check_free(&self, path: &Path) -> Result<()> {

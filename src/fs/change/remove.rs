@@ -18,8 +18,8 @@ impl ModelTree {
     /// `Io` with what the system answered.
     pub fn remove_file(&self, parent: Inode, name: &OsStr) -> Result<()> {
         self.changes()?;
-        let path = self.directory(parent)?.join(name);
         let _forms = self.no_change_of_form();
+        let path = self.path_in(parent, name)?;
         let below = self.find_below(&path)?;
         self.source
             .remove_file(&below.path)
@@ -32,8 +32,8 @@ impl ModelTree {
     /// `Io` with ENOTEMPTY if something is shown in it, or what the system answered.
     pub fn remove_directory(&self, parent: Inode, name: &OsStr) -> Result<()> {
         self.changes()?;
-        let path = self.directory(parent)?.join(name);
         let _forms = self.no_change_of_form();
+        let path = self.path_in(parent, name)?;
         let below = self.find_below(&path)?;
         remove_directory(&self.source, &below.path).map_err(|e| at(&path, e))
     }

@@ -36,14 +36,16 @@ impl ModelTree {
         }
         let exchange = flags.contains(RenameFlags::EXCHANGE);
         self.changes()?;
-        let from = self.directory(from_parent)?.join(from_name);
-        let to = match exchange {
-            true => self.directory(to_parent)?.join(to_name),
-            false => self.make_room(to_parent, to_name)?,
-        };
+        if !exchange {
+            self.make_room(to_parent, to_name)?;
+        }
+        let from = self.path_in(from_parent, from_name)?;
+        let to = self.path_in(to_parent, to_name)?;
         self.prepare(&from, &to, exchange)?;
         loop {
             let forms = alone(&self.forms);
+            let from = self.path_in(from_parent, from_name)?;
+            let to = self.path_in(to_parent, to_name)?;
             let one = self.find_below(&from)?;
             let other = match self.sought(&to).map_err(|e| at(&to, e))? {
                 Sought::Found(other) => Some(other),
@@ -118,12 +120,14 @@ impl ModelTree {
             Some(other) => self.rename_over_other_form(&one, &target, other)?,
         }
         if exchange {
-            self.moved(from, Path::new(BETWEEN), Some(&one));
-            self.moved(to, from, other.as_ref());
-            self.moved(Path::new(BETWEEN), to, Some(&one));
+            self.moved(&[
+                (from, Path::new(BETWEEN), Some(&one)),
+                (to, from, other.as_ref()),
+                (Path::new(BETWEEN), to, Some(&one)),
+            ]);
             self.tell_of(from);
         } else {
-            self.moved(from, to, Some(&one));
+            self.moved(&[(from, to, Some(&one))]);
         }
         // A directory has got them with all that is in it.
         self.tell_of(to);
@@ -166,12 +170,27 @@ impl ModelTree {
         renamed.map_err(cannot)
     }
 
-    /// Notes that what was known by a path, and all below it, is known by another one from now on.
-    fn moved(&self, from: &Path, to: &Path, what: Option<&Located>) {
-        let one = what.filter(|what| what.facts.is_file() && !what.is_archive);
-        let inode = one.map(|what| self.number(&what.facts, &[]));
-        lock(&self.nodes).moved(inode, from, to);
-        self.opened.moved(|place| place.move_to(from, to));
+    /// Notes that what was known by a path, and all below it, is known by another one from now on. Nobody sees one move
+    /// without the others.
+    fn moved(&self, moves: &[(&Path, &Path, Option<&Located>)]) {
+        let inode = |what: &Located| {
+            let is_one = what.facts.is_file() && !what.is_archive;
+            is_one.then(|| self.number(&what.facts, &[]))
+        };
+        let inodes: Vec<_> = moves
+            .iter()
+            .map(|(.., what)| what.and_then(inode))
+            .collect();
+        let mut nodes = lock(&self.nodes);
+        for ((from, to, _), inode) in moves.iter().zip(inodes) {
+            nodes.moved(inode, from, to);
+        }
+        drop(nodes);
+        self.opened.moved(|place| {
+            for (from, to, _) in moves {
+                place.move_to(from, to);
+            }
+        });
     }
 
     /// Has what gets the name of an archive and is none not be taken for one.

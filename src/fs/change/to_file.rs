@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustix::fs::{FallocateFlags, OFlags, Timestamps, fallocate, futimens};
+use rustix::fs::{FallocateFlags, OFlags, RenameFlags, Timestamps, fallocate, futimens};
 
 use super::begun::check_inside;
 use super::forms::{Change, path_of_archive};
@@ -43,13 +43,29 @@ pub(super) enum Keep {
     Nothing,
 }
 
+/// A file that was made, as it will be open for those who have that of the archive open.
+struct Made {
+    reading: Arc<File>,
+    writing: Arc<File>,
+}
+
 impl ModelTree {
-    /// Has the archive that is shown under a path become a file, if there is one.
+    /// Has the archive that is shown under a path become a file, if there is one. A link to one gets the name that it is
+    /// shown under, which leads to the same.
     pub(super) fn become_plain_at(&self, path: &Path) -> Result<()> {
-        let (facts, described) = self.look_closely(path).map_err(|e| at(path, e))?;
+        let forms = alone(&self.forms);
+        let below = self.find_below(path)?;
+        if below.is_archive && below.facts.is_link() {
+            let renamed = self
+                .source
+                .rename(&below.path, path, RenameFlags::NOREPLACE);
+            return renamed.map_err(|e| at(path, e));
+        }
+        let (facts, described) = self.look_meanwhile(path).map_err(|e| at(path, e))?;
         let (attr, what) = described?;
         // It has to be known to be found.
         lock(&self.nodes).found(attr, what, path.to_path_buf(), Some(facts.identity));
+        drop(forms);
         let done = self.become_plain_if_archive(attr.inode, Keep::All);
         lock(&self.nodes).forget(attr.inode, 1);
         done
@@ -62,9 +78,17 @@ impl ModelTree {
     /// gone. All is as before then.
     pub(super) fn become_plain_if_archive(&self, inode: Inode, keep: Keep) -> Result<()> {
         // Most who ask have plain files, and wait for nobody.
-        if !self.is_of_archive(inode) {
-            return Ok(());
+        match self.is_of_archive(inode) {
+            true => self.become_plain(inode, keep),
+            false => Ok(()),
         }
+    }
+
+    /// The same, after whoever is at it.
+    ///
+    /// # Errors
+    /// As `become_plain_if_archive`.
+    pub(super) fn become_plain(&self, inode: Inode, keep: Keep) -> Result<()> {
         let changes = self.changes()?;
         let _one_at_a_time = lock(&changes.converting);
         let What::Archive(place) = self.node(inode)?.what else {
@@ -79,7 +103,8 @@ impl ModelTree {
             .temporary(&self.source, directory)
             .map_err(|e| at(path, e))?;
         let made = self.decode_to(&archive, &temporary, keep);
-        let changed = made.and_then(|()| self.take_place(inode, &archive, &facts, &temporary));
+        let changed =
+            made.and_then(|made| self.take_place(inode, &archive, &facts, (&temporary, &made)));
         if changed.is_err() {
             let _ = self.source.remove_file(&temporary);
         }
@@ -100,7 +125,7 @@ impl ModelTree {
         Ok((archive, facts))
     }
 
-    fn decode_to(&self, archive: &VirtualFile, temporary: &Path, keep: Keep) -> Result<()> {
+    fn decode_to(&self, archive: &VirtualFile, temporary: &Path, keep: Keep) -> Result<Made> {
         let cannot = |e: io::Error| {
             let path = archive.archive().path().display();
             Error::io(format!("cannot unpack {path}"), e)
@@ -109,6 +134,8 @@ impl ModelTree {
             .source
             .create(temporary, OFlags::RDWR, 0o600)
             .map_err(cannot)?;
+        // As long as it may be opened: whoever had it open may have made it read-only.
+        let reading = self.source.open_file(temporary).map_err(cannot)?;
         if keep == Keep::All {
             write_decoded(archive, &file)?;
         }
@@ -129,7 +156,11 @@ impl ModelTree {
             last_modification: timespec(modified),
         };
         futimens(&file, &times).map_err(|e| cannot(e.into()))?;
-        file.sync_all().map_err(cannot)
+        file.sync_all().map_err(cannot)?;
+        Ok(Made {
+            reading: reading.into(),
+            writing: file.into(),
+        })
     }
 
     fn take_place(
@@ -137,7 +168,7 @@ impl ModelTree {
         inode: Inode,
         archive: &VirtualFile,
         facts: &Facts,
-        temporary: &Path,
+        (temporary, made): (&Path, &Made),
     ) -> Result<()> {
         let source = &self.source;
         for _ in 0..MAX_TRIES {
@@ -155,11 +186,11 @@ impl ModelTree {
             }
             let all = self.all_names(known, goes.number, goes.nlink);
             let names: Vec<_> = all.map_err(cannot)?.into_iter().filter_map(pair).collect();
-            let made = source.open_to_ask(temporary).map_err(cannot)?;
             for (file, _) in &names {
-                self.mark_if_named_as_archive(file, &made).map_err(cannot)?;
+                self.mark_if_named_as_archive(file, &made.writing)
+                    .map_err(cannot)?;
             }
-            let comes = source.facts_of(&made, temporary).map_err(cannot)?;
+            let comes = source.facts_of(&made.writing, temporary).map_err(cannot)?;
             let change = Change {
                 temporary,
                 names,
@@ -167,7 +198,7 @@ impl ModelTree {
                 goes: goes.number,
                 links: goes.nlink,
             };
-            if self.change_places(inode, archive.generation(), &change)? {
+            if self.change_places(inode, archive.generation(), &change, made)? {
                 return Ok(());
             }
         }
@@ -175,7 +206,13 @@ impl ModelTree {
     }
 
     /// False if somebody has given it another name.
-    fn change_places(&self, inode: Inode, former: Inode, change: &Change<'_>) -> Result<bool> {
+    fn change_places(
+        &self,
+        inode: Inode,
+        former: Inode,
+        change: &Change<'_>,
+        made: &Made,
+    ) -> Result<bool> {
         let source = &self.source;
         let (path, archive) = &change.names[0];
         let cannot = |e| at(archive, e);
@@ -183,14 +220,14 @@ impl ModelTree {
         let forms = alone(&self.forms);
         let make = || {
             let is_done = change.make(source).map_err(cannot)?;
-            let closed = self.is_plain_now(inode, former, path.clone())?;
+            let closed = self.is_plain_now(inode, former, path.clone(), made)?;
             Ok((is_done, closed))
         };
-        let made = change.is_as_it_was(source).then(make).transpose();
+        let done = change.is_as_it_was(source).then(make).transpose();
         drop(forms);
         let Ok(Some((is_done, closed))) = made else {
             forget(source, &record);
-            return made.map(|_| false);
+            return done.map(|_| false);
         };
         for opened in closed {
             self.close(opened);
@@ -202,10 +239,15 @@ impl ModelTree {
     }
 
     /// Notes what the file is from now on; returns what was open of it.
-    fn is_plain_now(&self, inode: Inode, former: Inode, path: PathBuf) -> Result<Vec<Opened>> {
-        let cannot = |e| at(&path, e);
-        let reading = self.source.open_as(&path, OFlags::RDONLY).map_err(cannot)?;
-        let facts = self.source.facts_of(&reading, &path).map_err(cannot)?;
+    fn is_plain_now(
+        &self,
+        inode: Inode,
+        former: Inode,
+        path: PathBuf,
+        made: &Made,
+    ) -> Result<Vec<Opened>> {
+        let facts = self.source.facts_of(&made.writing, &path);
+        let facts = facts.map_err(|e| at(&path, e))?;
         let now = self.archives.numbers().of(facts.number, &[]);
         self.archives.change_form(former, now);
         let place = Place::Inside(path.clone());
@@ -215,15 +257,8 @@ impl ModelTree {
             node.identity = Some(facts.identity);
             node.opened = None;
         }
-        let uses = self.opened.uses(inode);
-        let reading = Opened::File(reading.into(), place.clone(), inode);
-        let writing = match uses.writers {
-            0 => reading.clone(),
-            _ => {
-                let file = self.source.open_as(&path, OFlags::RDWR).map_err(cannot)?;
-                Opened::File(file.into(), place, inode)
-            }
-        };
+        let reading = Opened::File(Arc::clone(&made.reading), place.clone(), inode);
+        let writing = Opened::File(Arc::clone(&made.writing), place, inode);
         Ok(self.opened.change_form(&reading, &writing))
     }
 }

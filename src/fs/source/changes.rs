@@ -110,10 +110,15 @@ impl Source {
             .map(File::from)
     }
 
+    /// Opens a directory, to have the names in it be on the disk.
+    pub(in crate::fs) fn open_directory(&self, path: &Path) -> io::Result<File> {
+        self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)
+            .map(File::from)
+    }
+
     /// Has the names of a directory be on the disk.
     pub(in crate::fs) fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        File::from(self.open_at(path, flags)?).sync_all()
+        self.open_directory(path)?.sync_all()
     }
 
     /// The number of the device that a directory lies on, as the system has it now.

@@ -32,8 +32,10 @@ impl Changes {
         // What is made has the mode that its maker asks for.
         rustix::process::umask(rustix::fs::Mode::empty());
         let work = Work::begin(source)?;
-        recover(source);
-        work.remove_left(source);
+        // What is not settled may lie there still.
+        if recover(source) {
+            work.remove_left(source);
+        }
         Ok(Self {
             work,
             converting: Mutex::default(),

@@ -3,9 +3,11 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{OFlags, RenameFlags};
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::work::{CHANGES, Work};
@@ -68,28 +70,47 @@ pub(in crate::fs) fn forget(source: &Source, record: &Path) {
     let _ = source.remove_file(record);
 }
 
-/// Finishes what was begun, or takes it back.
-pub(super) fn recover(source: &Source) {
+/// Finishes what was begun, or takes it back. False if that could not be done with all of it: its records stay.
+pub(super) fn recover(source: &Source) -> bool {
     let directory = Path::new(OWN_DIRECTORY).join(CHANGES);
+    let mut are_settled = true;
     for name in source.names(&directory).unwrap_or_default() {
         let path = directory.join(name);
-        match read(source, &path) {
+        let is_settled = match read(source, &path) {
             // One that was not yet whole: nothing was begun.
-            None => {}
-            Some(record) => settle(source, &record),
+            Ok(None) => true,
+            Ok(Some(record)) => settle(source, &record),
+            Err(error) => {
+                let path = source.known_as().join(&path);
+                tracing::warn!("{} is not heeded: {error}", path.display());
+                false
+            }
+        };
+        if is_settled {
+            forget(source, &path);
         }
-        forget(source, &path);
+        are_settled &= is_settled;
     }
+    are_settled
 }
 
-fn read(source: &Source, path: &Path) -> Option<Record> {
-    let file = source.open_file(path).ok()?;
+/// What a record says, `None` if it is not whole. One that somebody else may have written is not read: by it, anybody
+/// who may make names in the source could have files of others renamed and removed.
+fn read(source: &Source, path: &Path) -> io::Result<Option<Record>> {
+    let file = source.open_file(path)?;
+    let meta = file.metadata()?;
+    let is_own = meta.uid() == geteuid().as_raw() && meta.mode() & 0o077 == 0;
+    if !is_own || !meta.is_file() || meta.nlink() != 1 {
+        let why = "it may be by somebody else than who mounts";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(serde_json::from_slice(&bytes).ok())
 }
 
-fn settle(source: &Source, record: &Record) {
+/// False if that cannot be done.
+fn settle(source: &Source, record: &Record) -> bool {
     let is = |path: &Path, number| {
         let facts = source.facts(path);
         facts.is_ok_and(|facts| facts.is_file() && facts.number.file == number)
@@ -109,7 +130,7 @@ fn settle(source: &Source, record: &Record) {
                 if let Err(error) = source.rename(temporary.path(), comes.path(), flags) {
                     let (from, to) = (temporary.path().display(), comes.path().display());
                     tracing::error!("cannot rename {from} to {to}: {error}; do that by hand");
-                    return;
+                    return false;
                 }
                 tracing::info!(
                     "{}: a change that was cut off is finished",
@@ -118,7 +139,7 @@ fn settle(source: &Source, record: &Record) {
             }
             _ => {
                 let _ = source.remove_file(temporary.path());
-                return;
+                return true;
             }
         }
     }
@@ -127,7 +148,7 @@ fn settle(source: &Source, record: &Record) {
         .iter()
         .find(|(comes, _)| is(comes.path(), record.comes))
     else {
-        return;
+        return true;
     };
     for (comes, goes) in &record.names {
         if source.facts(comes.path()).is_err() {
@@ -142,5 +163,85 @@ fn settle(source: &Source, record: &Record) {
                 comes.path().display()
             );
         }
+    }
+    true
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A source with a file that a record says goes, and the path of the record.
+    fn source() -> (tempfile::TempDir, Source, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at(".weightfs/changes")).unwrap();
+        for name in ["comes", "goes"] {
+            fs::write(at(name), name).unwrap();
+        }
+        let source = Source::open(dir.path()).unwrap();
+        let number = |name: &str| source.facts(name.as_ref()).unwrap().number.file;
+        let record = Record {
+            temporary: None,
+            names: vec![(
+                PathBytes::of("comes".as_ref()),
+                PathBytes::of("goes".as_ref()),
+            )],
+            comes: number("comes"),
+            goes: number("goes"),
+        };
+        let path = at(".weightfs/changes/1");
+        fs::write(&path, serde_json::to_vec(&record).unwrap()).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        (dir, source, path)
+    }
+
+    #[test]
+    fn what_is_noted_is_finished() {
+        let (dir, source, record) = source();
+        assert!(recover(&source));
+        assert!(dir.path().join("comes").exists() && !dir.path().join("goes").exists());
+        assert!(!record.exists());
+    }
+
+    #[test]
+    fn what_others_may_have_noted_is_not_heeded() {
+        for may_be_of_others in [
+            |record: &Path| fs::set_permissions(record, Permissions::from_mode(0o620)).unwrap(),
+            |record: &Path| fs::hard_link(record, record.with_extension("too")).unwrap(),
+            |record: &Path| {
+                // Only root can give it to somebody.
+                if std::os::unix::fs::chown(record, Some(1234), None).is_err() {
+                    fs::set_permissions(record, Permissions::from_mode(0o604)).unwrap();
+                }
+            },
+        ] {
+            let (dir, source, record) = source();
+            may_be_of_others(&record);
+            assert!(!recover(&source));
+            assert!(dir.path().join("goes").exists() && record.exists());
+        }
+    }
+
+    /// It is all there is of the file.
+    #[test]
+    fn what_cannot_get_its_name_back_stays_where_it_is() {
+        let (dir, source, path) = source();
+        let record = Record {
+            temporary: Some(PathBytes::of("comes".as_ref())),
+            names: vec![(
+                PathBytes::of("missing/file".as_ref()),
+                PathBytes::of("missing/file.wfz".as_ref()),
+            )],
+            comes: source.facts("comes".as_ref()).unwrap().number.file,
+            goes: 0,
+        };
+        fs::write(&path, serde_json::to_vec(&record).unwrap()).unwrap();
+        assert!(!recover(&source));
+        assert!(dir.path().join("comes").exists() && path.exists());
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, Gid, OFlags, Uid, fchown, flock};
 use rustix::io::Errno;
@@ -18,6 +20,8 @@ const WORK: &str = "work";
 pub(super) const CHANGES: &str = "changes";
 /// Held by the one mount that writes.
 const LOCK: &str = "writable.lock";
+/// So often is tried again to get it from a mount that is just about to end.
+const MOST_TRIES: usize = 1000;
 
 /// Of one mount, which is the only one that writes to its source.
 #[derive(Debug)]
@@ -35,20 +39,23 @@ impl Work {
             let root = source.known_as().display();
             Error::io(format!("cannot write to {root}"), e)
         };
-        make_own(source, own, 0o755).map_err(cannot)?;
-        for name in [WORK, CHANGES] {
-            make_own(source, &own.join(name), 0o700).map_err(cannot)?;
-        }
-        let lock = take_lock(source, &own.join(LOCK)).map_err(|e| match e.raw_os_error() {
+        let lock = take_lock(source, own).map_err(|e| match e.raw_os_error() {
             Some(libc::EWOULDBLOCK) => Error::Environment(format!(
                 "another mount writes to {}; unmount that one first, or mount without --writable",
                 source.known_as().display()
             )),
             _ => cannot(e),
         })?;
+        // Only now does no mount of before remove them any more.
+        for name in [WORK, CHANGES] {
+            make_own(source, &own.join(name), 0o700).map_err(cannot)?;
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_nanos());
         Ok(Self {
             _lock: lock,
-            next: AtomicU64::new(0),
+            // In a container, processes have the same number again and again.
+            next: AtomicU64::new(u64::try_from(now).unwrap_or(0)),
         })
     }
 
@@ -102,10 +109,12 @@ impl Work {
     /// Leaves no empty directories behind.
     pub(in crate::fs) fn end(&self, source: &Source) {
         let own = Path::new(OWN_DIRECTORY);
-        let _ = source.remove_file(&own.join(LOCK));
-        for directory in [own.join(WORK), own.join(CHANGES), own.to_path_buf()] {
-            let _ = source.remove_directory(&directory);
+        // As long as nobody else can hold the lock.
+        for directory in [WORK, CHANGES] {
+            let _ = source.remove_directory(&own.join(directory));
         }
+        let _ = source.remove_file(&own.join(LOCK));
+        let _ = source.remove_directory(own);
     }
 }
 
@@ -138,16 +147,19 @@ fn make_own(source: &Source, path: &Path, mode: u32) -> io::Result<()> {
     source.sync_directory(path.parent().unwrap_or(Path::new("")))
 }
 
-fn take_lock(source: &Source, path: &Path) -> io::Result<File> {
-    loop {
-        let lock = match source.create(path, OFlags::RDWR, 0o600) {
+/// The lock in our own directory, which is made for it.
+fn take_lock(source: &Source, own: &Path) -> io::Result<File> {
+    let path = own.join(LOCK);
+    for _ in 0..MOST_TRIES {
+        let made = make_own(source, own, 0o755);
+        let lock = made.and_then(|()| match source.create(&path, OFlags::RDWR, 0o600) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                source.open_as(path, OFlags::RDWR)
+                source.open_as(&path, OFlags::RDWR)
             }
             made => made,
-        };
+        });
         let lock = match lock {
-            // Whoever had it has just removed it.
+            // Whoever had it has just removed it, and the directory.
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             lock => lock?,
         };
@@ -156,13 +168,46 @@ fn take_lock(source: &Source, path: &Path) -> io::Result<File> {
             // Only a wish: some network file systems have no locks.
             _ => {
                 let is_it = |found: File| -> io::Result<bool> {
-                    use std::os::unix::fs::MetadataExt;
                     Ok(found.metadata()?.ino() == lock.metadata()?.ino())
                 };
-                if source.open_to_ask(path).and_then(is_it).unwrap_or(false) {
+                if source.open_to_ask(&path).and_then(is_it).unwrap_or(false) {
                     return Ok(lock);
                 }
             }
         }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use super::*;
+
+    /// The one that comes has all that it needs, however long the one that goes takes.
+    #[test]
+    fn one_mount_follows_another_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = Source::open(dir.path()).unwrap();
+        let begin_and_end = || {
+            for _ in 0..300 {
+                let work = loop {
+                    match Work::begin(&source) {
+                        Err(Error::Environment(_)) => std::thread::yield_now(),
+                        work => break work.unwrap(),
+                    }
+                };
+                for name in [WORK, CHANGES] {
+                    let directory = Path::new(OWN_DIRECTORY).join(name);
+                    assert!(source.facts(&directory).unwrap().is_directory());
+                }
+                work.end(&source);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(begin_and_end);
+            scope.spawn(begin_and_end);
+        });
+        assert_eq!(source.names(Path::new("")).unwrap().len(), 0);
     }
 }

@@ -278,6 +278,24 @@ fn what_is_written_is_packed_and_stays_the_same_file() {
     assert!(log.contains("packed sub/m.safetensors"), "{log}");
 }
 
+/// What is mounted over a source is in the way of all that goes by the path of it.
+#[test]
+fn a_source_that_its_mount_lies_over_is_packed() {
+    let mut place = Place::new();
+    place.mountpoint.clone_from(&place.source);
+    let before = model(1, 2);
+    place.write("deep/before.safetensors", &before);
+    let mount = mount_after(&place, "0");
+    let written = model(2, 2);
+    fs::write(mount.path("m.safetensors"), &written).unwrap();
+    wait_until(&mount, has_packed(2));
+    assert!(fs::read(mount.path("deep/before.safetensors")).unwrap() == before);
+    assert!(fs::read(mount.path("m.safetensors")).unwrap() == written);
+    mount.stop();
+    let archives = ["deep/before.safetensors.wfz", "m.safetensors.wfz"];
+    assert_eq!(files_in(&place.source), archives.map(PathBuf::from));
+}
+
 #[test]
 fn what_was_there_before_is_packed_too_and_nothing_else() {
     let place = Place::new();

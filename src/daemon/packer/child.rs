@@ -16,6 +16,8 @@ use crate::daemon::process::{cannot_start, own_program};
 use crate::error::Result;
 use crate::os::handle_path;
 
+/// The directory that a process runs in, whatever is mounted over its path.
+const WORKING_DIRECTORY: &str = "/proc/self/cwd";
 /// More than it ever says.
 const MAX_ANSWER_BYTES: u64 = 1 << 16;
 
@@ -45,8 +47,10 @@ impl PackProcess {
             .args(["pack-behind", "--level", level, "--parent"])
             .arg(std::process::id().to_string())
             .arg("--")
-            .args([from, to])
-            // By the handle: a mount may lie over the path.
+            .arg(from)
+            // By handles alone: a mount may lie over the path of `root`, and whoever makes an absolute path of a relative
+            // one, as tempfile does, ends up in that.
+            .arg(Path::new(WORKING_DIRECTORY).join(to))
             .current_dir(handle_path(root))
             // No signal of the terminal is for it.
             .process_group(0)

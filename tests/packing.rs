@@ -176,6 +176,7 @@ fn the_process_that_packs_says_what_became_of_a_file() {
         ("random.safetensors", &random, "\"not_smaller\""),
         ("text", &[b'a'; 2 << 20], "\"no_model\""),
         ("m.safetensors.part", &bytes, "\"no_model\""),
+        ("sha256-1234-partial", &bytes, "\"no_model\""),
     ] {
         dir.write(name, bytes);
         let answer = pack_behind(&dir, name).to_string();

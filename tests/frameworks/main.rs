@@ -11,6 +11,7 @@ mod support;
 
 mod environment;
 mod hub;
+mod ollama;
 mod store;
 
 use std::ffi::OsStr;

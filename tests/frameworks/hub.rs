@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::environment::earlier_hub;
 use super::store::{Store, entries, wait_for};
@@ -34,11 +35,20 @@ fn a_hub_cache_is_downloaded_into_loaded_from_and_packed_at_once() {
     let mut hub = Hub::serve(&test, &model);
     let plain = test.directory("plain");
     hub.get(&test, Release::Pinned, &plain, &[]);
+    assert_eq!(hub.bodies().len(), 5);
     let cache = test.directory("cache");
     let store = Store::mount(&cache);
 
-    download_with_interruptions(&test, &mut hub, &store);
+    download_by_an_earlier_release(&test, &mut hub, &model, &store);
+    let begun = begin_the_last_shard(&test, &mut hub, &model, &store);
     let loader = Loader::start(&test, &model, &cache);
+    hub.tell("break", SHARDS[2]);
+    hub.get(&test, Release::Pinned, &cache, &[]);
+    let index = ("model.safetensors.index.json", &[0][..]);
+    let last = (SHARDS[2], &[0, CHUNK_BYTES][..]);
+    assert_eq!(hub.bodies(), bodies(&[index, last]));
+    // It is nobody's, and stays as it is.
+    assert_eq!(length(&begun), Some(CHUNK_BYTES));
     let packing = store.wait_until_packed(3);
     println!("loaded {} times: {packing}", loader.finish());
     assert_shards_are_archives(&store, &model);
@@ -59,13 +69,12 @@ fn a_hub_cache_is_downloaded_into_loaded_from_and_packed_at_once() {
     println!("left: {:?}", entries(&cache));
 }
 
-/// The first shard in one go; the second by an earlier release that is killed in between and goes on where it was;
-/// the third by the pinned one, which begins anew where it was killed and goes on where the hub broke off.
-fn download_with_interruptions(test: &Test, hub: &mut Hub, store: &Store) {
-    let two = ["model-00001-*", "model-00002-*"];
+/// The first shard in one go; the second is killed in between, and gone on with where it was.
+fn download_by_an_earlier_release(test: &Test, hub: &mut Hub, model: &Path, store: &Store) {
+    let (release, two) = (Release::Earlier, ["model-00001-*", "model-00002-*"]);
     hub.tell("hold", SHARDS[1]);
-    let getting = Process::start(&mut hub.command(test, Release::Earlier, &store.path, &two));
-    let begun = wait_for_incomplete(store);
+    let getting = Process::start(&mut hub.command(test, release, &store.path, &two));
+    let begun = wait_for_incomplete(store, &model.join(SHARDS[1]));
     // What is there already is packed meanwhile.
     store.wait_until_packed(1);
     drop(getting);
@@ -74,34 +83,30 @@ fn download_with_interruptions(test: &Test, hub: &mut Hub, store: &Store) {
         bodies(&[(SHARDS[0], &[0]), (SHARDS[1], &[0])])
     );
     assert_eq!(length(&begun), Some(CHUNK_BYTES));
-    hub.get(test, Release::Earlier, &store.path, &two);
+    hub.get(test, release, &store.path, &two);
     assert_eq!(hub.bodies(), bodies(&[(SHARDS[1], &[CHUNK_BYTES])]));
     assert_eq!(length(&begun), None);
-
-    hub.tell("hold", SHARDS[2]);
-    let getting = Process::start(&mut hub.command(test, Release::Pinned, &store.path, &[]));
-    let begun = wait_for_incomplete(store);
-    drop(getting);
-    let small = |name| (name, &[0u64][..]);
-    assert_eq!(
-        hub.bodies(),
-        bodies(&[small("config.json"), (SHARDS[2], &[0])])
-    );
-    hub.tell("break", SHARDS[2]);
-    hub.get(test, Release::Pinned, &store.path, &[]);
-    let index = small("model.safetensors.index.json");
-    assert_eq!(
-        hub.bodies(),
-        bodies(&[index, (SHARDS[2], &[0, CHUNK_BYTES])])
-    );
-    // It is nobody's, and stays as it is.
-    assert_eq!(length(&begun), Some(CHUNK_BYTES));
 }
 
-/// Waits for what a download that the hub holds has written.
-fn wait_for_incomplete(store: &Store) -> PathBuf {
+/// Killed in between as well: the pinned release leaves what it has, and begins anew under another name.
+fn begin_the_last_shard(test: &Test, hub: &mut Hub, model: &Path, store: &Store) -> PathBuf {
+    hub.tell("hold", SHARDS[2]);
+    let getting = Process::start(&mut hub.command(test, Release::Pinned, &store.path, &[]));
+    let begun = wait_for_incomplete(store, &model.join(SHARDS[2]));
+    drop(getting);
+    let config = ("config.json", &[0][..]);
+    assert_eq!(hub.bodies(), bodies(&[config, (SHARDS[2], &[0])]));
+    begun
+}
+
+/// Waits for what is written of a file whose download the hub holds.
+fn wait_for_incomplete(store: &Store, original: &Path) -> PathBuf {
+    let digest = Sha256::digest(fs::read(original).unwrap());
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let is_it = |path: &PathBuf| {
-        path.extension().is_some_and(|end| end == "incomplete") && length(path) == Some(CHUNK_BYTES)
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let is_begun = name.starts_with(&digest) && name.ends_with(".incomplete");
+        is_begun && length(path) == Some(CHUNK_BYTES)
     };
     wait_for("download that is held", || {
         let blobs = fs::read_dir(store.path.join(BLOBS)).ok()?;
@@ -259,8 +264,11 @@ fn line(from: &mut impl BufRead) -> String {
     line.trim_end().to_owned()
 }
 
-/// A process that loads a model again and again and compares it.
-struct Loader(Process);
+/// A process that loads a model again and again and compares it, from when it is there.
+struct Loader {
+    process: Process,
+    said: BufReader<ChildStdout>,
+}
 
 impl Loader {
     fn start(test: &Test, model: &Path, cache: &Path) -> Self {
@@ -270,22 +278,18 @@ impl Loader {
             .args([model, cache])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        Self(Process::start(&mut command))
+        let mut process = Process::start(&mut command);
+        let mut said = BufReader::new(process.0.stdout.take().unwrap());
+        assert_eq!(line(&mut said), "ready");
+        Self { process, said }
     }
 
     /// Has it load the model once more and end; returns how often it did.
     fn finish(mut self) -> u32 {
-        let child = &mut self.0.0;
-        drop(child.stdin.take());
-        let mut said = String::new();
-        child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_string(&mut said)
-            .unwrap();
-        assert!(child.wait().unwrap().success(), "{said}");
-        said.trim().parse().unwrap()
+        drop(self.process.0.stdin.take());
+        let rounds = line(&mut self.said);
+        assert!(self.process.0.wait().unwrap().success());
+        rounds.parse().unwrap()
     }
 }
 

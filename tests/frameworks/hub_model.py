@@ -4,7 +4,8 @@ python hub_model.py make MODEL             writes three shards with their index 
 python hub_model.py get CACHE [PATTERN]    downloads what has such a name into CACHE, one file at a time
 python hub_model.py tell CACHE             prints what the library finds in CACHE: names, sizes, revisions, what is incomplete
 python hub_model.py compare MODEL CACHE    what is in CACHE must be the same as in MODEL, bit for bit
-python hub_model.py load MODEL CACHE       the same again and again, until stdin ends, and then once more
+python hub_model.py load MODEL CACHE       the same again and again, from when CACHE has all of it until stdin ends, and then once
+                                           more; says that it is ready to begin, and how often it was the same
 python hub_model.py delete CACHE           deletes all revisions
 """
 
@@ -112,8 +113,17 @@ def compare(originals, cache):
 
 
 def load(originals, cache):
+    from huggingface_hub.errors import IncompleteSnapshotError
+
     ends = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ends.set()), daemon=True).start()
+    print("ready", flush=True)
+    is_complete = False
+    while not is_complete and not ends.is_set():
+        try:
+            is_complete = snapshot(cache) is not None
+        except IncompleteSnapshotError:
+            time.sleep(0.05)
     rounds = 0
     is_last = False
     while not is_last:

@@ -137,9 +137,13 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         kind, end = self.server.hub.disturbance(file.name) or (None, size)
-        self.wfile.write(memoryview(file.data)[start:end])
-        if kind == "hold":
-            self.rfile.read(1)
+        try:
+            self.wfile.write(memoryview(file.data)[start:end])
+            if kind == "hold":
+                self.rfile.read(1)
+        except ConnectionError:
+            # The other side is gone.
+            self.close_connection = True
         if kind:
             self.close_connection = True
 

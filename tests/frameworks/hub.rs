@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::environment::earlier_hub;
-use super::store::{Store, entries, wait_for};
+use super::store::{Store, entries, length, wait_for};
 use super::{Test, run};
 
 /// What the library writes at a time, and where the hub stops: somewhere in the second of these.
@@ -112,10 +112,6 @@ fn wait_for_incomplete(store: &Store, original: &Path) -> PathBuf {
         let blobs = fs::read_dir(store.path.join(BLOBS)).ok()?;
         blobs.map(|entry| entry.unwrap().path()).find(is_it)
     })
-}
-
-fn length(path: &Path) -> Option<u64> {
-    path.symlink_metadata().ok().map(|meta| meta.len())
 }
 
 /// On the disk each shard is an archive, smaller than it was, and what is small or incomplete is as it was.

@@ -1,10 +1,9 @@
 //! A store of Ollama that is adopted and mounted over itself: llama.cpp loads from it, and models are pulled into it and removed.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Test;
-use super::store::{Store, entries};
+use super::store::{Store, entries, length};
 use super::support::ok;
 
 /// A model that was there says the same; so does one that is pulled, in two goes, while it is packed and after; where a model is
@@ -18,9 +17,9 @@ fn an_ollama_store_is_adopted_pulled_into_and_packed() {
     let second = raw.join("second.gguf");
     test.script("gguf_files.py", "rename", &[&first, &second]);
     let path = test.directory("models");
-    let pull = |gguf: &Path, name: &str| {
-        let args = [&path, gguf, Path::new(name)];
-        PathBuf::from(test.script("ollama_store.py", "pull", &args).trim_end())
+    let get = |verb: &str, args: &[&Path]| {
+        let blob = test.script("ollama_store.py", verb, &[&[path.as_path()], args].concat());
+        PathBuf::from(blob.trim_end())
     };
     let says_the_same = |gguf: &Path, blob: &Path| {
         print!(
@@ -29,7 +28,7 @@ fn an_ollama_store_is_adopted_pulled_into_and_packed() {
         );
     };
 
-    let first_blob = pull(&first, "first");
+    let first_blob = get("pull", &[&first, Path::new("first")]);
     let before = entries(&path);
     ok(["adopt", "--no-unit", path.to_str().unwrap()]);
     let store = Store::mount(&path);
@@ -37,14 +36,14 @@ fn an_ollama_store_is_adopted_pulled_into_and_packed() {
     assert_is_archive(&store, &first, &first_blob);
     says_the_same(&first, &first_blob);
 
-    test.script(
-        "ollama_store.py",
-        "begin",
-        &[&path, &second, Path::new("second")],
-    );
-    // What is only begun stays as it is, whatever its length.
+    let second_blob = get("begin", &[&second]);
     store.wait_until_packed(0);
-    let second_blob = pull(&second, "second");
+    // It stays as it is, though as long as a model.
+    assert_eq!(
+        length_below(&store, &second_blob, "-partial"),
+        length(&second)
+    );
+    assert_eq!(get("pull", &[&second, Path::new("second")]), second_blob);
     says_the_same(&second, &second_blob);
     let packing = store.wait_until_packed(1);
     println!("{packing}");
@@ -63,10 +62,15 @@ fn an_ollama_store_is_adopted_pulled_into_and_packed() {
 
 /// On the disk a blob is an archive, smaller than the model.
 fn assert_is_archive(store: &Store, gguf: &Path, blob: &Path) {
-    let below = store.below(blob.strip_prefix(&store.path).unwrap());
-    assert!(!below.exists());
-    let archive = PathBuf::from(format!("{}.wfz", below.display()));
-    let [original, stored] = [gguf, &archive].map(|path| fs::metadata(path).unwrap().len());
-    println!("a model of {original} bytes is an archive of {stored}");
-    assert!(stored < original);
+    let (original, stored) = (length(gguf), length_below(store, blob, ".wfz"));
+    println!("a model of {original:?} bytes is an archive of {stored:?}");
+    assert!(stored.is_some() && stored < original);
+    assert_eq!(length_below(store, blob, ""), None);
+}
+
+/// How long what has such a suffix to the name of a blob is on the disk.
+fn length_below(store: &Store, blob: &Path, suffix: &str) -> Option<u64> {
+    let mut path = store.below(blob.strip_prefix(&store.path).unwrap());
+    path.as_mut_os_string().push(suffix);
+    length(&path)
 }

@@ -1,7 +1,7 @@
 """A store of models as Ollama keeps it: manifests that name blobs by their digests. Steps and names of files are Ollama's.
 
-python ollama_store.py pull STORE GGUF NAME    gets GGUF as the model NAME, or the rest of it; prints the path of its blob
-python ollama_store.py begin STORE GGUF NAME   gets half of each part
+python ollama_store.py pull STORE GGUF NAME   gets GGUF as the model NAME, or the rest of it; prints the path of its blob
+python ollama_store.py begin STORE GGUF        gets half of each part; prints the path that its blob will have
 python ollama_store.py remove STORE NAME       removes the model, with the blobs that no other has
 """
 
@@ -98,7 +98,8 @@ def pull(store, gguf, name):
 
 
 def begin(store, gguf):
-    download(store, gguf.read_bytes(), "application/vnd.ollama.image.model", share=0.5)
+    model = download(store, gguf.read_bytes(), "application/vnd.ollama.image.model", share=0.5)
+    print(blob_path(store, model["digest"]))
 
 
 def digests(manifest):
@@ -121,7 +122,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["pull", store, gguf, name]:
             pull(Path(store), Path(gguf), name)
-        case ["begin", store, gguf, _]:
+        case ["begin", store, gguf]:
             begin(Path(store), Path(gguf))
         case ["remove", store, name]:
             remove(Path(store), name)

@@ -50,25 +50,15 @@ impl Store {
             .join(relative)
     }
 
-    /// What the mount says of packing, once it is as it should be.
-    #[track_caller]
-    pub fn wait_until(&self, is_so: impl Fn(&Value) -> bool) -> Value {
-        let start = Instant::now();
-        loop {
-            let stats = json(&ok(["stats", self.path.to_str().unwrap(), "--json"]));
-            if is_so(&stats["packing"]) {
-                return stats["packing"].clone();
-            }
-            assert!(start.elapsed() < WAIT, "{stats}");
-            std::thread::sleep(PAUSE);
-        }
-    }
-
-    /// Waits until so many files have become archives since it was mounted, and none waits.
+    /// Waits until so many files have become archives since it was mounted, and none waits; returns what the mount says of that.
     #[track_caller]
     pub fn wait_until_packed(&self, files: u64) -> Value {
-        let packing = self.wait_until(|packing| {
-            packing["packed_files"].as_u64() >= Some(files) && is_idle(packing)
+        let packing = wait_for("end of packing", || {
+            let stats = json(&ok(["stats", self.path.to_str().unwrap(), "--json"]));
+            let packing = &stats["packing"];
+            let is_idle = packing["queued_files"] == 0 && packing["packing"].is_null();
+            let is_so = is_idle && packing["packed_files"].as_u64() >= Some(files);
+            is_so.then(|| packing.clone())
         });
         assert_eq!(packing["packed_files"], files, "{packing}");
         assert_eq!(packing["failed_files"], 0, "{packing}");
@@ -79,10 +69,6 @@ impl Store {
 fn over_itself(path: &Path) -> Mount {
     let options = ["--writable", "--pack", "--pack-after", "1"];
     Mount::with(path, path, &options, LIMIT)
-}
-
-fn is_idle(packing: &Value) -> bool {
-    packing["queued_files"] == 0 && packing["packing"].is_null()
 }
 
 /// Waits for something to be there.
@@ -117,4 +103,9 @@ pub fn entries(root: &Path) -> BTreeMap<PathBuf, Option<u64>> {
         }
     }
     found
+}
+
+/// How long a file is, if it is there.
+pub fn length(path: &Path) -> Option<u64> {
+    path.symlink_metadata().ok().map(|meta| meta.len())
 }

@@ -24,8 +24,8 @@ const SHARDS: [&str; 3] = [
 ];
 const BLOBS: &str = "models--org--model/blobs";
 
-/// Interrupted by the hub, and killed, downloads go on; others load meanwhile what is being packed; nothing is downloaded
-/// twice; the library finds in the cache what it finds in a plain one, and deletes it.
+/// Downloads that are killed, or that the hub breaks off, go on; others load meanwhile what is being packed; nothing is
+/// downloaded twice; the library finds in the cache what it finds in a plain one, and deletes it.
 #[test]
 #[ignore = "needs the network; tests/run runs it"]
 fn a_hub_cache_is_downloaded_into_loaded_from_and_packed_at_once() {

@@ -92,12 +92,17 @@ impl PackProcess {
         let answer = serde_json::from_str(&text)
             .ok()
             .filter(|_| status.success());
-        answer.unwrap_or_else(|| {
-            PackAnswer::Failed(match status.signal() {
+        match answer {
+            // Where that process ran says nothing to anybody else.
+            Some(PackAnswer::Failed(why)) => {
+                PackAnswer::Failed(why.replace(&format!("{WORKING_DIRECTORY}/"), ""))
+            }
+            Some(answer) => answer,
+            None => PackAnswer::Failed(match status.signal() {
                 Some(signal) => format!("the process that packs it was ended by signal {signal}"),
                 None => format!("the process that packs it ended with {status}"),
-            })
-        })
+            }),
+        }
     }
 
     fn signal(&self, signal: Signal) {

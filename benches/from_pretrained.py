@@ -7,7 +7,7 @@
 RAW is the directory of the model; PACKED one of its archives, which is mounted here (a new mount before each cold
 load), or one inside a mount that is there already (then blocks that its server keeps decoded are not dropped, and a
 line says so). Needs torch and transformers: the versions in tests/frameworks/requirements.txt, such as
-tests/frameworks.rs installs them. Root is needed for the mount's readahead; without, it is 128K, and a line says so.
+the tests of frameworks install them. Root is needed for the mount's readahead; without, it is 128K, and a line says so.
 
 * Each load is a process of its own. It imports everything, loads a tiny model of the same kind from its own
   directory, so that nothing is left to be imported, and then takes the time of

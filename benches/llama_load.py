@@ -5,7 +5,7 @@
     sudo venv/bin/python benches/llama_load.py model.gguf model.gguf.wfz --rounds 5
     sudo venv/bin/python benches/llama_load.py model.gguf model.gguf.wfz --throttle 500000000
 
-Needs a Python with llama-cpp-python, such as tests/frameworks.rs makes under target/. Root is needed for the
+Needs a Python with llama-cpp-python, such as the tests of frameworks make under target/. Root is needed for the
 mount's readahead and for --throttle; without, the kernel reads 128K ahead, and a line says so.
 
 * Before each load the mount is made anew, and the file, the file in the mount and the archive are dropped from the

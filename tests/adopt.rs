@@ -377,6 +377,9 @@ fn an_ollama_store_is_adopted_and_undone() {
     );
     machine.write("models/blobs/sha256-1234", &support::gguf::quantized(7, 1));
     machine.write("models/blobs/sha256-5678", b"{\"stop\": []}");
+    // As long as the model, and not yet it.
+    let unfinished = "models/blobs/sha256-9abc-partial";
+    machine.write(unfinished, &support::gguf::quantized(8, 1));
     let path = machine.path("models");
     let before = tree(&path);
     let told = json(&machine.ok(&["models", "--json", "--level", "fast"]));

@@ -176,6 +176,7 @@ fn the_process_that_packs_says_what_became_of_a_file() {
         ("random.safetensors", &random, "\"not_smaller\""),
         ("text", &[b'a'; 2 << 20], "\"no_model\""),
         ("m.safetensors.part", &bytes, "\"no_model\""),
+        ("sha256-1234-partial", &bytes, "\"no_model\""),
     ] {
         dir.write(name, bytes);
         let answer = pack_behind(&dir, name).to_string();
@@ -276,6 +277,24 @@ fn what_is_written_is_packed_and_stays_the_same_file() {
     mount.stop();
     let log = fs::read_to_string(log_of(&place)).unwrap();
     assert!(log.contains("packed sub/m.safetensors"), "{log}");
+}
+
+/// What is mounted over a source is in the way of all that goes by the path of it.
+#[test]
+fn a_source_that_its_mount_lies_over_is_packed() {
+    let mut place = Place::new();
+    place.mountpoint.clone_from(&place.source);
+    let before = model(1, 2);
+    place.write("deep/before.safetensors", &before);
+    let mount = mount_after(&place, "0");
+    let written = model(2, 2);
+    fs::write(mount.path("m.safetensors"), &written).unwrap();
+    wait_until(&mount, has_packed(2));
+    assert!(fs::read(mount.path("deep/before.safetensors")).unwrap() == before);
+    assert!(fs::read(mount.path("m.safetensors")).unwrap() == written);
+    mount.stop();
+    let archives = ["deep/before.safetensors.wfz", "m.safetensors.wfz"];
+    assert_eq!(files_in(&place.source), archives.map(PathBuf::from));
 }
 
 #[test]
@@ -553,7 +572,8 @@ fn where_the_disk_is_full_files_stay_as_they_are() {
     let found = wait_until(&mount, |packing| packing["failed_files"] == 1);
     let failure = found["last_failure"].as_str().unwrap();
     assert!(
-        failure.contains("m.safetensors") && failure.contains("No space left"),
+        failure.starts_with("m.safetensors: cannot write .weightfs/work/")
+            && failure.contains("No space left"),
         "{failure}"
     );
     assert!(fs::read(mount.path("m.safetensors")).unwrap() == bytes);

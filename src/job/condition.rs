@@ -21,6 +21,8 @@ const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 const PAGE_BYTES: usize = 256;
 /// How the names of files end that are being downloaded.
 const UNFINISHED: [&str; 5] = ["incomplete", "part", "partial", "crdownload", "tmp"];
+/// The same in a store of Ollama, where names have no suffixes. Such a file is as long as the model from the start.
+const UNFINISHED_BLOB: &[u8] = b"-partial";
 /// How the names of files end that say which tensor is in which part of a model.
 const INDEX_SUFFIX: &str = ".index.json";
 /// Longer ones are not read.
@@ -60,7 +62,13 @@ pub(super) fn fault(source: &SourceFile, name: &Path) -> Result<Option<String>> 
 /// True for the name of a file that is being downloaded, or was until something went wrong.
 pub(super) fn is_named_unfinished(name: &Path) -> bool {
     let is_one = |suffix: &OsStr| UNFINISHED.iter().any(|unfinished| suffix == *unfinished);
-    name.extension().is_some_and(is_one)
+    match name.extension() {
+        Some(suffix) => is_one(suffix),
+        None => name
+            .as_os_str()
+            .as_encoded_bytes()
+            .ends_with(UNFINISHED_BLOB),
+    }
 }
 
 /// What its bytes tell of that.

@@ -4,6 +4,7 @@ python gguf_files.py make RAW              writes NAME.gguf to RAW for each type
                                            quantizes to, and all-types.gguf with a tensor of each
 python gguf_files.py gemma OUT             joins the parts of gemma-3-270m Q4_K_M that pip installs
 python gguf_files.py split FILE DIR NAME   writes FILE to DIR as NAME-00001-of-0000N.gguf and so on
+python gguf_files.py rename FILE OUT       writes FILE to OUT as a model of another name
 python gguf_files.py compare RAW MOUNTED   both must read the same, bit for bit
 """
 
@@ -97,16 +98,28 @@ def gemma(out):
             file.write((data / f"gemma-3-270m-q4_k_m.gguf.part0{part - 1}").read_bytes())
 
 
-def split(path, directory, name):
+def read(path, *without):
+    """What `write` needs to write a file again, but for some of its metadata."""
     reader = gguf.GGUFReader(path)
     metadata = []
     for field in reader.fields.values():
         # The first are those of the file itself, and of its writer.
-        if not field.name.startswith("GGUF.") and field.name != gguf.Keys.General.ARCHITECTURE:
+        is_own = field.name.startswith("GGUF.") or field.name == gguf.Keys.General.ARCHITECTURE
+        if not is_own and field.name not in without:
             metadata.append((field.name, field.contents(), field.types[0], field.types[-1]))
     tensors = ((tensor.name, tensor.data, tensor.tensor_type) for tensor in reader.tensors)
     architecture = reader.fields[gguf.Keys.General.ARCHITECTURE].contents()
-    write(directory / f"{name}.gguf", tensors, architecture, metadata, split_max_size=PART_BYTES)
+    return tensors, architecture, metadata
+
+
+def split(path, directory, name):
+    write(directory / f"{name}.gguf", *read(path), split_max_size=PART_BYTES)
+
+
+def rename(path, out):
+    tensors, architecture, metadata = read(path, gguf.Keys.General.NAME)
+    metadata.append((gguf.Keys.General.NAME, "another", gguf.GGUFValueType.STRING, gguf.GGUFValueType.STRING))
+    write(out, tensors, architecture, metadata)
 
 
 def contents(field):
@@ -142,6 +155,8 @@ if __name__ == "__main__":
             gemma(out)
         case ["split", file, directory, name]:
             split(file, Path(directory), name)
+        case ["rename", file, out]:
+            rename(Path(file), Path(out))
         case ["compare", raw, mounted]:
             compare(Path(raw), Path(mounted))
         case _:

@@ -16,6 +16,8 @@ use crate::daemon::process::{cannot_start, own_program};
 use crate::error::Result;
 use crate::os::handle_path;
 
+/// The directory that a process runs in, whatever is mounted over its path.
+const WORKING_DIRECTORY: &str = "/proc/self/cwd";
 /// More than it ever says.
 const MAX_ANSWER_BYTES: u64 = 1 << 16;
 
@@ -45,8 +47,10 @@ impl PackProcess {
             .args(["pack-behind", "--level", level, "--parent"])
             .arg(std::process::id().to_string())
             .arg("--")
-            .args([from, to])
-            // By the handle: a mount may lie over the path, or a link have come into it.
+            .arg(from)
+            // By handles alone: a mount may lie over the path, or a link have come into it, and whoever makes an absolute
+            // path of a relative one, as tempfile does, ends up in that.
+            .arg(Path::new(WORKING_DIRECTORY).join(to))
             .current_dir(handle_path(directory))
             // No signal of the terminal is for it.
             .process_group(0)
@@ -88,12 +92,17 @@ impl PackProcess {
         let answer = serde_json::from_str(&text)
             .ok()
             .filter(|_| status.success());
-        answer.unwrap_or_else(|| {
-            PackAnswer::Failed(match status.signal() {
+        match answer {
+            // Where that process ran says nothing to anybody else.
+            Some(PackAnswer::Failed(why)) => {
+                PackAnswer::Failed(why.replace(&format!("{WORKING_DIRECTORY}/"), ""))
+            }
+            Some(answer) => answer,
+            None => PackAnswer::Failed(match status.signal() {
                 Some(signal) => format!("the process that packs it was ended by signal {signal}"),
                 None => format!("the process that packs it ended with {status}"),
-            })
-        })
+            }),
+        }
     }
 
     fn signal(&self, signal: Signal) {

@@ -225,7 +225,7 @@ impl ModelTree {
         };
         let done = change.is_as_it_was(source).then(make).transpose();
         drop(forms);
-        let Ok(Some((is_done, closed))) = made else {
+        let Ok(Some((is_done, closed))) = done else {
             forget(source, &record);
             return done.map(|_| false);
         };

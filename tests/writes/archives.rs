@@ -103,6 +103,39 @@ fn who_writes_gets_a_file_and_others_see_it() {
 }
 
 #[test]
+fn one_without_a_name_is_written_to_by_those_who_have_it_open() {
+    for by_rename in [false, true] {
+        let (place, mount) = place();
+        let mut expected = model(1, 1);
+        let reader = File::open(mount.path(MODEL)).unwrap();
+        let writer = OpenOptions::new()
+            .write(true)
+            .open(mount.path(MODEL))
+            .unwrap();
+        if by_rename {
+            fs::rename(mount.path("plain.txt"), mount.path(MODEL)).unwrap();
+        } else {
+            fs::remove_file(mount.path(MODEL)).unwrap();
+        }
+        writer.write_all_at(b"written", 123_456).unwrap();
+        expected[123_456..123_463].copy_from_slice(b"written");
+        writer.write_all_at(b"end", expected.len() as u64).unwrap();
+        expected.extend(b"end");
+        writer.sync_all().unwrap();
+        let mut read = vec![0; expected.len()];
+        reader.read_exact_at(&mut read, 0).unwrap();
+        assert!(read == expected);
+        let meta = reader.metadata().unwrap();
+        assert_eq!((meta.len(), meta.nlink()), (expected.len() as u64, 0));
+        drop((reader, writer));
+        let named = fs::read(mount.path(MODEL)).ok();
+        assert_eq!(named, by_rename.then(|| b"plain".to_vec()));
+        mount.stop();
+        assert!(!archive(&place).exists() && !place.source.join(".weightfs").exists());
+    }
+}
+
+#[test]
 fn one_that_is_cut_to_nothing_or_renamed_over_is_not_decoded() {
     let (place, mount) = place();
     let reader = File::open(mount.path(MODEL)).unwrap();

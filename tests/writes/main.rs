@@ -11,11 +11,13 @@ mod support;
 
 mod archives;
 mod killed;
+mod order;
 mod plain;
 mod random;
 mod readers;
 mod renames;
 mod steps;
+mod strace;
 mod tree;
 mod users;
 

@@ -223,7 +223,11 @@ impl ModelTree {
             .as_ref()
             .is_some_and(|changes| changes.tell.get().is_some());
         let bytes = || file.metadata().map_or(0, |meta| meta.len());
-        packs && !access.writes && starts_as_model(file, bytes())
+        packs
+            && !access.writes
+            && starts_as_model(file, bytes())
+            // Whoever has mapped it past the mount's cache may write on.
+            && !is_open_for_writing(file)
     }
 }
 

@@ -154,6 +154,11 @@ impl ModelTree {
         };
         let source = &self.source;
         let cannot = |e: io::Error| at(target, e);
+        if !one.is_archive && one.facts.is_file() {
+            // The file system below does not see to that, as it may where a name is replaced.
+            let file = source.open_file(&one.path).map_err(cannot)?;
+            file.sync_all().map_err(cannot)?;
+        }
         let work = &self.changes()?.work;
         let record = note(work, source, &record).map_err(cannot)?;
         let renamed = source

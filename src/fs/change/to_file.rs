@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -177,6 +178,15 @@ impl ModelTree {
             };
             let known = place.place.path();
             let cannot = |e| at(known, e);
+            let open = archive.archive().file().map(File::metadata);
+            if open.is_some_and(|open| open.is_ok_and(|open| open.nlink() == 0)) {
+                // Only those who have it open have it: as long as they do.
+                source.remove_file(temporary).map_err(cannot)?;
+                let path = known.to_path_buf();
+                let closed = self.is_plain_now(inode, archive.generation(), path, made)?;
+                self.close_opened(closed);
+                return Ok(());
+            }
             let goes = match source.facts(known) {
                 Err(e) if is_gone(&e) => continue,
                 goes => goes.map_err(cannot)?,
@@ -229,13 +239,17 @@ impl ModelTree {
             forget(source, &record);
             return done.map(|_| false);
         };
-        for opened in closed {
-            self.close(opened);
-        }
+        self.close_opened(closed);
         if is_done {
             change.settle(source, &record);
         }
         Ok(true)
+    }
+
+    fn close_opened(&self, closed: Vec<Opened>) {
+        for opened in closed {
+            self.close(opened);
+        }
     }
 
     /// Notes what the file is from now on; returns what was open of it.

@@ -35,6 +35,7 @@ pub use attr::Attr;
 pub use change::{
     Access, LEAST_PACKED_BYTES, New, NewAttr, NewTime, Packed, Packing, starts_as_model,
 };
+#[cfg(feature = "cli")]
 pub(crate) use errno::is_gone;
 pub use facts::Kind;
 pub use inode::{Inode, ROOT_INODE};

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod again;
 mod archives;
 mod killed;
 mod order;

@@ -106,8 +106,14 @@ impl Source {
 
     /// Opens a regular file, to read or to write it as `flags` say.
     pub(in crate::fs) fn open_as(&self, path: &Path, flags: OFlags) -> io::Result<File> {
-        self.open_at(path, flags | OFlags::NOFOLLOW | OFlags::NONBLOCK)
-            .map(File::from)
+        let flags = flags | OFlags::NOFOLLOW;
+        // Not to wait for a reader should it have become a FIFO meanwhile.
+        match self.open_at(path, flags | OFlags::NONBLOCK) {
+            // Of a regular file: somebody looks whether anybody has it open for writing, or packs it, and gives way.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.open_at(path, flags),
+            opened => opened,
+        }
+        .map(File::from)
     }
 
     /// Opens a directory, to have the names in it be on the disk.

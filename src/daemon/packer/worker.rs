@@ -177,7 +177,7 @@ impl Worker {
         if !may_be_model(&job.path, &file, job.bytes) {
             return Ok(());
         }
-        if let Some(lacks) = self.lacks_room(job.bytes) {
+        if let Some(lacks) = self.lacks_room(&file, job.bytes) {
             self.stats.waits_for = Some(lacks.into());
             self.queue.later(job, ROOM_WAIT, now);
             return Ok(());
@@ -209,8 +209,9 @@ impl Worker {
         PackProcess::start(&directory, file, &packing.from, to, self.level)
     }
 
-    fn lacks_room(&mut self, bytes: u64) -> Option<&'static str> {
-        let disk = self.tree.source().statvfs();
+    /// The archive is made on the file system of the file.
+    fn lacks_room(&mut self, file: &File, bytes: u64) -> Option<&'static str> {
+        let disk = rustix::fs::fstatvfs(file);
         if !disk.is_ok_and(|disk| has_room(bytes, &disk)) {
             return Some("room on the disk");
         }

@@ -150,21 +150,24 @@ fn settle(source: &Source, record: &Record) -> bool {
     else {
         return true;
     };
+    let mut is_settled = true;
     for (comes, goes) in &record.names {
+        let name = comes.path().display();
         if source.facts(comes.path()).is_err() {
             let _ = source.add_name(first.path(), comes.path());
         }
-        if is(comes.path(), record.comes)
-            && is(goes.path(), record.goes)
-            && source.remove_file(goes.path()).is_ok()
-        {
-            tracing::info!(
-                "{}: a change that was cut off is finished",
-                comes.path().display()
-            );
+        if !is(comes.path(), record.comes) || !is(goes.path(), record.goes) {
+            continue;
+        }
+        match source.remove_file(goes.path()) {
+            Ok(()) => tracing::info!("{name}: a change that was cut off is finished"),
+            Err(error) => {
+                tracing::error!("cannot remove {}: {error}", goes.path().display());
+                is_settled = false;
+            }
         }
     }
-    true
+    is_settled
 }
 
 #[cfg(test)]

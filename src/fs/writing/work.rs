@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, Gid, OFlags, Uid, fchown, flock};
 use rustix::io::Errno;
@@ -22,6 +22,9 @@ pub(super) const CHANGES: &str = "changes";
 const LOCK: &str = "writable.lock";
 /// So often is tried again to get it from a mount that is just about to end.
 const MOST_TRIES: usize = 1000;
+/// So long it is waited for, and so long between two tries.
+const MOST_WAIT: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Of one mount, which is the only one that writes to its source.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ impl Work {
             let root = source.known_as().display();
             Error::io(format!("cannot write to {root}"), e)
         };
-        let lock = take_lock(source, own).map_err(|e| match e.raw_os_error() {
+        let lock = wait_for_lock(source, own).map_err(|e| match e.raw_os_error() {
             Some(libc::EWOULDBLOCK) => Error::Environment(format!(
                 "another mount writes to {}; unmount that one first, or mount without --writable",
                 source.known_as().display()
@@ -145,6 +148,19 @@ fn make_own(source: &Source, path: &Path, mode: u32) -> io::Result<()> {
         fchown(&made, Some(owner.0), Some(owner.1))?;
     }
     source.sync_directory(path.parent().unwrap_or(Path::new("")))
+}
+
+/// A mount that was unmounted just now holds the lock until its process has ended.
+fn wait_for_lock(source: &Source, own: &Path) -> io::Result<File> {
+    let start = Instant::now();
+    loop {
+        match take_lock(source, own) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock && start.elapsed() < MOST_WAIT => {
+                std::thread::sleep(PAUSE);
+            }
+            taken => return taken,
+        }
+    }
 }
 
 /// The lock in our own directory, which is made for it.

@@ -53,10 +53,7 @@ fn log_of(place: &Place) -> PathBuf {
 
 /// What the mount says of packing.
 fn packing(mount: &Mount) -> Value {
-    let mut stats = vec![0; 1 << 14];
-    let len = getxattr(&mount.mountpoint, "user.weightfs.stats", &mut stats[..]).unwrap();
-    let stats: Value = serde_json::from_slice(&stats[..len]).unwrap();
-    stats["packing"].clone()
+    mount.packing().unwrap()
 }
 
 #[track_caller]

@@ -54,4 +54,4 @@ pub use process::{ending_signals, first_line, limits_hint};
 pub use threads::{in_scope, start_thread, startable_threads};
 pub use walk::{Walked, walk};
 pub use write_back::{drop_cached, start_write_back};
-pub use writers::{Lease, is_open_for_writing};
+pub use writers::{Lease, is_open_for_writing, is_written_by_lease};

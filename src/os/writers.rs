@@ -50,10 +50,15 @@ fn fcntl(file: &File, command: i32, argument: i32) -> io::Result<i32> {
 /// Whether somebody has a file open for writing, as far as it can be found out: by a lease, and without
 /// one from the processes whose files may be looked at.
 pub fn is_open_for_writing(file: &File) -> bool {
+    is_written_by_lease(file).unwrap_or_else(|| is_among_open_files(file).unwrap_or(false))
+}
+
+/// The same by a lease alone; `None` where there are none.
+pub fn is_written_by_lease(file: &File) -> Option<bool> {
     match Lease::take(file) {
-        Ok(_) => false,
-        Err(e) if e.raw_os_error() == Some(libc::EAGAIN) => true,
-        Err(_) => is_among_open_files(file).unwrap_or(false),
+        Ok(_) => Some(false),
+        Err(e) if e.raw_os_error() == Some(libc::EAGAIN) => Some(true),
+        Err(_) => None,
     }
 }
 

@@ -236,6 +236,7 @@ impl Hub {
             .args(names)
             .env("HF_ENDPOINT", format!("http://127.0.0.1:{}", self.port))
             .env("NO_PROXY", "127.0.0.1")
+            .env("no_proxy", "127.0.0.1")
             .env("HF_HUB_OFFLINE", "0")
             .env("HF_HUB_DISABLE_XET", "1")
             .env("HF_HUB_DISABLE_TELEMETRY", "1")

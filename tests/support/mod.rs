@@ -259,6 +259,15 @@ impl Mount {
         self.mountpoint.join(relative)
     }
 
+    /// What it says of packing, as long as it is there.
+    pub fn packing(&self) -> Option<Value> {
+        let mut stats = vec![0; 1 << 14];
+        let name = "user.weightfs.stats";
+        let len = rustix::fs::getxattr(&self.mountpoint, name, &mut stats[..]).ok()?;
+        let stats: Value = serde_json::from_slice(&stats[..len]).unwrap();
+        Some(stats["packing"].clone())
+    }
+
     /// Ends the daemon with SIGTERM; it must succeed.
     pub fn stop(mut self) {
         let status = self.end("TERM");

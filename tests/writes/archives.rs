@@ -104,7 +104,7 @@ fn who_writes_gets_a_file_and_others_see_it() {
 
 #[test]
 fn one_without_a_name_is_written_to_by_those_who_have_it_open() {
-    for by_rename in [false, true] {
+    for way in ["rename", "remove", "remove the directory"] {
         let (place, mount) = place();
         let mut expected = model(1, 1);
         let reader = File::open(mount.path(MODEL)).unwrap();
@@ -112,11 +112,12 @@ fn one_without_a_name_is_written_to_by_those_who_have_it_open() {
             .write(true)
             .open(mount.path(MODEL))
             .unwrap();
-        if by_rename {
-            fs::rename(mount.path("plain.txt"), mount.path(MODEL)).unwrap();
-        } else {
-            fs::remove_file(mount.path(MODEL)).unwrap();
+        match way {
+            "rename" => fs::rename(mount.path("plain.txt"), mount.path(MODEL)),
+            "remove" => fs::remove_file(mount.path(MODEL)),
+            _ => fs::remove_dir_all(mount.path("dir")),
         }
+        .unwrap();
         writer.write_all_at(b"written", 123_456).unwrap();
         expected[123_456..123_463].copy_from_slice(b"written");
         writer.write_all_at(b"end", expected.len() as u64).unwrap();
@@ -129,9 +130,36 @@ fn one_without_a_name_is_written_to_by_those_who_have_it_open() {
         assert_eq!((meta.len(), meta.nlink()), (expected.len() as u64, 0));
         drop((reader, writer));
         let named = fs::read(mount.path(MODEL)).ok();
-        assert_eq!(named, by_rename.then(|| b"plain".to_vec()));
+        assert_eq!(named, (way == "rename").then(|| b"plain".to_vec()));
         mount.stop();
         assert!(!archive(&place).exists() && !place.source.join(".weightfs").exists());
+    }
+}
+
+#[test]
+fn one_is_written_to_by_whatever_name_it_has_left() {
+    for is_taken in [false, true] {
+        let (place, mount) = place();
+        let mut expected = model(1, 1);
+        let writer = OpenOptions::new()
+            .write(true)
+            .open(mount.path(MODEL))
+            .unwrap();
+        // Known by the one that was made last.
+        fs::hard_link(mount.path(MODEL), mount.path("other")).unwrap();
+        match is_taken {
+            true => fs::rename(mount.path("plain.txt"), mount.path("other")),
+            false => fs::remove_file(mount.path("other")),
+        }
+        .unwrap();
+        writer.write_all_at(b"written", 123_456).unwrap();
+        expected[123_456..123_463].copy_from_slice(b"written");
+        drop(writer);
+        assert!(fs::read(mount.path(MODEL)).unwrap() == expected);
+        let other = fs::read(mount.path("other")).ok();
+        assert_eq!(other, is_taken.then(|| b"plain".to_vec()));
+        mount.stop();
+        assert!(!archive(&place).exists());
     }
 }
 

@@ -36,18 +36,9 @@ fn writable(source: &Path, mountpoint: &Path) -> Mount {
 }
 
 /// Mounts to be written, and has what is written packed.
-fn packing(place: &Place) -> Mount {
+fn packing(place: &Place, limit: Duration) -> Mount {
     let options = ["--writable", "--pack=fast", "--pack-after=0"];
-    Mount::with(&place.source, &place.mountpoint, &options, LIMIT)
-}
-
-/// What a mount says of packing.
-fn packing_stats(mount: &Mount) -> serde_json::Value {
-    let mut stats = vec![0; 1 << 14];
-    let name = "user.weightfs.stats";
-    let len = rustix::fs::getxattr(&mount.mountpoint, name, &mut stats[..]).unwrap();
-    let stats: serde_json::Value = serde_json::from_slice(&stats[..len]).unwrap();
-    stats["packing"].clone()
+    Mount::with(&place.source, &place.mountpoint, &options, limit)
 }
 
 /// A source with a plain file, an archive in a directory, and a mount of it that is written to.

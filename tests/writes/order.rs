@@ -3,10 +3,11 @@
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use super::strace::Strace;
 use super::support::{Mount, Place, model};
-use super::{packing, packing_stats, writable};
+use super::{LIMIT, packing, writable};
 
 const CALLS: [&str; 3] = [
     "-y",
@@ -89,10 +90,10 @@ fn what_is_packed_is_on_the_disk_before_the_file_goes() {
     let place = Place::new();
     fs::create_dir(place.source.join("dir")).unwrap();
     place.write("dir/m.part", &model(1, 1));
-    let trace = watched(packing(&place), &place, |mount| {
+    let trace = watched(packing(&place, LIMIT), &place, |mount| {
         fs::rename(mount.path("dir/m.part"), mount.path("dir/m.safetensors")).unwrap();
-        while packing_stats(mount)["packed_files"] == 0 {
-            std::thread::yield_now();
+        while mount.packing().unwrap()["packed_files"] == 0 {
+            std::thread::sleep(Duration::from_millis(10));
         }
     });
     assert_order(
@@ -117,5 +118,9 @@ fn what_is_renamed_over_another_form_is_so_on_the_disk_before_its_record_goes() 
     let trace = watched(mount, &place, |mount| {
         fs::rename(mount.path("plain"), mount.path("dir/m.safetensors")).unwrap();
     });
+    assert_order(
+        &trace,
+        &[&["fsync(", "source/plain>"], &["write(", "changes/"]],
+    );
     assert_swapped(&trace, "m.safetensors", "m.safetensors.wfz");
 }

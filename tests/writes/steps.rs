@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, RenameFlags, XattrFlags, getxattr, renameat_with, setxattr};
+use rustix::fs::{CWD, RenameFlags, XattrFlags, renameat_with, setxattr};
 
 use super::strace::Strace;
 use super::support::{Mount, Place, model, rounds, signal};
@@ -26,6 +26,8 @@ const OTHER: &str = "other.gguf";
 const PLAIN: &str = "plain";
 /// A model that is not packed by this name.
 const PART: &str = "new.part";
+
+const KILL: &str = "signal=KILL";
 
 /// The calls by which the source is changed, and by which it is asked.
 const CALLS: [&str; 13] = [
@@ -181,10 +183,7 @@ fn check(place: &Place, expected: &[&Tree], case: &str) {
 /// Waits until what is to be packed is, or could not be, or the daemon is gone.
 fn wait_for_packing(mount: &Mount, case: &str) {
     let start = Instant::now();
-    let mut stats = vec![0; 1 << 14];
-    while let Ok(len) = getxattr(&mount.mountpoint, "user.weightfs.stats", &mut stats[..]) {
-        let stats: serde_json::Value = serde_json::from_slice(&stats[..len]).unwrap();
-        let packing = &stats["packing"];
+    while let Some(packing) = mount.packing() {
         let count = |what: &str| packing[what].as_u64().unwrap();
         if count("packed_files") + count("failed_files") > 0 && packing["packing"].is_null() {
             break;
@@ -200,7 +199,7 @@ fn meddled(change: &Change, states: &[Tree], call: &str, with: &str, number: u32
     eprintln!("{case}");
     let (place, _) = prepared();
     let mount = match change.packs {
-        true => packing(&place),
+        true => packing(&place, LIMIT),
         false => writable(&place.source, &place.mountpoint),
     };
     let traced = format!("trace={call}");
@@ -211,10 +210,16 @@ fn meddled(change: &Change, states: &[Tree], call: &str, with: &str, number: u32
     if change.packs && done == steps.len() {
         wait_for_packing(&mount, &case);
     }
+    let daemon = format!("{} ", mount.pid());
     signal(mount.pid(), "TERM");
     let _ = mount.wait();
     let trace = strace.trace();
-    let was_met = trace.contains("(INJECTED)") || trace.contains("+++ killed by SIGKILL");
+    let is_killed =
+        |line: &str| line.starts_with(&daemon) && line.contains("+++ killed by SIGKILL");
+    let was_met = match with {
+        KILL => trace.lines().any(is_killed),
+        _ => trace.contains("(INJECTED)"),
+    };
     assert!(was_met || done == steps.len(), "{case}: {done}");
     let expected: Vec<_> = states.iter().skip(done).take(2).collect();
     check(&place, &expected, &case);
@@ -263,5 +268,5 @@ fn whatever_fails_once_each_file_is_whole_and_in_one_form() {
 
 #[test]
 fn wherever_it_ends_each_file_is_whole_and_in_one_form() {
-    each_call("signal=KILL");
+    each_call(KILL);
 }

@@ -8,12 +8,15 @@ use rustix::fs::RenameFlags;
 use crate::error::Result;
 use crate::format::{OWN_DIRECTORY, archive_name};
 use crate::fs::errno::{at, is_gone};
-use crate::fs::facts::{FileNumber, Kind};
+use crate::fs::facts::{Facts, FileNumber, Kind};
 use crate::fs::model_tree::ModelTree;
 use crate::fs::source::Source;
 use crate::fs::view::{Located, Sought, locate};
-use crate::fs::writing::{PathBytes, Record, Work, forget, note};
+use crate::fs::writing::{PathBytes, Record, Work, forget, forget_when_durable, note};
 use crate::os::MAX_NAME_BYTES;
+
+/// So often is begun again, where names or forms change meanwhile.
+pub(super) const MAX_TRIES: usize = 16;
 
 impl Located {
     /// The path below of a name of the same form.
@@ -71,8 +74,8 @@ impl ModelTree {
         })
     }
 
-    /// All names of a file in the source, the known one first. What weightfs keeps for itself is not looked through, nor what
-    /// may not be read.
+    /// All names of a file in the source, the known one first, if it is one still. What weightfs keeps for itself is not
+    /// looked through, nor what may not be read.
     ///
     /// # Errors
     /// What the system answered.
@@ -82,9 +85,14 @@ impl ModelTree {
         number: FileNumber,
         nlink: u32,
     ) -> io::Result<Vec<PathBuf>> {
-        let mut names = vec![known.to_path_buf()];
+        let is_it = |facts: &Facts| facts.is_file() && facts.number == number;
+        let mut names = Vec::new();
+        if there(self.source.facts(known))?.is_some_and(|facts| is_it(&facts)) {
+            names.push(known.to_path_buf());
+        }
+        let all = usize::try_from(nlink).unwrap_or(usize::MAX);
         let mut directories = vec![PathBuf::new()];
-        while nlink > 1
+        while names.len() < all
             && let Some(directory) = directories.pop()
         {
             for name in there(self.source.names(&directory))?.unwrap_or_default() {
@@ -94,7 +102,7 @@ impl ModelTree {
                 };
                 if facts.kind == Some(Kind::Directory) && name != OWN_DIRECTORY {
                     directories.push(path);
-                } else if facts.is_file() && facts.number == number && path != known {
+                } else if is_it(&facts) && path != known {
                     names.push(path);
                 }
             }
@@ -146,12 +154,8 @@ impl Change<'_> {
         })
     }
 
-    /// Does it, while nobody looks. If it cannot be done, all is as before. False if neither could be done whole: the record
-    /// says what is left to do.
-    ///
-    /// # Errors
-    /// What the system answered.
-    pub(super) fn make(&self, source: &Source) -> io::Result<bool> {
+    /// Does it, while nobody looks.
+    pub(super) fn make(&self, source: &Source) -> Outcome {
         let mut come: Vec<&Path> = Vec::new();
         let mut add_names = || {
             for (comes, _) in &self.names {
@@ -163,51 +167,54 @@ impl Change<'_> {
             }
             Ok(())
         };
-        let added = add_names();
-        let take_back = |come: &[&Path]| {
-            for path in come.iter().skip(1) {
-                let _ = source.remove_file(path);
-            }
-            if let Some(first) = come.first() {
-                let _ = source.rename(first, self.temporary, RenameFlags::NOREPLACE);
-            }
-        };
-        if let Err(error) = added {
-            take_back(&come);
-            return Err(error);
+        if let Err(error) = add_names() {
+            return self.taken_back(source, &come, error);
         }
-        let mut is_done = true;
+        let mut is_whole = true;
         for (number, (_, goes)) in self.names.iter().enumerate() {
             let Err(error) = source.remove_file(goes) else {
                 continue;
             };
             let mut gone = self.names[..number].iter().map(|(_, gone)| gone);
-            if is_done && gone.all(|gone| source.add_name(goes, gone).is_ok()) {
-                take_back(&come);
-                return Err(error);
+            if is_whole && gone.all(|gone| source.add_name(goes, gone).is_ok()) {
+                return self.taken_back(source, &come, error);
             }
             tracing::error!("cannot remove {}: {error}", goes.display());
-            is_done = false;
+            is_whole = false;
         }
-        Ok(is_done)
+        Outcome {
+            made: Ok(()),
+            is_whole,
+        }
     }
 
-    /// Waits until it is on the disk, and takes the record back.
-    pub(super) fn settle(&self, source: &Source, record: &Path) {
-        settle(source, self.names.iter().map(|(comes, _)| comes), record);
+    fn taken_back(&self, source: &Source, come: &[&Path], error: io::Error) -> Outcome {
+        let rest = come.iter().skip(1).map(|path| source.remove_file(path));
+        let first = come
+            .first()
+            .map(|first| source.rename(first, self.temporary, RenameFlags::NOREPLACE));
+        Outcome {
+            is_whole: rest.chain(first).all(|done| done.is_ok()),
+            made: Err(error),
+        }
+    }
+
+    /// Takes the record back, if nothing is left that it has to tell; what was made is on the disk then.
+    pub(super) fn end(&self, source: &Source, record: &Path, outcome: &Outcome) {
+        match &outcome.made {
+            _ if !outcome.is_whole => {}
+            Ok(()) => {
+                forget_when_durable(source, self.names.iter().map(|(comes, _)| comes), record)
+            }
+            Err(_) => forget(source, record),
+        }
     }
 }
 
-/// Waits until the names in the directories of these are on the disk, and takes the record of their change back.
-pub(super) fn settle<'p>(source: &Source, paths: impl Iterator<Item = &'p PathBuf>, record: &Path) {
-    let mut directories: Vec<_> = paths
-        .map(|path| path.parent().unwrap_or(Path::new("")))
-        .collect();
-    directories.dedup();
-    if directories
-        .iter()
-        .all(|path| source.sync_directory(path).is_ok())
-    {
-        forget(source, record);
-    }
+/// What came of a change.
+pub(super) struct Outcome {
+    /// What the system answered, if it was not made.
+    pub(super) made: io::Result<()>,
+    /// There is one form, and not something of both.
+    pub(super) is_whole: bool,
 }

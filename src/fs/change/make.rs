@@ -137,9 +137,9 @@ impl ModelTree {
         if let Some(below) = below.filter(|_| self.is_of_archive(inode)) {
             if below.is_archive && !self.can_have_archive(&path)? {
                 self.become_plain_if_archive(inode, Keep::All)?;
-                return self.add_name(inode, parent, name);
+            } else {
+                self.take_pins_along(&from, &path)?;
             }
-            self.take_pins_along(&from, &path)?;
         }
         let forms = self.no_change_of_form();
         let path = self.path_in(parent, name)?;

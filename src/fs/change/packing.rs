@@ -18,7 +18,7 @@ use crate::fs::open_archive::open_archive;
 use crate::fs::place::Place;
 use crate::fs::writing::forget;
 use crate::model::ModelFormat;
-use crate::os::{is_open_for_writing, read_full_at};
+use crate::os::{is_open_for_writing, is_written_by_lease, read_full_at};
 use crate::sync::{alone, lock};
 
 /// Shorter files are not packed.
@@ -126,7 +126,7 @@ impl ModelTree {
     /// left where it was made.
     ///
     /// # Errors
-    /// `Io` with what the system answered; all is as before then.
+    /// `Io` with what the system answered; the file is what it was then.
     pub fn finish_packing(&self, packing: Packing) -> Result<Packed> {
         let packed = self.swap_in(&packing);
         if !matches!(packed, Ok(Packed::Swapped { .. })) {
@@ -164,31 +164,44 @@ impl ModelTree {
         let own = self.archives.numbers().of(packing.facts.number, &[]);
         let record = change.note(&changes.work, source).map_err(cannot)?;
         let forms = alone(&self.forms);
-        let uses = self.opened.uses(inode);
-        let now = source.facts_of(&file, &packing.from).map_err(cannot);
-        let mut is_done = true;
-        let made = match now {
-            _ if uses.writers > 0 || uses.passed > 0 => Ok(Packed::Busy),
-            Ok(now) if now.identity != packing.facts.identity => Ok(Packed::Changed),
-            Ok(_) if !change.is_as_it_was(source) => Ok(Packed::Changed),
-            Ok(_) if is_open_for_writing(&file) => Ok(Packed::Busy),
-            Ok(now) => change.make(source).map_err(cannot).and_then(|done| {
-                is_done = done;
-                self.is_archive_now(inode, own, &change.names[0].0, &packing.facts)?;
-                Ok(Packed::Swapped {
-                    saved_bytes: (now.blocks.saturating_sub(comes.blocks)) * 512,
-                })
-            }),
-            Err(error) => Err(error),
+        let hindrance = self.hindrance(packing, &change, &file, inode);
+        if !matches!(hindrance, Ok(None)) {
+            drop(forms);
+            forget(source, &record);
+            return hindrance.map(|hindrance| hindrance.unwrap_or(Packed::Changed));
+        }
+        let outcome = change.make(source);
+        let noted = match outcome.made {
+            Ok(()) => self.is_archive_now(inode, own, &change.names[0].0, &packing.facts),
+            Err(_) => Ok(()),
         };
         drop(forms);
-        match made {
-            Ok(Packed::Swapped { .. }) if is_done => change.settle(source, &record),
-            // The record tells what is left.
-            Ok(Packed::Swapped { .. }) => {}
-            _ => forget(source, &record),
+        change.end(source, &record, &outcome);
+        outcome.made.map_err(cannot)?;
+        noted?;
+        Ok(Packed::Swapped {
+            saved_bytes: packing.facts.blocks.saturating_sub(comes.blocks) * 512,
+        })
+    }
+
+    /// Why the archive may not take the file's place after all.
+    fn hindrance(
+        &self,
+        packing: &Packing,
+        change: &Change<'_>,
+        file: &File,
+        inode: Inode,
+    ) -> Result<Option<Packed>> {
+        let uses = self.opened.uses(inode);
+        if uses.writers > 0 || uses.passed > 0 {
+            return Ok(Some(Packed::Busy));
         }
-        made
+        let now = self.source.facts_of(file, &packing.from);
+        let now = now.map_err(|e| at(&packing.from, e))?;
+        if now.identity != packing.facts.identity || !change.is_as_it_was(&self.source) {
+            return Ok(Some(Packed::Changed));
+        }
+        Ok(is_open_for_writing(file).then_some(Packed::Busy))
     }
 
     /// Notes what the file is from now on.
@@ -227,7 +240,7 @@ impl ModelTree {
             && !access.writes
             && starts_as_model(file, bytes())
             // Whoever has mapped it past the mount's cache may write on.
-            && !is_open_for_writing(file)
+            && is_written_by_lease(file) != Some(true)
     }
 }
 

@@ -2,18 +2,18 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::RenameFlags;
 
-use super::forms::settle;
+use super::forms::MAX_TRIES;
 use super::remove::empty_directory;
 use crate::error::Result;
-use crate::fs::errno::{at, errno};
+use crate::fs::errno::{at, errno, stale};
 use crate::fs::inode::Inode;
 use crate::fs::model_tree::ModelTree;
 use crate::fs::view::{Located, Sought};
-use crate::fs::writing::{PathBytes, Record, forget, note};
+use crate::fs::writing::{PathBytes, Record, forget, forget_when_durable, note};
 use crate::sync::{alone, lock};
 
 /// A path that nothing is shown under: no path of the mount begins with a slash.
@@ -42,7 +42,7 @@ impl ModelTree {
         let from = self.path_in(from_parent, from_name)?;
         let to = self.path_in(to_parent, to_name)?;
         self.prepare(&from, &to, exchange)?;
-        loop {
+        for _ in 0..MAX_TRIES {
             let forms = alone(&self.forms);
             let from = self.path_in(from_parent, from_name)?;
             let to = self.path_in(to_parent, to_name)?;
@@ -60,9 +60,14 @@ impl ModelTree {
                 self.prepare(&from, &to, exchange)?;
                 continue;
             }
-            self.rename_alone((&from, one), (&to, other), flags)?;
+            let record = self.rename_alone((&from, one), (&to, other), flags)?;
+            drop(forms);
+            if let Some(record) = record {
+                forget_when_durable(&self.source, [&from, &to].into_iter(), &record);
+            }
             return Ok(());
         }
+        Err(stale(from_parent))
     }
 
     /// Has what cannot be renamed as an archive become a file, and what others rest on be there too.
@@ -75,6 +80,10 @@ impl ModelTree {
         } else if one.is_archive && !exchange && !self.can_have_archive(to)? {
             self.become_plain_at(from)?;
         } else {
+            if !exchange && !one.is_archive && other.is_some_and(|other| other.is_archive) {
+                // The file system below does not see to that, as it may where a name is replaced.
+                self.sync_file(&one)?;
+            }
             self.take_pins_along(from, to)?;
             if exchange {
                 self.take_pins_along(to, from)?;
@@ -83,14 +92,25 @@ impl ModelTree {
         Ok(())
     }
 
-    /// While nobody looks.
+    fn sync_file(&self, file: &Located) -> Result<()> {
+        if !file.facts.is_file() {
+            return Ok(());
+        }
+        let opened = self.source.open_file(&file.path);
+        opened
+            .and_then(|file| file.sync_all())
+            .map_err(|e| at(&file.path, e))
+    }
+
+    /// While nobody looks. Returns the record of it, if there is one, which is to be forgotten once it is durable.
     fn rename_alone(
         &self,
         (from, one): (&Path, Located),
         (to, other): (&Path, Option<Located>),
         flags: RenameFlags,
-    ) -> Result<()> {
+    ) -> Result<Option<PathBuf>> {
         let source = &self.source;
+        let mut record = None;
         let target = one.beside(to);
         // Before they have their names: somebody could look after a crash.
         self.mark_before(&one, to).map_err(|e| at(to, e))?;
@@ -108,16 +128,11 @@ impl ModelTree {
             }
             None => source
                 .rename(&one.path, &target, RenameFlags::NOREPLACE)
-                .or_else(|e| match e.raw_os_error() {
-                    // File systems that do not know it.
-                    Some(libc::EINVAL) => source.rename(&one.path, &target, RenameFlags::empty()),
-                    _ => Err(e),
-                })
                 .map_err(|e| at(from, e))?,
             Some(other) if other.path == target => self
                 .rename_over(&one.path, &target)
                 .map_err(|e| at(from, e))?,
-            Some(other) => self.rename_over_other_form(&one, &target, other)?,
+            Some(other) => record = Some(self.rename_over_other_form(&one, &target, other)?),
         }
         if exchange {
             self.moved(&[
@@ -131,7 +146,7 @@ impl ModelTree {
         }
         // A directory has got them with all that is in it.
         self.tell_of(to);
-        Ok(())
+        Ok(record)
     }
 
     fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -145,7 +160,13 @@ impl ModelTree {
     }
 
     /// Of what had the name nothing is left, though its own name below is another one.
-    fn rename_over_other_form(&self, one: &Located, target: &Path, other: &Located) -> Result<()> {
+    /// Returns the record of that, which is to be forgotten once it is durable.
+    fn rename_over_other_form(
+        &self,
+        one: &Located,
+        target: &Path,
+        other: &Located,
+    ) -> Result<PathBuf> {
         let record = Record {
             temporary: None,
             names: vec![(PathBytes::of(target), PathBytes::of(&other.path))],
@@ -154,25 +175,22 @@ impl ModelTree {
         };
         let source = &self.source;
         let cannot = |e: io::Error| at(target, e);
-        if !one.is_archive && one.facts.is_file() {
-            // The file system below does not see to that, as it may where a name is replaced.
-            let file = source.open_file(&one.path).map_err(cannot)?;
-            file.sync_all().map_err(cannot)?;
-        }
         let work = &self.changes()?.work;
         let record = note(work, source, &record).map_err(cannot)?;
-        let renamed = source
-            .rename(&one.path, target, RenameFlags::NOREPLACE)
-            .and_then(|()| {
-                source.remove_file(&other.path).inspect_err(|_| {
-                    let _ = source.rename(target, &one.path, RenameFlags::NOREPLACE);
-                })
-            });
-        match &renamed {
-            Ok(()) => settle(source, [&one.path, &other.path].into_iter(), &record),
-            Err(_) => forget(source, &record),
+        if let Err(error) = source.rename(&one.path, target, RenameFlags::NOREPLACE) {
+            forget(source, &record);
+            return Err(cannot(error));
         }
-        renamed.map_err(cannot)
+        if let Err(error) = source.remove_file(&other.path) {
+            if source
+                .rename(target, &one.path, RenameFlags::NOREPLACE)
+                .is_ok()
+            {
+                forget(source, &record);
+            }
+            return Err(cannot(error));
+        }
+        Ok(record)
     }
 
     /// Notes that what was known by a path, and all below it, is known by another one from now on. Nobody sees one move

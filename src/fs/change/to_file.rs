@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,18 +12,18 @@ use std::time::SystemTime;
 use rustix::fs::{FallocateFlags, OFlags, RenameFlags, Timestamps, fallocate, futimens};
 
 use super::begun::check_inside;
-use super::forms::{Change, path_of_archive};
+use super::forms::{Change, MAX_TRIES, path_of_archive};
 use crate::error::{Error, Result};
 use crate::file::VirtualFile;
 use crate::format::{OWN_XATTRS, original_name};
 use crate::fs::attr::Attr;
-use crate::fs::errno::{at, errno, is_gone, stale};
-use crate::fs::facts::{Facts, Kind};
+use crate::fs::errno::{at, errno, stale};
+use crate::fs::facts::Kind;
 use crate::fs::inode::Inode;
 use crate::fs::model_tree::ModelTree;
 use crate::fs::nodes::What;
 use crate::fs::open_files::Opened;
-use crate::fs::place::{ArchivePlace, Place};
+use crate::fs::place::Place;
 use crate::fs::writing::forget;
 use crate::model::ReadAt;
 use crate::os::{copy_attributes, timespec, write_all_at};
@@ -32,9 +31,6 @@ use crate::sync::{alone, lock};
 
 /// Read and written at a time.
 const PIECE_BYTES: usize = 1 << 20;
-
-/// So often is begun again, where names change meanwhile.
-const MAX_TRIES: usize = 16;
 
 /// What of a file is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +92,8 @@ impl ModelTree {
             return Ok(());
         };
         check_inside(&place)?;
-        let (archive, facts) = self.open_to_convert(inode, &place)?;
+        // Who has it open has it by a name that it may not have any more.
+        let archive = self.open_archive(inode, &place)?;
         let path = place.place.path();
         let directory = path.parent().unwrap_or(Path::new(""));
         let temporary = changes
@@ -104,26 +101,12 @@ impl ModelTree {
             .temporary(&self.source, directory)
             .map_err(|e| at(path, e))?;
         let made = self.decode_to(&archive, &temporary, keep);
-        let changed =
-            made.and_then(|made| self.take_place(inode, &archive, &facts, (&temporary, &made)));
+        let changed = made.and_then(|made| self.take_place(inode, &archive, (&temporary, &made)));
         if changed.is_err() {
             let _ = self.source.remove_file(&temporary);
         }
         self.close(Opened::Archive(archive, inode));
         changed
-    }
-
-    /// Who has it open has it by a name that it may not have any more.
-    fn open_to_convert(
-        &self,
-        inode: Inode,
-        place: &ArchivePlace,
-    ) -> Result<(Arc<VirtualFile>, Facts)> {
-        let archive = self.open_archive(inode, place)?;
-        let cannot = |e| at(place.place.path(), e);
-        let file = archive.archive().file().ok_or_else(|| stale(inode))?;
-        let facts = place.place.facts_of(&self.source, file).map_err(cannot)?;
-        Ok((archive, facts))
     }
 
     fn decode_to(&self, archive: &VirtualFile, temporary: &Path, keep: Keep) -> Result<Made> {
@@ -168,7 +151,6 @@ impl ModelTree {
         &self,
         inode: Inode,
         archive: &VirtualFile,
-        facts: &Facts,
         (temporary, made): (&Path, &Made),
     ) -> Result<()> {
         let source = &self.source;
@@ -178,24 +160,31 @@ impl ModelTree {
             };
             let known = place.place.path();
             let cannot = |e| at(known, e);
-            let open = archive.archive().file().map(File::metadata);
-            if open.is_some_and(|open| open.is_ok_and(|open| open.nlink() == 0)) {
+            // By its descriptor: it need not have the name any more that it is known by.
+            let open = archive.archive().file().ok_or_else(|| stale(inode))?;
+            let goes = source.facts_of(open, known).map_err(cannot)?;
+            if goes.nlink == 0 {
                 // Only those who have it open have it: as long as they do.
                 source.remove_file(temporary).map_err(cannot)?;
+                let forms = alone(&self.forms);
                 let path = known.to_path_buf();
                 let closed = self.is_plain_now(inode, archive.generation(), path, made)?;
+                drop(forms);
                 self.close_opened(closed);
                 return Ok(());
             }
-            let goes = match source.facts(known) {
-                Err(e) if is_gone(&e) => continue,
-                goes => goes.map_err(cannot)?,
-            };
-            if goes.number != facts.number {
-                break;
-            }
             let all = self.all_names(known, goes.number, goes.nlink);
-            let names: Vec<_> = all.map_err(cannot)?.into_iter().filter_map(pair).collect();
+            let is_free = |(file, _): &(PathBuf, PathBuf)| source.facts(file).is_err();
+            let names: Vec<_> = all
+                .map_err(cannot)?
+                .into_iter()
+                .filter_map(pair)
+                // Where there is a file too, both are shown, as they are.
+                .filter(is_free)
+                .collect();
+            if names.is_empty() {
+                continue;
+            }
             for (file, _) in &names {
                 self.mark_if_named_as_archive(file, &made.writing)
                     .map_err(cannot)?;
@@ -228,21 +217,21 @@ impl ModelTree {
         let cannot = |e| at(archive, e);
         let record = change.note(&self.changes()?.work, source).map_err(cannot)?;
         let forms = alone(&self.forms);
-        let make = || {
-            let is_done = change.make(source).map_err(cannot)?;
-            let closed = self.is_plain_now(inode, former, path.clone(), made)?;
-            Ok((is_done, closed))
-        };
-        let done = change.is_as_it_was(source).then(make).transpose();
-        drop(forms);
-        let Ok(Some((is_done, closed))) = done else {
+        if !change.is_as_it_was(source) {
+            drop(forms);
             forget(source, &record);
-            return done.map(|_| false);
-        };
-        self.close_opened(closed);
-        if is_done {
-            change.settle(source, &record);
+            return Ok(false);
         }
+        let outcome = change.make(source);
+        let closed = outcome
+            .made
+            .is_ok()
+            .then(|| self.is_plain_now(inode, former, path.clone(), made))
+            .transpose();
+        drop(forms);
+        change.end(source, &record, &outcome);
+        outcome.made.map_err(cannot)?;
+        self.close_opened(closed?.unwrap_or_default());
         Ok(true)
     }
 

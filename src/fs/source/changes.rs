@@ -9,11 +9,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RenameFlags, linkat, makedev, mkdirat, mknodat, openat,
     renameat_with, symlinkat, unlinkat,
 };
+use rustix::io::Errno;
 
 use super::directory::Source;
 use crate::fs::facts::Kind;
@@ -24,6 +26,9 @@ const TO_CHANGE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 const NEVER_WAIT: OFlags = OFlags::NOFOLLOW
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
+/// So long it is waited for whoever holds a lease on a file, and so long between two tries.
+const MOST_WAIT: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(1);
 
 impl Source {
     /// Makes a file and opens it.
@@ -83,15 +88,19 @@ impl Source {
         to: &Path,
         flags: RenameFlags,
     ) -> io::Result<()> {
-        let (from_directory, from) = self.parent(from)?;
-        let (to_directory, to) = self.parent(to)?;
-        Ok(renameat_with(
-            from_directory,
-            from,
-            to_directory,
-            to,
-            flags,
-        )?)
+        let (from_directory, from_name) = self.parent(from)?;
+        let (to_directory, to_name) = self.parent(to)?;
+        let rename =
+            |flags| renameat_with(&from_directory, from_name, &to_directory, to_name, flags);
+        match rename(flags) {
+            // File systems that know no flags.
+            Err(Errno::INVAL) if flags == RenameFlags::NOREPLACE => match self.facts(to) {
+                Ok(_) => Err(Errno::EXIST),
+                Err(_) => rename(RenameFlags::empty()),
+            },
+            renamed => renamed,
+        }?;
+        Ok(())
     }
 
     pub(in crate::fs) fn remove_file(&self, path: &Path) -> io::Result<()> {
@@ -106,14 +115,18 @@ impl Source {
 
     /// Opens a regular file, to read or to write it as `flags` say.
     pub(in crate::fs) fn open_as(&self, path: &Path, flags: OFlags) -> io::Result<File> {
-        let flags = flags | OFlags::NOFOLLOW;
         // Not to wait for a reader should it have become a FIFO meanwhile.
-        match self.open_at(path, flags | OFlags::NONBLOCK) {
-            // Of a regular file: somebody looks whether anybody has it open for writing, or packs it, and gives way.
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.open_at(path, flags),
-            opened => opened,
+        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let start = Instant::now();
+        loop {
+            match self.open_at(path, flags) {
+                // Somebody looks whether anybody has it open for writing, or packs it, and gives way.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock && start.elapsed() < MOST_WAIT => {
+                    std::thread::sleep(PAUSE);
+                }
+                opened => return opened.map(File::from),
+            }
         }
-        .map(File::from)
     }
 
     /// Opens a directory, to have the names in it be on the disk.

@@ -70,6 +70,24 @@ pub(in crate::fs) fn forget(source: &Source, record: &Path) {
     let _ = source.remove_file(record);
 }
 
+/// The same of one whose change is done, once the names in the directories of these are on the disk.
+pub(in crate::fs) fn forget_when_durable<'p>(
+    source: &Source,
+    paths: impl Iterator<Item = &'p PathBuf>,
+    record: &Path,
+) {
+    let mut directories: Vec<_> = paths
+        .map(|path| path.parent().unwrap_or(Path::new("")))
+        .collect();
+    directories.dedup();
+    if directories
+        .iter()
+        .all(|path| source.sync_directory(path).is_ok())
+    {
+        forget(source, record);
+    }
+}
+
 /// Finishes what was begun, or takes it back. False if that could not be done with all of it: its records stay.
 pub(super) fn recover(source: &Source) -> bool {
     let directory = Path::new(OWN_DIRECTORY).join(CHANGES);
@@ -153,16 +171,21 @@ fn settle(source: &Source, record: &Record) -> bool {
     let mut is_settled = true;
     for (comes, goes) in &record.names {
         let name = comes.path().display();
-        if source.facts(comes.path()).is_err() {
-            let _ = source.add_name(first.path(), comes.path());
-        }
-        if !is(comes.path(), record.comes) || !is(goes.path(), record.goes) {
+        // A name that had come, and is gone, was removed since.
+        if !is(goes.path(), record.goes) {
             continue;
         }
-        match source.remove_file(goes.path()) {
+        let finished = match source.facts(comes.path()) {
+            Err(_) => source.add_name(first.path(), comes.path()),
+            Ok(_) if is(comes.path(), record.comes) => Ok(()),
+            // Somebody has made another file of that name: both are shown.
+            Ok(_) => continue,
+        };
+        match finished.and_then(|()| source.remove_file(goes.path())) {
             Ok(()) => tracing::info!("{name}: a change that was cut off is finished"),
             Err(error) => {
-                tracing::error!("cannot remove {}: {error}", goes.path().display());
+                let goes = goes.path().display();
+                tracing::error!("{goes} cannot become {name}: {error}");
                 is_settled = false;
             }
         }

@@ -6,5 +6,5 @@ mod journal;
 mod work;
 
 pub(super) use changes::Changes;
-pub(super) use journal::{PathBytes, Record, forget, note};
+pub(super) use journal::{PathBytes, Record, forget, forget_when_durable, note};
 pub(super) use work::Work;

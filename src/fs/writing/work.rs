@@ -71,6 +71,9 @@ impl Work {
         source: &Source,
         directory: &Path,
     ) -> io::Result<PathBuf> {
+        // What is open need not have a directory any more.
+        let is_there = |directory: &&Path| source.facts(directory).is_ok();
+        let directory = directory.ancestors().find(is_there).unwrap_or(directory);
         let own = root_of_device(source, directory)?.join(OWN_DIRECTORY);
         make_own(source, &own, 0o755)?;
         let work = own.join(WORK);

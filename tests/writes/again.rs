@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use memmap2::{MmapMut, MmapOptions};
 
-use super::support::{Mount, Place, model, noise};
+use super::support::{Mount, Place, model, weights};
 use super::{LIMIT, packing};
 
 const NAME: &str = "m.safetensors";
@@ -48,10 +48,12 @@ fn wait_until_packed(mount: &Mount, place: &Place) {
 
 /// Anything but cutting it: a model that is not whole is not packed.
 fn operate(rng: &mut fastrand::Rng, mount: &Mount, expected: &mut [u8], writers: &mut Vec<Opened>) {
-    let offset = rng.usize(DATA..expected.len() - MOST);
+    let offset = 2 * rng.usize(DATA / 2..(expected.len() - MOST) / 2);
     let len = rng.usize(1..MOST);
     let range = offset..offset + len;
-    let bytes = noise(rng.u64(..), len);
+    // What becomes no smaller is not packed.
+    let mut bytes = weights(rng.u64(..), len.div_ceil(2));
+    bytes.truncate(len);
     let read = |file: &File| {
         let mut read = vec![0; len];
         file.read_exact_at(&mut read, offset as u64).unwrap();

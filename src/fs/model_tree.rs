@@ -57,7 +57,7 @@ pub struct ModelTree {
     pub(super) opened: OpenFiles,
     pub(super) lately: Lately,
     /// Held by those who look for what a name stands for, and alone by who gives a file another form or name in more
-    /// than one step. Nothing is decoded meanwhile, and no reader of an open file waits for it.
+    /// than one step. Nothing is decoded meanwhile, and whoever reads an open file does not wait for it.
     pub(super) forms: RwLock<()>,
     /// What a mount has that is written to.
     pub(super) changes: Option<Changes>,

@@ -1,7 +1,8 @@
 //! Requests of the kernel that change something.
 //!
-//! As all others they are handled on the thread that read them, but for those that may have an archive be decoded: these
-//! go on a thread of their own, so that however many wait for that, readers are answered.
+//! As all others they are handled on the thread that read them, but for those that write to what may be the file of an archive:
+//! these go on a thread of their own, so that however many wait until it is decoded, readers are answered. Names for which an
+//! archive has to become a file first are rare, and made where they are asked for.
 
 use std::ffi::OsStr;
 use std::fs::File;

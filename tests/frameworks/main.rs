@@ -1,9 +1,12 @@
 //! Frameworks load models from a mount as they do from a disk: unmodified safetensors,
 //! transformers, sentence-transformers, gguf-py and llama.cpp, each run in a Python process of its own.
 //!
+//! Caches of the hub and stores of Ollama stay mounted over themselves while they are downloaded into and packed.
+//!
 //! They need the network, so `tests/run` runs them and a plain `cargo test` does not: the first that
 //! runs makes a virtual environment under the target directory from `requirements.txt`, where every
-//! package is pinned, and compiles what `compiled.txt` lists; later runs find both there. Where Python is missing or the packages cannot be had, the tests fail and say so.
+//! package is pinned, and compiles what `compiled.txt` lists; later runs find both there. Where Python is
+//! missing or the packages cannot be had, the tests fail and say so.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 #[path = "../support/mod.rs"]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::support::{Mount, json, ok};
+use super::support::Mount;
 
 /// Packing waits for processors and memory that others use, and other tests use them for long.
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -54,11 +54,10 @@ impl Store {
     #[track_caller]
     pub fn wait_until_packed(&self, files: u64) -> Value {
         let packing = wait_for("end of packing", || {
-            let stats = json(&ok(["stats", self.path.to_str().unwrap(), "--json"]));
-            let packing = &stats["packing"];
+            let packing = self.mount.packing().unwrap();
             let is_idle = packing["queued_files"] == 0 && packing["packing"].is_null();
             let is_so = is_idle && packing["packed_files"].as_u64() >= Some(files);
-            is_so.then(|| packing.clone())
+            is_so.then_some(packing)
         });
         assert_eq!(packing["packed_files"], files, "{packing}");
         assert_eq!(packing["failed_files"], 0, "{packing}");

@@ -76,45 +76,8 @@ fn what_users_make_in_a_mount_of_root_is_theirs() {
     mount.stop();
 }
 
-#[test]
-fn a_user_mounts_and_writes() {
-    let user = OrdinaryUser::new();
-    let place = Place::new();
-    fs::set_permissions(place.root.path(), Permissions::from_mode(0o755)).unwrap();
-    let program = place.root.path().join("weightfs");
-    copy_program(&program);
-    let archive = place.pack("model", &model(1, 1));
-    user.give(&[&place.source, &place.mountpoint, &archive]);
-    let mut command = user.command(&program);
-    command
-        .arg("mount")
-        .arg("--writable")
-        .arg(&place.source)
-        .arg(&place.mountpoint);
-    let mount = Mount::spawn(command, &place.mountpoint, super::LIMIT);
-    let model_path = mount.path("model").display().to_string();
-    let script = format!(
-        "set -e; cd {}; echo x > f; mkdir d; mv f d/g; printf abc | dd of={model_path} bs=1 seek=100 conv=notrunc 2>/dev/null; cat d/g; rm -r d",
-        mount.mountpoint.display()
-    );
-    let mut shell = user.command("sh".as_ref());
-    let output = shell.arg("-c").arg(script).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_eq!(output.stdout, b"x\n");
-    mount.stop();
-    let mut expected = model(1, 1);
-    expected[100..103].copy_from_slice(b"abc");
-    assert!(fs::read(place.source.join("model")).unwrap() == expected);
-}
-
-/// The file that takes the archive's place may not be opened for writing any more then, by whoever is not root.
-#[test]
-fn who_has_made_the_file_of_an_archive_read_only_writes_on() {
-    let user = OrdinaryUser::new();
+/// A source with an archive that is a user's, and that user's mount of it.
+fn mounted_by(user: &OrdinaryUser) -> (Place, Mount) {
     let place = Place::new();
     fs::set_permissions(place.root.path(), Permissions::from_mode(0o755)).unwrap();
     let program = place.root.path().join("weightfs");
@@ -127,10 +90,11 @@ fn who_has_made_the_file_of_an_archive_read_only_writes_on() {
         .arg(&place.source)
         .arg(&place.mountpoint);
     let mount = Mount::spawn(command, &place.mountpoint, super::LIMIT);
-    let script = format!(
-        "set -e; exec 3<>{0}; chmod 444 {0}; printf abc >&3; printf def >&3",
-        mount.path("model").display()
-    );
+    (place, mount)
+}
+
+/// What a script of a user's says; it must succeed.
+fn run_shell(user: &OrdinaryUser, script: &str) -> Vec<u8> {
     let mut shell = user.command("sh".as_ref());
     let output = shell.arg("-c").arg(script).output().unwrap();
     assert!(
@@ -138,6 +102,35 @@ fn who_has_made_the_file_of_an_archive_read_only_writes_on() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    output.stdout
+}
+
+#[test]
+fn a_user_mounts_and_writes() {
+    let user = OrdinaryUser::new();
+    let (place, mount) = mounted_by(&user);
+    let model_path = mount.path("model").display().to_string();
+    let script = format!(
+        "set -e; cd {}; echo x > f; mkdir d; mv f d/g; printf abc | dd of={model_path} bs=1 seek=100 conv=notrunc 2>/dev/null; cat d/g; rm -r d",
+        mount.mountpoint.display()
+    );
+    assert_eq!(run_shell(&user, &script), b"x\n");
+    mount.stop();
+    let mut expected = model(1, 1);
+    expected[100..103].copy_from_slice(b"abc");
+    assert!(fs::read(place.source.join("model")).unwrap() == expected);
+}
+
+/// The file that takes the archive's place may not be opened for writing any more then, by whoever is not root.
+#[test]
+fn who_has_made_the_file_of_an_archive_read_only_writes_on() {
+    let user = OrdinaryUser::new();
+    let (place, mount) = mounted_by(&user);
+    let script = format!(
+        "set -e; exec 3<>{0}; chmod 444 {0}; printf abc >&3; printf def >&3",
+        mount.path("model").display()
+    );
+    run_shell(&user, &script);
     mount.stop();
     let mut expected = model(1, 1);
     expected[..6].copy_from_slice(b"abcdef");

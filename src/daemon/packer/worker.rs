@@ -183,18 +183,25 @@ impl Worker {
             return Ok(());
         }
         self.stats.waits_for = None;
-        let begun = self.tree.begin_packing(&job.path).and_then(|begun| {
-            let packing = begun.map(|packing| Ok((self.tree.open_packing(&packing)?, packing)));
-            packing.transpose()
-        });
-        match begun {
+        self.begin(job, now)
+    }
+
+    fn begin(&mut self, job: Job, now: Instant) -> std::result::Result<(), Ending> {
+        let packing = match self.tree.begin_packing(&job.path) {
+            Ok(Some(packing)) => packing,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                self.failed(job, &error.to_string());
+                return Ok(());
+            }
+        };
+        match self.tree.open_packing(&packing) {
             // Who has mapped it before may write on, and its times need not tell. Who opens it from here on is seen: by them,
             // or at the end.
-            Ok(Some((Some(file), _))) if is_open_for_writing(&file) => self.queue.busy(job, now),
-            Ok(Some((Some(file), packing))) => return self.pack(job, file, packing),
+            Ok(Some(file)) if is_open_for_writing(&file) => self.queue.busy(job, now),
+            Ok(Some(file)) => return self.pack(job, file, packing),
             // Something was done to it just now.
-            Ok(Some((None, _))) => self.queue.busy(job, now),
-            Ok(None) => {}
+            Ok(None) => self.queue.busy(job, now),
             Err(error) => self.failed(job, &error.to_string()),
         }
         Ok(())

@@ -189,13 +189,19 @@ impl Change<'_> {
     }
 
     fn taken_back(&self, source: &Source, come: &[&Path], error: io::Error) -> Outcome {
-        let rest = come.iter().skip(1).map(|path| source.remove_file(path));
-        let first = come
-            .first()
-            .map(|first| source.rename(first, self.temporary, RenameFlags::NOREPLACE));
+        let mut is_whole = true;
+        // The first one last: as long as it has its name, whoever comes after a crash goes on from it. All that can be
+        // taken back is, also where something cannot.
+        for (number, path) in come.iter().enumerate().rev() {
+            is_whole &= match number {
+                0 => source.rename(path, self.temporary, RenameFlags::NOREPLACE),
+                _ => source.remove_file(path),
+            }
+            .is_ok();
+        }
         Outcome {
-            is_whole: rest.chain(first).all(|done| done.is_ok()),
             made: Err(error),
+            is_whole,
         }
     }
 

@@ -4,7 +4,8 @@
 //! changed where they are, and whoever writes to one gets it back as a file first.
 //!
 //! Invariant: at every moment each name that is shown has one form below, whole and durable; who looks sees one of both,
-//! never both nor neither. What a killed mount has left half done is finished, or taken back, by the next one.
+//! never both nor neither. What a killed mount has left half done, or what the system would neither do nor take back, is
+//! finished, or taken back, by the next one.
 
 mod attributes;
 mod begun;

@@ -165,10 +165,10 @@ impl ModelTree {
         let record = change.note(&changes.work, source).map_err(cannot)?;
         let forms = alone(&self.forms);
         let hindrance = self.hindrance(packing, &change, &file, inode);
-        if !matches!(hindrance, Ok(None)) {
+        if let Some(hindrance) = hindrance.transpose() {
             drop(forms);
             forget(source, &record);
-            return hindrance.map(|hindrance| hindrance.unwrap_or(Packed::Changed));
+            return hindrance;
         }
         let outcome = change.make(source);
         let noted = match outcome.made {

@@ -141,12 +141,6 @@ impl Source {
         self.mountpoint.as_deref() == Some(&self.path)
     }
 
-    /// The root, open as a path only: what is reached by way of it is what the mount shows, also under a mount that lies
-    /// over it.
-    pub const fn root(&self) -> &File {
-        &self.root
-    }
-
     /// Canonical path of the root.
     pub(in crate::fs) fn path(&self) -> &Path {
         &self.path

@@ -17,7 +17,7 @@ type End = Box<dyn Fn() + Send + Sync>;
 /// What a mount has that is written to.
 pub(in crate::fs) struct Changes {
     pub(in crate::fs) work: Work,
-    /// Held while a file gets another form: one at a time, which none waits for but who writes to an archive.
+    /// Held while a file gets another form: one at a time, which none waits for but who needs another one to.
     pub(in crate::fs) converting: Mutex<()>,
     pub(in crate::fs) tell: OnceLock<Tell>,
     pub(in crate::fs) before_end: OnceLock<End>,

@@ -1,20 +1,22 @@
 //! The tree that a mount shows, without a kernel: names, attributes, links, open files.
 //!
 //! Every archive `NAME.wfz` of the source directory is shown as `NAME`; everything else as it is.
-//! Nothing of the source is kept but what is open: each look goes to the source, so that what
-//! changes there is seen. Knows nothing of FUSE.
+//! Nothing of the source is kept but what is open, and listings of directories that have not changed: each look goes to
+//! the source, so that what changes there is seen. Knows nothing of FUSE.
 
 mod access;
 mod archives;
 mod attr;
 mod bases;
 mod change;
+mod directories;
 mod errno;
 mod facts;
 mod in_vain;
 mod inode;
 mod lately;
 mod links;
+mod listing;
 mod model_tree;
 mod nodes;
 mod open_archive;
@@ -39,7 +41,8 @@ pub use change::{
 pub(crate) use errno::is_gone;
 pub use facts::Kind;
 pub use inode::{Inode, ROOT_INODE};
-pub use model_tree::{DirEntry, ModelTree};
+pub use listing::{DirEntry, Listing};
+pub use model_tree::ModelTree;
 pub use open_files::{Handle, OpenFile};
 pub use source::Source;
 pub use statistics::{MountStats, PackingStats};

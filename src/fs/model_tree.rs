@@ -1,6 +1,6 @@
 //! The tree itself: lookups, attributes, directories, reads.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
@@ -23,24 +23,13 @@ use super::open_files::{Handle, OpenFile, OpenFiles, Opened, Way};
 use super::place::{ArchivePlace, Place};
 use super::source::Source;
 use super::statistics::{MountStats, PackingStats};
-use super::view::{MAX_LOOKS, Shown, names};
+use super::view::{MAX_LOOKS, Shown};
 use super::writing::Changes;
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
 use crate::file::{ReadShared, ReadStats, VirtualFile};
 use crate::os::{memory_bytes, read_full_at};
 use crate::sync::{lock, together};
-
-/// An entry of a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DirEntry {
-    /// Its name.
-    pub name: OsString,
-    /// What it is.
-    pub kind: Kind,
-    /// Its inode.
-    pub inode: Inode,
-}
 
 /// What a mount shows. All methods may be called from many threads at once; no lock that a reader
 /// waits for is held while anything is read or decoded.
@@ -164,7 +153,11 @@ impl ModelTree {
                 .map_err(|e| Error::io(format!("{}", path.display()), e))?;
             let (attr, what) = described?;
             if self.keep_for_questions(attr.inode, &what, &facts) {
-                lock(&self.nodes).found(attr, what, path, Some(facts.identity));
+                let mut nodes = lock(&self.nodes);
+                nodes.found(attr, what, path, Some(facts.identity));
+                if let Some(directory) = nodes.get_mut(parent) {
+                    directory.looked_into = Some(Instant::now());
+                }
                 return Ok(attr);
             }
         }
@@ -200,11 +193,18 @@ impl ModelTree {
         match &node.what {
             What::Directory(path) => current(Kind::Directory, &Place::Inside(path.clone())),
             // The kernel asks in this way for open files too, which need not have their name any more.
-            What::File(place) => current(Kind::File, place).or_else(|gone| {
-                let opened = self.kept_open(inode).ok_or(gone)?;
-                let file = opened.file().ok_or_else(|| stale(inode))?;
-                self.open_file_attr(inode, file, place)
-            }),
+            What::File(place) => match self.opened.of(inode) {
+                Some(Opened::File(file, ..)) => {
+                    let now = self.open_file_attr(inode, &file, place)?;
+                    self.told(inode, |attr| *attr = now);
+                    Ok(now)
+                }
+                _ => current(Kind::File, place).or_else(|gone| {
+                    let opened = self.kept_open(inode).ok_or(gone)?;
+                    let file = opened.file().ok_or_else(|| stale(inode))?;
+                    self.open_file_attr(inode, file, place)
+                }),
+            },
             // A generation does not change: what may is the owner and the permissions, as long as
             // the archive is still there.
             What::Archive(at) => {
@@ -267,27 +267,6 @@ impl ModelTree {
         }
         self.lately.name_changed();
         Err(stale(inode))
-    }
-
-    /// What a directory shows, sorted by name, without `.` and `..`. An archive that cannot be
-    /// opened is listed; looking at it tells why it cannot.
-    ///
-    /// # Errors
-    /// `Io` if the directory cannot be read.
-    pub fn read_directory(&self, inode: Inode) -> Result<Vec<DirEntry>> {
-        let node = self.node(inode)?;
-        let directory = self.directory(inode)?;
-        let names = names(&self.source, &directory)
-            .map_err(|e| Error::io(format!("{}", directory.display()), e))
-            .map_err(|error| self.stale_if_replaced(inode, &node, error))?;
-        let entry = |name: OsString| {
-            let (facts, described) = self.look_closely(&directory.join(&name)).ok()?;
-            let damaged = self.number(&facts, b"damaged");
-            let (kind, inode) =
-                described.map_or((Kind::File, damaged), |(attr, _)| (attr.kind, attr.inode));
-            Some(DirEntry { name, kind, inode })
-        };
-        Ok(names.into_iter().filter_map(entry).collect())
     }
 
     /// Opens a file for reading; the caller must `release` it.

@@ -85,10 +85,17 @@ struct Use {
     way: Way,
 }
 
+/// An inode that is open.
+#[derive(Default)]
+struct OfInode {
+    uses: Uses,
+    handles: Vec<Handle>,
+}
+
 #[derive(Default)]
 struct Table {
     files: HashMap<Handle, Use>,
-    inodes: HashMap<Inode, Uses>,
+    inodes: HashMap<Inode, OfInode>,
     last: Handle,
 }
 
@@ -102,15 +109,16 @@ impl OpenFiles {
     /// Adds one. It is opened in the way in which the inode is open already, else as `prefers` says.
     pub(super) fn insert(&self, opened: Opened, writes: bool, prefers: Way) -> (Handle, Way) {
         let mut table = alone(&self.table);
-        let uses = table.inodes.entry(opened.inode()).or_default();
-        let way = match *uses {
+        table.last += 1;
+        let handle = table.last;
+        let inode = table.inodes.entry(opened.inode()).or_default();
+        let way = match inode.uses {
             Uses { handles: 0, .. } => prefers,
             Uses { passed: 0, .. } => Way::Served,
             _ => Way::Passed,
         };
-        uses.add(writes, way);
-        table.last += 1;
-        let handle = table.last;
+        inode.uses.add(writes, way);
+        inode.handles.push(handle);
         let used = Use {
             opened,
             writes,
@@ -132,11 +140,8 @@ impl OpenFiles {
     /// What is open of an inode, for writing if it is for anybody.
     pub(super) fn of(&self, inode: Inode) -> Option<Opened> {
         let table = together(&self.table);
-        table.inodes.get(&inode)?;
-        let uses = || {
-            let files = table.files.values();
-            files.filter(|used| used.opened.inode() == inode)
-        };
+        let handles = &table.inodes.get(&inode)?.handles;
+        let uses = || handles.iter().filter_map(|handle| table.files.get(handle));
         let used = uses().find(|used| used.writes).or_else(|| uses().next());
         used.map(|used| used.opened.clone())
     }
@@ -144,7 +149,10 @@ impl OpenFiles {
     /// Who has an inode open.
     pub(super) fn uses(&self, inode: Inode) -> Uses {
         let table = together(&self.table);
-        table.inodes.get(&inode).copied().unwrap_or_default()
+        table
+            .inodes
+            .get(&inode)
+            .map_or_else(Uses::default, |open| open.uses)
     }
 
     /// Says that the kernel does not serve a file after all.
@@ -155,7 +163,7 @@ impl OpenFiles {
         };
         if std::mem::replace(&mut used.way, Way::Served) == Way::Passed {
             let inode = used.opened.inode();
-            table.inodes.entry(inode).or_default().passed -= 1;
+            table.inodes.entry(inode).or_default().uses.passed -= 1;
         }
     }
 
@@ -187,9 +195,10 @@ impl OpenFiles {
         let mut table = alone(&self.table);
         let used = table.files.remove(&handle)?;
         let inode = used.opened.inode();
-        let uses = table.inodes.entry(inode).or_default();
-        uses.take(used.writes, used.way);
-        let left = *uses;
+        let open = table.inodes.entry(inode).or_default();
+        open.uses.take(used.writes, used.way);
+        open.handles.retain(|other| *other != handle);
+        let left = open.uses;
         if left.handles == 0 {
             table.inodes.remove(&inode);
         }

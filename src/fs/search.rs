@@ -87,7 +87,8 @@ impl ModelTree {
         let mut directories = vec![PathBuf::new()];
         while let Some(directory) = directories.pop() {
             // What cannot be read is not found.
-            for name in names(&self.source, &directory).unwrap_or_default() {
+            let names = names(&self.source, &directory);
+            for name in names.map(|(names, _)| names).unwrap_or_default() {
                 let path = directory.join(&name);
                 let Ok((_, Ok((attr, _)))) = self.look_closely(&path) else {
                     continue;

@@ -85,10 +85,7 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
         return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
     }
     let mut before = None;
-    // Where the mount is written to it is the mount that changes forms, and nobody looks meanwhile; whoever unpacks past it
-    // has put the file there by the second look.
-    let looks = if source.is_writable() { 2 } else { MAX_LOOKS };
-    for _ in 0..looks {
+    for _ in 0..MAX_LOOKS {
         match look_once(source, directory, name) {
             Ok(Glance::Shown(shown)) => return Ok(shown),
             Ok(Glance::Hidden) => break,
@@ -97,8 +94,13 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
             Err(e) if matches!(e.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => {}
             Err(e) => return Err(e),
         }
+        // Where the mount is written to it is the mount that changes forms, and nobody looks meanwhile; whoever unpacks
+        // past it has put the file there by now.
         if source.is_writable() {
-            continue;
+            match source.facts(&directory.join(name)) {
+                Ok(_) => continue,
+                Err(_) => break,
+            }
         }
         match source.facts(directory) {
             Ok(now) if before == Some(now.identity) && !is_fresh(&now) => break,
@@ -194,6 +196,21 @@ pub(super) fn locate(source: &Source, directory: &Path, name: &OsStr) -> io::Res
             is_archive: false,
         }));
     }
+    Ok(match locate_archive(source, directory, name)? {
+        Some(located) => Sought::Found(located),
+        None => Sought::Nothing,
+    })
+}
+
+/// Finds the archive, or the link to one, that would be shown under a name if nothing else had it.
+///
+/// # Errors
+/// What the system answered.
+pub(super) fn locate_archive(
+    source: &Source,
+    directory: &Path,
+    name: &OsStr,
+) -> io::Result<Option<Located>> {
     let archive = archive_name(name);
     let path = directory.join(&archive);
     let facts = source
@@ -201,18 +218,12 @@ pub(super) fn locate(source: &Source, directory: &Path, name: &OsStr) -> io::Res
         .then(|| existing(source.facts(&path)))
         .transpose()?
         .flatten();
-    let Some(facts) = facts else {
-        return Ok(Sought::Nothing);
-    };
-    Ok(if stands_for_file(source, directory, &path, &facts) {
-        Sought::Found(Located {
-            path,
-            facts,
-            is_archive: true,
-        })
-    } else {
-        Sought::Nothing
-    })
+    let is_one = |facts: &Facts| stands_for_file(source, directory, &path, facts);
+    Ok(facts.filter(is_one).map(|facts| Located {
+        path: path.clone(),
+        facts,
+        is_archive: true,
+    }))
 }
 
 /// True if what has the name of an archive is shown without the suffix, unless what has the shorter name is there too.
@@ -234,17 +245,18 @@ pub(super) fn is_kept_as_it_is(source: &Source, place: &Place) -> bool {
         .is_ok_and(|mark| mark.is_some())
 }
 
-/// The names that are shown in a directory; a look at some may find nothing.
-pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<OsString>> {
+/// The names that are shown in a directory, of which this was known before it was read; a look at some may find nothing.
+pub(super) fn names(source: &Source, directory: &Path) -> io::Result<(Vec<OsString>, Facts)> {
     let mut names = Vec::new();
+    let mut before = source.facts(directory)?;
     // A listing may miss both forms of a name while one takes the other's place.
     for _ in 0..MAX_LISTINGS {
-        let before = source.facts(directory)?;
         names.extend(source.names(directory)?);
         let now = source.facts(directory)?;
         if now.identity == before.identity && (source.is_writable() || !is_fresh(&now)) {
             break;
         }
+        before = now;
     }
     let originals: Vec<_> = names
         .iter()
@@ -254,7 +266,7 @@ pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<OsStrin
     names.extend(originals);
     names.sort();
     names.dedup();
-    Ok(names)
+    Ok((names, before))
 }
 
 fn as_it_is(source: &Source, directory: &Path, path: PathBuf, facts: Facts) -> io::Result<Glance> {

@@ -30,12 +30,16 @@ impl Messages {
     /// it: once, since a program that meets damage may try it again and again.
     pub(super) fn errno(&self, operation: &str, error: &Error) -> Errno {
         let errno = error.errno();
+        if is_expected(operation, errno) {
+            // Put into words only where somebody listens: most are names that are not there.
+            tracing::debug!("{operation}: {error}");
+            return Errno::from_i32(errno);
+        }
         let message = format!("{operation}: {error}");
-        let known = || {
-            let mut logged = lock(&self.logged);
-            logged.put(checksum(message.as_bytes()), ()).is_some()
-        };
-        if is_expected(operation, errno) || known() {
+        let was_said = lock(&self.logged)
+            .put(checksum(message.as_bytes()), ())
+            .is_some();
+        if was_said {
             tracing::debug!("{message}");
         } else {
             tracing::error!("{message}");

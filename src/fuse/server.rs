@@ -5,13 +5,13 @@
 //! those who came before where memory has no room for more at once.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use fuser::{
@@ -26,8 +26,8 @@ use super::attributes::{IO_BLOCK_BYTES, file_attr, file_type, new_attr, unknown}
 use super::backings::Backings;
 use super::messages::Messages;
 use super::progress::Progress;
-use crate::error::Error;
-use crate::fs::{DirEntry, Inode, Kind, ModelTree, STATS_XATTR};
+use crate::error::{Error, Result};
+use crate::fs::{DirEntry, Inode, Kind, Listing, ModelTree, STATS_XATTR};
 use crate::sync::lock;
 
 /// READs in flight that are not waited for, which is what readahead is. With few, many readers at
@@ -58,7 +58,8 @@ pub(super) struct Server {
     pub(super) tree: Arc<ModelTree>,
     /// How long the kernel may believe names and attributes.
     pub(super) ttl: Duration,
-    directories: Mutex<HashMap<u64, Arc<Vec<DirEntry>>>>,
+    /// Those that are open. What their names are is looked at as they are read.
+    directories: Mutex<HashMap<u64, Arc<Listing>>>,
     next_directory: AtomicU64,
     pub(super) messages: Arc<Messages>,
     pub(super) backings: Backings,
@@ -78,32 +79,58 @@ impl Server {
         }
     }
 
+    /// What is under a name of a directory. `.` and `..` are said to be the directory itself: the kernel knows better.
+    fn entry(&self, directory: Inode, name: &OsStr) -> Option<DirEntry> {
+        if !is_dots(name) {
+            return self.tree.entry(directory, name);
+        }
+        Some(DirEntry {
+            name: name.into(),
+            kind: Kind::Directory,
+            inode: directory,
+        })
+    }
+
     /// Adds an entry with what a look at it finds now, which the kernel takes for a lookup; true if there is no room for it.
     fn add_looked_at(
         &self,
         directory: Inode,
-        entry: &DirEntry,
+        name: &OsStr,
         next: u64,
         reply: &mut ReplyDirectoryPlus,
     ) -> bool {
-        let is_other = entry.name != "." && entry.name != "..";
-        let found = is_other.then(|| self.tree.lookup(directory, &entry.name).ok());
-        let found = found.flatten();
-        // What cannot be looked at is listed, and looked at again by whoever wants it.
-        let (attr, ttl) = match &found {
-            Some(attr) => (file_attr(attr), self.ttl),
-            None => (unknown(entry.inode, entry.kind), Duration::ZERO),
-        };
-        let inode = INodeNo(entry.inode);
-        let full = reply.add(inode, next, &entry.name, &ttl, &attr, Generation(0));
-        if let Some(attr) = found.filter(|_| full) {
-            self.tree.forget(attr.inode, 1);
+        if let Some(attr) = (!is_dots(name))
+            .then(|| self.tree.lookup(directory, name).ok())
+            .flatten()
+        {
+            let inode = INodeNo(attr.inode);
+            let attr = file_attr(&attr);
+            let full = reply.add(inode, next, name, &self.ttl, &attr, Generation(0));
+            if full {
+                self.tree.forget(inode.0, 1);
+            }
+            return full;
         }
-        full
+        // What cannot be looked at is listed, and looked at again by whoever wants it.
+        let Some(entry) = self.entry(directory, name) else {
+            return false;
+        };
+        let attr = unknown(entry.inode, entry.kind);
+        let inode = INodeNo(entry.inode);
+        reply.add(inode, next, name, &Duration::ZERO, &attr, Generation(0))
     }
 
-    fn directories(&self) -> MutexGuard<'_, HashMap<u64, Arc<Vec<DirEntry>>>> {
-        lock(&self.directories)
+    /// What is listed of a directory that is open. Who begins anew is told what is there by now.
+    fn listing(&self, inode: Inode, handle: u64, offset: u64) -> Result<Arc<Listing>> {
+        let known = lock(&self.directories).get(&handle).cloned();
+        if let Some(known) = known
+            && (offset > 0 || self.tree.is_as_listed(inode, &known))
+        {
+            return Ok(known);
+        }
+        let listing = self.tree.list(inode)?;
+        lock(&self.directories).insert(handle, Arc::clone(&listing));
+        Ok(listing)
     }
 }
 
@@ -240,44 +267,39 @@ impl Filesystem for Server {
 
     fn opendir(&self, _req: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         let _work = self.progress.begin();
-        match self.tree.read_directory(inode.0) {
-            Ok(mut entries) => {
-                let dot = |name: &str| DirEntry {
-                    name: name.into(),
-                    kind: Kind::Directory,
-                    inode: inode.0,
-                };
-                entries.splice(0..0, [dot("."), dot("..")]);
-                let handle = self.next_directory.fetch_add(1, Ordering::Relaxed);
-                self.directories().insert(handle, Arc::new(entries));
-                reply.opened(FileHandle(handle), FopenFlags::empty());
-            }
-            Err(error) => reply.error(self.messages.errno("opendir", &error)),
-        }
+        let kept = self.tree.kept_listing(inode.0, self.ttl);
+        let mut flags = FopenFlags::empty();
+        flags.set(FopenFlags::FOPEN_KEEP_CACHE, kept.is_some());
+        let listing = match kept.map_or_else(|| self.tree.list(inode.0), Ok) {
+            Ok(listing) => listing,
+            Err(error) => return reply.error(self.messages.errno("opendir", &error)),
+        };
+        flags.set(FopenFlags::FOPEN_CACHE_DIR, listing.may_be_kept);
+        let handle = self.next_directory.fetch_add(1, Ordering::Relaxed);
+        lock(&self.directories).insert(handle, listing);
+        reply.opened(FileHandle(handle), flags);
     }
 
     fn readdir(
         &self,
         _req: &Request,
-        _inode: INodeNo,
+        inode: INodeNo,
         handle: FileHandle,
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
         let _work = self.progress.begin();
-        let Some(entries) = self.directories().get(&handle.0).cloned() else {
-            reply.error(Errno::EBADF);
-            return;
+        let listing = match self.listing(inode.0, handle.0, offset) {
+            Ok(listing) => listing,
+            Err(error) => return reply.error(self.messages.errno("readdir", &error)),
         };
         let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-        for (next, entry) in (1..).zip(entries.iter()).skip(skip) {
-            let full = reply.add(
-                INodeNo(entry.inode),
-                next,
-                file_type(entry.kind),
-                &entry.name,
-            );
-            if full {
+        for (next, name) in (1..).zip(with_dots(&listing)).skip(skip) {
+            let Some(entry) = self.entry(inode.0, name) else {
+                continue;
+            };
+            let (inode, kind) = (INodeNo(entry.inode), file_type(entry.kind));
+            if reply.add(inode, next, kind, &entry.name) {
                 break;
             }
         }
@@ -293,13 +315,13 @@ impl Filesystem for Server {
         mut reply: ReplyDirectoryPlus,
     ) {
         let _work = self.progress.begin();
-        let Some(entries) = self.directories().get(&handle.0).cloned() else {
-            reply.error(Errno::EBADF);
-            return;
+        let listing = match self.listing(inode.0, handle.0, offset) {
+            Ok(listing) => listing,
+            Err(error) => return reply.error(self.messages.errno("readdir", &error)),
         };
         let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-        for (next, entry) in (1..).zip(entries.iter()).skip(skip) {
-            if self.add_looked_at(inode.0, entry, next, &mut reply) {
+        for (next, name) in (1..).zip(with_dots(&listing)).skip(skip) {
+            if self.add_looked_at(inode.0, name, next, &mut reply) {
                 break;
             }
         }
@@ -314,7 +336,7 @@ impl Filesystem for Server {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        self.directories().remove(&handle.0);
+        lock(&self.directories).remove(&handle.0);
         reply.ok();
     }
 
@@ -615,6 +637,16 @@ impl Filesystem for Server {
             Err(error) => reply.error(self.messages.errno("copy_file_range", &error)),
         }
     }
+}
+
+fn with_dots(listing: &Listing) -> impl Iterator<Item = &OsStr> {
+    let dots = [OsStr::new("."), OsStr::new("..")];
+    let names = listing.names.iter().map(OsString::as_os_str);
+    dots.into_iter().chain(names)
+}
+
+fn is_dots(name: &OsStr) -> bool {
+    name == "." || name == ".."
 }
 
 /// The bytes, or their number if that is what was asked for.

@@ -12,6 +12,7 @@ mod support;
 mod again;
 mod archives;
 mod killed;
+mod listings;
 mod order;
 mod plain;
 mod random;

@@ -4,12 +4,14 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustix::fs::{
     AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid, XattrFlags, chmod,
-    chownat, removexattr, setxattr, utimensat,
+    chownat, fchmod, removexattr, setxattr, utimensat,
 };
+use rustix::io::Errno;
 
 use super::to_file::Keep;
 use crate::archive::set_modified;
@@ -19,7 +21,7 @@ use crate::fs::attr::Attr;
 use crate::fs::errno::{errno, stale};
 use crate::fs::inode::Inode;
 use crate::fs::model_tree::ModelTree;
-use crate::fs::nodes::What;
+use crate::fs::nodes::{Node, What};
 use crate::fs::open_files::{Handle, Opened};
 use crate::os::{ACCESS_LIST, DEFAULT_ACCESS_LIST, handle_path, timespec};
 
@@ -61,8 +63,8 @@ impl ModelTree {
             self.set_size(inode, handle, size)?;
         }
         let forms = self.no_change_of_form();
-        let file = self.file_to_change(inode, handle)?;
         let node = self.node(inode)?;
+        let file = self.file_to_change(&node)?;
         let is_archive = matches!(node.what, What::Archive(_));
         change(&file, new, is_archive)
             .map_err(|e| Error::io(format!("attributes of inode {inode}"), e))?;
@@ -97,30 +99,28 @@ impl ModelTree {
     }
 
     /// The file below that an inode is, open as a path at least; of a link, the link.
-    fn file_to_change(&self, inode: Inode, handle: Option<Handle>) -> Result<File> {
+    fn file_to_change(&self, node: &Node) -> Result<Arc<File>> {
+        let inode = node.attr.inode;
         let cannot = |e| Error::io(format!("inode {inode}"), e);
-        if let Some(Opened::File(file, ..)) =
-            handle.map(|handle| self.opened.get(handle)).transpose()?
-        {
-            return file.try_clone().map_err(cannot);
+        if let Some(Opened::File(file, ..)) = self.opened.of(inode) {
+            return Ok(file);
         }
-        let node = self.node(inode)?;
         if let What::Link(_) = node.what {
             let below = self.find_below(&node.path)?;
             let file = self.source.open_to_ask(&below.path).map_err(cannot)?;
             return match below.facts.is_link() {
-                true => Ok(file),
+                true => Ok(file.into()),
                 false => Err(stale(inode)),
             };
         }
-        match self.handle(&node) {
-            Some(Ok(file)) => Ok(file),
+        match self.handle(node) {
+            Some(Ok(file)) => Ok(file.into()),
             Some(Err(gone)) => match self.kept_open(inode) {
-                Some(opened) => opened
-                    .file()
-                    .map_or(Err(gone), File::try_clone)
-                    .map_err(cannot),
-                None => Err(self.stale_if_replaced(inode, &node, cannot(gone))),
+                Some(opened) => {
+                    let file = opened.file().map_or(Err(gone), File::try_clone);
+                    Ok(file.map_err(cannot)?.into())
+                }
+                None => Err(self.stale_if_replaced(inode, node, cannot(gone))),
             },
             None => Err(stale(inode)),
         }
@@ -142,7 +142,7 @@ impl ModelTree {
     pub fn remove_xattr(&self, inode: Inode, name: &OsStr) -> Result<()> {
         self.change_xattr(inode, name, |path| match removexattr(path, name) {
             // That a list is removed that is not there is what was wanted.
-            Err(rustix::io::Errno::NODATA) if is_list(name) => Ok(()),
+            Err(Errno::NODATA) if is_list(name) => Ok(()),
             removed => Ok(removed?),
         })
     }
@@ -161,10 +161,11 @@ impl ModelTree {
             return Err(errno("no such attributes here", libc::EOPNOTSUPP));
         }
         let _forms = self.no_change_of_form();
-        if matches!(self.node(inode)?.what, What::Link(_)) {
+        let node = self.node(inode)?;
+        if let What::Link(_) = node.what {
             return Err(errno("links have no attributes", libc::EPERM));
         }
-        let file = self.file_to_change(inode, None)?;
+        let file = self.file_to_change(&node)?;
         change(&handle_path(&file))
             .map_err(|e| Error::io(format!("extended attributes of inode {inode}"), e))
     }
@@ -181,7 +182,12 @@ fn change(file: &File, new: &NewAttr, is_archive: bool) -> io::Result<()> {
         chownat(file, c"", uid, gid, AtFlags::EMPTY_PATH)?;
     }
     if let Some(mode) = new.mode {
-        chmod(handle_path(file), Mode::from(mode & 0o7777))?;
+        let mode = Mode::from(mode & 0o7777);
+        match fchmod(file, mode) {
+            // Open as a path only.
+            Err(Errno::BADF) => chmod(handle_path(file), mode),
+            changed => changed,
+        }?;
     }
     let mut modified = new.mtime;
     if is_archive {

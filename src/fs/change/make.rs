@@ -19,7 +19,7 @@ use crate::fs::model_tree::ModelTree;
 use crate::fs::nodes::What;
 use crate::fs::open_files::{OpenFile, Opened};
 use crate::fs::place::Place;
-use crate::fs::view::{Located, Sought, leads_to_archive, locate};
+use crate::fs::view::{Located, Sought, leads_to_archive, locate, locate_archive};
 use crate::fs::xattr::AS_IT_IS_XATTR;
 use crate::os::{DEFAULT_ACCESS_LIST, User, access_list, act_as, handle_path};
 use crate::sync::lock;
@@ -51,9 +51,10 @@ impl ModelTree {
         self.make_room(parent, name)?;
         let _forms = self.no_change_of_form();
         let path = self.path_in(parent, name)?;
-        self.check_free(&path)?;
+        // If it is there itself, the system says so when it is to be made.
+        self.check_no_archive(&path)?;
         let made = self.as_owner(new.owner, || {
-            let mode = self.mode_of_new(&path, new)?;
+            let mode = |directory: &File| mode_of_new(directory, new);
             let file = self.source.create(&path, access.flags(), mode)?;
             self.or_remove(&path, self.mark_if_named_as_archive(&path, &file))?;
             Ok(file)
@@ -78,7 +79,7 @@ impl ModelTree {
     /// As `create`, with all that follow.
     pub fn make_directory(&self, parent: Inode, name: &OsStr, new: &New) -> Result<Attr> {
         self.make(parent, name, new.owner, |path| {
-            let mode = self.mode_of_new(path, new)?;
+            let mode = |directory: &File| mode_of_new(directory, new);
             self.source.make_directory(path, mode)
         })
     }
@@ -95,7 +96,7 @@ impl ModelTree {
         new: &New,
     ) -> Result<Attr> {
         self.make(parent, name, new.owner, |path| {
-            let mode = self.mode_of_new(path, new)?;
+            let mode = |directory: &File| mode_of_new(directory, new);
             self.source.make_node(path, kind, mode, device)?;
             if kind == Kind::File {
                 let file = self.source.open_to_ask(path)?;
@@ -212,19 +213,18 @@ impl ModelTree {
         }
     }
 
+    fn check_no_archive(&self, path: &Path) -> Result<()> {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let name = path.file_name().unwrap_or_default();
+        match locate_archive(&self.source, directory, name).map_err(|e| at(path, e))? {
+            None => Ok(()),
+            Some(_) => Err(at(path, io::Error::from_raw_os_error(libc::EEXIST))),
+        }
+    }
+
     fn as_owner<R>(&self, owner: User, make: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         let _acting = act_as(owner)?;
         make()
-    }
-
-    /// Permission bits that what is made gets: without those of `umask`, unless the directory has a list that says which.
-    fn mode_of_new(&self, path: &Path, new: &New) -> io::Result<u32> {
-        let directory = self
-            .source
-            .open_to_ask(path.parent().unwrap_or(Path::new("")))?;
-        let has_list = access_list(&directory, DEFAULT_ACCESS_LIST)?.is_some();
-        let mode = new.mode & 0o7777;
-        Ok(if has_list { mode } else { mode & !new.umask })
     }
 
     /// A file that has the name of an archive would be taken for one. On a file system without attributes it cannot have
@@ -250,6 +250,14 @@ impl ModelTree {
         path.file_name().and_then(original_name).is_some()
             && leads_to_archive(&self.source, directory, target)
     }
+}
+
+/// Permission bits that what is made in a directory gets: without those of `umask`, unless the directory has a list that
+/// says which.
+fn mode_of_new(directory: &File, new: &New) -> io::Result<u32> {
+    let mode = new.mode & 0o7777;
+    let is_all = mode & new.umask == 0 || access_list(directory, DEFAULT_ACCESS_LIST)?.is_some();
+    Ok(if is_all { mode } else { mode & !new.umask })
 }
 
 impl Access {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::error::Result;
-use crate::format::OWN_DIRECTORY;
+use crate::format::{OWN_DIRECTORY, original_name};
 use crate::fs::errno::at;
 use crate::fs::inode::Inode;
 use crate::fs::model_tree::ModelTree;
@@ -20,10 +20,7 @@ impl ModelTree {
         self.changes()?;
         let _forms = self.no_change_of_form();
         let path = self.path_in(parent, name)?;
-        let below = self.find_below(&path)?;
-        self.source
-            .remove_file(&below.path)
-            .map_err(|e| at(&path, e))
+        self.remove_at(&path, |path| self.source.remove_file(path))
     }
 
     /// Removes an empty directory.
@@ -34,8 +31,20 @@ impl ModelTree {
         self.changes()?;
         let _forms = self.no_change_of_form();
         let path = self.path_in(parent, name)?;
-        let below = self.find_below(&path)?;
-        remove_directory(&self.source, &below.path).map_err(|e| at(&path, e))
+        self.remove_at(&path, |path| remove_directory(&self.source, path))
+    }
+
+    fn remove_at(&self, path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<()> {
+        let name = path.file_name().unwrap_or_default();
+        // What has a name of its own is what is shown under that, unless it is the name of an archive.
+        if name != OWN_DIRECTORY && original_name(name).is_none() {
+            match remove(path) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                removed => return removed.map_err(|e| at(path, e)),
+            }
+        }
+        let below = self.find_below(path)?;
+        remove(&below.path).map_err(|e| at(path, e))
     }
 }
 

@@ -116,7 +116,7 @@ impl ModelTree {
         };
         let file = self
             .source
-            .create(temporary, OFlags::RDWR, 0o600)
+            .create(temporary, OFlags::RDWR, |_| Ok(0o600))
             .map_err(cannot)?;
         // As long as it may be opened: whoever had it open may have made it read-only.
         let reading = self.source.open_file(temporary).map_err(cannot)?;

@@ -6,7 +6,6 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -31,15 +30,27 @@ const MOST_WAIT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(1);
 
 impl Source {
-    /// Makes a file and opens it.
-    pub(in crate::fs) fn create(&self, path: &Path, flags: OFlags, mode: u32) -> io::Result<File> {
+    /// Makes a file and opens it. `mode` tells its permission bits by the directory that it is made in, as with all that
+    /// follow.
+    pub(in crate::fs) fn create(
+        &self,
+        path: &Path,
+        flags: OFlags,
+        mode: impl FnOnce(&File) -> io::Result<u32>,
+    ) -> io::Result<File> {
         let (directory, name) = self.parent(path)?;
+        let mode = mode(&directory)?;
         let flags = flags | OFlags::CREATE | OFlags::EXCL | NEVER_WAIT;
         Ok(openat(directory, name, flags, Mode::from(mode))?.into())
     }
 
-    pub(in crate::fs) fn make_directory(&self, path: &Path, mode: u32) -> io::Result<()> {
+    pub(in crate::fs) fn make_directory(
+        &self,
+        path: &Path,
+        mode: impl FnOnce(&File) -> io::Result<u32>,
+    ) -> io::Result<()> {
         let (directory, name) = self.parent(path)?;
+        let mode = mode(&directory)?;
         Ok(mkdirat(directory, name, Mode::from(mode))?)
     }
 
@@ -48,10 +59,11 @@ impl Source {
         &self,
         path: &Path,
         kind: Kind,
-        mode: u32,
+        mode: impl FnOnce(&File) -> io::Result<u32>,
         (major, minor): (u32, u32),
     ) -> io::Result<()> {
         let (directory, name) = self.parent(path)?;
+        let mode = mode(&directory)?;
         let kind = match kind {
             Kind::File => FileType::RegularFile,
             Kind::Pipe => FileType::Fifo,
@@ -145,10 +157,10 @@ impl Source {
         Ok(self.open_to_ask(path)?.metadata()?.dev())
     }
 
-    fn parent<'p>(&self, path: &'p Path) -> io::Result<(OwnedFd, &'p OsStr)> {
+    fn parent<'p>(&self, path: &'p Path) -> io::Result<(File, &'p OsStr)> {
         let name = path.file_name();
         let name = name.ok_or_else(|| io::Error::from_raw_os_error(libc::EBUSY))?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        Ok((self.open_at(directory, TO_CHANGE)?, name))
+        Ok((self.open_at(directory, TO_CHANGE)?.into(), name))
     }
 }

@@ -51,7 +51,7 @@ impl PathBytes {
 pub(in crate::fs) fn note(work: &Work, source: &Source, record: &Record) -> io::Result<PathBuf> {
     let directory = Path::new(OWN_DIRECTORY).join(CHANGES);
     let path = directory.join(work.new_name());
-    let mut file = source.create(&path, OFlags::WRONLY, 0o600)?;
+    let mut file = source.create(&path, OFlags::WRONLY, |_| Ok(0o600))?;
     let written = serde_json::to_vec(record)
         .map_err(io::Error::from)
         .and_then(|bytes| file.write_all(&bytes))

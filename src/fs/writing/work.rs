@@ -139,7 +139,7 @@ fn root_of_device(source: &Source, directory: &Path) -> io::Result<PathBuf> {
 
 /// Makes a directory, if it is not there, that belongs to whom the directory above it belongs to.
 fn make_own(source: &Source, path: &Path, mode: u32) -> io::Result<()> {
-    match source.make_directory(path, mode) {
+    match source.make_directory(path, |_| Ok(mode)) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Err(e) => return Err(e),
@@ -171,12 +171,14 @@ fn take_lock(source: &Source, own: &Path) -> io::Result<File> {
     let path = own.join(LOCK);
     for _ in 0..MOST_TRIES {
         let made = make_own(source, own, 0o755);
-        let lock = made.and_then(|()| match source.create(&path, OFlags::RDWR, 0o600) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                source.open_as(&path, OFlags::RDWR)
-            }
-            made => made,
-        });
+        let lock = made.and_then(
+            |()| match source.create(&path, OFlags::RDWR, |_| Ok(0o600)) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    source.open_as(&path, OFlags::RDWR)
+                }
+                made => made,
+            },
+        );
         let lock = match lock {
             // Whoever had it has just removed it, and the directory.
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,

@@ -1,0 +1,125 @@
+//! What is listed of a directory is what is in it, also where the kernel has kept a listing.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::Dir;
+
+use super::support::{Mount, Place, model};
+use super::writable;
+
+/// Many times what the kernel and the C library ask for at once.
+const FILES: usize = 3000;
+
+/// A directory whose listing may be kept: nothing has changed in it for long.
+fn place() -> (Place, Mount) {
+    let place = Place::new();
+    let below = place.source.join("d");
+    fs::create_dir(&below).unwrap();
+    for number in 0..FILES {
+        fs::write(below.join(number.to_string()), b"").unwrap();
+    }
+    make_old(&below);
+    let mount = writable(&place.source, &place.mountpoint);
+    (place, mount)
+}
+
+fn make_old(directory: &Path) {
+    let old = SystemTime::now() - Duration::from_secs(3600);
+    File::open(directory).unwrap().set_modified(old).unwrap();
+}
+
+fn names(directory: &Path) -> BTreeSet<OsString> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
+}
+
+/// Lists again and again, after a look at what is listed: then the kernel may keep it.
+fn listed(directory: &Path) -> BTreeSet<OsString> {
+    let first = names(directory);
+    for _ in 0..3 {
+        if let Some(name) = first.first() {
+            fs::symlink_metadata(directory.join(name)).unwrap();
+        }
+        assert_eq!(names(directory), first);
+    }
+    first
+}
+
+#[test]
+fn whoever_changes_a_directory_it_is_listed_as_it_is() {
+    let (place, mount) = place();
+    let (below, shown) = (place.source.join("d"), mount.path("d"));
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 6] = [
+        ("made", |d| fs::write(d.join("new"), b"new").unwrap()),
+        ("renamed", |d| {
+            fs::rename(d.join("new"), d.join("newer")).unwrap();
+        }),
+        ("a directory", |d| fs::create_dir(d.join("e")).unwrap()),
+        ("removed", |d| fs::remove_file(d.join("newer")).unwrap()),
+        ("removed too", |d| fs::remove_dir(d.join("e")).unwrap()),
+        ("another one", |d| fs::remove_file(d.join("7")).unwrap()),
+    ];
+    for by in [&shown, &below] {
+        fs::write(below.join("7"), b"").unwrap();
+        for (what, change) in changes {
+            make_old(&below);
+            listed(&shown);
+            change(by);
+            // As if nothing had happened.
+            make_old(&below);
+            assert_eq!(names(&shown), names(&below), "{what} by {by:?}");
+            assert_eq!(listed(&shown), names(&below), "{what} by {by:?}");
+        }
+    }
+    // An archive is shown as its file, which is told by more than its name.
+    let archive = place.pack("m", &model(1, 1));
+    fs::rename(archive, below.join("m.wfz")).unwrap();
+    make_old(&below);
+    assert!(listed(&shown).contains(Path::new("m").as_os_str()));
+    mount.stop();
+}
+
+#[test]
+fn who_begins_a_listing_anew_sees_what_has_changed() {
+    let (place, mount) = place();
+    let shown = mount.path("d");
+    listed(&shown);
+    let mut directory = Dir::read_from(File::open(&shown).unwrap()).unwrap();
+    let mut count = || {
+        directory.rewind();
+        let entries = directory.by_ref().map(Result::unwrap);
+        entries.count()
+    };
+    assert_eq!(count(), FILES + 2);
+    fs::write(shown.join("new"), b"").unwrap();
+    assert_eq!(count(), FILES + 3);
+    fs::remove_file(place.source.join("d/0")).unwrap();
+    // Past the time that the kernel believes a listing for.
+    std::thread::sleep(Duration::from_secs(2));
+    fs::metadata(&shown).unwrap();
+    assert_eq!(count(), FILES + 2);
+    drop(directory);
+    mount.stop();
+}
+
+/// As `rm -r` does it.
+#[test]
+fn all_that_is_listed_is_removed_while_others_list() {
+    let (_place, mount) = place();
+    let shown = mount.path("d");
+    listed(&shown);
+    for (number, entry) in fs::read_dir(&shown).unwrap().enumerate() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+        if number % 500 == 0 {
+            // Has the kernel drop what it has kept.
+            assert_eq!(names(&shown).len(), FILES - number - 1);
+        }
+    }
+    fs::remove_dir(&shown).unwrap();
+    mount.stop();
+}

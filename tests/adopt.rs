@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use support::ordinary_user::{OrdinaryUser, copy_program};
-use support::{Mount, Watched, is_mounted, json, model, noise, ok, signal, umount, weightfs};
+use support::{
+    Mount, Running, Watched, is_mounted, json, model, noise, ok, signal, umount, weightfs,
+};
 
 /// What systemctl does with units of services, as far as adopting asks for it. A service that is started runs until it is
 /// stopped; `calls` has what was asked.
@@ -250,16 +252,6 @@ fn archives_in(directory: &Path) -> usize {
     let is_archive =
         |name: &std::ffi::OsString| Path::new(name).extension() == Some("wfz".as_ref());
     names.filter(|entry| is_archive(&entry.file_name())).count()
-}
-
-/// A command that runs, and is killed should the test fail meanwhile.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// A cache as huggingface_hub 2.4 lays it out: a store of blobs that repositories share, one of the older kind, what it
@@ -539,7 +531,7 @@ fn who_is_killed_at_any_moment_goes_on_when_run_again() {
     let path = machine.path("models");
     let before = tree(&path);
     // Packing, when some of it is done.
-    let mut adopt = Running(machine.command(&["models"]).spawn().unwrap());
+    let mut adopt = Running::start(&mut machine.command(&["models"]));
     machine.until("it packs", || archives_in(&path) > 0 || is_mounted(&path));
     adopt.0.kill().unwrap();
     adopt.0.wait().unwrap();
@@ -547,7 +539,7 @@ fn who_is_killed_at_any_moment_goes_on_when_run_again() {
     assert!(is_mounted(&path));
     same(&tree(&path), &before);
     // Unpacking. What is below is only seen once it is unmounted.
-    let mut undo = Running(machine.command(&["models", "--undo"]).spawn().unwrap());
+    let mut undo = Running::start(&mut machine.command(&["models", "--undo"]));
     machine.until("it unpacks", || {
         !is_mounted(&path) && path.join("0.safetensors").exists()
     });
@@ -570,7 +562,7 @@ fn whoever_is_told_to_stop_leaves_what_is_packed_mounted() {
     let path = machine.path("models");
     let before = tree(&path);
     let stop = |arguments: &[&str], is_begun: &dyn Fn() -> bool| {
-        let mut child = Running(machine.command(arguments).spawn().unwrap());
+        let mut child = Running::start(&mut machine.command(arguments));
         machine.until("it is at work", is_begun);
         signal(child.0.id(), "INT");
         child.0.wait().unwrap().code()

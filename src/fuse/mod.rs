@@ -8,6 +8,7 @@ mod attributes;
 mod backings;
 mod connection;
 mod guard;
+mod listing;
 mod messages;
 mod mount;
 mod mountinfo;

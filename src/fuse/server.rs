@@ -5,12 +5,12 @@
 //! those who came before where memory has no room for more at once.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -22,13 +22,12 @@ use fuser::{
 };
 use rustix::process::geteuid;
 
-use super::attributes::{IO_BLOCK_BYTES, file_attr, file_type, new_attr, unknown};
+use super::attributes::{IO_BLOCK_BYTES, file_attr, new_attr};
 use super::backings::Backings;
 use super::messages::Messages;
 use super::progress::Progress;
-use crate::error::{Error, Result};
-use crate::fs::{DirEntry, Inode, Kind, Listing, ModelTree, STATS_XATTR};
-use crate::sync::lock;
+use crate::error::Error;
+use crate::fs::{Listing, ModelTree, STATS_XATTR};
 
 /// READs in flight that are not waited for, which is what readahead is. With few, many readers at
 /// once make the kernel cut READs down to single pages.
@@ -59,8 +58,8 @@ pub(super) struct Server {
     /// How long the kernel may believe names and attributes.
     pub(super) ttl: Duration,
     /// Those that are open. What their names are is looked at as they are read.
-    directories: Mutex<HashMap<u64, Arc<Listing>>>,
-    next_directory: AtomicU64,
+    pub(super) directories: Mutex<HashMap<u64, Arc<Listing>>>,
+    pub(super) next_directory: AtomicU64,
     pub(super) messages: Arc<Messages>,
     pub(super) backings: Backings,
     progress: Arc<Progress>,
@@ -77,60 +76,6 @@ impl Server {
             backings: Backings::default(),
             progress,
         }
-    }
-
-    /// What is under a name of a directory. `.` and `..` are said to be the directory itself: the kernel knows better.
-    fn entry(&self, directory: Inode, name: &OsStr) -> Option<DirEntry> {
-        if !is_dots(name) {
-            return self.tree.entry(directory, name);
-        }
-        Some(DirEntry {
-            name: name.into(),
-            kind: Kind::Directory,
-            inode: directory,
-        })
-    }
-
-    /// Adds an entry with what a look at it finds now, which the kernel takes for a lookup; true if there is no room for it.
-    fn add_looked_at(
-        &self,
-        directory: Inode,
-        name: &OsStr,
-        next: u64,
-        reply: &mut ReplyDirectoryPlus,
-    ) -> bool {
-        if let Some(attr) = (!is_dots(name))
-            .then(|| self.tree.lookup(directory, name).ok())
-            .flatten()
-        {
-            let inode = INodeNo(attr.inode);
-            let attr = file_attr(&attr);
-            let full = reply.add(inode, next, name, &self.ttl, &attr, Generation(0));
-            if full {
-                self.tree.forget(inode.0, 1);
-            }
-            return full;
-        }
-        // What cannot be looked at is listed, and looked at again by whoever wants it.
-        let Some(entry) = self.entry(directory, name) else {
-            return false;
-        };
-        let attr = unknown(entry.inode, entry.kind);
-        let inode = INodeNo(entry.inode);
-        reply.add(inode, next, name, &Duration::ZERO, &attr, Generation(0))
-    }
-
-    /// What is listed of a directory that is open. Who begins anew is told what is there by now.
-    fn listing(&self, inode: Inode, handle: u64, offset: u64) -> Result<Arc<Listing>> {
-        let known = lock(&self.directories).get(&handle).cloned();
-        if let Some(known) = known
-            && (offset > 0 || self.tree.is_as_listed(inode, &known))
-        {
-            return Ok(known);
-        }
-        let listing = self.tree.list(inode)?;
-        lock(&self.directories).insert(handle, Arc::clone(&listing));
-        Ok(listing)
     }
 }
 
@@ -267,17 +212,7 @@ impl Filesystem for Server {
 
     fn opendir(&self, _req: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         let _work = self.progress.begin();
-        let kept = self.tree.kept_listing(inode.0, self.ttl);
-        let mut flags = FopenFlags::empty();
-        flags.set(FopenFlags::FOPEN_KEEP_CACHE, kept.is_some());
-        let listing = match kept.map_or_else(|| self.tree.list(inode.0), Ok) {
-            Ok(listing) => listing,
-            Err(error) => return reply.error(self.messages.errno("opendir", &error)),
-        };
-        flags.set(FopenFlags::FOPEN_CACHE_DIR, listing.may_be_kept);
-        let handle = self.next_directory.fetch_add(1, Ordering::Relaxed);
-        lock(&self.directories).insert(handle, listing);
-        reply.opened(FileHandle(handle), flags);
+        self.open_directory(inode.0, reply);
     }
 
     fn readdir(
@@ -286,24 +221,10 @@ impl Filesystem for Server {
         inode: INodeNo,
         handle: FileHandle,
         offset: u64,
-        mut reply: ReplyDirectory,
+        reply: ReplyDirectory,
     ) {
         let _work = self.progress.begin();
-        let listing = match self.listing(inode.0, handle.0, offset) {
-            Ok(listing) => listing,
-            Err(error) => return reply.error(self.messages.errno("readdir", &error)),
-        };
-        let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-        for (next, name) in (1..).zip(with_dots(&listing)).skip(skip) {
-            let Some(entry) = self.entry(inode.0, name) else {
-                continue;
-            };
-            let (inode, kind) = (INodeNo(entry.inode), file_type(entry.kind));
-            if reply.add(inode, next, kind, &entry.name) {
-                break;
-            }
-        }
-        reply.ok();
+        self.list(inode.0, handle.0, offset, reply);
     }
 
     fn readdirplus(
@@ -312,20 +233,10 @@ impl Filesystem for Server {
         inode: INodeNo,
         handle: FileHandle,
         offset: u64,
-        mut reply: ReplyDirectoryPlus,
+        reply: ReplyDirectoryPlus,
     ) {
         let _work = self.progress.begin();
-        let listing = match self.listing(inode.0, handle.0, offset) {
-            Ok(listing) => listing,
-            Err(error) => return reply.error(self.messages.errno("readdir", &error)),
-        };
-        let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-        for (next, name) in (1..).zip(with_dots(&listing)).skip(skip) {
-            if self.add_looked_at(inode.0, name, next, &mut reply) {
-                break;
-            }
-        }
-        reply.ok();
+        self.list_looked_at(inode.0, handle.0, offset, reply);
     }
 
     fn releasedir(
@@ -336,7 +247,7 @@ impl Filesystem for Server {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        lock(&self.directories).remove(&handle.0);
+        self.close_directory(handle.0);
         reply.ok();
     }
 
@@ -637,16 +548,6 @@ impl Filesystem for Server {
             Err(error) => reply.error(self.messages.errno("copy_file_range", &error)),
         }
     }
-}
-
-fn with_dots(listing: &Listing) -> impl Iterator<Item = &OsStr> {
-    let dots = [OsStr::new("."), OsStr::new("..")];
-    let names = listing.names.iter().map(OsString::as_os_str);
-    dots.into_iter().chain(names)
-}
-
-fn is_dots(name: &OsStr) -> bool {
-    name == "." || name == ".."
 }
 
 /// The bytes, or their number if that is what was asked for.

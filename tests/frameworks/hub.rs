@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::environment::earlier_hub;
 use super::store::{Store, entries, length, wait_for};
+use super::support::Running;
 use super::{Test, run};
 
 /// What the library writes at a time, and where the hub stops: somewhere in the second of these.
@@ -73,7 +74,7 @@ fn a_hub_cache_is_downloaded_into_loaded_from_and_packed_at_once() {
 fn download_by_an_earlier_release(test: &Test, hub: &mut Hub, model: &Path, store: &Store) {
     let (release, two) = (Release::Earlier, ["model-00001-*", "model-00002-*"]);
     hub.tell("hold", SHARDS[1]);
-    let getting = Process::start(&mut hub.command(test, release, &store.path, &two));
+    let getting = Running::start(&mut hub.command(test, release, &store.path, &two));
     let begun = wait_for_incomplete(store, &model.join(SHARDS[1]));
     // What is there already is packed meanwhile.
     store.wait_until_packed(1);
@@ -91,7 +92,7 @@ fn download_by_an_earlier_release(test: &Test, hub: &mut Hub, model: &Path, stor
 /// Killed in between as well: the pinned release leaves what it has, and begins anew under another name.
 fn begin_the_last_shard(test: &Test, hub: &mut Hub, model: &Path, store: &Store) -> PathBuf {
     hub.tell("hold", SHARDS[2]);
-    let getting = Process::start(&mut hub.command(test, Release::Pinned, &store.path, &[]));
+    let getting = Running::start(&mut hub.command(test, Release::Pinned, &store.path, &[]));
     let begun = wait_for_incomplete(store, &model.join(SHARDS[2]));
     drop(getting);
     let config = ("config.json", &[0][..]);
@@ -172,7 +173,7 @@ fn bodies(of: &[(&str, &[u64])]) -> Bodies {
 
 /// A hub on loopback.
 struct Hub {
-    server: Process,
+    server: Running,
     answers: BufReader<ChildStdout>,
     port: String,
     requests: PathBuf,
@@ -187,7 +188,7 @@ impl Hub {
             .args([model, &requests])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut server = Process::start(&mut command);
+        let mut server = Running::start(&mut command);
         let mut answers = BufReader::new(server.0.stdout.take().unwrap());
         let port = line(&mut answers);
         Self {
@@ -263,7 +264,7 @@ fn line(from: &mut impl BufRead) -> String {
 
 /// A process that loads a model again and again and compares it, from when it is there.
 struct Loader {
-    process: Process,
+    process: Running,
     said: BufReader<ChildStdout>,
 }
 
@@ -275,7 +276,7 @@ impl Loader {
             .args([model, cache])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut process = Process::start(&mut command);
+        let mut process = Running::start(&mut command);
         let mut said = BufReader::new(process.0.stdout.take().unwrap());
         assert_eq!(line(&mut said), "ready");
         Self { process, said }
@@ -287,21 +288,5 @@ impl Loader {
         let rounds = line(&mut self.said);
         assert!(self.process.0.wait().unwrap().success());
         rounds.parse().unwrap()
-    }
-}
-
-/// A process that is killed when it is dropped.
-struct Process(Child);
-
-impl Process {
-    fn start(command: &mut Command) -> Self {
-        Self(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }

@@ -695,7 +695,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "rename",
         ],
     ),
-    ("fs/writing", &["work", "journal", "changes"]),
+    ("fs/writing", &["own", "lock", "work", "journal", "changes"]),
 ];
 
 /// Two ways to use archives, which do not know of each other: jobs on files, and mounts.

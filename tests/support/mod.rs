@@ -54,6 +54,22 @@ where
     stdout
 }
 
+/// A process that does not outlive the test.
+pub struct Running(pub Child);
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// How often a test repeats what it does: `few` times, unless `WEIGHTFS_TEST_ROUNDS` says otherwise.
 pub fn rounds(few: u32) -> u32 {
     std::env::var("WEIGHTFS_TEST_ROUNDS").map_or(few, |rounds| rounds.parse().unwrap())

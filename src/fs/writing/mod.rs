@@ -3,6 +3,8 @@
 
 mod changes;
 mod journal;
+mod lock;
+mod own;
 mod work;
 
 pub(super) use changes::Changes;

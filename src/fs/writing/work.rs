@@ -2,14 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-use rustix::fs::{FlockOperation, Gid, OFlags, Uid, fchown, flock};
-use rustix::io::Errno;
-
+use super::lock::{LOCK, wait_for_lock};
+use super::own::make_own;
 use crate::error::{Error, Result};
 use crate::format::{OWN_DIRECTORY, pins_directory};
 use crate::fs::source::Source;
@@ -18,13 +16,6 @@ use crate::fs::source::Source;
 const WORK: &str = "work";
 /// Below `OWN_DIRECTORY` of the root: what is being changed.
 pub(super) const CHANGES: &str = "changes";
-/// Held by the one mount that writes.
-const LOCK: &str = "writable.lock";
-/// So often is tried again to get it from a mount that is just about to end.
-const MOST_TRIES: usize = 1000;
-/// So long it is waited for, and so long between two tries.
-const MOST_WAIT: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Of one mount, which is the only one that writes to its source.
 #[derive(Debug)]
@@ -135,69 +126,6 @@ fn root_of_device(source: &Source, directory: &Path) -> io::Result<PathBuf> {
         highest = above;
     }
     Ok(highest.to_path_buf())
-}
-
-/// Makes a directory, if it is not there, that belongs to whom the directory above it belongs to.
-fn make_own(source: &Source, path: &Path, mode: u32) -> io::Result<()> {
-    match source.make_directory(path, |_| Ok(mode)) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(e) => return Err(e),
-    }
-    let above = source.facts(path.parent().unwrap_or(Path::new("")))?;
-    let made = source.open_as(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-    let owner = (Uid::from_raw(above.uid), Gid::from_raw(above.gid));
-    if source.facts(path)?.uid != above.uid {
-        fchown(&made, Some(owner.0), Some(owner.1))?;
-    }
-    source.sync_directory(path.parent().unwrap_or(Path::new("")))
-}
-
-/// A mount that was unmounted just now holds the lock until its process has ended.
-fn wait_for_lock(source: &Source, own: &Path) -> io::Result<File> {
-    let start = Instant::now();
-    loop {
-        match take_lock(source, own) {
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock && start.elapsed() < MOST_WAIT => {
-                std::thread::sleep(PAUSE);
-            }
-            taken => return taken,
-        }
-    }
-}
-
-/// The lock in our own directory, which is made for it.
-fn take_lock(source: &Source, own: &Path) -> io::Result<File> {
-    let path = own.join(LOCK);
-    for _ in 0..MOST_TRIES {
-        let made = make_own(source, own, 0o755);
-        let lock = made.and_then(
-            |()| match source.create(&path, OFlags::RDWR, |_| Ok(0o600)) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                    source.open_as(&path, OFlags::RDWR)
-                }
-                made => made,
-            },
-        );
-        let lock = match lock {
-            // Whoever had it has just removed it, and the directory.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            lock => lock?,
-        };
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Err(Errno::WOULDBLOCK.into()),
-            // Only a wish: some network file systems have no locks.
-            _ => {
-                let is_it = |found: File| -> io::Result<bool> {
-                    Ok(found.metadata()?.ino() == lock.metadata()?.ino())
-                };
-                if source.open_to_ask(&path).and_then(is_it).unwrap_or(false) {
-                    return Ok(lock);
-                }
-            }
-        }
-    }
-    Err(io::ErrorKind::NotFound.into())
 }
 
 #[cfg(test)]

@@ -426,6 +426,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "place",
             "open_files",
             "links",
+            "listing",
             "nodes",
             "view",
             "open_archive",
@@ -441,6 +442,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "successors",
             "replaced",
             "xattrs",
+            "directories",
             "change",
         ],
     ),
@@ -476,6 +478,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "mount",
             "null",
             "writing",
+            "listing",
         ],
     ),
     (

@@ -11,9 +11,10 @@ use super::begun::check_inside;
 use super::to_file::Keep;
 use crate::error::{Error, Result};
 use crate::fs::errno::{errno, stale};
+use crate::fs::facts::Identity;
 use crate::fs::inode::Inode;
 use crate::fs::model_tree::ModelTree;
-use crate::fs::nodes::{Node, What};
+use crate::fs::nodes::What;
 use crate::fs::open_files::{Closed, Handle, OpenFile, Opened, Way};
 use crate::fs::place::Place;
 use crate::os::write_all_at;
@@ -50,19 +51,23 @@ impl ModelTree {
                     check_inside(at)?;
                 }
                 let file = self.open_archive(inode, at);
-                file.map(|file| Opened::Archive(file, inode))
+                file.map(|file| (Opened::Archive(file, inode), node.identity))
             }
-            What::File(place) => self
-                .open_plain_as(inode, place, access)
-                .map(|file| Opened::File(file.into(), place.clone(), inode)),
+            What::File(place) => {
+                let file = self.open_plain_as(inode, place, access);
+                file.map(|(file, identity)| {
+                    let opened = Opened::File(file.into(), place.clone(), inode);
+                    (opened, Some(identity))
+                })
+            }
             What::Directory(_) => return Err(errno("open", libc::EISDIR)),
             What::Link(_) => return Err(errno("open", libc::ELOOP)),
         };
-        let opened = match opened {
+        let (opened, identity) = match opened {
             Ok(opened) => opened,
             Err(error) => return Err(self.stale_if_replaced(inode, &node, error)),
         };
-        let keep_cache = self.is_cached(&opened, &node)?;
+        let keep_cache = self.is_cached(&opened, identity);
         let opened = self.hand_out(opened, access, keep_cache);
         drop(forms);
         Ok(opened)
@@ -93,30 +98,28 @@ impl ModelTree {
     }
 
     /// True if what the kernel has cached of a file is still right.
-    fn is_cached(&self, opened: &Opened, node: &Node) -> Result<bool> {
-        let inode = node.attr.inode;
-        let identity = match opened {
-            Opened::Archive(..) => node.identity,
-            Opened::File(file, place, _) => {
-                let facts = place.facts_of(&self.source, file);
-                Some(facts.map_err(|e| Error::io("open file", e))?.identity)
-            }
-        };
+    fn is_cached(&self, opened: &Opened, identity: Option<Identity>) -> bool {
         let mut nodes = lock(&self.nodes);
-        let Some(node) = nodes.get_mut(inode) else {
-            return Ok(false);
+        let Some(node) = nodes.get_mut(opened.inode()) else {
+            return false;
         };
-        Ok(match opened {
+        match opened {
             // Nobody has written to it but while it was a file.
             Opened::Archive(..) => !std::mem::take(&mut node.cache_is_old),
             Opened::File(..) => {
                 node.cache_is_old = false;
                 std::mem::replace(&mut node.opened, identity) == identity
             }
-        })
+        }
     }
 
-    fn open_plain_as(&self, inode: Inode, place: &Place, access: Access) -> Result<File> {
+    /// Opens a file, and tells in which state it is.
+    fn open_plain_as(
+        &self,
+        inode: Inode,
+        place: &Place,
+        access: Access,
+    ) -> Result<(File, Identity)> {
         let cannot = |e| Error::io(format!("cannot open {}", place.path().display()), e);
         let file = match place {
             Place::Inside(path) => self.source.open_as(path, access.flags()),
@@ -130,7 +133,7 @@ impl ModelTree {
         if !facts.is_file() || self.number(&facts, &[]) != inode {
             return Err(stale(inode));
         }
-        Ok(file)
+        Ok((file, facts.identity))
     }
 
     /// Opens a file that is none of an archive, to change it.
@@ -140,7 +143,10 @@ impl ModelTree {
             ..Access::default()
         };
         match self.node(inode)?.what {
-            What::File(place) => self.open_plain_as(inode, &place, access),
+            What::File(place) => {
+                let (file, _) = self.open_plain_as(inode, &place, access)?;
+                Ok(file)
+            }
             What::Directory(_) => Err(errno("open", libc::EISDIR)),
             What::Archive(_) | What::Link(_) => Err(stale(inode)),
         }

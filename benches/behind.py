@@ -27,6 +27,7 @@ from pathlib import Path
 from mounts import digits, drop, fail, run, say, start, stop, table, unmount
 
 LEAST = 3  # times of each kind in a round
+LONGEST = 900  # seconds to pack a copy
 
 
 def mounted(stack, args, source, point):
@@ -67,8 +68,10 @@ def measure_round(args, point, found, number):
     new = point / f"new-{number}.safetensors"
     shutil.copyfile(args.model, new)
     packed = packing(args, point)[1]
-    began = None
+    began, until = None, time.monotonic() + LONGEST
     while (now := packing(args, point))[1] == packed:
+        if time.monotonic() > until:
+            fail(f"{new.name} was not packed: {(point.parent / 'log').read_text(errors='replace')}")
         if now[0] is None:
             time.sleep(0.1)
             continue

@@ -277,6 +277,32 @@ fn what_is_written_is_packed_and_stays_the_same_file() {
 }
 
 /// What is mounted over a source is in the way of all that goes by the path of it.
+/// What a reader has open is the file that was there before, which is gone.
+#[test]
+fn what_is_packed_under_a_reader_is_changed_where_it_is() {
+    let place = Place::new();
+    let mount = mount_after(&place, "0");
+    let path = mount.path("m.safetensors");
+    fs::write(&path, model(1, 2)).unwrap();
+    let reader = File::open(&path).unwrap();
+    wait_until(&mount, has_packed(1));
+    let archive = place.source.join("m.safetensors.wfz");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    reader.set_modified(time).unwrap();
+    setxattr(&path, "user.note", b"note", XattrFlags::empty()).unwrap();
+    for shown in [fs::metadata(&path).unwrap(), reader.metadata().unwrap()] {
+        assert_eq!(shown.mode() & 0o777, 0o600);
+        assert_eq!(shown.modified().unwrap(), time);
+    }
+    assert_eq!(fs::metadata(&archive).unwrap().mode() & 0o777, 0o600);
+    let mut note = [0; 8];
+    let len = getxattr(&archive, "user.note", &mut note[..]).unwrap();
+    assert_eq!(&note[..len], b"note");
+    drop(reader);
+    mount.stop();
+}
+
 #[test]
 fn a_source_that_its_mount_lies_over_is_packed() {
     let mut place = Place::new();

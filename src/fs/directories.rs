@@ -1,76 +1,100 @@
 //! What is in a directory.
 //!
-//! The names are read when it is opened, and what each of them is when it is asked for. The kernel keeps a listing, and
-//! lists from that, as long as nothing was made, renamed or removed in the directory: we say so by the directory's times,
-//! which tell it but for what happens within one tick of them.
+//! The names are read when it is opened, and what each of them is when it is asked for. The kernel keeps the listing of a
+//! directory, and lists from that, as long as the directory's times say that nothing was made, renamed or removed in it.
+//! That is so where they tell for certain: on local file systems, a tick of the clock after the last change, and where
+//! what is shown hangs on nothing but the directory, as it does with archives and links.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::errno::{at, is_gone};
 use super::facts::Kind;
 use super::inode::Inode;
 use super::listing::{DirEntry, Listing};
 use super::model_tree::ModelTree;
-use super::view::names;
+use super::nodes::What;
+use super::view::list;
 use crate::error::{Error, Result};
-use crate::sync::lock;
 
 impl ModelTree {
-    /// What a directory shows, sorted by name, without `.` and `..`.
+    /// The names of a directory that is opened, and whether the kernel has kept them from when it was opened before. It has
+    /// if they are right still, and it has asked within `ttl` what is in there. Else it does better to ask for the names,
+    /// and be told of all that they are.
     ///
     /// # Errors
-    /// `Io` if the directory cannot be read.
-    pub fn read_directory(&self, inode: Inode) -> Result<Vec<DirEntry>> {
-        let listing = self.list(inode)?;
-        let entry = |name: &OsString| self.entry(inode, name);
-        Ok(listing.names.iter().filter_map(entry).collect())
-    }
-
-    /// The names of a directory.
-    ///
-    /// # Errors
-    /// `Io` if the directory cannot be read.
-    pub fn list(&self, inode: Inode) -> Result<Arc<Listing>> {
-        let node = self.node(inode)?;
-        let directory = self.directory(inode)?;
-        let (names, facts) = names(&self.source, &directory)
-            .map_err(|e| Error::io(directory.display().to_string(), e))
-            .map_err(|error| self.stale_if_replaced(inode, &node, error))?;
-        let listing = Arc::new(Listing::new(names, &facts));
-        if let Some(node) = lock(&self.nodes).get_mut(inode) {
-            node.listing = listing.may_be_kept.then(|| Arc::clone(&listing));
+    /// As `list`.
+    pub fn open_listing(&self, directory: Inode, ttl: Duration) -> Result<(Arc<Listing>, bool)> {
+        let kept = self.listings.get(directory, ttl);
+        if let Some(kept) = kept.filter(|kept| self.is_as_listed(directory, kept)) {
+            return Ok((kept, true));
         }
-        Ok(listing)
+        let listing = self.list(directory)?;
+        if listing.may_be_kept {
+            self.listings.keep(directory, &listing);
+        }
+        Ok((listing, false))
     }
 
-    /// True if a directory has not changed since it was listed, as far as its times tell.
-    pub fn is_as_listed(&self, inode: Inode, listing: &Listing) -> bool {
-        let facts = self.directory(inode).map(|path| self.source.facts(&path));
-        matches!(facts, Ok(Ok(facts)) if facts.identity == listing.state)
+    /// The names of a directory, which the kernel has not kept.
+    ///
+    /// # Errors
+    /// `Io` if the directory cannot be read.
+    pub fn list(&self, directory: Inode) -> Result<Arc<Listing>> {
+        self.listings.forget(directory);
+        let node = self.node(directory)?;
+        let path = self.directory(directory)?;
+        let listing = list(&self.source, &path)
+            .map_err(|e| Error::io(path.display().to_string(), e))
+            .map_err(|error| self.stale_if_replaced(directory, &node, error))?;
+        Ok(Arc::new(listing))
     }
 
-    /// The listing of a directory that the kernel has kept, if that is right still, and it has asked of late what is in it.
-    /// Else it does better to ask for the names, and be told of all that they are.
-    pub fn kept_listing(&self, inode: Inode, ttl: Duration) -> Option<Arc<Listing>> {
-        let node = self.node(inode).ok()?;
-        let is_known = node.looked_into.is_some_and(|when| when.elapsed() < ttl);
-        let listing = node.listing.filter(|_| is_known)?;
-        self.is_as_listed(inode, &listing).then_some(listing)
+    /// True if a directory is in the state in which it was listed.
+    pub fn is_as_listed(&self, directory: Inode, listing: &Listing) -> bool {
+        let facts = self.directory(directory);
+        let facts = facts.map(|path| self.source.facts(&path));
+        matches!(facts, Ok(Ok(facts)) if Some(facts.identity) == listing.state)
     }
 
     /// What is shown under a name in a directory, if anything is. An archive that cannot be opened is an entry; looking at
     /// it tells why it cannot.
-    pub fn entry(&self, directory: Inode, name: &OsStr) -> Option<DirEntry> {
-        let directory = self.directory(directory).ok()?;
-        let (facts, described) = self.look_closely(&directory.join(name)).ok()?;
-        let damaged = self.number(&facts, b"damaged");
-        let (kind, inode) =
-            described.map_or((Kind::File, damaged), |(attr, _)| (attr.kind, attr.inode));
-        Some(DirEntry {
+    ///
+    /// # Errors
+    /// `Io` if it cannot be told.
+    pub fn entry(&self, directory: Inode, name: &OsStr) -> Result<Option<DirEntry>> {
+        let path = self.directory(directory)?.join(name);
+        let (facts, described) = match self.look_closely(&path) {
+            Ok(found) => found,
+            // In a directory that may be read and not searched there is nothing that could be looked at.
+            Err(e) if is_gone(&e) || e.kind() == io::ErrorKind::PermissionDenied => {
+                return Ok(None);
+            }
+            Err(e) => return Err(at(&path, e)),
+        };
+        let (kind, inode) = match described {
+            Ok((attr, what)) => {
+                self.looked_into(directory, &what);
+                (attr.kind, attr.inode)
+            }
+            Err(_) => (Kind::File, self.number(&facts, b"damaged")),
+        };
+        Ok(Some(DirEntry {
             name: name.into(),
             kind,
             inode,
-        })
+        }))
+    }
+
+    /// Notes that something was found in a directory.
+    pub(super) fn looked_into(&self, directory: Inode, what: &What) {
+        match what {
+            // What a link is shown as hangs on what it leads to.
+            What::Link(_) => self.listings.forget(directory),
+            What::Archive(at) if at.by_link => self.listings.forget(directory),
+            _ => self.listings.looked_into(directory),
+        }
     }
 }

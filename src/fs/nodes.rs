@@ -3,15 +3,12 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Instant;
 
 use lru::LruCache;
 
 use super::attr::Attr;
 use super::facts::Identity;
 use super::inode::{Inode, ROOT_INODE};
-use super::listing::Listing;
 use super::place::{ArchivePlace, Place, move_path};
 
 /// Places of inodes the kernel forgot, some 150 bytes each.
@@ -29,10 +26,6 @@ pub(super) struct Node {
     pub(super) opened: Option<Identity>,
     /// What the kernel has cached of it is of another state of the file that has become an archive.
     pub(super) cache_is_old: bool,
-    /// The listing of a directory, where the kernel was told to keep it.
-    pub(super) listing: Option<Arc<Listing>>,
-    /// When a name in it was looked up last.
-    pub(super) looked_into: Option<Instant>,
     /// Where it was found last, by the names of the mount.
     pub(super) path: PathBuf,
     /// How often the kernel was told of it and did not forget it yet.
@@ -89,8 +82,6 @@ impl Nodes {
             identity: None,
             opened: None,
             cache_is_old: false,
-            listing: None,
-            looked_into: None,
             path: PathBuf::new(),
             lookups: 1,
         };
@@ -122,8 +113,6 @@ impl Nodes {
             identity: None,
             opened: None,
             cache_is_old: false,
-            listing: None,
-            looked_into: None,
             path: PathBuf::new(),
             lookups: 0,
         });

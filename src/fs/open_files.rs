@@ -140,9 +140,16 @@ impl OpenFiles {
     /// What is open of an inode, for writing if it is for anybody.
     pub(super) fn of(&self, inode: Inode) -> Option<Opened> {
         let table = together(&self.table);
-        let handles = &table.inodes.get(&inode)?.handles;
-        let uses = || handles.iter().filter_map(|handle| table.files.get(handle));
-        let used = uses().find(|used| used.writes).or_else(|| uses().next());
+        let open = table.inodes.get(&inode)?;
+        let uses = || {
+            open.handles
+                .iter()
+                .filter_map(|handle| table.files.get(handle))
+        };
+        let used = match open.uses.writers {
+            0 => uses().next(),
+            _ => uses().find(|used| used.writes),
+        };
         used.map(|used| used.opened.clone())
     }
 

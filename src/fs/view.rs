@@ -14,7 +14,7 @@
 //!   written.
 //! - A file `NAME.wfz` that was written to a mount under that name is shown as it is: it is marked.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use super::facts::{Facts, Kind};
 use super::links::{Followed, Way, follow, follow_exactly, inside_source};
+use super::listing::Listing;
 use super::place::Place;
 use super::source::{Source, attributes};
 use super::xattr::AS_IT_IS_XATTR;
@@ -114,7 +115,9 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
 /// True if something changed so lately that another change would leave the times as they are. A time to come
 /// was set by somebody: the next change takes it back.
 fn is_fresh(directory: &Facts) -> bool {
-    are_one(SystemTime::now(), directory.mtime)
+    let now = SystemTime::now();
+    // The one may have been set back, and not the other.
+    are_one(now, directory.mtime) || are_one(now, directory.ctime)
 }
 
 fn are_one(now: SystemTime, time: SystemTime) -> bool {
@@ -245,15 +248,17 @@ pub(super) fn is_kept_as_it_is(source: &Source, place: &Place) -> bool {
         .is_ok_and(|mark| mark.is_some())
 }
 
-/// The names that are shown in a directory, of which this was known before it was read; a look at some may find nothing.
-pub(super) fn names(source: &Source, directory: &Path) -> io::Result<(Vec<OsString>, Facts)> {
+/// The names that are shown in a directory; a look at some may find nothing.
+pub(super) fn list(source: &Source, directory: &Path) -> io::Result<Listing> {
     let mut names = Vec::new();
+    let mut state = None;
     let mut before = source.facts(directory)?;
     // A listing may miss both forms of a name while one takes the other's place.
     for _ in 0..MAX_LISTINGS {
         names.extend(source.names(directory)?);
         let now = source.facts(directory)?;
         if now.identity == before.identity && (source.is_writable() || !is_fresh(&now)) {
+            state = Some(now);
             break;
         }
         before = now;
@@ -263,10 +268,16 @@ pub(super) fn names(source: &Source, directory: &Path) -> io::Result<(Vec<OsStri
         .filter_map(|name| original_name(name))
         .map(OsStr::to_os_string)
         .collect();
+    let may_be_kept = originals.is_empty()
+        && state.is_some_and(|state| source.shows_changes_of(&state) && !is_fresh(&state));
     names.extend(originals);
     names.sort();
     names.dedup();
-    Ok((names, before))
+    Ok(Listing {
+        names,
+        may_be_kept,
+        state: state.map(|state| state.identity),
+    })
 }
 
 fn as_it_is(source: &Source, directory: &Path, path: PathBuf, facts: Facts) -> io::Result<Glance> {

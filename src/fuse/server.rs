@@ -52,13 +52,21 @@ pub(super) fn open_flags(keep_cache: bool) -> FopenFlags {
     flags
 }
 
+/// A directory that is open.
+#[derive(Clone)]
+pub(super) struct OpenDirectory {
+    pub(super) listing: Arc<Listing>,
+    /// Somebody has begun to read it.
+    pub(super) is_read: bool,
+}
+
 /// Answers the kernel.
 pub(super) struct Server {
     pub(super) tree: Arc<ModelTree>,
     /// How long the kernel may believe names and attributes.
     pub(super) ttl: Duration,
     /// Those that are open. What their names are is looked at as they are read.
-    pub(super) directories: Mutex<HashMap<u64, Arc<Listing>>>,
+    pub(super) directories: Mutex<HashMap<u64, OpenDirectory>>,
     pub(super) next_directory: AtomicU64,
     pub(super) messages: Arc<Messages>,
     pub(super) backings: Backings,

@@ -165,13 +165,17 @@ impl Mounted for InProcess {
 
     fn list(&mut self, path: &Path) -> Result<Vec<Listed>, i32> {
         let inode = self.find(path)?.inode;
-        let entries = self.tree.read_directory(inode).map_err(|e| e.errno())?;
-        let listed = |entry: weightfs::fs::DirEntry| Listed {
-            name: entry.name,
-            kind: kind_of(entry.kind),
-            inode: entry.inode,
-        };
-        Ok(entries.into_iter().map(listed).collect())
+        let listing = self.tree.list(inode).map_err(|e| e.errno())?;
+        let mut entries = Vec::new();
+        for name in &listing.names {
+            let entry = self.tree.entry(inode, name).map_err(|e| e.errno())?;
+            entries.extend(entry.map(|entry| Listed {
+                name: entry.name,
+                kind: kind_of(entry.kind),
+                inode: entry.inode,
+            }));
+        }
+        Ok(entries)
     }
 
     fn read_link(&mut self, path: &Path) -> Result<PathBuf, i32> {

@@ -6,15 +6,21 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::Dir;
+use rustix::fs::{Dir, XattrFlags, removexattr, setxattr};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use super::support::{Mount, Place, model};
 use super::writable;
 
 /// Many times what the kernel and the C library ask for at once.
 const FILES: usize = 3000;
+/// Of files that are shown as they are.
+const MARK: &str = "user.weightfs.as-it-is";
 
-/// A directory whose listing may be kept: nothing has changed in it for long.
+/// Longer than the tick of any clock that directories get their times by.
+const SETTLED: Duration = Duration::from_millis(50);
+
+/// A directory whose listing may be kept: nothing has changed in it for long enough.
 fn place() -> (Place, Mount) {
     let place = Place::new();
     let below = place.source.join("d");
@@ -27,9 +33,11 @@ fn place() -> (Place, Mount) {
     (place, mount)
 }
 
+/// As `rsync -t` and others leave it.
 fn make_old(directory: &Path) {
-    let old = SystemTime::now() - Duration::from_secs(3600);
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     File::open(directory).unwrap().set_modified(old).unwrap();
+    std::thread::sleep(SETTLED);
 }
 
 fn names(directory: &Path) -> BTreeSet<OsString> {
@@ -66,8 +74,8 @@ fn whoever_changes_a_directory_it_is_listed_as_it_is() {
     ];
     for by in [&shown, &below] {
         fs::write(below.join("7"), b"").unwrap();
+        make_old(&below);
         for (what, change) in changes {
-            make_old(&below);
             listed(&shown);
             change(by);
             // As if nothing had happened.
@@ -76,11 +84,49 @@ fn whoever_changes_a_directory_it_is_listed_as_it_is() {
             assert_eq!(listed(&shown), names(&below), "{what} by {by:?}");
         }
     }
-    // An archive is shown as its file, which is told by more than its name.
+    // What shows an archive hangs on more than its name.
     let archive = place.pack("m", &model(1, 1));
     fs::rename(archive, below.join("m.wfz")).unwrap();
-    make_old(&below);
-    assert!(listed(&shown).contains(Path::new("m").as_os_str()));
+    for is_as_it_is in [false, true, false] {
+        let archive = below.join("m.wfz");
+        match is_as_it_is {
+            true => setxattr(&archive, MARK, b"1", XattrFlags::empty()).unwrap(),
+            false => drop(removexattr(&archive, MARK)),
+        }
+        make_old(&below);
+        // Names may be remembered for as long.
+        std::thread::sleep(Duration::from_millis(1100));
+        let name = if is_as_it_is { "m.wfz" } else { "m" };
+        let names = listed(&shown);
+        let archives = names
+            .iter()
+            .filter(|name| name.as_encoded_bytes()[0] == b'm');
+        assert_eq!(archives.collect::<Vec<_>>(), [name]);
+    }
+    mount.stop();
+}
+
+/// A name that cannot be looked at, since the daemon has no descriptor left, is an error and is not left out.
+#[test]
+fn what_cannot_be_listed_is_an_error() {
+    let (_place, mount) = place();
+    let shown = mount.path("d");
+    let pid = Pid::from_raw(mount.pid().cast_signed());
+    let limit = |current| {
+        let new = Rlimit {
+            current,
+            maximum: Some(1024),
+        };
+        prlimit(pid, Resource::Nofile, new).unwrap()
+    };
+    let mut entries = fs::read_dir(&shown).unwrap();
+    entries.next().unwrap().unwrap();
+    let before = limit(Some(3));
+    let failed = entries.find_map(Result::err);
+    limit(before.current.map(|current| current.min(1024)));
+    assert_eq!(failed.unwrap().raw_os_error(), Some(libc::EMFILE));
+    drop(entries);
+    assert_eq!(listed(&shown).len(), FILES);
     mount.stop();
 }
 

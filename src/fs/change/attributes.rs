@@ -102,7 +102,10 @@ impl ModelTree {
     fn file_to_change(&self, node: &Node) -> Result<Arc<File>> {
         let inode = node.attr.inode;
         let cannot = |e| Error::io(format!("inode {inode}"), e);
-        if let Some(Opened::File(file, ..)) = self.opened.of(inode) {
+        // Who still reads a file that has become an archive has one open that is gone.
+        if let What::File(_) = node.what
+            && let Some(Opened::File(file, ..)) = self.opened.of(inode)
+        {
             return Ok(file);
         }
         if let What::Link(_) = node.what {

@@ -276,7 +276,6 @@ fn what_is_written_is_packed_and_stays_the_same_file() {
     assert!(log.contains("packed sub/m.safetensors"), "{log}");
 }
 
-/// What is mounted over a source is in the way of all that goes by the path of it.
 /// What a reader has open is the file that was there before, which is gone.
 #[test]
 fn what_is_packed_under_a_reader_is_changed_where_it_is() {
@@ -303,6 +302,7 @@ fn what_is_packed_under_a_reader_is_changed_where_it_is() {
     mount.stop();
 }
 
+/// What is mounted over a source is in the way of all that goes by the path of it.
 #[test]
 fn a_source_that_its_mount_lies_over_is_packed() {
     let mut place = Place::new();

@@ -1,84 +1,59 @@
-//! What is in a directory.
-//!
-//! The names are read when it is opened, and what each of them is when it is asked for. The kernel keeps the listing of a
-//! directory, and lists from that, as long as the directory's times say that nothing was made, renamed or removed in it.
-//! That is so where they tell for certain: on local file systems, a tick of the clock after the last change, and where
-//! what is shown hangs on nothing but the directory, as it does with archives and links.
+//! What is in a directory: its names, and what each of them is, which is looked at when it is asked for.
 
-use std::ffi::OsStr;
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::ffi::{OsStr, OsString};
 
-use super::errno::{at, is_gone};
+use super::errno::at;
 use super::facts::Kind;
 use super::inode::Inode;
-use super::listing::{DirEntry, Listing};
 use super::model_tree::ModelTree;
-use super::nodes::What;
-use super::view::list;
+use super::view::names;
 use crate::error::{Error, Result};
 
-impl ModelTree {
-    /// The names of a directory that is opened, and whether the kernel has kept them from when it was opened before. It has
-    /// if they are right still, and it has asked within `ttl` what is in there. Else it does better to ask for the names,
-    /// and be told of all that they are.
-    ///
-    /// # Errors
-    /// As `list`.
-    pub fn open_listing(&self, directory: Inode, ttl: Duration) -> Result<(Arc<Listing>, bool)> {
-        let kept = self.listings.get(directory, ttl);
-        if let Some(kept) = kept.filter(|kept| self.is_as_listed(directory, kept)) {
-            return Ok((kept, true));
-        }
-        let listing = self.list(directory)?;
-        if listing.may_be_kept {
-            self.listings.keep(directory, &listing);
-        }
-        Ok((listing, false))
-    }
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// Its name.
+    pub name: OsString,
+    /// What it is.
+    pub kind: Kind,
+    /// Its inode.
+    pub inode: Inode,
+}
 
-    /// The names of a directory, which the kernel has not kept.
+impl ModelTree {
+    /// The names of a directory, sorted, without `.` and `..`; some may turn out to be nothing that is shown.
     ///
     /// # Errors
     /// `Io` if the directory cannot be read.
-    pub fn list(&self, directory: Inode) -> Result<Arc<Listing>> {
-        self.listings.forget(directory);
+    pub fn names(&self, directory: Inode) -> Result<Vec<OsString>> {
         let node = self.node(directory)?;
         let path = self.directory(directory)?;
-        let listing = list(&self.source, &path)
-            .map_err(|e| Error::io(path.display().to_string(), e))
-            .map_err(|error| self.stale_if_replaced(directory, &node, error))?;
-        Ok(Arc::new(listing))
+        names(&self.source, &path)
+            .map_err(|e| at(&path, e))
+            .map_err(|error| self.stale_if_replaced(directory, &node, error))
     }
 
-    /// True if a directory is in the state in which it was listed.
-    pub fn is_as_listed(&self, directory: Inode, listing: &Listing) -> bool {
-        let facts = self.directory(directory);
-        let facts = facts.map(|path| self.source.facts(&path));
-        matches!(facts, Ok(Ok(facts)) if Some(facts.identity) == listing.state)
-    }
-
-    /// What is shown under a name in a directory, if anything is. An archive that cannot be opened is an entry; looking at
-    /// it tells why it cannot.
+    /// What is shown under a name in a directory, if anything is that can be looked at. An archive that cannot be opened is
+    /// an entry; looking at it tells why it cannot.
     ///
     /// # Errors
-    /// `Io` if it cannot be told.
+    /// `Io` if this process or the system lacks what it takes to look.
     pub fn entry(&self, directory: Inode, name: &OsStr) -> Result<Option<DirEntry>> {
         let path = self.directory(directory)?.join(name);
         let (facts, described) = match self.look_closely(&path) {
             Ok(found) => found,
-            // In a directory that may be read and not searched there is nothing that could be looked at.
-            Err(e) if is_gone(&e) || e.kind() == io::ErrorKind::PermissionDenied => {
-                return Ok(None);
+            Err(e) => {
+                let error = at(&path, e);
+                return if is_shortage(&error) {
+                    Err(error)
+                } else {
+                    Ok(None)
+                };
             }
-            Err(e) => return Err(at(&path, e)),
         };
         let (kind, inode) = match described {
-            Ok((attr, what)) => {
-                self.looked_into(directory, &what);
-                (attr.kind, attr.inode)
-            }
+            Ok((attr, _)) => (attr.kind, attr.inode),
+            Err(error) if is_shortage(&error) => return Err(error),
             Err(_) => (Kind::File, self.number(&facts, b"damaged")),
         };
         Ok(Some(DirEntry {
@@ -87,14 +62,9 @@ impl ModelTree {
             inode,
         }))
     }
+}
 
-    /// Notes that something was found in a directory.
-    pub(super) fn looked_into(&self, directory: Inode, what: &What) {
-        match what {
-            // What a link is shown as hangs on what it leads to.
-            What::Link(_) => self.listings.forget(directory),
-            What::Archive(at) if at.by_link => self.listings.forget(directory),
-            _ => self.listings.looked_into(directory),
-        }
-    }
+/// True for an error that says nothing of the name that was looked at.
+fn is_shortage(error: &Error) -> bool {
+    matches!(error.errno(), libc::EMFILE | libc::ENFILE | libc::ENOMEM)
 }

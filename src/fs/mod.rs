@@ -1,8 +1,8 @@
 //! The tree that a mount shows, without a kernel: names, attributes, links, open files.
 //!
 //! Every archive `NAME.wfz` of the source directory is shown as `NAME`; everything else as it is.
-//! Nothing of the source is kept but what is open, and listings of directories that have not changed: each look goes to
-//! the source, so that what changes there is seen. Knows nothing of FUSE.
+//! Nothing of the source is kept but what is open: each look goes to the source, so that what
+//! changes there is seen. Knows nothing of FUSE.
 
 mod access;
 mod archives;
@@ -16,7 +16,6 @@ mod in_vain;
 mod inode;
 mod lately;
 mod links;
-mod listing;
 mod model_tree;
 mod nodes;
 mod open_archive;
@@ -37,11 +36,11 @@ pub use attr::Attr;
 pub use change::{
     Access, LEAST_PACKED_BYTES, New, NewAttr, NewTime, Packed, Packing, starts_as_model,
 };
+pub use directories::DirEntry;
 #[cfg(feature = "cli")]
 pub(crate) use errno::is_gone;
 pub use facts::Kind;
 pub use inode::{Inode, ROOT_INODE};
-pub use listing::{DirEntry, Listing};
 pub use model_tree::ModelTree;
 pub use open_files::{Handle, OpenFile};
 pub use source::Source;

@@ -18,7 +18,6 @@ use super::facts::{Facts, Kind};
 use super::in_vain::{InVain, Searchers};
 use super::inode::{Inode, Numbers, ROOT_INODE};
 use super::lately::{Found, Lately};
-use super::listing::KeptListings;
 use super::nodes::{Node, Nodes, What};
 use super::open_files::{Handle, OpenFile, OpenFiles, Opened, Way};
 use super::place::{ArchivePlace, Place};
@@ -46,7 +45,6 @@ pub struct ModelTree {
     pub(super) lists_are_asked_for: AtomicBool,
     pub(super) opened: OpenFiles,
     pub(super) lately: Lately,
-    pub(super) listings: KeptListings,
     /// Held by those who look for what a name stands for, and alone by who gives a file another form or name in more
     /// than one step. Nothing is decoded meanwhile, and whoever reads an open file does not wait for it.
     pub(super) forms: RwLock<()>,
@@ -77,7 +75,6 @@ impl ModelTree {
             archives: Archives::new(Numbers::default()),
             opened: OpenFiles::default(),
             lately: Lately::new(),
-            listings: KeptListings::default(),
             forms: RwLock::default(),
             changes: None,
             since: Instant::now(),
@@ -156,7 +153,6 @@ impl ModelTree {
                 .map_err(|e| Error::io(format!("{}", path.display()), e))?;
             let (attr, what) = described?;
             if self.keep_for_questions(attr.inode, &what, &facts) {
-                self.looked_into(parent, &what);
                 lock(&self.nodes).found(attr, what, path, Some(facts.identity));
                 return Ok(attr);
             }

@@ -14,7 +14,7 @@ use super::in_vain::InVain;
 use super::inode::{Inode, ROOT_INODE};
 use super::model_tree::ModelTree;
 use super::nodes::What;
-use super::view::list;
+use super::view::names;
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
@@ -87,8 +87,7 @@ impl ModelTree {
         let mut directories = vec![PathBuf::new()];
         while let Some(directory) = directories.pop() {
             // What cannot be read is not found.
-            let listed = list(&self.source, &directory);
-            for name in listed.map(|listing| listing.names).unwrap_or_default() {
+            for name in names(&self.source, &directory).unwrap_or_default() {
                 let path = directory.join(&name);
                 let Ok((_, Ok((attr, _)))) = self.look_closely(&path) else {
                     continue;

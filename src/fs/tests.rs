@@ -6,7 +6,6 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -113,9 +112,9 @@ impl Tree {
     }
 
     fn entries(&self, directory: Inode) -> Vec<DirEntry> {
-        let listing = self.0.list(directory).unwrap();
+        let names = self.0.names(directory).unwrap();
         let entry = |name: &OsString| self.0.entry(directory, name).unwrap();
-        listing.names.iter().filter_map(entry).collect()
+        names.iter().filter_map(entry).collect()
     }
 
     fn names(&self, path: &str) -> Vec<String> {
@@ -811,54 +810,6 @@ fn names_need_not_be_utf8() {
     let entries = tree.entries(ROOT_INODE);
     assert_eq!(entries[0].name, name);
     assert_eq!(tree.0.lookup(ROOT_INODE, name).unwrap().size, 1);
-}
-
-/// Longer than the tick of any clock that directories get their times by.
-const SETTLED: Duration = Duration::from_millis(50);
-
-#[test]
-fn a_listing_is_kept_where_the_directory_tells_all_that_it_hangs_on() {
-    let place = Place::new();
-    for name in ["plain", "archive", "link", "fresh"] {
-        place.write(&format!("src/{name}/f"), b"f");
-    }
-    place.pack("src/archive/m.wfz", b"model");
-    place.link("src/link/l", "/nowhere");
-    let tree = place.tree();
-    let shows_changes = tree
-        .0
-        .source()
-        .shows_changes_of(&tree.0.source().facts(Path::new("plain")).unwrap());
-    let is_kept = |name: &str| {
-        let directory = tree.find(name).unwrap().inode;
-        let open = || tree.0.open_listing(directory, Duration::MAX).unwrap();
-        let (listing, _) = open();
-        for name in &listing.names {
-            tree.0.entry(directory, name).unwrap();
-        }
-        open().1
-    };
-    std::thread::sleep(SETTLED);
-    place.write("src/fresh/g", b"g");
-    assert_eq!(is_kept("plain"), shows_changes);
-    assert!(!is_kept("archive") && !is_kept("link") && !is_kept("fresh"));
-    let plain = tree.find("plain").unwrap().inode;
-    let is_right = || {
-        let (listing, is_kept) = tree.0.open_listing(plain, Duration::MAX).unwrap();
-        (listing.names.len(), is_kept)
-    };
-    assert_eq!(is_right(), (1, shows_changes));
-    place.write("src/plain/g", b"g");
-    assert_eq!(is_right(), (2, false));
-    // Nobody has asked what is in it.
-    assert!(!tree.0.open_listing(plain, Duration::MAX).unwrap().1);
-    std::thread::sleep(SETTLED);
-    assert!(is_kept("plain") == shows_changes);
-    assert!(!tree.0.open_listing(plain, Duration::ZERO).unwrap().1);
-    // Who begins anew may be told something else than the kernel has.
-    assert!(is_kept("plain") == shows_changes);
-    tree.0.list(plain).unwrap();
-    assert!(!tree.0.open_listing(plain, Duration::MAX).unwrap().1);
 }
 
 #[test]

@@ -14,7 +14,7 @@
 //!   written.
 //! - A file `NAME.wfz` that was written to a mount under that name is shown as it is: it is marked.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,6 @@ use std::time::{Duration, SystemTime};
 
 use super::facts::{Facts, Kind};
 use super::links::{Followed, Way, follow, follow_exactly, inside_source};
-use super::listing::Listing;
 use super::place::Place;
 use super::source::{Source, attributes};
 use super::xattr::AS_IT_IS_XATTR;
@@ -249,35 +248,26 @@ pub(super) fn is_kept_as_it_is(source: &Source, place: &Place) -> bool {
 }
 
 /// The names that are shown in a directory; a look at some may find nothing.
-pub(super) fn list(source: &Source, directory: &Path) -> io::Result<Listing> {
+pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
-    let mut state = None;
-    let mut before = source.facts(directory)?;
     // A listing may miss both forms of a name while one takes the other's place.
     for _ in 0..MAX_LISTINGS {
+        let before = source.facts(directory)?;
         names.extend(source.names(directory)?);
         let now = source.facts(directory)?;
         if now.identity == before.identity && (source.is_writable() || !is_fresh(&now)) {
-            state = Some(now);
             break;
         }
-        before = now;
     }
     let originals: Vec<_> = names
         .iter()
         .filter_map(|name| original_name(name))
         .map(OsStr::to_os_string)
         .collect();
-    let may_be_kept = originals.is_empty()
-        && state.is_some_and(|state| source.shows_changes_of(&state) && !is_fresh(&state));
     names.extend(originals);
     names.sort();
     names.dedup();
-    Ok(Listing {
-        names,
-        may_be_kept,
-        state: state.map(|state| state.identity),
-    })
+    Ok(names)
 }
 
 fn as_it_is(source: &Source, directory: &Path, path: PathBuf, facts: Facts) -> io::Result<Glance> {

@@ -12,33 +12,28 @@ use fuser::{
 use super::attributes::{file_attr, file_type, unknown};
 use super::server::{OpenDirectory, Server};
 use crate::error::Result;
-use crate::fs::{DirEntry, Inode, Kind, Listing};
+use crate::fs::{DirEntry, Inode, Kind};
 use crate::sync::lock;
 
 impl Server {
     pub(super) fn open_directory(&self, inode: Inode, reply: ReplyOpen) {
-        let (listing, is_kept) = match self.tree.open_listing(inode, self.ttl) {
-            Ok(opened) => opened,
+        let names = match self.tree.names(inode) {
+            Ok(names) => Arc::new(names),
             Err(error) => return reply.error(self.messages.errno("opendir", &error)),
         };
-        let mut flags = FopenFlags::empty();
-        flags.set(FopenFlags::FOPEN_CACHE_DIR, listing.may_be_kept);
-        flags.set(FopenFlags::FOPEN_KEEP_CACHE, is_kept);
         let handle = self.next_directory.fetch_add(1, Ordering::Relaxed);
-        let directory = OpenDirectory {
-            listing,
-            is_read: false,
-        };
-        lock(&self.directories).insert(handle, directory);
-        reply.opened(FileHandle(handle), flags);
+        let is_read = false;
+        lock(&self.directories).insert(handle, OpenDirectory { names, is_read });
+        reply.opened(FileHandle(handle), FopenFlags::empty());
     }
 
     pub(super) fn list(&self, inode: Inode, handle: u64, offset: u64, mut reply: ReplyDirectory) {
         let add = |next, name: &OsStr| {
-            Ok(self.entry(inode, name)?.is_some_and(|entry| {
-                let (inode, kind) = (INodeNo(entry.inode), file_type(entry.kind));
-                reply.add(inode, next, kind, &entry.name)
-            }))
+            let Some(entry) = self.entry(inode, name)? else {
+                return Ok(Room::NotNeeded);
+            };
+            let (inode, kind) = (INodeNo(entry.inode), file_type(entry.kind));
+            Ok(room(reply.add(inode, next, kind, &entry.name)))
         };
         match self.add_entries(inode, handle, offset, add) {
             Ok(()) => reply.ok(),
@@ -64,22 +59,26 @@ impl Server {
         lock(&self.directories).remove(&handle);
     }
 
-    /// Adds entries from an offset on, until `add` says that there is no room for it. What cannot be told is an error of who
-    /// asks for it, and never left out.
+    /// Adds entries from an offset on, as long as there is room. One that cannot be told is an error of whoever asks for
+    /// it, and not left out.
     fn add_entries(
         &self,
         inode: Inode,
         handle: u64,
         offset: u64,
-        mut add: impl FnMut(u64, &OsStr) -> Result<bool>,
+        mut add: impl FnMut(u64, &OsStr) -> Result<Room>,
     ) -> Result<()> {
-        let listing = self.listing(inode, handle, offset)?;
-        for (number, (next, name)) in entries_from(&listing, offset).enumerate() {
+        let names = self.names(inode, handle, offset)?;
+        let mut has_any = false;
+        for (next, name) in entries_from(&names, offset) {
             match add(next, name) {
-                Ok(false) => {}
-                Err(error) if number == 0 => return Err(error),
+                Ok(Room::Found) => has_any = true,
+                Ok(Room::NotNeeded) => {}
+                Ok(Room::None) => break,
+                // Nothing at all would be the end of the directory.
+                Err(error) if !has_any => return Err(error),
                 // Who goes on from here meets the error.
-                Ok(true) | Err(_) => break,
+                Err(_) => break,
             }
         }
         Ok(())
@@ -97,61 +96,73 @@ impl Server {
         }))
     }
 
-    /// Adds an entry with what a look at it finds now, which the kernel takes for a lookup; true if there is no room for it.
+    /// Adds an entry with what a look at it finds now, which the kernel takes for a lookup.
     fn add_looked_at(
         &self,
         directory: Inode,
         name: &OsStr,
         next: u64,
         reply: &mut ReplyDirectoryPlus,
-    ) -> Result<bool> {
+    ) -> Result<Room> {
         if !is_dots(name)
             && let Ok(attr) = self.tree.lookup(directory, name)
         {
             let inode = INodeNo(attr.inode);
             let attr = file_attr(&attr);
-            let full = reply.add(inode, next, name, &self.ttl, &attr, Generation(0));
-            if full {
+            let is_full = reply.add(inode, next, name, &self.ttl, &attr, Generation(0));
+            if is_full {
                 self.tree.forget(inode.0, 1);
             }
-            return Ok(full);
+            return Ok(room(is_full));
         }
         // What cannot be looked at is listed, and looked at again by whoever wants it.
         let Some(entry) = self.entry(directory, name)? else {
-            return Ok(false);
+            return Ok(Room::NotNeeded);
         };
         let attr = unknown(entry.inode, entry.kind);
         let inode = INodeNo(entry.inode);
-        Ok(reply.add(inode, next, name, &Duration::ZERO, &attr, Generation(0)))
+        let is_full = reply.add(inode, next, name, &Duration::ZERO, &attr, Generation(0));
+        Ok(room(is_full))
     }
 
-    /// What is listed of a directory that is open. Who begins anew is told what is there by now.
-    fn listing(&self, inode: Inode, handle: u64, offset: u64) -> Result<Arc<Listing>> {
-        let mut known = lock(&self.directories).get(&handle).cloned();
-        if offset == 0 {
-            known = known.filter(|known| {
-                (!known.is_read || known.listing.may_be_kept)
-                    && self.tree.is_as_listed(inode, &known.listing)
-            });
-        }
-        let listing = match known {
-            Some(known) if known.is_read => return Ok(known.listing),
-            Some(known) => known.listing,
-            None => self.tree.list(inode)?,
+    /// The names of a directory that is open. Who begins anew is told what is there by now.
+    fn names(&self, inode: Inode, handle: u64, offset: u64) -> Result<Arc<Vec<OsString>>> {
+        let known = lock(&self.directories).get(&handle).cloned();
+        let names = match known {
+            Some(known) if offset > 0 => return Ok(known.names),
+            Some(known) if !known.is_read => known.names,
+            _ => Arc::new(self.tree.names(inode)?),
         };
         let directory = OpenDirectory {
-            listing: Arc::clone(&listing),
+            names: Arc::clone(&names),
             is_read: true,
         };
         lock(&self.directories).insert(handle, directory);
-        Ok(listing)
+        Ok(names)
+    }
+}
+
+/// What became of an entry that was to be added.
+enum Room {
+    /// It is there.
+    Found,
+    /// Nothing is shown under the name.
+    NotNeeded,
+    /// There is none for it.
+    None,
+}
+
+fn room(is_full: bool) -> Room {
+    match is_full {
+        true => Room::None,
+        false => Room::Found,
     }
 }
 
 /// The entries of a directory, `.` and `..` first, from an offset on, each with that of the one behind it.
-fn entries_from(listing: &Listing, offset: u64) -> impl Iterator<Item = (u64, &OsStr)> {
+fn entries_from(names: &[OsString], offset: u64) -> impl Iterator<Item = (u64, &OsStr)> {
     let dots = [OsStr::new("."), OsStr::new("..")];
-    let names = listing.names.iter().map(OsString::as_os_str);
+    let names = names.iter().map(OsString::as_os_str);
     let skip = usize::try_from(offset).unwrap_or(usize::MAX);
     (1..).zip(dots.into_iter().chain(names)).skip(skip)
 }

@@ -426,7 +426,6 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "place",
             "open_files",
             "links",
-            "listing",
             "nodes",
             "view",
             "open_archive",

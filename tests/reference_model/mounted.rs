@@ -165,10 +165,9 @@ impl Mounted for InProcess {
 
     fn list(&mut self, path: &Path) -> Result<Vec<Listed>, i32> {
         let inode = self.find(path)?.inode;
-        let listing = self.tree.list(inode).map_err(|e| e.errno())?;
         let mut entries = Vec::new();
-        for name in &listing.names {
-            let entry = self.tree.entry(inode, name).map_err(|e| e.errno())?;
+        for name in self.tree.names(inode).map_err(|e| e.errno())? {
+            let entry = self.tree.entry(inode, &name).map_err(|e| e.errno())?;
             entries.extend(entry.map(|entry| Listed {
                 name: entry.name,
                 kind: kind_of(entry.kind),

@@ -1,10 +1,10 @@
-//! What is listed of a directory is what is in it, also where the kernel has kept a listing.
+//! What is listed of a directory is what is in it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::fs::{Dir, XattrFlags, removexattr, setxattr};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -17,10 +17,6 @@ const FILES: usize = 3000;
 /// Of files that are shown as they are.
 const MARK: &str = "user.weightfs.as-it-is";
 
-/// Longer than the tick of any clock that directories get their times by.
-const SETTLED: Duration = Duration::from_millis(50);
-
-/// A directory whose listing may be kept: nothing has changed in it for long enough.
 fn place() -> (Place, Mount) {
     let place = Place::new();
     let below = place.source.join("d");
@@ -28,33 +24,13 @@ fn place() -> (Place, Mount) {
     for number in 0..FILES {
         fs::write(below.join(number.to_string()), b"").unwrap();
     }
-    make_old(&below);
     let mount = writable(&place.source, &place.mountpoint);
     (place, mount)
-}
-
-/// As `rsync -t` and others leave it.
-fn make_old(directory: &Path) {
-    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    File::open(directory).unwrap().set_modified(old).unwrap();
-    std::thread::sleep(SETTLED);
 }
 
 fn names(directory: &Path) -> BTreeSet<OsString> {
     let entries = fs::read_dir(directory).unwrap();
     entries.map(|entry| entry.unwrap().file_name()).collect()
-}
-
-/// Lists again and again, after a look at what is listed: then the kernel may keep it.
-fn listed(directory: &Path) -> BTreeSet<OsString> {
-    let first = names(directory);
-    for _ in 0..3 {
-        if let Some(name) = first.first() {
-            fs::symlink_metadata(directory.join(name)).unwrap();
-        }
-        assert_eq!(names(directory), first);
-    }
-    first
 }
 
 #[test]
@@ -74,14 +50,10 @@ fn whoever_changes_a_directory_it_is_listed_as_it_is() {
     ];
     for by in [&shown, &below] {
         fs::write(below.join("7"), b"").unwrap();
-        make_old(&below);
         for (what, change) in changes {
-            listed(&shown);
+            names(&shown);
             change(by);
-            // As if nothing had happened.
-            make_old(&below);
             assert_eq!(names(&shown), names(&below), "{what} by {by:?}");
-            assert_eq!(listed(&shown), names(&below), "{what} by {by:?}");
         }
     }
     // What shows an archive hangs on more than its name.
@@ -93,11 +65,10 @@ fn whoever_changes_a_directory_it_is_listed_as_it_is() {
             true => setxattr(&archive, MARK, b"1", XattrFlags::empty()).unwrap(),
             false => drop(removexattr(&archive, MARK)),
         }
-        make_old(&below);
         // Names may be remembered for as long.
         std::thread::sleep(Duration::from_millis(1100));
         let name = if is_as_it_is { "m.wfz" } else { "m" };
-        let names = listed(&shown);
+        let names = names(&shown);
         let archives = names
             .iter()
             .filter(|name| name.as_encoded_bytes()[0] == b'm');
@@ -126,7 +97,7 @@ fn what_cannot_be_listed_is_an_error() {
     limit(before.current.map(|current| current.min(1024)));
     assert_eq!(failed.unwrap().raw_os_error(), Some(libc::EMFILE));
     drop(entries);
-    assert_eq!(listed(&shown).len(), FILES);
+    assert_eq!(names(&shown).len(), FILES);
     mount.stop();
 }
 
@@ -134,7 +105,6 @@ fn what_cannot_be_listed_is_an_error() {
 fn who_begins_a_listing_anew_sees_what_has_changed() {
     let (place, mount) = place();
     let shown = mount.path("d");
-    listed(&shown);
     let mut directory = Dir::read_from(File::open(&shown).unwrap()).unwrap();
     let mut count = || {
         directory.rewind();
@@ -145,9 +115,6 @@ fn who_begins_a_listing_anew_sees_what_has_changed() {
     fs::write(shown.join("new"), b"").unwrap();
     assert_eq!(count(), FILES + 3);
     fs::remove_file(place.source.join("d/0")).unwrap();
-    // Past the time that the kernel believes a listing for.
-    std::thread::sleep(Duration::from_secs(2));
-    fs::metadata(&shown).unwrap();
     assert_eq!(count(), FILES + 2);
     drop(directory);
     mount.stop();
@@ -158,11 +125,9 @@ fn who_begins_a_listing_anew_sees_what_has_changed() {
 fn all_that_is_listed_is_removed_while_others_list() {
     let (_place, mount) = place();
     let shown = mount.path("d");
-    listed(&shown);
     for (number, entry) in fs::read_dir(&shown).unwrap().enumerate() {
         fs::remove_file(entry.unwrap().path()).unwrap();
         if number % 500 == 0 {
-            // Has the kernel drop what it has kept.
             assert_eq!(names(&shown).len(), FILES - number - 1);
         }
     }

@@ -15,7 +15,7 @@ use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::devices::Devices;
-use super::local::{add_hindrances, facts, hindrance_of_mount, open_path, shows_changes};
+use super::local::{add_hindrances, facts, hindrance_of_mount, open_path};
 use super::outside::Outside;
 use crate::error::{Error, Result};
 use crate::format::original_name;
@@ -43,8 +43,6 @@ pub struct Source {
     for_all_users: bool,
     /// True if what is shown may be written.
     writable: bool,
-    /// True if a directory of the root's file system tells by its times whether anything was done in it.
-    shows_changes: bool,
 }
 
 impl Source {
@@ -74,7 +72,6 @@ impl Source {
         };
         let root = open_path(&directory).map_err(cannot)?;
         let device = root.metadata().map_err(cannot)?.dev();
-        let shows_changes = shows_changes(&root);
         let above: io::Result<_> = directory.ancestors().skip(1).map(open_path).collect();
         Ok(Self {
             root,
@@ -87,7 +84,6 @@ impl Source {
             only,
             for_all_users: false,
             writable: false,
-            shows_changes,
         })
     }
 
@@ -138,11 +134,6 @@ impl Source {
     /// True if what is shown may be written.
     pub const fn is_writable(&self) -> bool {
         self.writable
-    }
-
-    /// True if this directory tells by its times whether anything was done in it.
-    pub(in crate::fs) fn shows_changes_of(&self, directory: &Facts) -> bool {
-        self.shows_changes && !directory.number.is_elsewhere()
     }
 
     /// True if the mount lies over the source itself.

@@ -13,17 +13,6 @@ use crate::os::{
     ACCESS_LIST, Entrance, FileStamp, access_list, entrance, file_handle, system_time,
 };
 
-/// File systems whose directories get the time, exact to a tick of the system's clock, of each name that is made, renamed
-/// or removed in them: ext2 to ext4, XFS, btrfs, tmpfs, F2FS. Of others that is not known; those of the network, and of
-/// FUSE, often do not, and the root of a FAT has no time.
-const THAT_SHOW_CHANGES: [u32; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010];
-
-/// True if directories of the file system that something lies on tell by their times whether anything was done in them.
-pub(super) fn shows_changes(file: &File) -> bool {
-    let kind = rustix::fs::fstatfs(file).map(|found| u32::try_from(found.f_type));
-    matches!(kind, Ok(Ok(kind)) if THAT_SHOW_CHANGES.contains(&kind))
-}
-
 /// Opens whatever is at a path of whoever mounts, the last part no link, only to ask about it.
 pub(super) fn open_path(path: &Path) -> io::Result<File> {
     File::options()

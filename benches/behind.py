@@ -16,31 +16,15 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from mounts import digits, drop, fail, run, say, start, stop, table, unmount
+from mounts import built, digits, drop, end_on_signals, fail, mount_by, run, say, table
 
 LEAST = 3  # times of each kind in a round
 LONGEST = 900  # seconds to pack a copy
-
-
-def mounted(stack, args, source, point):
-    log = open(point.with_name("log"), "wb")
-    stack.enter_context(log)
-    command = [args.weightfs, "mount", "--writable", f"--pack={args.level}", "--pack-after=1", source, point]
-    process = start(stack, command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-    stack.callback(unmount, point)
-    until = time.monotonic() + 30
-    while not os.path.ismount(point):
-        if process.poll() is not None or time.monotonic() > until:
-            fail(f"weightfs did not mount: {point.with_name('log').read_text(errors='replace')}")
-        time.sleep(0.02)
 
 
 def packing(args, point):
@@ -71,7 +55,7 @@ def measure_round(args, point, found, number):
     began, until = None, time.monotonic() + LONGEST
     while (now := packing(args, point))[1] == packed:
         if time.monotonic() > until:
-            fail(f"{new.name} was not packed: {(point.parent / 'log').read_text(errors='replace')}")
+            fail(f"{new.name} was not packed: {point.with_name('mount.log').read_text(errors='replace')}")
         if now[0] is None:
             time.sleep(0.1)
             continue
@@ -94,16 +78,13 @@ def arguments():
     args = parser.parse_args()
     if not args.model.is_file() or args.rounds < 1:
         parser.error("MODEL must be a file, --rounds at least 1")
-    if not (weightfs := shutil.which(args.weightfs)):
-        parser.error(f"{args.weightfs} is not there: run cargo build --release, or say --weightfs PATH")
-    args.weightfs = os.path.abspath(weightfs)
+    args.weightfs = built(parser, args.weightfs)
     return args
 
 
 def main():
     args = arguments()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    end_on_signals()
     with contextlib.ExitStack() as stack:
         tmp = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="behind-", dir=args.tmp)))
         source, point = tmp / "source", tmp / "mount"
@@ -114,7 +95,7 @@ def main():
         shutil.copyfile(args.model, source / "plain.safetensors")
         with open(source / "plain.safetensors", "ab") as file:
             file.write(b"x")
-        mounted(stack, args, source, point)
+        mount_by(stack, [args.weightfs, "mount", "--writable", f"--pack={args.level}", "--pack-after=1", source, point], point)
         found = {(name, when): [] for name in ("archive", "plain") for when in ("alone", "while")} | {"packing": []}
         load = [os.getloadavg()[0]]
         for number in range(args.rounds):
@@ -132,4 +113,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

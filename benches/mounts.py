@@ -162,18 +162,24 @@ def make_squashfs(stack, model, tmp):
                                                 "readahead_bytes": read_ahead_of(point)}
 
 
-def make_squashfuse(stack, image, tmp):
-    point = tmp / "squashfuse_ll"
-    point.mkdir()
-    with open(tmp / "squashfuse_ll.log", "wb") as log:
-        process = start(stack, ["squashfuse_ll", "-f", image, point], stdin=subprocess.DEVNULL, stdout=log,
-                        stderr=subprocess.STDOUT)
+def mount_by(stack, command, point):
+    """Starts a program that mounts on `point` and ends with the stack, and waits until it is mounted."""
+    said = point.with_name(f"{point.name}.log")
+    with open(said, "wb") as log:
+        process = start(stack, command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
     stack.callback(unmount, point)
     until = time.monotonic() + 30
     while not os.path.ismount(point):
         if process.poll() is not None or time.monotonic() > until:
-            fail(f"squashfuse_ll did not mount {image}: {(tmp / 'squashfuse_ll.log').read_text(errors='replace')}")
+            fail(f"{' '.join(map(str, command))} did not mount: {said.read_text(errors='replace')}")
         time.sleep(0.02)
+    return point
+
+
+def make_squashfuse(stack, image, tmp):
+    point = tmp / "squashfuse_ll"
+    point.mkdir()
+    mount_by(stack, ["squashfuse_ll", "-f", image, point], point)
     return image, point / "model.safetensors", {"stored_bytes": os.path.getsize(image),
                                                 "readahead_bytes": read_ahead_of(point)}
 
@@ -346,6 +352,13 @@ def sizes(found, made):
         "raw": {"stored_bytes": found["original_bytes"], "readahead_bytes": ahead["raw"]}}
 
 
+def built(parser, weightfs):
+    """The path of the program to measure."""
+    if not (found := shutil.which(weightfs)):
+        parser.error(f"{weightfs} is not there: run cargo build --release, or say --weightfs PATH")
+    return os.path.abspath(found)
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL.safetensors", help="the original")
@@ -368,12 +381,11 @@ def arguments():
         parser.error("--rounds and --throttle: at least 1")
     if os.geteuid():
         parser.error("needs root, for " + ("cgroups" if args.throttle else "loop devices and mounts"))
-    if not (weightfs := shutil.which(args.weightfs)):
-        parser.error(f"{args.weightfs} is not there: run cargo build --release, or say --weightfs PATH")
+    weightfs = built(parser, args.weightfs)
     needed = {} if args.throttle else TOOLS
     if missing := [f"{tool} ({package})" for tool, package in needed.items() if not shutil.which(tool)]:
         parser.error(f"not installed: {', '.join(missing)}")
-    args.weightfs, args.model, args.archive = os.path.abspath(weightfs), args.model.resolve(), args.archive.resolve()
+    args.weightfs, args.model, args.archive = weightfs, args.model.resolve(), args.archive.resolve()
     return args
 
 
@@ -383,10 +395,15 @@ def stop(number, _):
     sys.exit(128 + number)
 
 
-def main():
-    args = arguments()
+def end_on_signals():
+    """Has what was made be removed when the run is told to stop."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
+
+
+def main():
+    args = arguments()
+    end_on_signals()
     with contextlib.ExitStack() as stack:
         about, made, group, throttle = {"notes": [], "load": [os.getloadavg()[0]]}, {}, None, None
         if args.throttle:

@@ -9,7 +9,7 @@
   such a tree is made a repository and asked for its status, once with nothing of it in the kernel's memory
   (drop_caches) and then again. Large ones: dd writes 1 GiB with bs=1M conv=fsync and reads it again, both from
   the page cache and, dropped, from the disk.
-* All lie on one ext4, made for this run in a sparse image in DIR: an ext4 is slow to give numbers of inodes again that
+* All lie on one ext4 without a journal, mounted with noatime, made for this run in a sparse image in DIR: an ext4 is slow to give numbers of inodes again that
   were removed a while ago. For the same reason nothing is removed until all else was measured.
 * Each round does all of it in fresh directories, in each place one after the other, the first place of a round being the
   second of the one before.
@@ -23,16 +23,13 @@ import json
 import os
 import random
 import shutil
-import signal
 import statistics
-import subprocess
-import sys
 import tarfile
 import tempfile
 import time
 from pathlib import Path
 
-from mounts import digits, fail, mount_loop, run, say, start, stop, table, unmount
+from mounts import built, digits, end_on_signals, mount_by, mount_loop, run, say, table
 
 FILES, DIRECTORIES, LARGEST = 10_000, 200, 8 << 10
 TOOLS = ("bindfs", "fuse-overlayfs", "git", "tar", "dd", "mkfs.ext4")
@@ -52,19 +49,6 @@ def make_tar(path):
             entry = tarfile.TarInfo(f"tree/{at % DIRECTORIES}/{at}.txt")
             entry.size, entry.mtime = len(data), 1_700_000_000
             tar.addfile(entry, io.BytesIO(data))
-
-
-def mounted(stack, name, place, command):
-    """Starts what mounts `place`, which ends with the stack."""
-    with open(place.with_name(f"{name}.log"), "wb") as log:
-        process = start(stack, command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
-    stack.callback(unmount, place)
-    until = time.monotonic() + 30
-    while not os.path.ismount(place):
-        if process.poll() is not None or time.monotonic() > until:
-            fail(f"{name} did not mount: {place.with_name(f'{name}.log').read_text(errors='replace')}")
-        time.sleep(0.02)
-    return place
 
 
 def make_ext4(stack, tmp):
@@ -90,16 +74,16 @@ def make_places(stack, weightfs, tmp):
     lower, upper, work, overlay = new("lower", "upper", "work", "fuse-overlayfs")
     return {
         "below": below,
-        "weightfs": mounted(stack, "weightfs", point, [weightfs, "mount", "--writable", source, point]),
-        "bindfs": mounted(stack, "bindfs", bindfs, ["bindfs", "-f", bound, bindfs]),
-        "fuse-overlayfs": mounted(stack, "fuse-overlayfs", overlay, [
-            "fuse-overlayfs", "-f", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", overlay]),
+        "weightfs": mount_by(stack, [weightfs, "mount", "--writable", source, point], point),
+        "bindfs": mount_by(stack, ["bindfs", "-f", bound, bindfs], bindfs),
+        "fuse-overlayfs": mount_by(stack, [
+            "fuse-overlayfs", "-f", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}", overlay], overlay),
     }
 
 
-def timed(*command, **options):
+def timed(*command):
     begin = time.perf_counter()
-    run(*command, **options)
+    run(*command)
     return time.perf_counter() - begin
 
 
@@ -172,18 +156,15 @@ def arguments():
         parser.error("--rounds and --mib: at least 1")
     if os.geteuid():
         parser.error("needs root, for mounts that the kernel serves and to drop caches")
-    if not (weightfs := shutil.which(args.weightfs)):
-        parser.error(f"{args.weightfs} is not there: run cargo build --release, or say --weightfs PATH")
+    args.weightfs = built(parser, args.weightfs)
     if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
         parser.error(f"not installed: {', '.join(missing)}")
-    args.weightfs = os.path.abspath(weightfs)
     return args
 
 
 def main():
     args = arguments()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    end_on_signals()
     with contextlib.ExitStack() as stack:
         tmp = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="writing-", dir=args.tmp)))
         tar, load = tmp / "tree.tar", [os.getloadavg()[0]]

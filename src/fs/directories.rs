@@ -1,23 +1,37 @@
 //! What is in a directory: its names, and what each of them is, which is looked at when it is asked for.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
+use std::time::{Duration, Instant};
 
 use super::errno::at;
-use super::facts::Kind;
+use super::facts::{Kind, Listed};
 use super::inode::Inode;
 use super::model_tree::ModelTree;
-use super::view::names;
+use super::view::list;
 use crate::error::{Error, Result};
+use crate::sync::lock;
 
-/// An entry of a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is under a name in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DirEntry {
-    /// Its name.
-    pub name: OsString,
     /// What it is.
     pub kind: Kind,
     /// Its inode.
     pub inode: Inode,
+    /// It is an archive that cannot be opened, which a look at it says.
+    pub is_damaged: bool,
+}
+
+impl DirEntry {
+    /// What is not damaged.
+    pub const fn new(kind: Kind, inode: Inode) -> Self {
+        let is_damaged = false;
+        Self {
+            kind,
+            inode,
+            is_damaged,
+        }
+    }
 }
 
 impl ModelTree {
@@ -25,12 +39,27 @@ impl ModelTree {
     ///
     /// # Errors
     /// `Io` if the directory cannot be read.
-    pub fn names(&self, directory: Inode) -> Result<Vec<OsString>> {
+    pub fn list(&self, directory: Inode) -> Result<Vec<Listed>> {
         let node = self.node(directory)?;
         let path = self.directory(directory)?;
-        names(&self.source, &path)
+        list(&self.source, &path)
             .map_err(|e| at(&path, e))
             .map_err(|error| self.stale_if_replaced(directory, &node, error))
+    }
+
+    /// What is shown under a name, if a look has found that less than `ttl` ago, and whoever asked may believe it.
+    pub fn believed(&self, listed: &Listed, now: Instant, ttl: Duration) -> Option<DirEntry> {
+        let plain = listed.plain.as_ref()?;
+        let inode = lock(&self.nodes).believed(plain, now, ttl)?;
+        Some(DirEntry::new(plain.0, inode))
+    }
+
+    /// True if that is so of most of what is in a directory.
+    pub fn is_believed(&self, listed: &[Listed], ttl: Duration) -> bool {
+        let (nodes, now) = (lock(&self.nodes), Instant::now());
+        let plain = listed.iter().filter_map(|listed| listed.plain.as_ref());
+        let believed = plain.filter(|plain| nodes.believed(plain, now, ttl).is_some());
+        believed.take(listed.len() / 2 + 1).count() > listed.len() / 2
     }
 
     /// What is shown under a name in a directory, if anything is that can be looked at. An archive that cannot be opened is
@@ -51,16 +80,15 @@ impl ModelTree {
                 };
             }
         };
-        let (kind, inode) = match described {
-            Ok((attr, _)) => (attr.kind, attr.inode),
-            Err(error) if is_shortage(&error) => return Err(error),
-            Err(_) => (Kind::File, self.number(&facts, b"damaged")),
-        };
-        Ok(Some(DirEntry {
-            name: name.into(),
-            kind,
-            inode,
-        }))
+        match described {
+            Ok((attr, _)) => Ok(Some(DirEntry::new(attr.kind, attr.inode))),
+            Err(error) if is_shortage(&error) => Err(error),
+            Err(_) => Ok(Some(DirEntry {
+                kind: Kind::File,
+                inode: self.number(&facts, b"damaged"),
+                is_damaged: true,
+            })),
+        }
     }
 }
 

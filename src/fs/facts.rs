@@ -3,6 +3,7 @@
 //! What makes them (`source`) knows of devices, inode numbers and `stat`; who reads them here does not,
 //! since what is no local file has neither.
 
+use std::ffi::OsString;
 use std::time::SystemTime;
 
 /// What something is.
@@ -86,12 +87,31 @@ impl FileNumber {
     }
 }
 
+/// Tells a file from every other one as long as it exists, whatever is written to it.
+pub(super) type FileId = [u8; 16];
+
 /// Tells a file from every other one, and a state of it from its other states. Bytes to be compared;
 /// only who made them knows what they mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
-    /// Which file: no other one has these as long as it exists, whatever is written to it.
-    pub(super) file: [u8; 16],
+    /// Which file.
+    pub(super) file: FileId,
     /// Which state: others, once somebody wrote to the file (as far as its times are kept).
     pub(super) state: [u8; 40],
+}
+
+/// A name in a directory, and what listing that has told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The name.
+    pub name: OsString,
+    /// The file or directory under it, if it is shown as it is.
+    pub(super) plain: Option<(Kind, FileId)>,
+}
+
+impl Listed {
+    /// A name of which nothing else is known.
+    pub const fn of(name: OsString) -> Self {
+        Self { name, plain: None }
+    }
 }

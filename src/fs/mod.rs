@@ -39,7 +39,7 @@ pub use change::{
 pub use directories::DirEntry;
 #[cfg(feature = "cli")]
 pub(crate) use errno::is_gone;
-pub use facts::Kind;
+pub use facts::{Kind, Listed};
 pub use inode::{Inode, ROOT_INODE};
 pub use model_tree::ModelTree;
 pub use open_files::{Handle, OpenFile};

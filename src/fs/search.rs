@@ -14,7 +14,7 @@ use super::in_vain::InVain;
 use super::inode::{Inode, ROOT_INODE};
 use super::model_tree::ModelTree;
 use super::nodes::What;
-use super::view::names;
+use super::view::list;
 use crate::error::{Error, Result};
 use crate::sync::lock;
 
@@ -87,8 +87,8 @@ impl ModelTree {
         let mut directories = vec![PathBuf::new()];
         while let Some(directory) = directories.pop() {
             // What cannot be read is not found.
-            for name in names(&self.source, &directory).unwrap_or_default() {
-                let path = directory.join(&name);
+            for listed in list(&self.source, &directory).unwrap_or_default() {
+                let path = directory.join(&listed.name);
                 let Ok((_, Ok((attr, _)))) = self.look_closely(&path) else {
                     continue;
                 };

@@ -1,16 +1,17 @@
 //! The tree without a kernel: what is shown, where links lead, generations, reads.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{Attr, DirEntry, Inode, Kind, ModelTree, ROOT_INODE, Source};
+use super::{Attr, DirEntry, Inode, Kind, Listed, ModelTree, ROOT_INODE, Source};
 use crate::error::Result;
 use crate::job::{Monitor, PackOptions, pack_file};
 
@@ -111,25 +112,28 @@ impl Tree {
         target
     }
 
-    fn entries(&self, directory: Inode) -> Vec<DirEntry> {
-        let names = self.0.names(directory).unwrap();
-        let entry = |name: &OsString| self.0.entry(directory, name).unwrap();
-        names.iter().filter_map(entry).collect()
+    fn entries(&self, directory: Inode) -> Vec<(Listed, DirEntry)> {
+        let listed = self.0.list(directory).unwrap().into_iter();
+        let entries = listed.filter_map(|listed| {
+            let entry = self.0.entry(directory, &listed.name).unwrap()?;
+            Some((listed, entry))
+        });
+        entries.collect()
     }
 
     fn names(&self, path: &str) -> Vec<String> {
         let inode = self.find(path).unwrap().inode;
         let entries = self.entries(inode);
-        for entry in &entries {
-            // What is listed is what is found.
-            if let Ok(attr) = self.0.lookup(inode, &entry.name) {
+        for (listed, entry) in &entries {
+            // What is listed is what is found, and what is believed then.
+            if let Ok(attr) = self.0.lookup(inode, &listed.name) {
                 assert_eq!((attr.inode, attr.kind), (entry.inode, entry.kind));
             }
+            let believed = self.0.believed(listed, Instant::now(), Duration::MAX);
+            assert!(believed.is_none_or(|believed| believed == *entry));
         }
-        entries
-            .into_iter()
-            .map(|entry| entry.name.into_string().unwrap())
-            .collect()
+        let names = entries.into_iter().map(|(listed, _)| listed.name);
+        names.map(|name| name.into_string().unwrap()).collect()
     }
 }
 
@@ -808,7 +812,7 @@ fn names_need_not_be_utf8() {
     fs::write(place.path("src").join(name), b"x").unwrap();
     let tree = place.tree();
     let entries = tree.entries(ROOT_INODE);
-    assert_eq!(entries[0].name, name);
+    assert_eq!(entries[0].0.name, name);
     assert_eq!(tree.0.lookup(ROOT_INODE, name).unwrap().size, 1);
 }
 

@@ -14,19 +14,19 @@
 //!   written.
 //! - A file `NAME.wfz` that was written to a mount under that name is shown as it is: it is marked.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::facts::{Facts, Kind};
+use super::facts::{Facts, Kind, Listed};
 use super::links::{Followed, Way, follow, follow_exactly, inside_source};
 use super::place::Place;
 use super::source::{Source, attributes};
 use super::xattr::AS_IT_IS_XATTR;
 use crate::format::{OWN_DIRECTORY, archive_name, original_name};
-use crate::os::{MAX_NAME_BYTES, leads_out};
+use crate::os::{FileStamp, MAX_NAME_BYTES, leads_out};
 
 /// So often is looked again at what changes meanwhile.
 pub(super) const MAX_LOOKS: usize = 16;
@@ -247,27 +247,34 @@ pub(super) fn is_kept_as_it_is(source: &Source, place: &Place) -> bool {
         .is_ok_and(|mark| mark.is_some())
 }
 
-/// The names that are shown in a directory; a look at some may find nothing.
-pub(super) fn names(source: &Source, directory: &Path) -> io::Result<Vec<OsString>> {
-    let mut names = Vec::new();
+/// The names that are shown in a directory, sorted; a look at some may find nothing.
+pub(super) fn list(source: &Source, directory: &Path) -> io::Result<Vec<Listed>> {
+    let open = source.open_directory(directory)?;
+    let mut found: Vec<Listed> = Vec::new();
     // A listing may miss both forms of a name while one takes the other's place.
     for _ in 0..MAX_LISTINGS {
-        let before = source.facts(directory)?;
-        names.extend(source.names(directory)?);
-        let now = source.facts(directory)?;
-        if now.identity == before.identity && (source.is_writable() || !is_fresh(&now)) {
+        let before = FileStamp::of(&open)?;
+        // What was found before may be another file by now.
+        found.iter_mut().for_each(|listed| listed.plain = None);
+        found.extend(source.list(&open, directory)?);
+        let is_same = FileStamp::of(&open)? == before;
+        if is_same && (source.is_writable() || !is_fresh(&source.facts_of(&open, directory)?)) {
             break;
         }
     }
-    let originals: Vec<_> = names
-        .iter()
-        .filter_map(|name| original_name(name))
-        .map(OsStr::to_os_string)
-        .collect();
-    names.extend(originals);
-    names.sort();
-    names.dedup();
-    Ok(names)
+    let mut originals = Vec::new();
+    for listed in &mut found {
+        if let Some(original) = original_name(&listed.name) {
+            originals.push(Listed::of(original.to_os_string()));
+            // Whether an archive is shown by its own name takes a look.
+            listed.plain = None;
+        }
+    }
+    found.extend(originals);
+    // Of what is there twice, what more is known of.
+    found.sort_by(|a, b| (&a.name, a.plain.is_none()).cmp(&(&b.name, b.plain.is_none())));
+    found.dedup_by(|b, a| a.name == b.name);
+    Ok(found)
 }
 
 fn as_it_is(source: &Source, directory: &Path, path: PathBuf, facts: Facts) -> io::Result<Glance> {

@@ -1,9 +1,9 @@
 //! Requests of the kernel for what is in a directory.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fuser::{
     FileHandle, FopenFlags, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyOpen,
@@ -12,13 +12,13 @@ use fuser::{
 use super::attributes::{file_attr, file_type, unknown};
 use super::server::{OpenDirectory, Server};
 use crate::error::Result;
-use crate::fs::{DirEntry, Inode, Kind};
+use crate::fs::{DirEntry, Inode, Kind, Listed};
 use crate::sync::lock;
 
 impl Server {
     pub(super) fn open_directory(&self, inode: Inode, reply: ReplyOpen) {
-        let names = match self.tree.names(inode) {
-            Ok(names) => Arc::new(names),
+        let names = match self.names_now(inode) {
+            Ok(names) => names,
             Err(error) => return reply.error(self.messages.errno("opendir", &error)),
         };
         let handle = self.next_directory.fetch_add(1, Ordering::Relaxed);
@@ -28,14 +28,21 @@ impl Server {
     }
 
     pub(super) fn list(&self, inode: Inode, handle: u64, offset: u64, mut reply: ReplyDirectory) {
-        let add = |next, name: &OsStr| {
-            let Some(entry) = self.entry(inode, name)? else {
+        let now = Instant::now();
+        let add = |next, listed: &Listed| {
+            let believed = self.tree.believed(listed, now, self.ttl);
+            let found = match believed {
+                Some(believed) => Some(believed),
+                None => self.entry(inode, &listed.name)?,
+            };
+            let Some(entry) = found else {
                 return Ok(Room::NotNeeded);
             };
             let (inode, kind) = (INodeNo(entry.inode), file_type(entry.kind));
-            Ok(room(reply.add(inode, next, kind, &entry.name)))
+            Ok(room(reply.add(inode, next, kind, &listed.name)))
         };
-        match self.add_entries(inode, handle, offset, add) {
+        let names = self.names(inode, handle, offset);
+        match names.and_then(|names| add_entries(&names, offset, add)) {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(self.messages.errno("readdir", &error)),
         }
@@ -48,8 +55,18 @@ impl Server {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        let add = |next, name: &OsStr| self.add_looked_at(inode, name, next, &mut reply);
-        match self.add_entries(inode, handle, offset, add) {
+        let names = self.names(inode, handle, offset);
+        // The kernel begins with a request for looks also where it has looked at most. Where that is answered with `.` and
+        // `..` alone it goes on without, until somebody looks at what it does not know.
+        let only_dots = offset == 0
+            && names
+                .as_ref()
+                .is_ok_and(|names| self.tree.is_believed(names, self.ttl));
+        let add = |next, listed: &Listed| match only_dots && !is_dots(&listed.name) {
+            true => Ok(Room::None),
+            false => self.add_looked_at(inode, &listed.name, next, &mut reply),
+        };
+        match names.and_then(|names| add_entries(&names, offset, add)) {
             Ok(()) => reply.ok(),
             Err(error) => reply.error(self.messages.errno("readdir", &error)),
         }
@@ -59,41 +76,12 @@ impl Server {
         lock(&self.directories).remove(&handle);
     }
 
-    /// Adds entries from an offset on, as long as there is room. One that cannot be told is an error of whoever asks for
-    /// it, and not left out.
-    fn add_entries(
-        &self,
-        inode: Inode,
-        handle: u64,
-        offset: u64,
-        mut add: impl FnMut(u64, &OsStr) -> Result<Room>,
-    ) -> Result<()> {
-        let names = self.names(inode, handle, offset)?;
-        let mut has_any = false;
-        for (next, name) in entries_from(&names, offset) {
-            match add(next, name) {
-                Ok(Room::Found) => has_any = true,
-                Ok(Room::NotNeeded) => {}
-                Ok(Room::None) => break,
-                // Nothing at all would be the end of the directory.
-                Err(error) if !has_any => return Err(error),
-                // Who goes on from here meets the error.
-                Err(_) => break,
-            }
-        }
-        Ok(())
-    }
-
     /// What is under a name of a directory. `.` and `..` are said to be the directory itself: the kernel knows better.
     fn entry(&self, directory: Inode, name: &OsStr) -> Result<Option<DirEntry>> {
-        if !is_dots(name) {
-            return self.tree.entry(directory, name);
+        match is_dots(name) {
+            true => Ok(Some(DirEntry::new(Kind::Directory, directory))),
+            false => self.tree.entry(directory, name),
         }
-        Ok(Some(DirEntry {
-            name: name.into(),
-            kind: Kind::Directory,
-            inode: directory,
-        }))
     }
 
     /// Adds an entry with what a look at it finds now, which the kernel takes for a lookup.
@@ -104,34 +92,38 @@ impl Server {
         next: u64,
         reply: &mut ReplyDirectoryPlus,
     ) -> Result<Room> {
-        if !is_dots(name)
-            && let Ok(attr) = self.tree.lookup(directory, name)
-        {
-            let inode = INodeNo(attr.inode);
-            let attr = file_attr(&attr);
-            let is_full = reply.add(inode, next, name, &self.ttl, &attr, Generation(0));
-            if is_full {
-                self.tree.forget(inode.0, 1);
-            }
-            return Ok(room(is_full));
+        if is_dots(name) {
+            let entry = DirEntry::new(Kind::Directory, directory);
+            return Ok(add_unknown(entry, name, next, reply));
         }
-        // What cannot be looked at is listed, and looked at again by whoever wants it.
-        let Some(entry) = self.entry(directory, name)? else {
-            return Ok(Room::NotNeeded);
+        let attr = match self.tree.lookup(directory, name) {
+            Ok(attr) => attr,
+            Err(_) => match self.tree.entry(directory, name)? {
+                None => return Ok(Room::NotNeeded),
+                // It is listed, and looked at again by whoever wants it. Of its number nothing else is known.
+                Some(entry) if entry.is_damaged => {
+                    return Ok(add_unknown(entry, name, next, reply));
+                }
+                // It has come in this moment.
+                Some(_) => self.tree.lookup(directory, name)?,
+            },
         };
-        let attr = unknown(entry.inode, entry.kind);
-        let inode = INodeNo(entry.inode);
-        let is_full = reply.add(inode, next, name, &Duration::ZERO, &attr, Generation(0));
+        let inode = INodeNo(attr.inode);
+        let attr = file_attr(&attr);
+        let is_full = reply.add(inode, next, name, &self.ttl, &attr, Generation(0));
+        if is_full {
+            self.tree.forget(inode.0, 1);
+        }
         Ok(room(is_full))
     }
 
     /// The names of a directory that is open. Who begins anew is told what is there by now.
-    fn names(&self, inode: Inode, handle: u64, offset: u64) -> Result<Arc<Vec<OsString>>> {
+    fn names(&self, inode: Inode, handle: u64, offset: u64) -> Result<Arc<Vec<Listed>>> {
         let known = lock(&self.directories).get(&handle).cloned();
         let names = match known {
             Some(known) if offset > 0 => return Ok(known.names),
             Some(known) if !known.is_read => known.names,
-            _ => Arc::new(self.tree.names(inode)?),
+            _ => self.names_now(inode)?,
         };
         let directory = OpenDirectory {
             names: Arc::clone(&names),
@@ -140,6 +132,42 @@ impl Server {
         lock(&self.directories).insert(handle, directory);
         Ok(names)
     }
+
+    /// The names that are in a directory now, `.` and `..` first.
+    fn names_now(&self, directory: Inode) -> Result<Arc<Vec<Listed>>> {
+        let listed = self.tree.list(directory)?;
+        let dots = [".", ".."].map(|name| Listed::of(name.into()));
+        Ok(Arc::new(dots.into_iter().chain(listed).collect()))
+    }
+}
+
+/// Adds an entry of which no more is known. To the kernel `.` and `..` are names alone.
+fn add_unknown(entry: DirEntry, name: &OsStr, next: u64, reply: &mut ReplyDirectoryPlus) -> Room {
+    let (inode, attr) = (INodeNo(entry.inode), unknown(entry.inode, entry.kind));
+    room(reply.add(inode, next, name, &Duration::ZERO, &attr, Generation(0)))
+}
+
+/// Adds entries from an offset on, as long as there is room. One that cannot be told is an error of whoever asks for
+/// it, and not left out.
+fn add_entries(
+    names: &[Listed],
+    offset: u64,
+    mut add: impl FnMut(u64, &Listed) -> Result<Room>,
+) -> Result<()> {
+    let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+    let mut has_any = false;
+    for (next, listed) in (1..).zip(names).skip(skip) {
+        match add(next, listed) {
+            Ok(Room::Found) => has_any = true,
+            Ok(Room::NotNeeded) => {}
+            Ok(Room::None) => break,
+            // Nothing at all would be the end of the directory.
+            Err(error) if !has_any => return Err(error),
+            // Who goes on from here meets the error.
+            Err(_) => break,
+        }
+    }
+    Ok(())
 }
 
 /// What became of an entry that was to be added.
@@ -157,14 +185,6 @@ fn room(is_full: bool) -> Room {
         true => Room::None,
         false => Room::Found,
     }
-}
-
-/// The entries of a directory, `.` and `..` first, from an offset on, each with that of the one behind it.
-fn entries_from(names: &[OsString], offset: u64) -> impl Iterator<Item = (u64, &OsStr)> {
-    let dots = [OsStr::new("."), OsStr::new("..")];
-    let names = names.iter().map(OsString::as_os_str);
-    let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-    (1..).zip(dots.into_iter().chain(names)).skip(skip)
 }
 
 fn is_dots(name: &OsStr) -> bool {

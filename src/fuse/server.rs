@@ -5,7 +5,7 @@
 //! those who came before where memory has no room for more at once.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +27,7 @@ use super::backings::Backings;
 use super::messages::Messages;
 use super::progress::Progress;
 use crate::error::Error;
-use crate::fs::{ModelTree, STATS_XATTR};
+use crate::fs::{Listed, ModelTree, STATS_XATTR};
 
 /// READs in flight that are not waited for, which is what readahead is. With few, many readers at
 /// once make the kernel cut READs down to single pages.
@@ -55,8 +55,8 @@ pub(super) fn open_flags(keep_cache: bool) -> FopenFlags {
 /// A directory that is open.
 #[derive(Clone)]
 pub(super) struct OpenDirectory {
-    /// What its names are is looked at as they are read.
-    pub(super) names: Arc<Vec<OsString>>,
+    /// What is under its names is looked at as they are read.
+    pub(super) names: Arc<Vec<Listed>>,
     /// Somebody has begun to read it.
     pub(super) is_read: bool,
 }

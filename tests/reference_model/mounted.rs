@@ -166,10 +166,13 @@ impl Mounted for InProcess {
     fn list(&mut self, path: &Path) -> Result<Vec<Listed>, i32> {
         let inode = self.find(path)?.inode;
         let mut entries = Vec::new();
-        for name in self.tree.names(inode).map_err(|e| e.errno())? {
-            let entry = self.tree.entry(inode, &name).map_err(|e| e.errno())?;
+        for listed in self.tree.list(inode).map_err(|e| e.errno())? {
+            let entry = self
+                .tree
+                .entry(inode, &listed.name)
+                .map_err(|e| e.errno())?;
             entries.extend(entry.map(|entry| Listed {
-                name: entry.name,
+                name: listed.name,
                 kind: kind_of(entry.kind),
                 inode: entry.inode,
             }));

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
+use std::os::unix::fs::{DirEntryExt, MetadataExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
@@ -74,6 +75,43 @@ fn whoever_changes_a_directory_it_is_listed_as_it_is() {
             .filter(|name| name.as_encoded_bytes()[0] == b'm');
         assert_eq!(archives.collect::<Vec<_>>(), [name]);
     }
+    mount.stop();
+}
+
+/// What an entry says of a file is what a look at it says, whether the kernel has looked at it already (then it is listed
+/// without) or not, and whatever came in the place of what it has looked at.
+#[test]
+fn what_is_listed_is_what_is_found() {
+    let (place, mount) = place();
+    let (below, shown) = (place.source.join("d"), mount.path("d"));
+    let agree = || {
+        let entries: Vec<_> = fs::read_dir(&shown).unwrap().map(Result::unwrap).collect();
+        let told: BTreeSet<_> = entries.iter().map(DirEntry::file_name).collect();
+        assert_eq!(told.len(), entries.len());
+        assert_eq!(told, names(&below));
+        for entry in &entries {
+            let found = fs::symlink_metadata(entry.path()).unwrap();
+            assert_eq!(entry.ino(), found.ino(), "{entry:?}");
+            assert_eq!(entry.file_type().unwrap(), found.file_type(), "{entry:?}");
+        }
+    };
+    agree();
+    // By now all is known.
+    agree();
+    for number in 0..FILES / 2 {
+        let path = shown.join(number.to_string());
+        fs::remove_file(&path).unwrap();
+        match number % 5 {
+            // File systems give the next one the number of the one that is gone.
+            0 => fs::create_dir(path).unwrap(),
+            1 => fs::write(path, b"another").unwrap(),
+            2 => fs::rename(shown.join((FILES / 2 + number).to_string()), path).unwrap(),
+            3 => symlink("0", path).unwrap(),
+            _ => fs::hard_link(shown.join((FILES - 1).to_string()), path).unwrap(),
+        }
+    }
+    agree();
+    agree();
     mount.stop();
 }
 

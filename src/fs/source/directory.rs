@@ -11,15 +11,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Dir, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::devices::Devices;
-use super::local::{add_hindrances, facts, hindrance_of_mount, open_path};
+use super::local::{add_hindrances, facts, hindrance_of_mount, list, open_path};
 use super::outside::Outside;
 use crate::error::{Error, Result};
 use crate::format::original_name;
-use crate::fs::facts::Facts;
+use crate::fs::facts::{Facts, Listed};
 use crate::fs::rights::Rights;
 use crate::os::handle_path;
 
@@ -319,20 +319,18 @@ impl Source {
     /// # Errors
     /// What the system answered.
     pub fn names(&self, relative: &Path) -> io::Result<Vec<OsString>> {
-        if let Some(only) = self.only.as_ref().filter(|_| is_root(relative)) {
-            return Ok(vec![only.clone()]);
-        }
-        let directory = self.open_at(relative, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let mut names = Vec::new();
-        for entry in Dir::read_from(directory)? {
-            let entry = entry?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name != "." && name != ".." {
-                names.push(name.to_os_string());
-            }
-        }
+        let listed = self.list(&self.open_directory(relative)?, relative)?;
+        let mut names: Vec<_> = listed.into_iter().map(|listed| listed.name).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// The names in a directory that is open, and was found at a path, in no order, with what a listing tells of them.
+    pub(in crate::fs) fn list(&self, directory: &File, relative: &Path) -> io::Result<Vec<Listed>> {
+        match self.only.as_ref().filter(|_| is_root(relative)) {
+            Some(only) => Ok(vec![Listed::of(only.clone())]),
+            None => list(directory),
+        }
     }
 
     /// True unless the source is one archive and this is the name of something beside it.

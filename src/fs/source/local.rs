@@ -1,17 +1,24 @@
 //! Files of this machine: the facts that the system tells of them.
 
+use std::ffi::OsStr;
 use std::fs::{File, FileType, Metadata};
-use std::io;
+use std::io::{self, Seek};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
+use rustix::fs::RawDir;
+
 use crate::format::checksum;
-use crate::fs::facts::{Facts, FileNumber, Identity, Kind};
+use crate::fs::facts::{Facts, FileId, FileNumber, Identity, Kind, Listed};
 use crate::fs::rights::Rights;
 use crate::os::{
     ACCESS_LIST, Entrance, FileStamp, access_list, entrance, file_handle, system_time,
 };
+
+/// So much of a directory is read at once.
+const LISTING_BYTES: usize = 32 << 10;
 
 /// Opens whatever is at a path of whoever mounts, the last part no link, only to ask about it.
 pub(super) fn open_path(path: &Path) -> io::Result<File> {
@@ -115,10 +122,7 @@ fn lasting_number(file: &File, meta: &Metadata) -> u64 {
 
 /// The file is its device and inode number, its state the length and times that a write changes.
 fn identity(stamp: &FileStamp) -> Identity {
-    let mut file = [0; 16];
-    let (dev, ino) = file.split_at_mut(8);
-    dev.copy_from_slice(&stamp.dev.to_le_bytes());
-    ino.copy_from_slice(&stamp.ino.to_le_bytes());
+    let file = file_id(stamp.dev, stamp.ino);
     let mut state = [0; 40];
     let (size, times) = state.split_at_mut(8);
     let (mtime, ctime) = times.split_at_mut(16);
@@ -126,6 +130,46 @@ fn identity(stamp: &FileStamp) -> Identity {
     mtime.copy_from_slice(&stamp.mtime_ns.to_le_bytes());
     ctime.copy_from_slice(&stamp.ctime_ns.to_le_bytes());
     Identity { file, state }
+}
+
+/// What is in a directory, in no order.
+pub(super) fn list(mut directory: &File) -> io::Result<Vec<Listed>> {
+    // It may have been listed before.
+    directory.rewind()?;
+    let device = directory.metadata()?.dev();
+    let mut buffer = Vec::with_capacity(LISTING_BYTES);
+    let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
+    let mut found = Vec::new();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name != "." && name != ".." {
+            let kind = kind_of_entry(entry.file_type());
+            found.push(Listed {
+                name: name.to_os_string(),
+                plain: kind.map(|kind| (kind, file_id(device, entry.ino()))),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// What an entry of a directory is, if that says what is shown of it.
+const fn kind_of_entry(file_type: rustix::fs::FileType) -> Option<Kind> {
+    match file_type {
+        rustix::fs::FileType::Directory => Some(Kind::Directory),
+        rustix::fs::FileType::RegularFile => Some(Kind::File),
+        _ => None,
+    }
+}
+
+/// Which file it is (`Identity::file`).
+fn file_id(device: u64, inode: u64) -> FileId {
+    let mut file = [0; 16];
+    let (dev, ino) = file.split_at_mut(8);
+    dev.copy_from_slice(&device.to_le_bytes());
+    ino.copy_from_slice(&inode.to_le_bytes());
+    file
 }
 
 fn time(seconds: i64, nanoseconds: i64) -> SystemTime {

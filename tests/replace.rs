@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 use serde_json::Value;
+use support::ordinary_user::{NOBODY, OrdinaryUser, copy_program};
 use support::{model, ok, run, weightfs};
 
 /// A directory like that of a model, and the bytes of each file in it.
@@ -54,6 +55,38 @@ fn text(path: &Path) -> &str {
 
 fn archive(path: &Path) -> PathBuf {
     PathBuf::from(format!("{}.wfz", text(path)))
+}
+
+/// As where root has copied a file into somebody's directory.
+#[test]
+fn a_file_of_a_group_of_others_is_left_as_it_is_and_said_why() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else can give it to a group of others.
+        return;
+    }
+    let user = OrdinaryUser::new();
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("weightfs");
+    copy_program(&program);
+    let bytes = model(1, 2);
+    let path = dir.path().join("m.safetensors");
+    fs::write(&path, &bytes).unwrap();
+    user.give(&[dir.path(), &path]);
+    let pack = || {
+        let mut command = user.command(&program);
+        let output = command.args(["pack", "--replace"]).arg(&path).output();
+        let output = output.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.success(), said)
+    };
+    std::os::unix::fs::chown(&path, None, Some(0)).unwrap();
+    let (has_packed, said) = pack();
+    let why = format!("to user {NOBODY} and group 0, whose file it stands in for");
+    assert!(!has_packed && said.contains(&why), "{said}");
+    assert!(fs::read(&path).unwrap() == bytes && !archive(&path).exists());
+    user.give(&[&path]);
+    let (has_packed, said) = pack();
+    assert!(has_packed && archive(&path).exists(), "{said}");
 }
 
 #[test]

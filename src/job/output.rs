@@ -16,7 +16,8 @@ use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Error, Result};
-use crate::format::OWN_DIRECTORY;
+use crate::format::{OWN_DIRECTORY, OWN_XATTRS};
+use crate::os::copy_attributes;
 
 /// Names of temporary files and directories start with a dot and end in this.
 const TEMPORARY_SUFFIX: &str = ".wfz-tmp";
@@ -165,6 +166,31 @@ impl OutputFile {
     /// The name it will have.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Gives it the owner, the extended attributes and the times of the file that it stands in for.
+    ///
+    /// # Errors
+    /// `Io` if the system refuses: only root gives files to others.
+    pub(super) fn take_attributes_of(&self, file: &File) -> Result<()> {
+        let refused = match copy_attributes(file, self.file(), OWN_XATTRS) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        let owner = |file: &File| file.metadata().map(|meta| (meta.uid(), meta.gid()));
+        Err(match (owner(file), owner(self.file())) {
+            (Ok(theirs), Ok(own)) if theirs != own => {
+                let context = format!(
+                    "cannot give {} to user {} and group {}, whose file it stands in for (give that to whoever packs, or run as \
+                     root)",
+                    self.path.display(),
+                    theirs.0,
+                    theirs.1
+                );
+                Error::io(context, refused)
+            }
+            _ => self.cannot_write(refused),
+        })
     }
 
     /// Sets permissions and, if given, the modification time, and makes the contents durable. Bits

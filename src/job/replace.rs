@@ -240,8 +240,7 @@ pub fn replace_by_originals(
             let output = OutputFile::create(to, false)?;
             let modified = reader.modified();
             let totals = unpack_to(&reader, &output, options, monitor, |output| {
-                copy_attributes(&archive.file, output.file(), OWN_XATTRS)
-                    .map_err(|e| output.cannot_write(e))?;
+                output.take_attributes_of(&archive.file)?;
                 output.sync(archive.mode, Some(modified))
             })?;
             (totals, published(output)?)

@@ -15,8 +15,6 @@ use super::totals::Totals;
 use super::walk::identity;
 use super::worth::is_worth_keeping;
 use crate::error::Result;
-use crate::format::OWN_XATTRS;
-use crate::os::copy_attributes;
 
 /// Packs a file, with its owner, mode, times and extended attributes; `None`, and there is nothing, if it does not
 /// become smaller.
@@ -32,8 +30,7 @@ pub(super) fn pack_stand_in(
 ) -> Result<Option<(Totals, Held)>> {
     let output = OutputFile::create(to, false)?;
     let totals = pack_to(source, &output, root, options, monitor, |output| {
-        copy_attributes(&source.file, output.file(), OWN_XATTRS)
-            .map_err(|e| output.cannot_write(e))?;
+        output.take_attributes_of(&source.file)?;
         output.sync(source.mode, Some(source.modified()))
     })?;
     if !is_worth_keeping(source, &totals)? {

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::file::Entries;
-use crate::format::OWN_XATTRS;
 use crate::job::archives::named_archive;
 use crate::job::base_search::CACHE_BYTES;
 use crate::job::conversion::Conversion;
@@ -17,7 +16,6 @@ use crate::job::removal::hold_open;
 use crate::job::source_file::SourceFile;
 use crate::job::totals::Totals;
 use crate::model::ReadAt;
-use crate::os::copy_attributes;
 
 /// Makes a copy of an archive that rests on nothing.
 ///
@@ -96,8 +94,7 @@ pub(super) fn repack(
     let modified = meta.modified().map_err(cannot)?;
     let output = OutputFile::create(&source.path, true)?;
     let totals = pack_to(source, &output, root, options, monitor, |output| {
-        copy_attributes(&source.file, output.file(), OWN_XATTRS)
-            .map_err(|e| output.cannot_write(e))?;
+        output.take_attributes_of(&source.file)?;
         output.sync(meta.mode(), Some(modified))
     })?;
     if !is_wanted(&totals) {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -605,6 +605,29 @@ fn one_archive_can_be_mounted() {
     let mount = Mount::start(&archive, &place.mountpoint);
     assert_eq!(fs::read_dir(mount.path("")).unwrap().count(), 1);
     assert_eq!(fs::read(mount.path("m")).unwrap(), b"decoded");
+    mount.stop();
+}
+
+/// Whoever mounts one archive knows its name, and need not be able to read those of others.
+#[test]
+fn one_archive_is_mounted_from_a_directory_that_may_only_be_searched() {
+    if !rustix::process::geteuid().is_root() {
+        // To others the mount's directory is as little readable as that of the source.
+        return;
+    }
+    let place = Place::new();
+    let archive = place.pack("m", b"decoded");
+    OrdinaryUser::new().give(&[&place.source]);
+    fs::set_permissions(&place.source, Permissions::from_mode(0o711)).unwrap();
+    let mut command = Command::new("setpriv");
+    let without = "-dac_override,-dac_read_search";
+    command.args(["--inh-caps", without, "--bounding-set", without]);
+    command.arg(weightfs().get_program()).arg("mount");
+    command.args([&archive, &place.mountpoint]);
+    let mount = Mount::spawn(command, &place.mountpoint, Duration::from_secs(60));
+    let listed = fs::read_dir(&mount.mountpoint).unwrap();
+    let names: Vec<_> = listed.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["m"]);
     mount.stop();
 }
 

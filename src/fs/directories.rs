@@ -9,7 +9,6 @@ use super::inode::Inode;
 use super::model_tree::ModelTree;
 use super::view::list;
 use crate::error::{Error, Result};
-use crate::sync::lock;
 
 /// What is under a name in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,18 +17,17 @@ pub struct DirEntry {
     pub kind: Kind,
     /// Its inode.
     pub inode: Inode,
-    /// It is an archive that cannot be opened, which a look at it says.
+    /// A look at it fails, and says why; its number is of no inode.
     pub is_damaged: bool,
 }
 
 impl DirEntry {
     /// What is not damaged.
     pub const fn new(kind: Kind, inode: Inode) -> Self {
-        let is_damaged = false;
         Self {
             kind,
             inode,
-            is_damaged,
+            is_damaged: false,
         }
     }
 }
@@ -47,19 +45,21 @@ impl ModelTree {
             .map_err(|error| self.stale_if_replaced(directory, &node, error))
     }
 
-    /// What is shown under a name, if a look has found that less than `ttl` ago, and whoever asked may believe it.
-    pub fn believed(&self, listed: &Listed, now: Instant, ttl: Duration) -> Option<DirEntry> {
-        let plain = listed.plain.as_ref()?;
-        let inode = lock(&self.nodes).believed(plain, now, ttl)?;
-        Some(DirEntry::new(plain.0, inode))
+    /// What is shown under a name in a directory, if a look has found that less than `ttl` ago.
+    pub fn known(
+        &self,
+        directory: Inode,
+        listed: &Listed,
+        now: Instant,
+        ttl: Duration,
+    ) -> Option<DirEntry> {
+        let known = self.known_names.get(directory, listed, now, ttl);
+        known.map(|(kind, inode)| DirEntry::new(kind, inode))
     }
 
-    /// True if that is so of most of what is in a directory.
-    pub fn is_believed(&self, listed: &[Listed], ttl: Duration) -> bool {
-        let (nodes, now) = (lock(&self.nodes), Instant::now());
-        let plain = listed.iter().filter_map(|listed| listed.plain.as_ref());
-        let believed = plain.filter(|plain| nodes.believed(plain, now, ttl).is_some());
-        believed.take(listed.len() / 2 + 1).count() > listed.len() / 2
+    /// True if that is so of nearly all names of a directory, and will be until a program has looked at each of them.
+    pub fn are_most_known(&self, directory: Inode, names: &[Listed], ttl: Duration) -> bool {
+        self.known_names.are_most(directory, names, ttl)
     }
 
     /// What is shown under a name in a directory, if anything is that can be looked at. An archive that cannot be opened is

@@ -14,6 +14,7 @@ mod errno;
 mod facts;
 mod in_vain;
 mod inode;
+mod known_names;
 mod lately;
 mod links;
 mod model_tree;

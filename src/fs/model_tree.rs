@@ -17,6 +17,7 @@ use super::errno::{errno, stale};
 use super::facts::{Facts, Kind};
 use super::in_vain::{InVain, Searchers};
 use super::inode::{Inode, Numbers, ROOT_INODE};
+use super::known_names::KnownNames;
 use super::lately::{Found, Lately};
 use super::nodes::{Node, Nodes, What};
 use super::open_files::{Handle, OpenFile, OpenFiles, Opened, Way};
@@ -45,6 +46,7 @@ pub struct ModelTree {
     pub(super) lists_are_asked_for: AtomicBool,
     pub(super) opened: OpenFiles,
     pub(super) lately: Lately,
+    pub(super) known_names: KnownNames,
     /// Held by those who look for what a name stands for, and alone by who gives a file another form or name in more
     /// than one step. Nothing is decoded meanwhile, and whoever reads an open file does not wait for it.
     pub(super) forms: RwLock<()>,
@@ -75,6 +77,7 @@ impl ModelTree {
             archives: Archives::new(Numbers::default()),
             opened: OpenFiles::default(),
             lately: Lately::new(),
+            known_names: KnownNames::new(),
             forms: RwLock::default(),
             changes: None,
             since: Instant::now(),
@@ -153,6 +156,11 @@ impl ModelTree {
                 .map_err(|e| Error::io(format!("{}", path.display()), e))?;
             let (attr, what) = described?;
             if self.keep_for_questions(attr.inode, &what, &facts) {
+                if matches!(what, What::Directory(_) | What::File(_)) {
+                    let file = facts.identity.file;
+                    self.known_names
+                        .note(parent, name, file, attr.kind, attr.inode);
+                }
                 lock(&self.nodes).found(attr, what, path, Some(facts.identity));
                 return Ok(attr);
             }

@@ -3,20 +3,16 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
 use super::attr::Attr;
-use super::facts::{FileId, Identity, Kind};
+use super::facts::Identity;
 use super::inode::{Inode, ROOT_INODE};
 use super::place::{ArchivePlace, Place, move_path};
 
 /// Places of inodes the kernel forgot, some 150 bytes each.
 const FORGOTTEN_KEPT: NonZeroUsize = NonZeroUsize::new(16 << 10).expect("not zero");
-
-/// Files and directories of which the kernel was told last, some 150 bytes each.
-const TOLD_KEPT: NonZeroUsize = NonZeroUsize::new(64 << 10).expect("not zero");
 
 /// An inode the kernel knows of.
 #[derive(Debug, Clone)]
@@ -76,8 +72,6 @@ pub(super) struct Nodes {
     table: HashMap<Inode, Node>,
     /// Where those were that the kernel forgot: others may still know them by their numbers.
     forgotten: LruCache<Inode, PathBuf>,
-    /// As what the kernel was told of what is shown as it is, and when.
-    told: LruCache<FileId, (Inode, Kind, Instant)>,
 }
 
 impl Nodes {
@@ -94,7 +88,6 @@ impl Nodes {
         Self {
             table: HashMap::from([(ROOT_INODE, node)]),
             forgotten: LruCache::new(FORGOTTEN_KEPT),
-            told: LruCache::new(TOLD_KEPT),
         }
     }
 
@@ -114,10 +107,6 @@ impl Nodes {
         path: PathBuf,
         identity: Option<Identity>,
     ) {
-        if let (What::Directory(_) | What::File(_), Some(identity)) = (&what, &identity) {
-            let told = (attr.inode, attr.kind, Instant::now());
-            self.told.put(identity.file, told);
-        }
         let node = self.table.entry(attr.inode).or_insert(Node {
             attr,
             what: What::Directory(PathBuf::new()),
@@ -135,18 +124,6 @@ impl Nodes {
             node.path = path;
             node.identity = identity;
         }
-    }
-
-    /// The inode as which the kernel was told of a file or directory that is shown as it is, if at a time it believes what
-    /// it was told `ttl` ago.
-    pub(super) fn believed(
-        &self,
-        (kind, file): &(Kind, FileId),
-        now: Instant,
-        ttl: Duration,
-    ) -> Option<Inode> {
-        let (inode, was, when) = self.told.peek(file)?;
-        (was == kind && now.saturating_duration_since(*when) < ttl).then_some(*inode)
     }
 
     /// Takes back `count` finds.

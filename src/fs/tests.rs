@@ -125,12 +125,12 @@ impl Tree {
         let inode = self.find(path).unwrap().inode;
         let entries = self.entries(inode);
         for (listed, entry) in &entries {
-            // What is listed is what is found, and what is believed then.
+            // What is listed is what is found, and what is known then.
             if let Ok(attr) = self.0.lookup(inode, &listed.name) {
                 assert_eq!((attr.inode, attr.kind), (entry.inode, entry.kind));
             }
-            let believed = self.0.believed(listed, Instant::now(), Duration::MAX);
-            assert!(believed.is_none_or(|believed| believed == *entry));
+            let known = self.0.known(inode, listed, Instant::now(), Duration::MAX);
+            assert!(known.is_none_or(|known| known == *entry));
         }
         let names = entries.into_iter().map(|(listed, _)| listed.name);
         names.map(|name| name.into_string().unwrap()).collect()

@@ -249,18 +249,18 @@ pub(super) fn is_kept_as_it_is(source: &Source, place: &Place) -> bool {
 
 /// The names that are shown in a directory, sorted; a look at some may find nothing.
 pub(super) fn list(source: &Source, directory: &Path) -> io::Result<Vec<Listed>> {
-    let open = source.open_directory(directory)?;
+    let open = source.open_to_list(directory)?;
     let mut found: Vec<Listed> = Vec::new();
     // A listing may miss both forms of a name while one takes the other's place.
     for _ in 0..MAX_LISTINGS {
         let before = FileStamp::of(&open)?;
-        // What was found before may be another file by now.
-        found.iter_mut().for_each(|listed| listed.plain = None);
         found.extend(source.list(&open, directory)?);
         let is_same = FileStamp::of(&open)? == before;
         if is_same && (source.is_writable() || !is_fresh(&source.facts_of(&open, directory)?)) {
             break;
         }
+        // What was found may be another file by now.
+        found.iter_mut().for_each(|listed| listed.plain = None);
     }
     let mut originals = Vec::new();
     for listed in &mut found {

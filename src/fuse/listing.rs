@@ -15,6 +15,9 @@ use crate::error::Result;
 use crate::fs::{DirEntry, Inode, Kind, Listed};
 use crate::sync::lock;
 
+/// What each directory begins with.
+const DOTS: [&str; 2] = [".", ".."];
+
 impl Server {
     pub(super) fn open_directory(&self, inode: Inode, reply: ReplyOpen) {
         let names = match self.names_now(inode) {
@@ -30,9 +33,9 @@ impl Server {
     pub(super) fn list(&self, inode: Inode, handle: u64, offset: u64, mut reply: ReplyDirectory) {
         let now = Instant::now();
         let add = |next, listed: &Listed| {
-            let believed = self.tree.believed(listed, now, self.ttl);
-            let found = match believed {
-                Some(believed) => Some(believed),
+            let known = self.tree.known(inode, listed, now, self.ttl);
+            let found = match known {
+                Some(known) => Some(known),
                 None => self.entry(inode, &listed.name)?,
             };
             let Some(entry) = found else {
@@ -56,12 +59,13 @@ impl Server {
         mut reply: ReplyDirectoryPlus,
     ) {
         let names = self.names(inode, handle, offset);
-        // The kernel begins with a request for looks also where it has looked at most. Where that is answered with `.` and
-        // `..` alone it goes on without, until somebody looks at what it does not know.
-        let only_dots = offset == 0
-            && names
-                .as_ref()
-                .is_ok_and(|names| self.tree.is_believed(names, self.ttl));
+        // The kernel begins with a request for looks also where it knows all. Where that is answered with `.` and `..` alone
+        // it goes on without.
+        let is_known = |names: &Arc<Vec<Listed>>| {
+            let behind_dots = names.get(DOTS.len()..).unwrap_or_default();
+            self.tree.are_most_known(inode, behind_dots, self.ttl)
+        };
+        let only_dots = offset == 0 && names.as_ref().is_ok_and(is_known);
         let add = |next, listed: &Listed| match only_dots && !is_dots(&listed.name) {
             true => Ok(Room::None),
             false => self.add_looked_at(inode, &listed.name, next, &mut reply),
@@ -104,7 +108,7 @@ impl Server {
                 Some(entry) if entry.is_damaged => {
                     return Ok(add_unknown(entry, name, next, reply));
                 }
-                // It has come in this moment.
+                // It has come in this moment; or else this look says what is wrong.
                 Some(_) => self.tree.lookup(directory, name)?,
             },
         };
@@ -136,7 +140,7 @@ impl Server {
     /// The names that are in a directory now, `.` and `..` first.
     fn names_now(&self, directory: Inode) -> Result<Arc<Vec<Listed>>> {
         let listed = self.tree.list(directory)?;
-        let dots = [".", ".."].map(|name| Listed::of(name.into()));
+        let dots = DOTS.map(|name| Listed::of(name.into()));
         Ok(Arc::new(dots.into_iter().chain(listed).collect()))
     }
 }
@@ -188,5 +192,5 @@ fn room(is_full: bool) -> Room {
 }
 
 fn is_dots(name: &OsStr) -> bool {
-    name == "." || name == ".."
+    DOTS.iter().any(|dots| name == *dots)
 }

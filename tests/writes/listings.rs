@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, DirEntry, File};
+use std::io::Write;
 use std::os::unix::fs::{DirEntryExt, MetadataExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{Dir, XattrFlags, removexattr, setxattr};
+use rustix::fs::{Dir, FileType, XattrFlags, removexattr, setxattr};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use super::support::{Mount, Place, model};
@@ -112,6 +113,48 @@ fn what_is_listed_is_what_is_found() {
     }
     agree();
     agree();
+    // What was an archive may get the number of what was removed.
+    place.pack("m", &model(1, 1));
+    fs::rename(place.source.join("m.wfz"), below.join("m.wfz")).unwrap();
+    let found = |name: &str| fs::metadata(shown.join(name)).unwrap();
+    assert_eq!(found("m").len(), model(1, 1).len() as u64);
+    fs::remove_file(shown.join("1")).unwrap();
+    let archived = File::options().append(true).open(shown.join("m"));
+    archived.unwrap().write_all(b"x").unwrap();
+    let listed = fs::read_dir(&shown).unwrap().map(Result::unwrap);
+    let listed = listed.filter(|entry| entry.file_name() == "m");
+    let numbers: Vec<_> = listed.map(|entry| entry.ino()).collect();
+    assert_eq!(numbers, [found("m").ino()]);
+    agree();
+    // Behind the mount as well, of what nobody has looked at.
+    fs::remove_file(below.join("6")).unwrap();
+    fs::write(below.join("behind"), b"").unwrap();
+    agree();
+    mount.stop();
+}
+
+/// Who has begun to list a directory is told of a name what is under it when that is asked for.
+#[test]
+fn what_a_listing_tells_is_no_older_than_the_question() {
+    let place = Place::new();
+    for name in ["a", "b", "c", "d"] {
+        fs::write(place.source.join(name), b"").unwrap();
+    }
+    let mount = writable(&place.source, &place.mountpoint);
+    let look = |name: &str| fs::symlink_metadata(mount.path(name)).unwrap();
+    for name in ["a", "b", "c", "d"] {
+        look(name);
+    }
+    let directory = File::open(&mount.mountpoint).unwrap();
+    fs::rename(mount.path("a"), mount.path("z")).unwrap();
+    fs::create_dir(mount.path("a")).unwrap();
+    let mut entries = Dir::new(directory).unwrap();
+    let found = entries.find_map(|entry| {
+        let entry = entry.unwrap();
+        (entry.file_name() == c"a").then(|| (entry.file_type(), entry.ino()))
+    });
+    assert_eq!(found, Some((FileType::Directory, look("a").ino())));
+    drop(entries);
     mount.stop();
 }
 

@@ -68,6 +68,9 @@ impl ModelTree {
         let attr = Attr::plain(self.number(&facts, &[]), Kind::File, &facts);
         let attr = self.permitted_open(attr, &file, &place, &facts)?;
         let what = What::File(place.clone());
+        let id = facts.identity.file;
+        self.known_names
+            .note(parent, name, id, Kind::File, attr.inode);
         lock(&self.nodes).found(attr, what, path, Some(facts.identity));
         let opened = Opened::File(file.into(), place, attr.inode);
         Ok((attr, self.hand_out(opened, access, false)))

@@ -20,6 +20,7 @@ impl ModelTree {
         self.changes()?;
         let _forms = self.no_change_of_form();
         let path = self.path_in(parent, name)?;
+        self.known_names.forget(parent, name);
         self.remove_at(&path, |path| self.source.remove_file(path))
     }
 
@@ -31,6 +32,7 @@ impl ModelTree {
         self.changes()?;
         let _forms = self.no_change_of_form();
         let path = self.path_in(parent, name)?;
+        self.known_names.forget(parent, name);
         self.remove_at(&path, |path| remove_directory(&self.source, path))
     }
 

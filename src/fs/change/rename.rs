@@ -60,6 +60,9 @@ impl ModelTree {
                 self.prepare(&from, &to, exchange)?;
                 continue;
             }
+            for (parent, name) in [(from_parent, from_name), (to_parent, to_name)] {
+                self.known_names.forget(parent, name);
+            }
             let record = self.rename_alone((&from, one), (&to, other), flags)?;
             drop(forms);
             if let Some(record) = record {

@@ -141,7 +141,7 @@ impl Source {
         }
     }
 
-    /// Opens a directory, to have the names in it be on the disk.
+    /// Opens a directory, to list it or to have the names in it be on the disk.
     pub(in crate::fs) fn open_directory(&self, path: &Path) -> io::Result<File> {
         self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)
             .map(File::from)

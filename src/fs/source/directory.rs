@@ -314,22 +314,30 @@ impl Source {
         target_of(&self.open_outside_to_ask(path)?)
     }
 
+    /// Opens a directory to list it, which the one with but one name that is shown need not allow.
+    pub(in crate::fs) fn open_to_list(&self, relative: &Path) -> io::Result<File> {
+        match &self.only {
+            Some(_) if is_root(relative) => self.open_to_ask(relative),
+            _ => self.open_directory(relative),
+        }
+    }
+
     /// The names in a directory, sorted.
     ///
     /// # Errors
     /// What the system answered.
     pub fn names(&self, relative: &Path) -> io::Result<Vec<OsString>> {
-        let listed = self.list(&self.open_directory(relative)?, relative)?;
+        let listed = self.list(&self.open_to_list(relative)?, relative)?;
         let mut names: Vec<_> = listed.into_iter().map(|listed| listed.name).collect();
         names.sort();
         Ok(names)
     }
 
-    /// The names in a directory that is open, and was found at a path, in no order, with what a listing tells of them.
+    /// The names in a directory that was opened to be listed, and was found at a path, in no order, with what a listing tells of them.
     pub(in crate::fs) fn list(&self, directory: &File, relative: &Path) -> io::Result<Vec<Listed>> {
-        match self.only.as_ref().filter(|_| is_root(relative)) {
-            Some(only) => Ok(vec![Listed::of(only.clone())]),
-            None => list(directory),
+        match &self.only {
+            Some(only) if is_root(relative) => Ok(vec![Listed::of(only.clone())]),
+            _ => list(directory),
         }
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::fs::RawDir;
+use rustix::io::Errno;
 
 use crate::format::checksum;
 use crate::fs::facts::{Facts, FileId, FileNumber, Identity, Kind, Listed};
@@ -141,7 +142,12 @@ pub(super) fn list(mut directory: &File) -> io::Result<Vec<Listed>> {
     let mut entries = RawDir::new(directory, buffer.spare_capacity_mut());
     let mut found = Vec::new();
     while let Some(entry) = entries.next() {
-        let entry = entry?;
+        let entry = match entry {
+            Err(Errno::INTR) => continue,
+            // It was removed meanwhile, so there is nothing in it.
+            Err(Errno::NOENT) => break,
+            entry => entry?,
+        };
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if name != "." && name != ".." {
             let kind = kind_of_entry(entry.file_type());
@@ -163,7 +169,8 @@ const fn kind_of_entry(file_type: rustix::fs::FileType) -> Option<Kind> {
     }
 }
 
-/// Which file it is (`Identity::file`).
+/// Which file it is, by the numbers that the system tells of it. What a directory says of a name may be another number: that of
+/// what another file system is mounted over, for one.
 fn file_id(device: u64, inode: u64) -> FileId {
     let mut file = [0; 16];
     let (dev, ino) = file.split_at_mut(8);

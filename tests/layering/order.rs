@@ -432,6 +432,7 @@ pub const ORDER: &[(&str, &[&str])] = &[
             "statistics",
             "in_vain",
             "lately",
+            "known_names",
             "bases",
             "archives",
             "writing",

@@ -57,7 +57,7 @@ impl ModelTree {
         known.map(|(kind, inode)| DirEntry::new(kind, inode))
     }
 
-    /// True if that is so of nearly all names of a directory, and will be until a program has looked at each of them.
+    /// True if that is so of most names of a directory, and likely to be until a program has looked at each.
     pub fn are_most_known(&self, directory: Inode, names: &[Listed], ttl: Duration) -> bool {
         self.known_names.are_most(directory, names, ttl)
     }

@@ -1,7 +1,8 @@
 //! What the kernel was told of names, and may believe.
 //!
 //! Whoever lists a directory need not look again at what it was told a moment ago, if the directory says that it is still the
-//! same file: what the kernel believes is no better. Only what is shown as it is under its own name is kept here.
+//! same file: what the kernel believes is no better. Only files and directories that are shown as they are, under their own
+//! names, are kept here: whether archives and links are hangs on more than what their directory says.
 
 use std::ffi::OsStr;
 use std::hash::{BuildHasher, RandomState};
@@ -17,7 +18,9 @@ use crate::sync::lock;
 
 /// So many are kept, some 150 bytes each.
 const MAX_KEPT: NonZeroUsize = NonZeroUsize::new(64 << 10).expect("not zero");
-/// What a program may take for each name of a directory, from when it begins to list it to when it has looked at it.
+/// Nothing is believed for longer, since the kernel may have forgotten it, and another file may have got its number below.
+const MAX_AGE: Duration = Duration::from_secs(2);
+/// What a program is taken to need for each name of a directory, from when it begins to list it to when it has looked at it.
 const TIME_OF_NAME: Duration = Duration::from_micros(100);
 /// So many names of a directory stand for all of them.
 const MAX_ASKED: usize = 256;
@@ -31,7 +34,7 @@ struct Known {
     when: Instant,
 }
 
-/// All that is kept, by a hash of directory and name: another name with the same one has another file.
+/// All that is kept, by a hash of directory and name; should two have the same one, they differ by their files.
 #[derive(Debug)]
 pub(super) struct KnownNames {
     hasher: RandomState,
@@ -61,12 +64,14 @@ impl KnownNames {
             inode,
             when: Instant::now(),
         };
-        lock(&self.known).put(self.key(directory, name), known);
+        let key = self.key(directory, name);
+        lock(&self.known).put(key, known);
     }
 
     /// Notes that a name was taken away.
     pub(super) fn forget(&self, directory: Inode, name: &OsStr) {
-        lock(&self.known).pop(&self.key(directory, name));
+        let key = self.key(directory, name);
+        lock(&self.known).pop(&key);
     }
 
     /// What is under a name that was listed of a directory, if the kernel was told of that less than `ttl` ago.
@@ -82,13 +87,13 @@ impl KnownNames {
         let known = lock(&self.known).peek(&key).copied()?;
         let age = now.saturating_duration_since(known.when);
         let is_same = (known.file, known.kind) == (file, kind);
-        (is_same && age < ttl).then_some((kind, known.inode))
+        (is_same && age < ttl.min(MAX_AGE)).then_some((kind, known.inode))
     }
 
-    /// True if that is so of nearly all names of a directory, and will be until a program has looked at each of them.
+    /// True if that is so of three quarters of the names of a directory, and likely to be until a program has looked at each.
     pub(super) fn are_most(&self, directory: Inode, names: &[Listed], ttl: Duration) -> bool {
         let time = u32::try_from(names.len()).map_or(Duration::MAX, |len| TIME_OF_NAME * len);
-        let Some(ttl) = ttl.checked_sub(time) else {
+        let Some(ttl) = ttl.min(MAX_AGE).checked_sub(time) else {
             return false;
         };
         let now = Instant::now();
@@ -147,13 +152,15 @@ mod tests {
         assert_eq!(get(1, &directory, now), None);
         assert_eq!(get(1, &Listed::of("a".into()), now), None);
         assert_eq!(get(1, &listed("a", 1), now + TTL), None);
+        let old = now + MAX_AGE;
+        assert_eq!(known.get(1, &listed("a", 1), old, Duration::MAX), None);
         known.forget(1, "a".as_ref());
         assert_eq!(get(1, &listed("a", 1), now), None);
         assert_eq!(get(1, &listed("b", 2), now), Some((Kind::File, 11)));
     }
 
     #[test]
-    fn most_names_are_known_if_nearly_all_are_and_long_enough() {
+    fn most_names_are_known_if_three_quarters_are_and_long_enough() {
         let names: Vec<_> = (0..100).map(|name| listed(&name.to_string(), 1)).collect();
         let (all, most, half) = (known(&names), known(&names[..80]), known(&names[..50]));
         assert!(all.are_most(1, &names, TTL));
@@ -164,8 +171,9 @@ mod tests {
         // It would be forgotten while it is looked at.
         assert!(!all.are_most(1, &names, TIME_OF_NAME * 100));
         assert!(!all.are_most(1, &names, Duration::ZERO));
-        let many = vec![listed("0", 1); 20_000];
-        assert!(!all.are_most(1, &many, TTL));
-        assert!(all.are_most(1, &many, TTL * 100));
+        let many = |names| vec![listed("0", 1); names];
+        assert!(!all.are_most(1, &many(12_000), TTL));
+        assert!(all.are_most(1, &many(12_000), MAX_AGE));
+        assert!(!all.are_most(1, &many(24_000), Duration::MAX));
     }
 }

@@ -130,7 +130,7 @@ impl Tree {
                 assert_eq!((attr.inode, attr.kind), (entry.inode, entry.kind));
             }
             let known = self.0.known(inode, listed, Instant::now(), Duration::MAX);
-            assert!(known.is_none_or(|known| known == *entry));
+            assert_eq!(known, listed.plain.map(|_| *entry));
         }
         let names = entries.into_iter().map(|(listed, _)| listed.name);
         names.map(|name| name.into_string().unwrap()).collect()

@@ -109,7 +109,10 @@ impl Server {
                     return Ok(add_unknown(entry, name, next, reply));
                 }
                 // It has come in this moment; or else this look says what is wrong.
-                Some(_) => self.tree.lookup(directory, name)?,
+                Some(_) => match self.tree.lookup(directory, name) {
+                    Err(error) if error.errno() == libc::ENOENT => return Ok(Room::NotNeeded),
+                    attr => attr?,
+                },
             },
         };
         let inode = INodeNo(attr.inode);

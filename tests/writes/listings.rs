@@ -1,9 +1,10 @@
 //! What is listed of a directory is what is in it.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirEntry, File};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirEntryExt, MetadataExt, symlink};
 use std::path::Path;
 use std::time::Duration;
@@ -133,7 +134,7 @@ fn what_is_listed_is_what_is_found() {
     mount.stop();
 }
 
-/// Who has begun to list a directory is told of a name what is under it when that is asked for.
+/// Who has opened a directory is told what is in it when it is read, as far as it is changed by way of the mount.
 #[test]
 fn what_a_listing_tells_is_no_older_than_the_question() {
     let place = Place::new();
@@ -141,20 +142,30 @@ fn what_a_listing_tells_is_no_older_than_the_question() {
         fs::write(place.source.join(name), b"").unwrap();
     }
     let mount = writable(&place.source, &place.mountpoint);
-    let look = |name: &str| fs::symlink_metadata(mount.path(name)).unwrap();
     for name in ["a", "b", "c", "d"] {
-        look(name);
+        fs::symlink_metadata(mount.path(name)).unwrap();
     }
-    let directory = File::open(&mount.mountpoint).unwrap();
-    fs::rename(mount.path("a"), mount.path("z")).unwrap();
-    fs::create_dir(mount.path("a")).unwrap();
-    let mut entries = Dir::new(directory).unwrap();
-    let found = entries.find_map(|entry| {
-        let entry = entry.unwrap();
-        (entry.file_name() == c"a").then(|| (entry.file_type(), entry.ino()))
-    });
-    assert_eq!(found, Some((FileType::Directory, look("a").ino())));
-    drop(entries);
+    let mut directory = Dir::new(File::open(&mount.mountpoint).unwrap()).unwrap();
+    fs::remove_file(mount.path("a")).unwrap();
+    fs::rename(mount.path("b"), mount.path("z")).unwrap();
+    fs::rename(mount.path("c"), mount.path("y")).unwrap();
+    fs::create_dir(mount.path("c")).unwrap();
+    let told: BTreeMap<_, _> = directory
+        .by_ref()
+        .map(Result::unwrap)
+        .filter(|entry| !entry.file_name().to_bytes().starts_with(b"."))
+        .map(|entry| {
+            let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_os_string();
+            (name, (entry.file_type(), entry.ino()))
+        })
+        .collect();
+    let expected =
+        [("c", FileType::Directory), ("d", FileType::RegularFile)].map(|(name, kind)| {
+            let found = fs::symlink_metadata(mount.path(name)).unwrap();
+            (name.into(), (kind, found.ino()))
+        });
+    assert_eq!(told, BTreeMap::from(expected));
+    drop(directory);
     mount.stop();
 }
 

@@ -20,8 +20,9 @@ impl ModelTree {
         self.changes()?;
         let _forms = self.no_change_of_form();
         let path = self.path_in(parent, name)?;
+        let removed = self.remove_at(&path, |path| self.source.remove_file(path));
         self.known_names.forget(parent, name);
-        self.remove_at(&path, |path| self.source.remove_file(path))
+        removed
     }
 
     /// Removes an empty directory.
@@ -32,8 +33,9 @@ impl ModelTree {
         self.changes()?;
         let _forms = self.no_change_of_form();
         let path = self.path_in(parent, name)?;
+        let removed = self.remove_at(&path, |path| remove_directory(&self.source, path));
         self.known_names.forget(parent, name);
-        self.remove_at(&path, |path| remove_directory(&self.source, path))
+        removed
     }
 
     fn remove_at(&self, path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<()> {

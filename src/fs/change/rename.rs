@@ -60,10 +60,10 @@ impl ModelTree {
                 self.prepare(&from, &to, exchange)?;
                 continue;
             }
+            let record = self.rename_alone((&from, one), (&to, other), flags)?;
             for (parent, name) in [(from_parent, from_name), (to_parent, to_name)] {
                 self.known_names.forget(parent, name);
             }
-            let record = self.rename_alone((&from, one), (&to, other), flags)?;
             drop(forms);
             if let Some(record) = record {
                 forget_when_durable(&self.source, [&from, &to].into_iter(), &record);

@@ -9,8 +9,9 @@
   such a tree is made a repository and asked for its status, once with nothing of it in the kernel's memory
   (drop_caches) and then again. Large ones: dd writes 1 GiB with bs=1M conv=fsync and reads it again, both from
   the page cache and, dropped, from the disk.
-* All lie on one ext4 without a journal, mounted with noatime, made for this run in a sparse image in DIR: an ext4 is slow to give numbers of inodes again that
-  were removed a while ago. For the same reason nothing is removed until all else was measured.
+* All lie on one ext4 without a journal, mounted with noatime, made for this run in a sparse image in DIR: an ext4 is
+  slow to give numbers of inodes again that were removed a while ago. For the same reason nothing is removed until all
+  else was measured.
 * Each round does all of it in fresh directories, in each place one after the other, the first place of a round being the
   second of the one before.
 * All are mounted as they are by default; the overlay's lower directory is empty.

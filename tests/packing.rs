@@ -466,7 +466,10 @@ fn a_mount_that_ends_takes_its_packing_with_it() {
     place.write("m.safetensors", &bytes);
     for way in ["stop", "umount", "kill"] {
         let mount = mount_after(&place, "0");
-        let children = wait_for_children(&mount);
+        // The mount says that it packs when a process has been started, and that is the program that does it a little later.
+        wait_for(|| !children_of(mount.pid()).is_empty());
+        let children = children_of(mount.pid());
+        assert!(!children.is_empty());
         // So that none is done before the mount ends.
         for child in &children {
             support::signal(child.parse().unwrap(), "STOP");
@@ -495,20 +498,6 @@ fn a_mount_that_ends_takes_its_packing_with_it() {
     assert_eq!(work_files(&place.source), [""; 0].map(PathBuf::from));
     assert!(fs::read(mount.path("m.safetensors")).unwrap() == bytes);
     mount.stop();
-}
-
-/// The processes that pack for a mount, once there are any: the mount says that it packs when one has been started, which is
-/// before that one has become the program that does it.
-fn wait_for_children(mount: &Mount) -> Vec<String> {
-    let start = Instant::now();
-    loop {
-        let children = children_of(mount.pid());
-        if !children.is_empty() {
-            return children;
-        }
-        assert!(start.elapsed() < WAIT, "{}", packing(mount));
-        std::thread::sleep(PAUSE);
-    }
 }
 
 /// The processes that pack for a mount.

@@ -98,11 +98,9 @@ impl KnownNames {
         };
         let now = Instant::now();
         let asked = names.iter().step_by(names.len().div_ceil(MAX_ASKED).max(1));
-        let (mut all, mut known) = (0, 0);
-        for listed in asked {
-            all += 1;
-            known += usize::from(self.get(directory, listed, now, ttl).is_some());
-        }
+        let all = asked.len();
+        let is_known = |listed: &&Listed| self.get(directory, listed, now, ttl).is_some();
+        let known = asked.filter(is_known).count();
         // A look at one that is not known costs as much as several of those that are in vain.
         known > 0 && known >= all - all / 4
     }

@@ -156,16 +156,28 @@ impl ModelTree {
                 .map_err(|e| Error::io(format!("{}", path.display()), e))?;
             let (attr, what) = described?;
             if self.keep_for_questions(attr.inode, &what, &facts) {
-                if matches!(what, What::Directory(_) | What::File(_)) {
-                    let file = facts.identity.file;
-                    self.known_names
-                        .note(parent, name, file, attr.kind, attr.inode);
-                }
-                lock(&self.nodes).found(attr, what, path, Some(facts.identity));
+                self.tell(parent, name, (attr, what), path, &facts);
                 return Ok(attr);
             }
         }
         Err(errno("the name changes all the time", libc::ESTALE))
+    }
+
+    /// Notes that the kernel is told what is under a name.
+    pub(super) fn tell(
+        &self,
+        parent: Inode,
+        name: &OsStr,
+        (attr, what): (Attr, What),
+        path: PathBuf,
+        facts: &Facts,
+    ) {
+        if matches!(what, What::Directory(_) | What::File(_)) {
+            let file = facts.identity.file;
+            self.known_names
+                .note(parent, name, file, attr.kind, attr.inode);
+        }
+        lock(&self.nodes).found(attr, what, path, Some(facts.identity));
     }
 
     /// Takes back `count` successes of `lookup`.

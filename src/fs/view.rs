@@ -23,7 +23,7 @@ use std::time::{Duration, SystemTime};
 use super::facts::{Facts, Kind, Listed};
 use super::links::{Followed, Way, follow, follow_exactly, inside_source};
 use super::place::Place;
-use super::source::{Source, attributes};
+use super::source::{Source, attributes, local};
 use super::xattr::AS_IT_IS_XATTR;
 use crate::format::{OWN_DIRECTORY, archive_name, original_name};
 use crate::os::{FileStamp, MAX_NAME_BYTES, leads_out};
@@ -249,19 +249,10 @@ pub(super) fn is_kept_as_it_is(source: &Source, place: &Place) -> bool {
 
 /// The names that are shown in a directory, sorted; a look at some may find nothing.
 pub(super) fn list(source: &Source, directory: &Path) -> io::Result<Vec<Listed>> {
-    let open = source.open_to_list(directory)?;
-    let mut found: Vec<Listed> = Vec::new();
-    // A listing may miss both forms of a name while one takes the other's place.
-    for _ in 0..MAX_LISTINGS {
-        let before = FileStamp::of(&open)?;
-        found.extend(source.list(&open, directory)?);
-        let is_same = FileStamp::of(&open)? == before;
-        if is_same && (source.is_writable() || !is_fresh(&source.facts_of(&open, directory)?)) {
-            break;
-        }
-        // What was found may be another file by now.
-        found.iter_mut().for_each(|listed| listed.plain = None);
-    }
+    let mut found = match source.only_in(directory) {
+        Some(only) => vec![Listed::of(only.to_os_string())],
+        None => list_until_settled(source, directory)?,
+    };
     let mut originals = Vec::new();
     for listed in &mut found {
         if let Some(original) = original_name(&listed.name) {
@@ -274,6 +265,23 @@ pub(super) fn list(source: &Source, directory: &Path) -> io::Result<Vec<Listed>>
     // Of what is there twice, what more is known of.
     found.sort_by(|a, b| (&a.name, a.plain.is_none()).cmp(&(&b.name, b.plain.is_none())));
     found.dedup_by(|b, a| a.name == b.name);
+    Ok(found)
+}
+
+/// All names in a directory. A listing may miss both forms of a name while one takes the other's place.
+fn list_until_settled(source: &Source, directory: &Path) -> io::Result<Vec<Listed>> {
+    let open = source.open_directory(directory)?;
+    let mut found: Vec<Listed> = Vec::new();
+    for _ in 0..MAX_LISTINGS {
+        let before = FileStamp::of(&open)?;
+        found.extend(local::list(&open)?);
+        let is_same = FileStamp::of(&open)? == before;
+        if is_same && (source.is_writable() || !is_fresh(&source.facts_of(&open, directory)?)) {
+            break;
+        }
+        // What was found may be another file by now.
+        found.iter_mut().for_each(|listed| listed.plain = None);
+    }
     Ok(found)
 }
 

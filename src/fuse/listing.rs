@@ -100,20 +100,21 @@ impl Server {
             let entry = DirEntry::new(Kind::Directory, directory);
             return Ok(add_unknown(entry, name, next, reply));
         }
-        let attr = match self.tree.lookup(directory, name) {
-            Ok(attr) => attr,
-            Err(_) => match self.tree.entry(directory, name)? {
+        let mut looked = self.tree.lookup(directory, name);
+        if looked.is_err() {
+            match self.tree.entry(directory, name)? {
                 None => return Ok(Room::NotNeeded),
                 // It is listed, and looked at again by whoever wants it. Of its number nothing else is known.
                 Some(entry) if entry.is_damaged => {
                     return Ok(add_unknown(entry, name, next, reply));
                 }
                 // It has come in this moment; or else this look says what is wrong.
-                Some(_) => match self.tree.lookup(directory, name) {
-                    Err(error) if error.errno() == libc::ENOENT => return Ok(Room::NotNeeded),
-                    attr => attr?,
-                },
-            },
+                Some(_) => looked = self.tree.lookup(directory, name),
+            }
+        }
+        let attr = match looked {
+            Err(error) if error.errno() == libc::ENOENT => return Ok(Room::NotNeeded),
+            looked => looked?,
         };
         let inode = INodeNo(attr.inode);
         let attr = file_attr(&attr);

@@ -168,29 +168,9 @@ impl OutputFile {
         &self.path
     }
 
-    /// Gives it the owner, the extended attributes and the times of the file that it stands in for.
-    ///
-    /// # Errors
-    /// `Io` if the system refuses: only root gives files to others.
+    /// As the function of this name.
     pub(super) fn take_attributes_of(&self, file: &File) -> Result<()> {
-        let refused = match copy_attributes(file, self.file(), OWN_XATTRS) {
-            Ok(()) => return Ok(()),
-            Err(refused) => refused,
-        };
-        let owner = |file: &File| file.metadata().map(|meta| (meta.uid(), meta.gid()));
-        Err(match (owner(file), owner(self.file())) {
-            (Ok(theirs), Ok(own)) if theirs != own => {
-                let context = format!(
-                    "cannot give {} to user {} and group {}, whose file it stands in for (give that to whoever packs, or run as \
-                     root)",
-                    self.path.display(),
-                    theirs.0,
-                    theirs.1
-                );
-                Error::io(context, refused)
-            }
-            _ => self.cannot_write(refused),
-        })
+        take_attributes_of(file, self.file(), &self.path)
     }
 
     /// Sets permissions and, if given, the modification time, and makes the contents durable. Bits
@@ -219,7 +199,7 @@ impl OutputFile {
 
     /// The error for what the system answered to an attempt to write.
     pub(super) fn cannot_write(&self, error: io::Error) -> Error {
-        Error::io(format!("cannot write {}", self.path.display()), error)
+        cannot_write(&self.path, error)
     }
 
     /// Renames the file to its destination and makes the name durable; returns it, still locked. Call
@@ -339,6 +319,32 @@ impl Drop for OutputDir {
             }
         }
     }
+}
+
+/// Gives what is at a path the owner, the extended attributes and the times of the file that it stands in for.
+///
+/// # Errors
+/// `Io` if the system refuses: only root gives files to others.
+pub(super) fn take_attributes_of(file: &File, made: &File, path: &Path) -> Result<()> {
+    let Err(refused) = copy_attributes(file, made, OWN_XATTRS) else {
+        return Ok(());
+    };
+    let owner = |file: &File| file.metadata().map(|meta| (meta.uid(), meta.gid()));
+    Err(match (owner(file), owner(made)) {
+        (Ok((uid, gid)), Ok(own)) if (uid, gid) != own => {
+            let context = format!(
+                "cannot give {} to user {uid} and group {gid}, whose file it stands in for (give that to whoever packs, or run as \
+                 root)",
+                path.display(),
+            );
+            Error::io(context, refused)
+        }
+        _ => cannot_write(path, refused),
+    })
+}
+
+fn cannot_write(path: &Path, error: io::Error) -> Error {
+    Error::io(format!("cannot write {}", path.display()), error)
 }
 
 /// Refuses to replace what is read.

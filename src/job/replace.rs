@@ -19,7 +19,7 @@ use super::file_filter::FileFilter;
 use super::links::follow;
 use super::lossy::check_patterns;
 use super::monitor::Monitor;
-use super::output::{OutputFile, parent, remove_abandoned_in};
+use super::output::{OutputFile, parent, remove_abandoned_in, take_attributes_of};
 use super::pack_options::PackOptions;
 use super::removal::{Held, hold, hold_open, remove};
 use super::source_file::SourceFile;
@@ -30,9 +30,8 @@ use super::walk::{EntryKind, identity, walk};
 use super::worth::{Fate, is_worth_packing};
 use crate::archive::ArchiveReader;
 use crate::error::{Error, Result};
-use crate::format::{OWN_XATTRS, is_own};
+use crate::format::is_own;
 use crate::model::names;
-use crate::os::copy_attributes;
 
 /// A file that something else takes the place of, under all of its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,7 +160,7 @@ pub fn replace_by_archives(
             let reader = ArchiveReader::from_file(&held.file, archive)?;
             let reader = options.bases.with_bases(reader, options.threads)?;
             let totals = compare(&source, &reader, archive, options.threads, monitor)?;
-            finish_archive(&source, &held.file).map_err(|e| cannot(archive, e))?;
+            finish_archive(&source, &held.file, archive)?;
             Ok((totals, held))
         };
         let already = made_already(file)?;
@@ -501,11 +500,13 @@ fn cannot(path: &Path, error: std::io::Error) -> Error {
 
 /// An archive that was there may be one that a stopped run has not finished, or one of a plain
 /// `pack`.
-fn finish_archive(source: &SourceFile, archive: &File) -> std::io::Result<()> {
-    copy_attributes(&source.file, archive, OWN_XATTRS)?;
+fn finish_archive(source: &SourceFile, archive: &File, path: &Path) -> Result<()> {
+    take_attributes_of(&source.file, archive, path)?;
     // Whoever may not read the source may not read the archive.
-    archive.set_permissions(fs::Permissions::from_mode(source.mode & 0o777))?;
-    archive.sync_all()
+    archive
+        .set_permissions(fs::Permissions::from_mode(source.mode & 0o777))
+        .and_then(|()| archive.sync_all())
+        .map_err(|e| cannot(path, e))
 }
 
 /// Compares every byte of a file with what an archive holds. `existing` is the one of both that was

@@ -22,7 +22,6 @@ use crate::fs::place::Place;
 use crate::fs::view::{Located, Sought, leads_to_archive, locate, locate_archive};
 use crate::fs::xattr::AS_IT_IS_XATTR;
 use crate::os::{DEFAULT_ACCESS_LIST, User, access_list, act_as, handle_path};
-use crate::sync::lock;
 
 /// What is to be made, and for whom.
 #[derive(Debug, Clone, Copy)]
@@ -68,10 +67,7 @@ impl ModelTree {
         let attr = Attr::plain(self.number(&facts, &[]), Kind::File, &facts);
         let attr = self.permitted_open(attr, &file, &place, &facts)?;
         let what = What::File(place.clone());
-        let id = facts.identity.file;
-        self.known_names
-            .note(parent, name, id, Kind::File, attr.inode);
-        lock(&self.nodes).found(attr, what, path, Some(facts.identity));
+        self.tell(parent, name, (attr, what), path, &facts);
         let opened = Opened::File(file.into(), place, attr.inode);
         Ok((attr, self.hand_out(opened, access, false)))
     }

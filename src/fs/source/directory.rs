@@ -19,7 +19,7 @@ use super::local::{add_hindrances, facts, hindrance_of_mount, list, open_path};
 use super::outside::Outside;
 use crate::error::{Error, Result};
 use crate::format::original_name;
-use crate::fs::facts::{Facts, Listed};
+use crate::fs::facts::Facts;
 use crate::fs::rights::Rights;
 use crate::os::handle_path;
 
@@ -314,38 +314,29 @@ impl Source {
         target_of(&self.open_outside_to_ask(path)?)
     }
 
-    /// Opens a directory to list it, which the one with but one name that is shown need not allow.
-    pub(in crate::fs) fn open_to_list(&self, relative: &Path) -> io::Result<File> {
-        match &self.only {
-            Some(_) if is_root(relative) => self.open_to_ask(relative),
-            _ => self.open_directory(relative),
-        }
-    }
-
     /// The names in a directory, sorted.
     ///
     /// # Errors
     /// What the system answered.
     pub fn names(&self, relative: &Path) -> io::Result<Vec<OsString>> {
-        let listed = self.list(&self.open_to_list(relative)?, relative)?;
+        if let Some(only) = self.only_in(relative) {
+            return Ok(vec![only.to_os_string()]);
+        }
+        let listed = list(&self.open_directory(relative)?)?;
         let mut names: Vec<_> = listed.into_iter().map(|listed| listed.name).collect();
         names.sort();
         Ok(names)
     }
 
-    /// The names in a directory that was opened to be listed, and was found at a path, in no order, with what a listing tells of them.
-    pub(in crate::fs) fn list(&self, directory: &File, relative: &Path) -> io::Result<Vec<Listed>> {
-        match &self.only {
-            Some(only) if is_root(relative) => Ok(vec![Listed::of(only.clone())]),
-            _ => list(directory),
-        }
+    /// The only name that is shown in a directory, if the source is one archive and this is where it lies: that directory
+    /// need not be readable.
+    pub(in crate::fs) fn only_in(&self, directory: &Path) -> Option<&OsStr> {
+        self.only.as_deref().filter(|_| is_root(directory))
     }
 
     /// True unless the source is one archive and this is the name of something beside it.
     pub(in crate::fs) fn shows(&self, directory: &Path, name: &OsStr) -> bool {
-        self.only
-            .as_ref()
-            .is_none_or(|only| !is_root(directory) || only == name)
+        self.only_in(directory).is_none_or(|only| only == name)
     }
 
     /// Sizes of the file system that holds the source.

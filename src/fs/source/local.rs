@@ -134,7 +134,7 @@ fn identity(stamp: &FileStamp) -> Identity {
 }
 
 /// What is in a directory, in no order.
-pub(super) fn list(mut directory: &File) -> io::Result<Vec<Listed>> {
+pub(in crate::fs) fn list(mut directory: &File) -> io::Result<Vec<Listed>> {
     // It may have been listed before.
     directory.rewind()?;
     let device = directory.metadata()?.dev();

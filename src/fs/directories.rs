@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 
 use super::errno::at;
-use super::facts::{Kind, Listed};
+use super::facts::{Identity, Kind, Listed, Listing};
 use super::inode::Inode;
 use super::model_tree::ModelTree;
 use super::view::list;
@@ -37,12 +37,22 @@ impl ModelTree {
     ///
     /// # Errors
     /// `Io` if the directory cannot be read.
-    pub fn list(&self, directory: Inode) -> Result<Vec<Listed>> {
+    pub fn list(&self, directory: Inode) -> Result<Listing> {
         let node = self.node(directory)?;
         let path = self.directory(directory)?;
         list(&self.source, &path)
             .map_err(|e| at(&path, e))
             .map_err(|error| self.stale_if_replaced(directory, &node, error))
+    }
+
+    /// The state that a directory is in.
+    ///
+    /// # Errors
+    /// `Io` if it is gone.
+    pub fn state(&self, directory: Inode) -> Result<Identity> {
+        let path = self.directory(directory)?;
+        let facts = self.source.facts(&path).map_err(|e| at(&path, e))?;
+        Ok(facts.identity)
     }
 
     /// What is shown under a name in a directory, if a look has found that less than `ttl` ago.

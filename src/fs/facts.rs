@@ -93,7 +93,7 @@ pub(super) type FileId = [u8; 16];
 /// Tells a file from every other one, and a state of it from its other states. Bytes to be compared;
 /// only who made them knows what they mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
+pub struct Identity {
     /// Which file.
     pub(super) file: FileId,
     /// Which state: others, once somebody wrote to the file (as far as its times are kept).
@@ -107,6 +107,15 @@ pub struct Listed {
     pub name: OsString,
     /// The file or directory under it, if it is shown as it is.
     pub(super) plain: Option<(Kind, FileId)>,
+}
+
+/// What is in a directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Its names, sorted.
+    pub names: Vec<Listed>,
+    /// The state in which the directory has just these names; `None` where that does not tell, or was a moment ago.
+    pub state: Option<Identity>,
 }
 
 impl Listed {

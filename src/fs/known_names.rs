@@ -23,7 +23,7 @@ const MAX_AGE: Duration = Duration::from_secs(2);
 /// What a program is taken to need for each name of a directory, from when it begins to list it to when it has looked at it.
 const TIME_OF_NAME: Duration = Duration::from_micros(100);
 /// So many names of a directory stand for all of them.
-const MAX_ASKED: usize = 256;
+const MAX_ASKED: usize = 32;
 
 /// What was told of a name.
 #[derive(Debug, Clone, Copy)]

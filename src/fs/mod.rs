@@ -40,7 +40,7 @@ pub use change::{
 pub use directories::DirEntry;
 #[cfg(feature = "cli")]
 pub(crate) use errno::is_gone;
-pub use facts::{Kind, Listed};
+pub use facts::{Identity, Kind, Listed, Listing};
 pub use inode::{Inode, ROOT_INODE};
 pub use model_tree::ModelTree;
 pub use open_files::{Handle, OpenFile};

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::archives::Archives;
 use super::attr::Attr;
@@ -95,6 +95,11 @@ impl ModelTree {
     /// Has files of lossy archives not be read. To be said before anything is looked up.
     pub fn refuse_lossy(&mut self) {
         self.archives.refuse_lossy();
+    }
+
+    /// Says for how long the kernel believes what it is told of names. To be said before anything is looked up.
+    pub fn names_are_believed_for(&mut self, ttl: Duration) {
+        self.source.believe_for(ttl);
     }
 
     /// Has bases of archives be looked for in some directories as well. To be said before anything is looked up, and
@@ -442,8 +447,9 @@ impl ModelTree {
     }
 
     pub(super) fn directory(&self, inode: Inode) -> Result<PathBuf> {
-        match self.node(inode)?.what {
-            What::Directory(path) => Ok(path),
+        let nodes = lock(&self.nodes);
+        match &nodes.get(inode).ok_or_else(|| stale(inode))?.what {
+            What::Directory(path) => Ok(path.clone()),
             _ => Err(errno("not a directory", libc::ENOTDIR)),
         }
     }
@@ -454,12 +460,20 @@ impl ModelTree {
     /// ESTALE if by that path there is another directory by now, which the kernel has not asked whether the caller may change.
     pub(super) fn path_in(&self, parent: Inode, name: &OsStr) -> Result<PathBuf> {
         let directory = self.directory(parent)?;
-        if self.source.is_for_all_users() && parent != ROOT_INODE {
-            let facts = self.source.facts(&directory);
-            let is_it = |facts: &Facts| self.number(facts, &[]) == parent;
-            if !facts.is_ok_and(|facts| is_it(&facts)) {
+        if parent == ROOT_INODE {
+            return Ok(directory.join(name));
+        }
+        let is_it = |facts: Facts| self.number(&facts, &[]) == parent;
+        if self.source.is_for_all_users() {
+            if !self.source.facts(&directory).is_ok_and(is_it) {
                 return Err(stale(parent));
             }
+        } else if self
+            .source
+            .facts_of_reached(&directory)
+            .is_some_and(|facts| !is_it(facts))
+        {
+            self.source.forget_reached(&directory);
         }
         Ok(directory.join(name))
     }

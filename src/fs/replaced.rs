@@ -63,7 +63,7 @@ impl ModelTree {
     /// directory is the same.
     pub(super) fn stale_if_replaced(&self, inode: Inode, node: &Node, error: Error) -> Error {
         let is_there = match (node.place(), node.identity) {
-            (Some(place), Some(identity)) => place.facts(&self.source).is_ok_and(|now| {
+            (Some(place), Some(identity)) => place.facts_now(&self.source).is_ok_and(|now| {
                 let now = now.identity;
                 now == identity
                     || now.file == identity.file && !matches!(node.what, What::Archive(_))
@@ -142,9 +142,10 @@ impl ModelTree {
             })
     }
 
-    /// Lets go of files that nobody has asked for. Lookups, opening and whoever asks for statistics do so, so
+    /// Lets go of files that nobody has asked for, and directories that nobody looks into. Lookups, opening and whoever asks for statistics do so, so
     /// that it depends on no thread that a source may hold up; to be called now and then where nobody comes.
     pub fn let_go(&self) {
+        self.source.let_go();
         self.close_all(self.lately.take_old());
     }
 
@@ -158,7 +159,7 @@ impl ModelTree {
 
     fn is_at(&self, place: &Place, facts: &Facts) -> bool {
         place
-            .facts(&self.source)
+            .facts_now(&self.source)
             .is_ok_and(|now| now.identity == facts.identity)
     }
 }

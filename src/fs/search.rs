@@ -87,7 +87,7 @@ impl ModelTree {
         let mut directories = vec![PathBuf::new()];
         while let Some(directory) = directories.pop() {
             // What cannot be read is not found.
-            for listed in list(&self.source, &directory).unwrap_or_default() {
+            for listed in list(&self.source, &directory).unwrap_or_default().names {
                 let path = directory.join(&listed.name);
                 let Ok((_, Ok((attr, _)))) = self.look_closely(&path) else {
                     continue;

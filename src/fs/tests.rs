@@ -113,7 +113,7 @@ impl Tree {
     }
 
     fn entries(&self, directory: Inode) -> Vec<(Listed, DirEntry)> {
-        let listed = self.0.list(directory).unwrap().into_iter();
+        let listed = self.0.list(directory).unwrap().names.into_iter();
         let entries = listed.filter_map(|listed| {
             let entry = self.0.entry(directory, &listed.name).unwrap()?;
             Some((listed, entry))

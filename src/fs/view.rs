@@ -20,13 +20,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::facts::{Facts, Kind, Listed};
+use super::facts::{Facts, Kind, Listed, Listing};
 use super::links::{Followed, Way, follow, follow_exactly, inside_source};
 use super::place::Place;
 use super::source::{Source, attributes, local};
 use super::xattr::AS_IT_IS_XATTR;
 use crate::format::{OWN_DIRECTORY, archive_name, original_name};
-use crate::os::{FileStamp, MAX_NAME_BYTES, leads_out};
+use crate::os::{MAX_NAME_BYTES, leads_out};
 
 /// So often is looked again at what changes meanwhile.
 pub(super) const MAX_LOOKS: usize = 16;
@@ -248,41 +248,50 @@ pub(super) fn is_kept_as_it_is(source: &Source, place: &Place) -> bool {
 }
 
 /// The names that are shown in a directory, sorted; a look at some may find nothing.
-pub(super) fn list(source: &Source, directory: &Path) -> io::Result<Vec<Listed>> {
-    let mut found = match source.only_in(directory) {
-        Some(only) => vec![Listed::of(only.to_os_string())],
+pub(super) fn list(source: &Source, directory: &Path) -> io::Result<Listing> {
+    let mut listing = match source.only_in(directory) {
+        Some(only) => Listing {
+            names: vec![Listed::of(only.to_os_string())],
+            state: None,
+        },
         None => list_until_settled(source, directory)?,
     };
+    let names = &mut listing.names;
     let mut originals = Vec::new();
-    for listed in &mut found {
+    for listed in names.iter_mut() {
         if let Some(original) = original_name(&listed.name) {
             originals.push(Listed::of(original.to_os_string()));
             // Whether an archive is shown by its own name takes a look.
             listed.plain = None;
+            listing.state = None;
         }
     }
-    found.extend(originals);
+    names.extend(originals);
     // Of what is there twice, what more is known of.
-    found.sort_by(|a, b| (&a.name, a.plain.is_none()).cmp(&(&b.name, b.plain.is_none())));
-    found.dedup_by(|b, a| a.name == b.name);
-    Ok(found)
+    names.sort_by(|a, b| (&a.name, a.plain.is_none()).cmp(&(&b.name, b.plain.is_none())));
+    names.dedup_by(|b, a| a.name == b.name);
+    Ok(listing)
 }
 
 /// All names in a directory. A listing may miss both forms of a name while one takes the other's place.
-fn list_until_settled(source: &Source, directory: &Path) -> io::Result<Vec<Listed>> {
+fn list_until_settled(source: &Source, directory: &Path) -> io::Result<Listing> {
     let open = source.open_directory(directory)?;
-    let mut found: Vec<Listed> = Vec::new();
-    for _ in 0..MAX_LISTINGS {
-        let before = FileStamp::of(&open)?;
-        found.extend(local::list(&open)?);
-        let is_same = FileStamp::of(&open)? == before;
-        if is_same && (source.is_writable() || !is_fresh(&source.facts_of(&open, directory)?)) {
-            break;
+    let mut names: Vec<Listed> = Vec::new();
+    for round in 0..MAX_LISTINGS {
+        let before = source.facts_of(&open, directory)?.identity;
+        names.extend(local::list(&open)?);
+        let now = source.facts_of(&open, directory)?;
+        let is_same = now.identity == before;
+        let is_settled = is_same && !is_fresh(&now);
+        if is_settled || (is_same && source.is_writable()) {
+            // After another round, names of former states may be among them.
+            let state = (is_settled && round == 0).then_some(now.identity);
+            return Ok(Listing { names, state });
         }
         // What was found may be another file by now.
-        found.iter_mut().for_each(|listed| listed.plain = None);
+        names.iter_mut().for_each(|listed| listed.plain = None);
     }
-    Ok(found)
+    Ok(Listing { names, state: None })
 }
 
 fn as_it_is(source: &Source, directory: &Path, path: PathBuf, facts: Facts) -> io::Result<Glance> {

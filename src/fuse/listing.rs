@@ -10,9 +10,10 @@ use fuser::{
 };
 
 use super::attributes::{file_attr, file_type, unknown};
+use super::cached_listings::{Again, Names};
 use super::server::{OpenDirectory, Server};
 use crate::error::Result;
-use crate::fs::{DirEntry, Inode, Kind, Listed};
+use crate::fs::{DirEntry, Identity, Inode, Kind, Listed};
 use crate::sync::lock;
 
 /// What each directory begins with.
@@ -20,14 +21,42 @@ const DOTS: [&str; 2] = [".", ".."];
 
 impl Server {
     pub(super) fn open_directory(&self, inode: Inode, reply: ReplyOpen) {
-        let names = match self.names_now(inode) {
-            Ok(names) => names,
+        let (directory, flags) = match self.opened(inode) {
+            Ok(opened) => opened,
             Err(error) => return reply.error(self.messages.errno("opendir", &error)),
         };
         let handle = self.next_directory.fetch_add(1, Ordering::Relaxed);
-        let is_read = false;
-        lock(&self.directories).insert(handle, OpenDirectory { names, is_read });
-        reply.opened(FileHandle(handle), FopenFlags::empty());
+        lock(&self.directories).insert(handle, directory);
+        reply.opened(FileHandle(handle), flags);
+    }
+
+    /// A directory with its names, and whether the kernel keeps them, or has them already.
+    fn opened(&self, inode: Inode) -> Result<(OpenDirectory, FopenFlags)> {
+        let known = self.listings.state(inode);
+        let known = known.filter(|state| self.tree.state(inode).is_ok_and(|now| now == *state));
+        let mut flags = FopenFlags::empty();
+        if let Some(again) = known.and_then(|state| self.listings.open_again(inode, state)) {
+            let Again { names, is_cached } = again;
+            flags.set(FopenFlags::FOPEN_CACHE_DIR, is_cached);
+            flags.insert(FopenFlags::FOPEN_KEEP_CACHE);
+            let directory = OpenDirectory {
+                names,
+                // Who asks for what the kernel has does so since it has changed.
+                is_read: is_cached,
+                is_cached,
+            };
+            return Ok((directory, flags));
+        }
+        let (all, state) = self.names_now(inode)?;
+        let cached = self.listings.open_first(inode, &all, state);
+        let is_cached = cached.is_some();
+        flags.set(FopenFlags::FOPEN_CACHE_DIR, is_cached);
+        let directory = OpenDirectory {
+            names: cached.unwrap_or_else(|| Names::passing(all)),
+            is_read: false,
+            is_cached,
+        };
+        Ok((directory, flags))
     }
 
     pub(super) fn list(&self, inode: Inode, handle: u64, offset: u64, mut reply: ReplyDirectory) {
@@ -61,8 +90,8 @@ impl Server {
         let names = self.names(inode, handle, offset);
         // The kernel begins with a request for looks also where it knows all. Where that is answered with `.` and `..` alone
         // it goes on without.
-        let is_known = |names: &Arc<Vec<Listed>>| {
-            let behind_dots = names.get(DOTS.len()..).unwrap_or_default();
+        let is_known = |names: &Names| {
+            let behind_dots = names.all.get(DOTS.len()..).unwrap_or_default();
             self.tree.are_most_known(inode, behind_dots, self.ttl)
         };
         let only_dots = offset == 0 && names.as_ref().is_ok_and(is_known);
@@ -76,8 +105,11 @@ impl Server {
         }
     }
 
-    pub(super) fn close_directory(&self, handle: u64) {
-        lock(&self.directories).remove(&handle);
+    pub(super) fn close_directory(&self, inode: Inode, handle: u64) {
+        let closed = lock(&self.directories).remove(&handle);
+        if closed.is_some_and(|closed| closed.is_cached) {
+            self.listings.close(inode);
+        }
     }
 
     /// What is under a name of a directory. `.` and `..` are said to be the directory itself: the kernel knows better.
@@ -126,26 +158,35 @@ impl Server {
     }
 
     /// The names of a directory that is open. Who begins anew is told what is there by now.
-    fn names(&self, inode: Inode, handle: u64, offset: u64) -> Result<Arc<Vec<Listed>>> {
+    fn names(&self, inode: Inode, handle: u64, offset: u64) -> Result<Names> {
         let known = lock(&self.directories).get(&handle).cloned();
+        let is_cached = known.as_ref().is_some_and(|known| known.is_cached);
         let names = match known {
             Some(known) if offset > 0 => return Ok(known.names),
             Some(known) if !known.is_read => known.names,
-            _ => self.names_now(inode)?,
+            _ => {
+                let (all, state) = self.names_now(inode)?;
+                match is_cached {
+                    true => self.listings.list_again(inode, &all, state),
+                    false => Names::passing(all),
+                }
+            }
         };
         let directory = OpenDirectory {
-            names: Arc::clone(&names),
+            names: names.clone(),
             is_read: true,
+            is_cached,
         };
         lock(&self.directories).insert(handle, directory);
         Ok(names)
     }
 
-    /// The names that are in a directory now, `.` and `..` first.
-    fn names_now(&self, directory: Inode) -> Result<Arc<Vec<Listed>>> {
-        let listed = self.tree.list(directory)?;
+    /// The names that are in a directory now, `.` and `..` first, and the state in which it has them.
+    fn names_now(&self, directory: Inode) -> Result<(Arc<Vec<Listed>>, Option<Identity>)> {
+        let listing = self.tree.list(directory)?;
         let dots = DOTS.map(|name| Listed::of(name.into()));
-        Ok(Arc::new(dots.into_iter().chain(listed).collect()))
+        let names = dots.into_iter().chain(listing.names).collect();
+        Ok((Arc::new(names), listing.state))
     }
 }
 
@@ -158,13 +199,12 @@ fn add_unknown(entry: DirEntry, name: &OsStr, next: u64, reply: &mut ReplyDirect
 /// Adds entries from an offset on, as long as there is room. One that cannot be told is an error of whoever asks for
 /// it, and not left out.
 fn add_entries(
-    names: &[Listed],
+    names: &Names,
     offset: u64,
     mut add: impl FnMut(u64, &Listed) -> Result<Room>,
 ) -> Result<()> {
-    let skip = usize::try_from(offset).unwrap_or(usize::MAX);
     let mut has_any = false;
-    for (next, listed) in (1..).zip(names).skip(skip) {
+    for (next, listed) in names.from(offset) {
         match add(next, listed) {
             Ok(Room::Found) => has_any = true,
             Ok(Room::NotNeeded) => {}

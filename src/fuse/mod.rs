@@ -6,6 +6,7 @@ mod abort;
 mod access;
 mod attributes;
 mod backings;
+mod cached_listings;
 mod connection;
 mod guard;
 mod listing;

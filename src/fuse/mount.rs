@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use fuser::{Config, Filesystem, INodeNo, Notifier, Session, SessionACL};
 
+use super::cached_listings::CachedListings;
 use super::connection::{connect, disconnect};
 use super::guard::Guard;
 use super::mountinfo::mount_at;
@@ -25,8 +26,8 @@ use crate::os::{start_thread, startable_threads};
 pub(crate) const ENOUGH_READAHEAD_BYTES: u64 = 1 << 20;
 
 /// Threads and processes of a mount beside those that answer: the one that waits for them, those that watch
-/// SRC, signals and for the supervisor, the one for metrics, and the process that asks for an answer.
-const OTHER_THREADS: usize = 6;
+/// SRC, open directories, signals and for the supervisor, the one for metrics, and the process that asks for an answer.
+const OTHER_THREADS: usize = 7;
 /// Address space of a thread that answers: a request of the longest kind, which is never touched beyond its
 /// first page, and what it decodes.
 const ANSWERING_BYTES: usize = (16 << 20) + 2 * THREAD_BYTES;
@@ -70,11 +71,25 @@ pub fn mount(
     if options.writable {
         tree.write_to_source()?;
     }
+    tree.names_are_believed_for(options.ttl);
     let tree = Arc::new(tree);
     let progress = Arc::new(Progress::default());
-    let server = Server::new(Arc::clone(&tree), options.ttl, Arc::clone(&progress));
+    let listings = Arc::new(CachedListings::new(options.ttl));
+    let server = Server::new(
+        Arc::clone(&tree),
+        options.ttl,
+        Arc::clone(&listings),
+        Arc::clone(&progress),
+    );
     let mounted = serve(server, progress, mountpoint, options)?;
-    if let Err(error) = watch(&tree, mounted.device()) {
+    let notifier = mounted.notifier.clone();
+    let drop_listing = move |directory| {
+        // Whoever has it open has it, or else the kernel has forgotten it.
+        let _ = notifier.inval_inode(INodeNo(directory), 0, 0);
+    };
+    let watched = start_thread("listings", move || listings.drop_at_intervals(drop_listing))
+        .and_then(|_| watch(&tree, mounted.device()));
+    if let Err(error) = watched {
         // The caller gets nothing to unmount it with.
         let _ = mounted.unmounter.unmount();
         return Err(error);

@@ -24,10 +24,11 @@ use rustix::process::geteuid;
 
 use super::attributes::{IO_BLOCK_BYTES, file_attr, new_attr};
 use super::backings::Backings;
+use super::cached_listings::{CachedListings, Names};
 use super::messages::Messages;
 use super::progress::Progress;
 use crate::error::Error;
-use crate::fs::{Listed, ModelTree, STATS_XATTR};
+use crate::fs::{ModelTree, STATS_XATTR};
 
 /// READs in flight that are not waited for, which is what readahead is. With few, many readers at
 /// once make the kernel cut READs down to single pages.
@@ -56,9 +57,11 @@ pub(super) fn open_flags(keep_cache: bool) -> FopenFlags {
 #[derive(Clone)]
 pub(super) struct OpenDirectory {
     /// What is under its names is looked at as they are read.
-    pub(super) names: Arc<Vec<Listed>>,
+    pub(super) names: Names,
     /// Somebody has begun to read it.
     pub(super) is_read: bool,
+    /// It is read by way of the kernel's cache.
+    pub(super) is_cached: bool,
 }
 
 /// Answers the kernel.
@@ -68,18 +71,25 @@ pub(super) struct Server {
     pub(super) ttl: Duration,
     pub(super) directories: Mutex<HashMap<u64, OpenDirectory>>,
     pub(super) next_directory: AtomicU64,
+    pub(super) listings: Arc<CachedListings>,
     pub(super) messages: Arc<Messages>,
     pub(super) backings: Backings,
     progress: Arc<Progress>,
 }
 
 impl Server {
-    pub(super) fn new(tree: Arc<ModelTree>, ttl: Duration, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(
+        tree: Arc<ModelTree>,
+        ttl: Duration,
+        listings: Arc<CachedListings>,
+        progress: Arc<Progress>,
+    ) -> Self {
         Self {
             tree,
             ttl,
             directories: Mutex::default(),
             next_directory: AtomicU64::new(1),
+            listings,
             messages: Arc::new(Messages::new()),
             backings: Backings::default(),
             progress,
@@ -114,6 +124,7 @@ impl Filesystem for Server {
     }
 
     fn destroy(&mut self) {
+        self.listings.end();
         self.tree.end_changes();
     }
 
@@ -250,12 +261,12 @@ impl Filesystem for Server {
     fn releasedir(
         &self,
         _req: &Request,
-        _inode: INodeNo,
+        inode: INodeNo,
         handle: FileHandle,
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        self.close_directory(handle.0);
+        self.close_directory(inode.0, handle.0);
         reply.ok();
     }
 

@@ -48,7 +48,9 @@ pub use mounts::{MountLine, mount_id, mounts};
 pub use page_buffer::PageBuffer;
 pub use page_cache::cached_bytes;
 pub use paths::{MAX_LINKS, MAX_NAME_BYTES, leads_out};
-pub use positional::{FileStamp, read_full_at, since_epoch, system_time, timespec, write_all_at};
+pub use positional::{
+    FileStamp, nanoseconds, read_full_at, since_epoch, system_time, timespec, write_all_at,
+};
 pub use pressure::{AvailableMemory, MemoryPressure};
 pub use process::{ending_signals, first_line, limits_hint};
 pub use threads::{in_scope, start_thread, startable_threads};

@@ -107,6 +107,7 @@ pub fn timespec(time: SystemTime) -> Timespec {
     }
 }
 
-fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {
+/// A time of the kernel in nanoseconds since the epoch.
+pub fn nanoseconds(seconds: i64, nanoseconds: i64) -> i128 {
     i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
 }

@@ -166,7 +166,7 @@ impl Mounted for InProcess {
     fn list(&mut self, path: &Path) -> Result<Vec<Listed>, i32> {
         let inode = self.find(path)?.inode;
         let mut entries = Vec::new();
-        for listed in self.tree.list(inode).map_err(|e| e.errno())? {
+        for listed in self.tree.list(inode).map_err(|e| e.errno())?.names {
             let entry = self
                 .tree
                 .entry(inode, &listed.name)

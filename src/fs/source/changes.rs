@@ -112,6 +112,8 @@ impl Source {
             },
             renamed => renamed,
         }?;
+        self.forget_reached(from);
+        self.forget_reached(to);
         Ok(())
     }
 
@@ -122,7 +124,9 @@ impl Source {
 
     pub(in crate::fs) fn remove_directory(&self, path: &Path) -> io::Result<()> {
         let (directory, name) = self.parent(path)?;
-        Ok(unlinkat(directory, name, AtFlags::REMOVEDIR)?)
+        unlinkat(directory, name, AtFlags::REMOVEDIR)?;
+        self.forget_reached(path);
+        Ok(())
     }
 
     /// Opens a regular file, to read or to write it as `flags` say.

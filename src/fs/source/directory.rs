@@ -10,18 +10,26 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
 use super::devices::Devices;
+use super::lasting::LastingNumbers;
 use super::local::{add_hindrances, facts, hindrance_of_mount, list, open_path};
 use super::outside::Outside;
+use super::reached::{Directory, Reached};
+use super::stat::Stat;
 use crate::error::{Error, Result};
 use crate::format::original_name;
-use crate::fs::facts::Facts;
+use crate::fs::facts::{Facts, FileNumber};
 use crate::fs::rights::Rights;
 use crate::os::handle_path;
+
+/// Directories of the tree are directories: should one have become a link meanwhile, it must not lead out.
+const STAY_INSIDE: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
 /// What a mount shows.
 #[derive(Debug)]
@@ -31,6 +39,8 @@ pub struct Source {
     above: Vec<File>,
     devices: Devices,
     outside: Outside,
+    lasting: LastingNumbers,
+    reached: Reached,
     /// Canonical path of the root.
     path: PathBuf,
     /// Path by which whoever mounts knows the root.
@@ -78,6 +88,8 @@ impl Source {
             above: above.map_err(cannot)?,
             devices: Devices::new(device),
             outside: Outside::default(),
+            lasting: LastingNumbers::new(),
+            reached: Reached::new(),
             path: directory,
             known_as,
             mountpoint: None,
@@ -131,6 +143,11 @@ impl Source {
         Ok(())
     }
 
+    /// Has the way to a directory be believed to lead there for as long as names are, but a fraction of a second at most.
+    pub(in crate::fs) fn believe_for(&mut self, ttl: Duration) {
+        self.reached.believe_for(ttl);
+    }
+
     /// True if what is shown may be written.
     pub const fn is_writable(&self) -> bool {
         self.writable
@@ -178,15 +195,62 @@ impl Source {
 
     /// What is known of what is at a path, links not followed.
     pub(in crate::fs) fn facts(&self, relative: &Path) -> io::Result<Facts> {
-        self.facts_of(&self.open_to_ask(relative)?, relative)
+        let by_path = || self.facts_of(&self.open_to_ask(relative)?, relative);
+        let (Some(parent), Some(name)) = (relative.parent(), relative.file_name()) else {
+            return by_path();
+        };
+        let Some(directory) = self.reached(parent) else {
+            return by_path();
+        };
+        match Stat::at(&directory.file, name) {
+            Ok(Some(stat)) => match self.known_number(&stat) {
+                Some(number) => Ok(self.facts_inside(&stat, number, relative)),
+                None => {
+                    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    let file = openat(&directory.file, name, flags, Mode::empty())?;
+                    self.facts_of(&file.into(), relative)
+                }
+            },
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(e),
+            // The system lacks the call, or says better what is wrong on the whole way.
+            Ok(None) | Err(_) => by_path(),
+        }
     }
 
     /// What is known of what is open, and was found at a path.
     pub(in crate::fs) fn facts_of(&self, file: &File, relative: &Path) -> io::Result<Facts> {
-        let meta = file.metadata()?;
-        let is_on = |directory: &Path| is_on(meta.dev(), self.open_to_ask(directory));
-        let device = self.devices.number(meta.dev(), relative, is_on);
-        Ok(facts(file, &meta, device, self.writable))
+        let stat = Stat::of(file)?;
+        Ok(self.facts_inside(&stat, self.number(&stat, file), relative))
+    }
+
+    fn facts_inside(&self, stat: &Stat, file: u64, relative: &Path) -> Facts {
+        let device = stat.stamp.dev;
+        let is_on = |directory: &Path| is_on(device, self.open_to_ask(directory));
+        let device = self.devices.number(device, relative, is_on);
+        facts(stat, FileNumber { device, file }, self.writable)
+    }
+
+    /// What is known of what is at a path now, whatever was there a moment ago.
+    pub(in crate::fs) fn facts_now(&self, relative: &Path) -> io::Result<Facts> {
+        if let Some(parent) = relative.parent() {
+            self.forget_reached(parent);
+        }
+        self.facts(relative)
+    }
+
+    /// What is known of a directory that is looked into, if it is one that is kept: as it was a moment ago.
+    pub(in crate::fs) fn facts_of_reached(&self, relative: &Path) -> Option<Facts> {
+        self.reached(relative).map(|directory| directory.facts)
+    }
+
+    /// Has a directory, and all below it, be reached anew.
+    pub(in crate::fs) fn forget_reached(&self, relative: &Path) {
+        self.reached.forget(relative);
+    }
+
+    /// Closes what is not needed any more.
+    pub(in crate::fs) fn let_go(&self) {
+        self.reached.let_go();
     }
 
     /// What is known of what is at a canonical path outside, links not followed.
@@ -196,10 +260,30 @@ impl Source {
 
     /// What is known of what is open, and was found at a canonical path outside.
     pub(in crate::fs) fn facts_of_outside(&self, file: &File, path: &Path) -> io::Result<Facts> {
-        let meta = file.metadata()?;
-        let is_on = |directory: &Path| is_on(meta.dev(), self.open_outside_to_ask(directory));
-        let device = self.devices.number(meta.dev(), path, is_on);
-        Ok(facts(file, &meta, device, self.writable))
+        let stat = Stat::of(file)?;
+        let device = stat.stamp.dev;
+        let is_on = |directory: &Path| is_on(device, self.open_outside_to_ask(directory));
+        let number = FileNumber {
+            device: self.devices.number(device, path, is_on),
+            file: self.number(&stat, file),
+        };
+        Ok(facts(&stat, number, self.writable))
+    }
+
+    /// The number of a file, one that is never given again where something is written.
+    fn number(&self, stat: &Stat, file: &File) -> u64 {
+        match self.known_number(stat) {
+            Some(number) => number,
+            None => self.lasting.ask(file, stat),
+        }
+    }
+
+    /// The same, if it can be told without the file being open.
+    fn known_number(&self, stat: &Stat) -> Option<u64> {
+        match self.writable {
+            true => self.lasting.known(stat),
+            false => Some(stat.stamp.ino),
+        }
     }
 
     /// Opens what is at a path, links not followed, only to ask about it.
@@ -347,22 +431,33 @@ impl Source {
         Ok(rustix::fs::fstatvfs(&self.root)?)
     }
 
+    /// A directory that names are looked for in; `None` if it is not to be kept.
+    fn reached(&self, relative: &Path) -> Option<Arc<Directory>> {
+        // Others might have been let into what was there a moment ago, and not into what is there now.
+        if self.for_all_users {
+            return None;
+        }
+        self.reached.get(relative, || {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            // While it is kept open, what is mounted there could not be unmounted.
+            let resolve = STAY_INSIDE | ResolveFlags::NO_XDEV;
+            let opened = openat2(&self.root, at_root(relative), flags, Mode::empty(), resolve);
+            let file = opened?.into();
+            let facts = self.facts_of(&file, relative)?;
+            Ok(Directory { file, facts })
+        })
+    }
+
     pub(super) fn open_at(&self, relative: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC;
-        let path = if is_root(relative) {
-            Path::new(".")
-        } else {
-            relative
-        };
-        // Directories of the tree are directories: should one have become a link meanwhile, it must
-        // not lead out.
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let opened = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve);
-        Ok(match opened {
-            // Before Linux 5.6, and in containers whose filter of system calls does not know it.
-            Err(Errno::NOSYS | Errno::PERM) => self.walk_to(path, flags)?,
-            other => other?,
-        })
+        let path = at_root(relative);
+        Ok(
+            match openat2(&self.root, path, flags, Mode::empty(), STAY_INSIDE) {
+                // Before Linux 5.6, and in containers whose filter of system calls does not know it.
+                Err(Errno::NOSYS | Errno::PERM) => self.walk_to(path, flags)?,
+                other => other?,
+            },
+        )
     }
 
     /// As `open_at` without its system call: from directory to directory, none of which is a link.
@@ -381,7 +476,7 @@ impl Source {
                 None => flags | OFlags::NOFOLLOW,
             };
             let at = directory.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
-            directory = Some(rustix::fs::openat(at, name, flags, Mode::empty())?);
+            directory = Some(openat(at, name, flags, Mode::empty())?);
         }
         directory.ok_or(Errno::NOENT)
     }
@@ -399,6 +494,14 @@ fn is_on(device: u64, directory: io::Result<File>) -> bool {
 
 fn is_root(relative: &Path) -> bool {
     relative.as_os_str().is_empty()
+}
+
+/// A path as the system takes it.
+fn at_root(relative: &Path) -> &Path {
+    match is_root(relative) {
+        true => Path::new("."),
+        false => relative,
+    }
 }
 
 #[cfg(test)]
@@ -438,9 +541,7 @@ mod tests {
             "a/b/file/x",
         ] {
             for flags in [file, look, list] {
-                let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-                let at_once =
-                    rustix::fs::openat2(&source.root, path, flags, Mode::empty(), resolve);
+                let at_once = openat2(&source.root, path, flags, Mode::empty(), STAY_INSIDE);
                 let walked = source.walk_to(Path::new(path), flags);
                 let inode = |opened: rustix::io::Result<OwnedFd>| {
                     opened.ok().map(|fd| rustix::fs::fstat(fd).unwrap().st_ino)

@@ -1,22 +1,19 @@
 //! Files of this machine: the facts that the system tells of them.
 
 use std::ffi::OsStr;
-use std::fs::{File, FileType, Metadata};
+use std::fs::File;
 use std::io::{self, Seek};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::SystemTime;
 
-use rustix::fs::RawDir;
+use rustix::fs::{FileType, RawDir};
 use rustix::io::Errno;
 
-use crate::format::checksum;
+use super::stat::Stat;
 use crate::fs::facts::{Facts, FileId, FileNumber, Identity, Kind, Listed};
 use crate::fs::rights::Rights;
-use crate::os::{
-    ACCESS_LIST, Entrance, FileStamp, access_list, entrance, file_handle, system_time,
-};
+use crate::os::{ACCESS_LIST, Entrance, FileStamp, access_list, entrance};
 
 /// So much of a directory is read at once.
 const LISTING_BYTES: usize = 32 << 10;
@@ -31,10 +28,10 @@ pub(super) fn open_path(path: &Path) -> io::Result<File> {
 
 /// Who may do what with a file or directory that is open, at least as a path.
 pub(in crate::fs) fn rights_of(file: &File) -> io::Result<Rights> {
-    let meta = file.metadata()?;
+    let stat = Stat::of(file)?;
     let list = access_list(file, ACCESS_LIST)?;
     let list = list.as_deref();
-    Ok(Rights::new(meta.uid(), meta.gid(), mode(&meta), list))
+    Ok(Rights::new(stat.uid, stat.gid, stat.mode, list))
 }
 
 /// Adds what keeps anybody from reaching what is in a directory, or is not known to let them through.
@@ -58,67 +55,41 @@ pub(super) fn hindrance_of_mount(file: &File) -> Option<Rights> {
     }
 }
 
-fn mode(meta: &Metadata) -> u16 {
-    let [low, high, ..] = meta.mode().to_le_bytes();
-    u16::from_le_bytes([low, high]) & 0o7777
-}
-
-/// What the system knows of something on a device of this number (`FileNumber::device`). `in_full`: with what is not
-/// shown where nothing is written, and a number that is never given again.
-pub(super) fn facts(file: &File, meta: &Metadata, device: u64, in_full: bool) -> Facts {
-    let number = if in_full {
-        lasting_number(file, meta)
-    } else {
-        meta.ino()
-    };
+/// What the system tells of something on a device of this number (`FileNumber::device`). `in_full`: with what is not
+/// shown where nothing is written.
+pub(super) fn facts(stat: &Stat, number: FileNumber, in_full: bool) -> Facts {
     Facts {
-        kind: kind(meta.file_type()).filter(|kind| in_full || !is_special(*kind)),
-        size: meta.size(),
-        blocks: meta.blocks(),
-        atime: in_full.then(|| time(meta.atime(), meta.atime_nsec())),
-        mtime: time(meta.mtime(), meta.mtime_nsec()),
-        ctime: time(meta.ctime(), meta.ctime_nsec()),
-        mode: mode(meta),
-        nlink: u32::try_from(meta.nlink()).unwrap_or(u32::MAX),
-        uid: meta.uid(),
-        gid: meta.gid(),
-        rdev: meta.rdev(),
-        identity: identity(&FileStamp::from_metadata(meta)),
-        number: FileNumber {
-            device,
-            file: number,
-        },
+        kind: kind(stat.kind).filter(|kind| in_full || !is_special(*kind)),
+        size: stat.stamp.size,
+        blocks: stat.blocks,
+        atime: in_full.then_some(stat.atime),
+        mtime: stat.mtime,
+        ctime: stat.ctime,
+        mode: stat.mode,
+        nlink: stat.nlink,
+        uid: stat.uid,
+        gid: stat.gid,
+        rdev: stat.rdev,
+        identity: identity(&stat.stamp),
+        number,
     }
 }
 
-fn kind(file_type: FileType) -> Option<Kind> {
+const fn kind(file_type: FileType) -> Option<Kind> {
     Some(match file_type {
-        kind if kind.is_dir() => Kind::Directory,
-        kind if kind.is_file() => Kind::File,
-        kind if kind.is_symlink() => Kind::Link,
-        kind if kind.is_fifo() => Kind::Pipe,
-        kind if kind.is_socket() => Kind::Socket,
-        kind if kind.is_char_device() => Kind::CharacterDevice,
-        kind if kind.is_block_device() => Kind::BlockDevice,
+        FileType::Directory => Kind::Directory,
+        FileType::RegularFile => Kind::File,
+        FileType::Symlink => Kind::Link,
+        FileType::Fifo => Kind::Pipe,
+        FileType::Socket => Kind::Socket,
+        FileType::CharacterDevice => Kind::CharacterDevice,
+        FileType::BlockDevice => Kind::BlockDevice,
         _ => return None,
     })
 }
 
-fn is_special(kind: Kind) -> bool {
+const fn is_special(kind: Kind) -> bool {
     !matches!(kind, Kind::Directory | Kind::File | Kind::Link)
-}
-
-/// File systems give the number of a file that is gone to the next one that is made: the kernel, which may still know
-/// the former, must not take one for the other.
-fn lasting_number(file: &File, meta: &Metadata) -> u64 {
-    let handle = file_handle(file).or_else(|| {
-        let born = meta.created().ok()?;
-        let since = born.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        let mut bytes = meta.ino().to_le_bytes().to_vec();
-        bytes.extend_from_slice(&since.as_nanos().to_le_bytes());
-        Some(bytes)
-    });
-    handle.map_or(meta.ino(), |handle| checksum(&handle))
 }
 
 /// The file is its device and inode number, its state the length and times that a write changes.
@@ -150,7 +121,9 @@ pub(in crate::fs) fn list(mut directory: &File) -> io::Result<Vec<Listed>> {
         };
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if name != "." && name != ".." {
-            let kind = kind_of_entry(entry.file_type());
+            // Of others, the directory does not say what is shown.
+            let is_plain = |kind: &Kind| matches!(kind, Kind::Directory | Kind::File);
+            let kind = kind(entry.file_type()).filter(is_plain);
             found.push(Listed {
                 name: name.to_os_string(),
                 plain: kind.map(|kind| (kind, file_id(device, entry.ino()))),
@@ -158,15 +131,6 @@ pub(in crate::fs) fn list(mut directory: &File) -> io::Result<Vec<Listed>> {
         }
     }
     Ok(found)
-}
-
-/// What an entry of a directory is, if that says what is shown of it.
-const fn kind_of_entry(file_type: rustix::fs::FileType) -> Option<Kind> {
-    match file_type {
-        rustix::fs::FileType::Directory => Some(Kind::Directory),
-        rustix::fs::FileType::RegularFile => Some(Kind::File),
-        _ => None,
-    }
 }
 
 /// Which file it is, by the numbers that the system tells of it. What a directory says of a name may be another number: that of
@@ -177,8 +141,4 @@ fn file_id(device: u64, inode: u64) -> FileId {
     dev.copy_from_slice(&device.to_le_bytes());
     ino.copy_from_slice(&inode.to_le_bytes());
     file
-}
-
-fn time(seconds: i64, nanoseconds: i64) -> SystemTime {
-    system_time(seconds, u32::try_from(nanoseconds).unwrap_or(0))
 }

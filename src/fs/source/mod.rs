@@ -4,7 +4,10 @@ pub(super) mod attributes;
 mod changes;
 mod devices;
 mod directory;
+mod lasting;
 pub(super) mod local;
 mod outside;
+mod reached;
+mod stat;
 
 pub use directory::Source;

@@ -40,6 +40,8 @@ impl ModelTree {
     pub fn list(&self, directory: Inode) -> Result<Listing> {
         let node = self.node(directory)?;
         let path = self.directory(directory)?;
+        // What is listed is looked at where it was listed, or where that has gone since.
+        self.source.forget_reached(&path);
         list(&self.source, &path)
             .map_err(|e| at(&path, e))
             .map_err(|error| self.stale_if_replaced(directory, &node, error))
@@ -51,7 +53,7 @@ impl ModelTree {
     /// `Io` if it is gone.
     pub fn state(&self, directory: Inode) -> Result<Identity> {
         let path = self.directory(directory)?;
-        let facts = self.source.facts(&path).map_err(|e| at(&path, e))?;
+        let facts = self.source.facts_lately(&path).map_err(|e| at(&path, e))?;
         Ok(facts.identity)
     }
 
@@ -78,7 +80,9 @@ impl ModelTree {
     /// # Errors
     /// `Io` if this process or the system lacks what it takes to look.
     pub fn entry(&self, directory: Inode, name: &OsStr) -> Result<Option<DirEntry>> {
-        let path = self.directory(directory)?.join(name);
+        let parent = self.directory(directory)?;
+        self.reach(directory, &parent);
+        let path = parent.join(name);
         let (facts, described) = match self.look_closely(&path) {
             Ok(found) => found,
             Err(e) => {

@@ -460,22 +460,25 @@ impl ModelTree {
     /// ESTALE if by that path there is another directory by now, which the kernel has not asked whether the caller may change.
     pub(super) fn path_in(&self, parent: Inode, name: &OsStr) -> Result<PathBuf> {
         let directory = self.directory(parent)?;
-        if parent == ROOT_INODE {
-            return Ok(directory.join(name));
-        }
-        let is_it = |facts: Facts| self.number(&facts, &[]) == parent;
-        if self.source.is_for_all_users() {
+        if self.source.is_for_all_users() && parent != ROOT_INODE {
+            let is_it = |facts: Facts| self.number(&facts, &[]) == parent;
             if !self.source.facts(&directory).is_ok_and(is_it) {
                 return Err(stale(parent));
             }
-        } else if self
-            .source
-            .facts_of_reached(&directory)
-            .is_some_and(|facts| !is_it(facts))
-        {
-            self.source.forget_reached(&directory);
         }
+        self.reach(parent, &directory);
         Ok(directory.join(name))
+    }
+
+    /// Has names be looked for in the directory that the kernel means, or else in the one that its path leads to now.
+    pub(super) fn reach(&self, inode: Inode, directory: &Path) {
+        if inode == ROOT_INODE {
+            return;
+        }
+        let reached = self.source.facts_of_reached(directory);
+        if reached.is_some_and(|facts| self.number(&facts, &[]) != inode) {
+            self.source.forget_reached(directory);
+        }
     }
 
     /// Attributes and place of what a look found.

@@ -86,14 +86,6 @@ impl Place {
         }
     }
 
-    /// The same, whatever was there a moment ago.
-    pub(super) fn facts_now(&self, source: &Source) -> io::Result<Facts> {
-        match self {
-            Self::Inside(path) => source.facts_now(path),
-            Self::Outside(path) => source.facts_outside(path),
-        }
-    }
-
     /// What is known of what is open, and was found here.
     pub(super) fn facts_of(&self, source: &Source, file: &File) -> io::Result<Facts> {
         match self {

@@ -48,6 +48,7 @@ impl ModelTree {
             looks += 1;
             match place {
                 Some(place) if described.is_err() && !self.is_at(&place, &facts) => {
+                    self.source.forget_reached(directory);
                     if looks == MAX_LOOKS {
                         let changes = errno("the name changes all the time", libc::ESTALE);
                         return Ok((facts, Err(changes)));
@@ -63,7 +64,7 @@ impl ModelTree {
     /// directory is the same.
     pub(super) fn stale_if_replaced(&self, inode: Inode, node: &Node, error: Error) -> Error {
         let is_there = match (node.place(), node.identity) {
-            (Some(place), Some(identity)) => place.facts_now(&self.source).is_ok_and(|now| {
+            (Some(place), Some(identity)) => place.facts(&self.source).is_ok_and(|now| {
                 let now = now.identity;
                 now == identity
                     || now.file == identity.file && !matches!(node.what, What::Archive(_))
@@ -72,6 +73,9 @@ impl ModelTree {
         };
         if is_there && error.errno() != libc::ESTALE {
             return error;
+        }
+        if let Some(directory) = node.path.parent() {
+            self.source.forget_reached(directory);
         }
         self.lately.name_changed();
         stale(inode)
@@ -142,8 +146,9 @@ impl ModelTree {
             })
     }
 
-    /// Lets go of files that nobody has asked for, and directories that nobody looks into. Lookups, opening and whoever asks for statistics do so, so
-    /// that it depends on no thread that a source may hold up; to be called now and then where nobody comes.
+    /// Lets go of files that nobody has asked for, and directories that nobody looks into. Lookups, opening and whoever asks
+    /// for statistics do so, so that it depends on no thread that a source may hold up; to be called now and then where
+    /// nobody comes.
     pub fn let_go(&self) {
         self.source.let_go();
         self.close_all(self.lately.take_old());
@@ -159,7 +164,7 @@ impl ModelTree {
 
     fn is_at(&self, place: &Place, facts: &Facts) -> bool {
         place
-            .facts_now(&self.source)
+            .facts(&self.source)
             .is_ok_and(|now| now.identity == facts.identity)
     }
 }

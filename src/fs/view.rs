@@ -97,7 +97,7 @@ pub(super) fn look(source: &Source, directory: &Path, name: &OsStr) -> io::Resul
         // Where the mount is written to it is the mount that changes forms, and nobody looks meanwhile; whoever unpacks
         // past it has put the file there by now.
         if source.is_writable() {
-            match source.facts(&directory.join(name)) {
+            match source.facts_lately(&directory.join(name)) {
                 Ok(_) => continue,
                 Err(_) => break,
             }
@@ -180,7 +180,10 @@ pub(super) fn locate(source: &Source, directory: &Path, name: &OsStr) -> io::Res
         return Ok(Sought::Hidden);
     }
     let path = directory.join(name);
-    let found = match source.shows(directory, name).then(|| source.facts(&path)) {
+    let found = match source
+        .shows(directory, name)
+        .then(|| source.facts_lately(&path))
+    {
         Some(Ok(facts)) => Some(facts),
         // Also for one that is too long: the name of its archive would be longer still.
         Some(Err(e)) if e.raw_os_error() != Some(libc::ENOENT) => return Err(e),
@@ -188,7 +191,7 @@ pub(super) fn locate(source: &Source, directory: &Path, name: &OsStr) -> io::Res
     };
     if let Some(facts) = found {
         let alone = original_name(name)
-            .is_some_and(|original| source.facts(&directory.join(original)).is_err());
+            .is_some_and(|original| source.facts_lately(&directory.join(original)).is_err());
         if alone && stands_for_file(source, directory, &path, &facts) {
             return Ok(Sought::Hidden);
         }
@@ -217,7 +220,7 @@ pub(super) fn locate_archive(
     let path = directory.join(&archive);
     let facts = source
         .shows(directory, &archive)
-        .then(|| existing(source.facts(&path)))
+        .then(|| existing(source.facts_lately(&path)))
         .transpose()?
         .flatten();
     let is_one = |facts: &Facts| stands_for_file(source, directory, &path, facts);

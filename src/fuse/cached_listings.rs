@@ -46,12 +46,11 @@ impl Names {
     }
 
     /// The names from an offset on, each with that of the next one. An offset of another listing of the directory is taken as
-    /// its place there.
+    /// its place there: servers of files (NFS) open a directory for each piece that they read.
     pub(super) fn from(&self, offset: u64) -> impl Iterator<Item = (u64, &Listed)> {
         let end = self.first_offset + self.all.len() as u64;
         let place = match offset {
             0 => 0,
-            _ if self.first_offset == 0 => offset,
             _ if (self.first_offset..=end).contains(&offset) => offset - self.first_offset,
             _ => offset % OFFSETS,
         };
@@ -142,6 +141,10 @@ impl CachedListings {
         if !self.begin_use(&mut table, directory) {
             return None;
         }
+        let is_old = |kept: &Kept| kept.since.elapsed() >= self.max_age;
+        while table.kept.peek_lru().is_some_and(|(_, kept)| is_old(kept)) {
+            table.kept.pop_lru();
+        }
         let names = table.names(all);
         let kept = Kept {
             names: names.clone(),
@@ -230,7 +233,13 @@ mod tests {
     use super::*;
     use crate::fs::{ModelTree, ROOT_INODE, Source};
 
-    const TTL: Duration = Duration::from_secs(1);
+    /// Listings that do not become old while they are looked at.
+    fn listings() -> CachedListings {
+        CachedListings {
+            max_age: Duration::MAX,
+            ..CachedListings::new(MAX_AGE)
+        }
+    }
 
     fn names(count: usize) -> Arc<Vec<Listed>> {
         let name = |number: usize| Listed::of(number.to_string().into());
@@ -258,7 +267,7 @@ mod tests {
     #[test]
     fn a_listing_is_read_again_in_the_state_it_is_of() {
         let [before, now] = states();
-        let listings = CachedListings::new(TTL);
+        let listings = listings();
         assert_eq!(listings.state(7), None);
         let first = listings.open_first(7, &names(3), Some(before)).unwrap();
         assert_eq!(listings.state(7), Some(before));
@@ -294,7 +303,7 @@ mod tests {
     #[test]
     fn one_at_a_time_reads_a_directory_by_way_of_the_cache() {
         let [before, now] = states();
-        let listings = CachedListings::new(TTL);
+        let listings = listings();
         assert!(listings.open_first(7, &names(3), Some(before)).is_some());
         // Another one drops nothing, and has the names all the same.
         let beside = listings.open_again(7, before).unwrap();
@@ -311,7 +320,7 @@ mod tests {
     #[test]
     fn what_is_long_or_not_settled_or_old_is_not_kept() {
         let [state, _] = states();
-        let listings = CachedListings::new(TTL);
+        let listings = listings();
         assert!(listings.open_first(7, &names(3), None).is_none());
         assert!(
             listings
@@ -338,7 +347,7 @@ mod tests {
         assert_eq!(offsets(&passing, 2), [3]);
         assert!(offsets(&passing, 3).is_empty() && offsets(&passing, u64::MAX).is_empty());
         let [state, _] = states();
-        let listings = CachedListings::new(TTL);
+        let listings = listings();
         let first = listings.open_first(7, &names(3), Some(state)).unwrap();
         for long in [3, 700, 3, 511, 512, 3] {
             let names = listings.list_again(8, &names(long), None);
@@ -366,14 +375,17 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             scope.spawn(|| listings.drop_at_intervals(|directory| tell.send(directory).unwrap()));
-            assert!(listings.open_first(7, &names(3), Some(state)).is_some());
-            assert_eq!((told.recv(), told.recv()), (Ok(7), Ok(7)));
+            listings.open_first(7, &names(3), Some(state));
+            let first = (told.recv(), told.recv());
             listings.close(7);
             let quiet = |_| told.recv_timeout(Duration::from_millis(100)).is_err();
-            assert!((0..100).any(quiet));
-            assert!(listings.open_first(8, &names(3), Some(state)).is_some());
-            assert_eq!(told.recv(), Ok(8));
+            let becomes_quiet = (0..100).any(quiet);
+            listings.open_first(8, &names(3), Some(state));
+            let second = told.recv();
+            // Before anything fails, for which the thread would not end.
             listings.end();
+            assert_eq!((first, second), ((Ok(7), Ok(7)), Ok(8)));
+            assert!(becomes_quiet);
         });
     }
 }

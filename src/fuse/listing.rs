@@ -41,7 +41,7 @@ impl Server {
             flags.insert(FopenFlags::FOPEN_KEEP_CACHE);
             let directory = OpenDirectory {
                 names,
-                // Who asks for what the kernel has does so since it has changed.
+                // Who asks for what the kernel has does so since it was dropped.
                 is_read: is_cached,
                 is_cached,
             };
@@ -161,9 +161,18 @@ impl Server {
     fn names(&self, inode: Inode, handle: u64, offset: u64) -> Result<Names> {
         let known = lock(&self.directories).get(&handle).cloned();
         let is_cached = known.as_ref().is_some_and(|known| known.is_cached);
+        // What is told the kernel keeps as what was there when it asked, and not when the directory was opened.
+        let is_new = |known: &OpenDirectory| {
+            let state = || self.tree.state(inode).ok();
+            !known.is_cached
+                || self
+                    .listings
+                    .state(inode)
+                    .is_some_and(|kept| Some(kept) == state())
+        };
         let names = match known {
             Some(known) if offset > 0 => return Ok(known.names),
-            Some(known) if !known.is_read => known.names,
+            Some(known) if !known.is_read && is_new(&known) => known.names,
             _ => {
                 let (all, state) = self.names_now(inode)?;
                 match is_cached {

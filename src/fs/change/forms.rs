@@ -35,9 +35,11 @@ pub(super) fn path_of_archive(path: &Path) -> PathBuf {
 }
 
 impl ModelTree {
-    /// What stands behind a path of the mount.
+    /// What stands behind a path of the mount, of which something is to be changed.
     pub(super) fn sought(&self, path: &Path) -> io::Result<Sought> {
         let directory = path.parent().unwrap_or(Path::new(""));
+        // It is changed where the path leads now.
+        self.source.forget_reached(directory);
         locate(
             &self.source,
             directory,

@@ -112,8 +112,8 @@ impl Source {
             },
             renamed => renamed,
         }?;
-        self.forget_reached(from);
-        self.forget_reached(to);
+        self.forget_reached_below(from);
+        self.forget_reached_below(to);
         Ok(())
     }
 
@@ -125,7 +125,7 @@ impl Source {
     pub(in crate::fs) fn remove_directory(&self, path: &Path) -> io::Result<()> {
         let (directory, name) = self.parent(path)?;
         unlinkat(directory, name, AtFlags::REMOVEDIR)?;
-        self.forget_reached(path);
+        self.forget_reached_below(path);
         Ok(())
     }
 

@@ -195,12 +195,16 @@ impl Source {
 
     /// What is known of what is at a path, links not followed.
     pub(in crate::fs) fn facts(&self, relative: &Path) -> io::Result<Facts> {
-        let by_path = || self.facts_of(&self.open_to_ask(relative)?, relative);
+        self.facts_of(&self.open_to_ask(relative)?, relative)
+    }
+
+    /// The same for who looks at one name of a directory after the other: of where the way to it led a moment ago.
+    pub(in crate::fs) fn facts_lately(&self, relative: &Path) -> io::Result<Facts> {
         let (Some(parent), Some(name)) = (relative.parent(), relative.file_name()) else {
-            return by_path();
+            return self.facts(relative);
         };
         let Some(directory) = self.reached(parent) else {
-            return by_path();
+            return self.facts(relative);
         };
         match Stat::at(&directory.file, name) {
             Ok(Some(stat)) => match self.known_number(&stat) {
@@ -213,7 +217,7 @@ impl Source {
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(e),
             // The system lacks the call, or says better what is wrong on the whole way.
-            Ok(None) | Err(_) => by_path(),
+            Ok(None) | Err(_) => self.facts(relative),
         }
     }
 
@@ -230,22 +234,19 @@ impl Source {
         facts(stat, FileNumber { device, file }, self.writable)
     }
 
-    /// What is known of what is at a path now, whatever was there a moment ago.
-    pub(in crate::fs) fn facts_now(&self, relative: &Path) -> io::Result<Facts> {
-        if let Some(parent) = relative.parent() {
-            self.forget_reached(parent);
-        }
-        self.facts(relative)
-    }
-
     /// What is known of a directory that is looked into, if it is one that is kept: as it was a moment ago.
     pub(in crate::fs) fn facts_of_reached(&self, relative: &Path) -> Option<Facts> {
         self.reached(relative).map(|directory| directory.facts)
     }
 
-    /// Has a directory, and all below it, be reached anew.
+    /// Has a directory be reached anew.
     pub(in crate::fs) fn forget_reached(&self, relative: &Path) {
         self.reached.forget(relative);
+    }
+
+    /// The same of all below it.
+    pub(super) fn forget_reached_below(&self, relative: &Path) {
+        self.reached.forget_below(relative);
     }
 
     /// Closes what is not needed any more.

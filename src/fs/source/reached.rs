@@ -101,8 +101,17 @@ impl Reached {
         directory
     }
 
-    /// Notes that what was at a path, and below it, was moved or removed.
+    /// Has a directory be opened anew.
     pub(super) fn forget(&self, path: &Path) {
+        let mut table = lock(&self.table);
+        table.changes += 1;
+        let gone = table.directories.pop(path);
+        drop(table);
+        drop(gone);
+    }
+
+    /// Notes that what was at a path, and below it, was moved or removed.
+    pub(super) fn forget_below(&self, path: &Path) {
         let mut table = lock(&self.table);
         table.changes += 1;
         let kept = table.directories.iter().map(|(kept, _)| kept);
@@ -184,10 +193,12 @@ mod tests {
         let opened = || ["a", "a/b", "ab", "none"].map(|path| opening.get(&reached, path));
         assert_eq!(opened(), [1, 1, 1, 1]);
         assert_eq!(opened(), [0, 0, 0, 0]);
-        reached.forget("a".as_ref());
+        reached.forget_below("a".as_ref());
         assert_eq!(opened(), [1, 1, 0, 0]);
-        reached.forget("a/b".as_ref());
+        reached.forget_below("a/b".as_ref());
         assert_eq!(opened(), [0, 1, 0, 0]);
+        reached.forget("a".as_ref());
+        assert_eq!(opened(), [1, 0, 0, 0]);
     }
 
     #[test]

@@ -32,27 +32,24 @@ impl Server {
 
     /// A directory with its names, and whether the kernel keeps them, or has them already.
     fn opened(&self, inode: Inode) -> Result<(OpenDirectory, FopenFlags)> {
-        let known = self.listings.state(inode);
-        let known = known.filter(|state| self.tree.state(inode).is_ok_and(|now| now == *state));
+        let kept = self.kept_state(inode);
+        let again = kept.and_then(|state| self.listings.open_again(inode, state));
+        let is_kept = again.is_some();
+        let (names, is_cached) = match again {
+            Some(Again { names, is_cached }) => (names, is_cached),
+            None => {
+                let (all, state) = self.names_now(inode)?;
+                match self.listings.open_first(inode, &all, state) {
+                    Some(names) => (names, true),
+                    None => (Names::passing(all), false),
+                }
+            }
+        };
         let mut flags = FopenFlags::empty();
-        if let Some(again) = known.and_then(|state| self.listings.open_again(inode, state)) {
-            let Again { names, is_cached } = again;
-            flags.set(FopenFlags::FOPEN_CACHE_DIR, is_cached);
-            flags.insert(FopenFlags::FOPEN_KEEP_CACHE);
-            let directory = OpenDirectory {
-                names,
-                // Who asks for what the kernel has does so since it was dropped.
-                is_read: is_cached,
-                is_cached,
-            };
-            return Ok((directory, flags));
-        }
-        let (all, state) = self.names_now(inode)?;
-        let cached = self.listings.open_first(inode, &all, state);
-        let is_cached = cached.is_some();
         flags.set(FopenFlags::FOPEN_CACHE_DIR, is_cached);
+        flags.set(FopenFlags::FOPEN_KEEP_CACHE, is_kept);
         let directory = OpenDirectory {
-            names: cached.unwrap_or_else(|| Names::passing(all)),
+            names,
             is_read: false,
             is_cached,
         };
@@ -162,14 +159,7 @@ impl Server {
         let known = lock(&self.directories).get(&handle).cloned();
         let is_cached = known.as_ref().is_some_and(|known| known.is_cached);
         // What is told the kernel keeps as what was there when it asked, and not when the directory was opened.
-        let is_new = |known: &OpenDirectory| {
-            let state = || self.tree.state(inode).ok();
-            !known.is_cached
-                || self
-                    .listings
-                    .state(inode)
-                    .is_some_and(|kept| Some(kept) == state())
-        };
+        let is_new = |known: &OpenDirectory| !known.is_cached || self.kept_state(inode).is_some();
         let names = match known {
             Some(known) if offset > 0 => return Ok(known.names),
             Some(known) if !known.is_read && is_new(&known) => known.names,
@@ -188,6 +178,15 @@ impl Server {
         };
         lock(&self.directories).insert(handle, directory);
         Ok(names)
+    }
+
+    /// The state of which the kernel has a listing that is not old, if the directory is in it now.
+    fn kept_state(&self, directory: Inode) -> Option<Identity> {
+        let kept = self.listings.state(directory)?;
+        self.tree
+            .state(directory)
+            .is_ok_and(|now| now == kept)
+            .then_some(kept)
     }
 
     /// The names that are in a directory now, `.` and `..` first, and the state in which it has them.

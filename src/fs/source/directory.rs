@@ -200,37 +200,42 @@ impl Source {
 
     /// The same for who looks at one name of a directory after the other: of where the way to it led a moment ago.
     pub(in crate::fs) fn facts_lately(&self, relative: &Path) -> io::Result<Facts> {
-        let (Some(parent), Some(name)) = (relative.parent(), relative.file_name()) else {
+        let directory = relative.parent().and_then(|parent| self.reached(parent));
+        let (Some(directory), Some(name)) = (directory, relative.file_name()) else {
             return self.facts(relative);
         };
-        let Some(directory) = self.reached(parent) else {
-            return self.facts(relative);
-        };
-        match Stat::at(&directory.file, name) {
-            Ok(Some(stat)) => match self.known_number(&stat) {
-                Some(number) => Ok(self.facts_inside(&stat, number, relative)),
-                None => {
-                    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                    let file = openat(&directory.file, name, flags, Mode::empty())?;
-                    self.facts_of(&file.into(), relative)
-                }
-            },
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(e),
+        let stat = match Stat::at(&directory.file, name) {
+            Ok(Some(stat)) => stat,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(e),
             // The system lacks the call, or says better what is wrong on the whole way.
-            Ok(None) | Err(_) => self.facts(relative),
+            Ok(None) | Err(_) => return self.facts(relative),
+        };
+        if let Some(number) = self.known_number(&stat) {
+            return Ok(self.facts_from(&stat, number, relative, |path| self.open_to_ask(path)));
         }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&directory.file, name, flags, Mode::empty())?;
+        self.facts_of(&file.into(), relative)
     }
 
     /// What is known of what is open, and was found at a path.
     pub(in crate::fs) fn facts_of(&self, file: &File, relative: &Path) -> io::Result<Facts> {
         let stat = Stat::of(file)?;
-        Ok(self.facts_inside(&stat, self.number(&stat, file), relative))
+        let number = self.number(&stat, file);
+        Ok(self.facts_from(&stat, number, relative, |path| self.open_to_ask(path)))
     }
 
-    fn facts_inside(&self, stat: &Stat, file: u64, relative: &Path) -> Facts {
+    /// What the system tells of a file of this number at a path. `open` opens the directories that it is in, to ask.
+    fn facts_from(
+        &self,
+        stat: &Stat,
+        file: u64,
+        path: &Path,
+        open: impl Fn(&Path) -> io::Result<File>,
+    ) -> Facts {
         let device = stat.stamp.dev;
-        let is_on = |directory: &Path| is_on(device, self.open_to_ask(directory));
-        let device = self.devices.number(device, relative, is_on);
+        let is_on = |directory: &Path| is_on(device, open(directory));
+        let device = self.devices.number(device, path, is_on);
         facts(stat, FileNumber { device, file }, self.writable)
     }
 
@@ -244,7 +249,7 @@ impl Source {
         self.reached.forget(relative);
     }
 
-    /// The same of all below it.
+    /// The same of a directory and all below it.
     pub(super) fn forget_reached_below(&self, relative: &Path) {
         self.reached.forget_below(relative);
     }
@@ -262,13 +267,8 @@ impl Source {
     /// What is known of what is open, and was found at a canonical path outside.
     pub(in crate::fs) fn facts_of_outside(&self, file: &File, path: &Path) -> io::Result<Facts> {
         let stat = Stat::of(file)?;
-        let device = stat.stamp.dev;
-        let is_on = |directory: &Path| is_on(device, self.open_outside_to_ask(directory));
-        let number = FileNumber {
-            device: self.devices.number(device, path, is_on),
-            file: self.number(&stat, file),
-        };
-        Ok(facts(&stat, number, self.writable))
+        let number = self.number(&stat, file);
+        Ok(self.facts_from(&stat, number, path, |path| self.open_outside_to_ask(path)))
     }
 
     /// The number of a file, one that is never given again where something is written.

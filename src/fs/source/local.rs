@@ -55,8 +55,7 @@ pub(super) fn hindrance_of_mount(file: &File) -> Option<Rights> {
     }
 }
 
-/// What the system tells of something on a device of this number (`FileNumber::device`). `in_full`: with what is not
-/// shown where nothing is written.
+/// What the system tells of something of this number. `in_full`: with what is not shown where nothing is written.
 pub(super) fn facts(stat: &Stat, number: FileNumber, in_full: bool) -> Facts {
     Facts {
         kind: kind(stat.kind).filter(|kind| in_full || !is_special(*kind)),
